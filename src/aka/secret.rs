@@ -1,0 +1,70 @@
+//! Keys. None of them can be printed by accident: `Debug` shows the name, there is no `Display`, and memory is wiped.
+
+use std::fmt;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+macro_rules! secret {
+    ($(#[$doc:meta])* $name:ident, $len:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+        pub struct $name(pub [u8; $len]);
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    };
+}
+
+secret! {
+    /// Confidentiality key.
+    Ck, 16
+}
+secret! {
+    /// Integrity key.
+    Ik, 16
+}
+secret! {
+    /// Subscriber key of Milenage and of the XOR algorithm.
+    K, 16
+}
+secret! {
+    /// Operator variant configuration field.
+    Op, 16
+}
+secret! {
+    /// OP encrypted under K.
+    Opc, 16
+}
+
+/// Expected response, 4 to 16 octets (32 with TUAK), any value, NUL included.
+#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+pub struct Xres {
+    octets: [u8; 32],
+    len: u8,
+}
+
+impl Xres {
+    /// Takes 1 to 32 octets; `None` for any other length.
+    pub fn new(octets: &[u8]) -> Option<Self> {
+        let mut out = Self { octets: [0; 32], len: 0 };
+        if octets.is_empty() {
+            return None;
+        }
+        out.octets.get_mut(..octets.len())?.copy_from_slice(octets);
+        out.len = u8::try_from(octets.len()).ok()?;
+        Some(out)
+    }
+
+    /// The octets.
+    pub fn as_slice(&self) -> &[u8] {
+        &self.octets[..usize::from(self.len)]
+    }
+}
+
+impl fmt::Debug for Xres {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Xres(..)")
+    }
+}

@@ -1,0 +1,209 @@
+//! What happened, as data. Elements say it, drivers print it; no key is ever part of it.
+
+use crate::identity::{Impi, Impu, Spi};
+use crate::ipsec::association::SaSetId;
+use crate::time::Duration;
+use std::fmt;
+use std::net::SocketAddr;
+
+/// The network element or UE that speaks.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Role {
+    /// The user equipment.
+    Ue,
+    /// Proxy-CSCF.
+    Pcscf,
+    /// Interrogating-CSCF.
+    Icscf,
+    /// Serving-CSCF.
+    Scscf,
+    /// Home subscriber server.
+    Hss,
+    /// Application server.
+    ApplicationServer,
+}
+
+impl Role {
+    /// As in ladders: `UE`, `P-CSCF`, ...
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ue => "UE",
+            Self::Pcscf => "P-CSCF",
+            Self::Icscf => "I-CSCF",
+            Self::Scscf => "S-CSCF",
+            Self::Hss => "HSS",
+            Self::ApplicationServer => "AS",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One event of one element.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Event {
+    /// Who speaks.
+    pub role: Role,
+    /// What happened.
+    pub what: What,
+}
+
+/// What happened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum What {
+    /// The UE found the MAC of a challenge right and its SQN fresh.
+    AutnVerified {
+        /// The subscriber.
+        impi: Impi,
+    },
+    /// The UE found the MAC of a challenge wrong (TS 33.102 clause 6.3.3).
+    MacFailure {
+        /// The subscriber.
+        impi: Impi,
+    },
+    /// The UE found the SQN out of range and asks for resynchronisation.
+    SqnOutOfRange {
+        /// The subscriber.
+        impi: Impi,
+        /// SQN of the challenge, 48 bits.
+        sqn: u64,
+        /// The highest SQN that the USIM has accepted.
+        sqn_ms: u64,
+    },
+    /// The HSS set its SQN after a valid AUTS, or kept it after an invalid one.
+    SqnResynchronised {
+        /// The subscriber.
+        impi: Impi,
+        /// SQN_HE before.
+        before: u64,
+        /// SQN_HE after.
+        after: u64,
+        /// Whether MAC-S was right.
+        mac_s_valid: bool,
+    },
+    /// The S-CSCF sent a challenge.
+    Challenged {
+        /// The subscriber.
+        impi: Impi,
+        /// The identity being registered.
+        impu: Impu,
+    },
+    /// An element verified the digest response.
+    ResponseVerified {
+        /// The subscriber.
+        impi: Impi,
+    },
+    /// An authentication ended without success.
+    AuthenticationFailed {
+        /// The subscriber.
+        impi: Impi,
+        /// Why, in words.
+        cause: &'static str,
+    },
+    /// An implicit registration set is registered, or was refreshed.
+    Registered {
+        /// The subscriber.
+        impi: Impi,
+        /// The default identity of the set.
+        impu: Impu,
+        /// What was granted.
+        expires: Duration,
+    },
+    /// A registration has ended.
+    Deregistered {
+        /// The subscriber.
+        impi: Impi,
+        /// The identity named.
+        impu: Impu,
+        /// Why, in words.
+        cause: &'static str,
+    },
+    /// A REGISTER was refused.
+    Refused {
+        /// The status sent.
+        status: u16,
+        /// Why, in words.
+        cause: String,
+        /// The clause that asks for it.
+        clause: &'static str,
+    },
+    /// A set of SAs is there (temporary until the 200).
+    SaInstalled {
+        /// Which.
+        set: SaSetId,
+        /// The UE.
+        ue: SocketAddr,
+        /// Algorithms, as `hmac-sha-1-96 / aes-cbc`.
+        algorithms: String,
+        /// Inbound SPIs of the speaker: client, server.
+        spis: (Spi, Spi),
+        /// Ports of the speaker: client, server.
+        ports: (u16, u16),
+    },
+    /// The set serves a registration now, until `lifetime` from now.
+    SaEstablished {
+        /// Which.
+        set: SaSetId,
+        /// How long.
+        lifetime: Duration,
+    },
+    /// A set has gone.
+    SaRemoved {
+        /// Which.
+        set: SaSetId,
+        /// Why, in words.
+        cause: &'static str,
+    },
+    /// Clear text arrived where an SA must be used, or the other way round.
+    PacketDropped {
+        /// The sender.
+        from: SocketAddr,
+        /// Where it arrived.
+        to: SocketAddr,
+        /// Why, in words.
+        cause: &'static str,
+    },
+    /// Elements of an offer that were skipped, by name.
+    OfferSkipped {
+        /// The texts not understood, as `alg=hmac-sha-2-256-128`.
+        unknown: String,
+    },
+    /// A Diameter peer is open for requests.
+    PeerOpen {
+        /// Its Origin-Host.
+        host: String,
+    },
+    /// A Diameter peer is gone or suspect.
+    PeerDown {
+        /// Its Origin-Host or address.
+        host: String,
+        /// Why, in words.
+        cause: String,
+    },
+    /// Bytes that no rule lets an answer: dropped.
+    Discarded {
+        /// The sender.
+        from: SocketAddr,
+        /// Why, in words.
+        cause: String,
+    },
+    /// The UE starts over, or gives up until `after`.
+    RetryAt {
+        /// How long it waits.
+        after: Duration,
+        /// Why, in words.
+        cause: String,
+    },
+    /// The UE gives up for good.
+    GaveUp {
+        /// The last status received, 0: none.
+        status: u16,
+        /// Why, in words.
+        cause: String,
+    },
+}

@@ -1,0 +1,163 @@
+//! One set of four security associations (TS 33.203 clause 7.1; `docs/sec-agree.md`).
+
+use crate::aka::{Ck, Ik};
+use crate::identity::Spi;
+use std::fmt;
+use std::net::IpAddr;
+
+/// Names a set of SAs within one process. Never reused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SaSetId(pub u64);
+
+impl fmt::Display for SaSetId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Which of the two port pairs of a set a packet uses.
+///
+/// A pair names an SA in each direction, so a [`SaId`] and the direction of the packet name one SA of the four.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum PortPair {
+    /// port_uc and port_ps: SA 1 towards the P-CSCF, SA 3 towards the UE.
+    UcPs,
+    /// port_us and port_pc: SA 4 towards the P-CSCF, SA 2 towards the UE.
+    UsPc,
+}
+
+/// The SA that carried a packet or must carry it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct SaId {
+    /// The set.
+    pub set: SaSetId,
+    /// The pair of ports within it.
+    pub pair: PortPair,
+}
+
+/// Integrity algorithm, the `alg` parameter.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Integrity {
+    /// `hmac-md5-96`
+    HmacMd5,
+    /// `hmac-sha-1-96`
+    HmacSha1,
+    /// `aes-gmac`
+    AesGmac,
+    /// `null`, only with [`Encryption::AesGcm`]
+    Null,
+}
+
+/// Encryption algorithm, the `ealg` parameter.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Encryption {
+    /// `null`, the default
+    Null,
+    /// `des-ede3-cbc`
+    DesEde3Cbc,
+    /// `aes-cbc`
+    AesCbc,
+    /// `aes-gcm`
+    AesGcm,
+}
+
+impl Integrity {
+    /// The value of `alg`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::HmacMd5 => "hmac-md5-96",
+            Self::HmacSha1 => "hmac-sha-1-96",
+            Self::AesGmac => "aes-gmac",
+            Self::Null => "null",
+        }
+    }
+
+    /// Reads a value of `alg`, in any case.
+    pub fn from_token(token: &str) -> Option<Self> {
+        [Self::HmacMd5, Self::HmacSha1, Self::AesGmac, Self::Null]
+            .into_iter()
+            .find(|a| a.as_str().eq_ignore_ascii_case(token))
+    }
+}
+
+impl Encryption {
+    /// The value of `ealg`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::DesEde3Cbc => "des-ede3-cbc",
+            Self::AesCbc => "aes-cbc",
+            Self::AesGcm => "aes-gcm",
+        }
+    }
+
+    /// Reads a value of `ealg`, in any case.
+    pub fn from_token(token: &str) -> Option<Self> {
+        [Self::Null, Self::DesEde3Cbc, Self::AesCbc, Self::AesGcm]
+            .into_iter()
+            .find(|a| a.as_str().eq_ignore_ascii_case(token))
+    }
+}
+
+/// A pair that one element of Security-Client or Security-Server names.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Algorithms {
+    /// `alg`
+    pub integrity: Integrity,
+    /// `ealg`
+    pub encryption: Encryption,
+}
+
+impl Algorithms {
+    /// True for the pairs that TS 33.203 annex H allows; never (null, null).
+    pub const fn is_valid(self) -> bool {
+        matches!(
+            (self.integrity, self.encryption),
+            (Integrity::HmacMd5 | Integrity::HmacSha1, Encryption::Null | Encryption::AesCbc | Encryption::DesEde3Cbc)
+                | (Integrity::AesGmac, Encryption::Null)
+                | (Integrity::Null, Encryption::AesGcm)
+        )
+    }
+}
+
+impl fmt::Display for Algorithms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} / {}", self.integrity.as_str(), self.encryption.as_str())
+    }
+}
+
+/// SPIs and ports of one side: those it puts into its own header.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Endpoint {
+    /// `spi-c`: inbound SPI of the client port.
+    pub spi_c: Spi,
+    /// `spi-s`: inbound SPI of the server port.
+    pub spi_s: Spi,
+    /// `port-c`
+    pub port_c: u16,
+    /// `port-s`
+    pub port_s: u16,
+}
+
+/// Everything a plane needs to make the four SAs.
+#[derive(Clone, Debug)]
+pub struct SaSet {
+    /// Its name.
+    pub id: SaSetId,
+    /// Address of the UE.
+    pub ue_address: IpAddr,
+    /// Address of the P-CSCF.
+    pub pcscf_address: IpAddr,
+    /// SPIs and ports of the UE.
+    pub ue: Endpoint,
+    /// SPIs and ports of the P-CSCF.
+    pub pcscf: Endpoint,
+    /// What was agreed.
+    pub algorithms: Algorithms,
+    /// Confidentiality key; its `Debug` shows nothing.
+    pub ck: Ck,
+    /// Integrity key; its `Debug` shows nothing.
+    pub ik: Ik,
+    /// True on the side of the UE.
+    pub at_ue: bool,
+}

@@ -1,0 +1,59 @@
+//! What a P-CSCF is told.
+
+use crate::ipsec::association::Algorithms;
+use crate::packet::Transport;
+use crate::sip::transaction::Timers;
+use std::net::SocketAddr;
+use std::ops::RangeInclusive;
+
+/// What a P-CSCF wants of a UE without a security agreement.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SecAgreePolicy {
+    /// Nothing is forwarded without one: 421 or 494.
+    Required,
+    /// Agreed with those who ask for it, others pass.
+    Offered,
+    /// Not done; the headers are removed.
+    Off,
+}
+
+/// Configuration of a [`super::Pcscf`].
+#[derive(Clone, Debug)]
+pub struct PcscfConfig {
+    /// Unprotected listeners, UDP and TCP each.
+    pub listen: Vec<SocketAddr>,
+    /// Host name in Path, Via and Record-Route; the listen address where it is empty.
+    pub host: Box<str>,
+    /// port_ps, on every address of `listen`.
+    pub port_s: u16,
+    /// The pool of port_pc, on every address of `listen`.
+    pub port_c: RangeInclusive<u16>,
+    /// Policy.
+    pub sec_agree: SecAgreePolicy,
+    /// Priority list of pairs, the best first: also the static Security-Server list.
+    pub algorithms: Vec<Algorithms>,
+    /// Send the whole static list (q ordered) in a 401, or only the chosen pair (q left out).
+    pub full_list_in_401: bool,
+    /// Where REGISTERs go: the I-CSCF, the first that answers. Addresses of the core side bind to the listener of the
+    /// same family.
+    pub next_hops: Vec<SocketAddr>,
+    /// Our address towards the core.
+    pub core: SocketAddr,
+    /// Transport towards the core.
+    pub core_transport: Transport,
+    /// Timers towards the UE.
+    pub gm_timers: Timers,
+    /// Timers towards the core.
+    pub core_timers: Timers,
+    /// P-Visited-Network-ID.
+    pub visited_network: Box<str>,
+    /// orig-ioi of type 1.
+    pub ioi: Box<str>,
+    /// UEs behind one address are told apart by port (default on loopback).
+    pub many_ues_per_address: bool,
+    /// A 401 from the core without ck and ik after an agreement: 500 (TS 24.229), unless this is set for recorded
+    /// vectors, whose keys nobody knows (plane `none` only): then keys of zeros stand for them.
+    pub accept_challenge_without_keys: bool,
+    /// Headers that the profile wants in the 200 towards the UE removed (as recorded networks do), by name.
+    pub strip_from_answers: Vec<Box<str>>,
+}

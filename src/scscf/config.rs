@@ -1,0 +1,69 @@
+//! What an S-CSCF is told.
+
+use crate::diameter::peer::NodeConfig;
+use crate::packet::Transport;
+use crate::sip::transaction::Timers;
+use crate::time::Duration;
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// When a protected re-REGISTER is challenged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ChallengePolicy {
+    /// Every time.
+    Always,
+    /// Only when it must be (`integrity-protected` no).
+    Never,
+    /// Every n-th.
+    Every(u32),
+    /// When the last authentication is older than this.
+    After(Duration),
+}
+
+/// Configuration of an [`super::Scscf`].
+#[derive(Clone, Debug)]
+pub struct ScscfConfig {
+    /// Its name: the SIP URI that the HSS stores, and the base of Service-Route.
+    pub name: Box<str>,
+    /// SIP listeners, UDP and TCP each.
+    pub listen: Vec<SocketAddr>,
+    /// Transport of own requests.
+    pub transport: Transport,
+    /// Timers.
+    pub timers: Timers,
+    /// The Diameter side.
+    pub diameter: NodeConfig,
+    /// Home domain: realm of challenges, Destination-Realm.
+    pub realm: Box<str>,
+    /// Shortest expiry granted; below it 423.
+    pub min_expires: Duration,
+    /// Longest expiry granted.
+    pub max_expires: Duration,
+    /// Expiry where the UE asks for none.
+    pub default_expires: Duration,
+    /// reg-await-auth (TS 24.229 clause 7.8: 4 minutes).
+    pub reg_await_auth: Duration,
+    /// Challenges of re-registrations.
+    pub challenge: ChallengePolicy,
+    /// With AKA credentials and `integrity-protected` no or absent, an answer to a pending challenge is verified
+    /// (`true`), or every such REGISTER is challenged anew and never accepted (`false`).
+    pub aka_without_sa: bool,
+    /// `qop` of challenges: `None` leaves it out.
+    pub qop: Option<Box<str>>,
+    /// SIP-Authentication-Scheme asked for.
+    pub scheme: Box<str>,
+    /// Offer AKAv2-SHA-256 to a UE that asks for it.
+    pub akav2: bool,
+    /// At most this many resynchronisations for one attempt.
+    pub max_resyncs: u32,
+    /// Flows (bindings) allowed for one IMPI.
+    pub max_flows: usize,
+    /// term-ioi of type 1.
+    pub ioi: Box<str>,
+    /// SAR *_STORE_SERVER_NAME at the end of a registration.
+    pub store_server_name: bool,
+    /// Host names to addresses; no DNS.
+    pub hosts: BTreeMap<Box<str>, std::net::IpAddr>,
+    /// Further headers of a 200 to REGISTER, as recorded networks add them: name and value.
+    pub extra_headers_in_200: Vec<(Box<str>, Box<str>)>,
+}

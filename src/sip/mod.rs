@@ -1,0 +1,20 @@
+//! SIP message syntax (RFC 3261 and the extensions of TS 24.229): no state, no time.
+//!
+//! [`Message::parse`] splits lines once into a table of ranges; a header is parsed when somebody asks for it; what is
+//! not understood is kept and can be forwarded. [`Writer`] emits.
+
+pub mod emit;
+pub mod frame;
+pub mod header;
+pub mod message;
+pub mod method;
+pub mod parse;
+pub mod transaction;
+pub mod uri;
+
+pub use emit::Writer;
+pub use header::{HeaderError, HeaderName};
+pub use message::{Line, Message, StartLine};
+pub use method::Method;
+pub use parse::ParseError;
+pub use uri::Uri;

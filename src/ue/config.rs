@@ -1,0 +1,67 @@
+//! What a UE is told: its subscription, its network, its habits.
+
+use crate::aka::usim::Usim;
+use crate::identity::{Impi, Impu, Realm};
+use crate::ipsec::association::Algorithms;
+use crate::packet::Transport;
+use crate::pcscf::SecAgreePolicy;
+use crate::sip::transaction::Timers;
+use crate::time::{Duration, Epoch};
+use std::net::SocketAddr;
+
+/// Configuration of a [`super::Ue`].
+#[derive(Clone, Debug)]
+pub struct UeConfig {
+    /// Private identity.
+    pub impi: Impi,
+    /// The identity to register.
+    pub impu: Impu,
+    /// Home domain: Request-URI and realm of the first REGISTER.
+    pub realm: Realm,
+    /// Keys and SQNs.
+    pub usim: Usim,
+    /// Unprotected port of the P-CSCF.
+    pub pcscf: SocketAddr,
+    /// Our unprotected address.
+    pub local: SocketAddr,
+    /// The first pair of protected ports (port_uc, port_us): port_us stays, port_uc counts up by two for each new set.
+    pub protected_ports: (u16, u16),
+    /// How many values port_uc may take before it starts again.
+    pub port_c_pool: u16,
+    /// Transport of the first REGISTER; a large one goes by TCP all the same.
+    pub transport: Transport,
+    /// Required: no registration without an agreement. Offered: Security-Client is sent, an answer without
+    /// Security-Server is accepted. Off: no security headers.
+    pub sec_agree: SecAgreePolicy,
+    /// Pairs to offer, in order.
+    pub algorithms: Vec<Algorithms>,
+    /// Expiry asked for.
+    pub expires: Duration,
+    /// Timers (TS 24.229 table 7.7.1).
+    pub timers: Timers,
+    /// Waiting after failures.
+    pub retry: RetryPolicy,
+    /// `+sip.instance` without quotes and brackets, as `urn:gsma:imei:...`.
+    pub instance: Option<Box<str>>,
+    /// Further Contact feature tags, as text beginning with `;`.
+    pub features: Box<str>,
+    /// P-Access-Network-Info.
+    pub access_network: Option<Box<str>>,
+    /// User-Agent.
+    pub user_agent: Box<str>,
+    /// Refresh before expiry; off for a UE that ends at its 200.
+    pub refresh: bool,
+    /// Calendar time.
+    pub epoch: Epoch,
+}
+
+/// How a UE waits (RFC 5626 clause 4.5: base and maximum).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RetryPolicy {
+    /// First wait.
+    pub base: Duration,
+    /// Longest wait.
+    pub max: Duration,
+    /// Attempts before it gives up; `None`: never.
+    pub attempts: Option<u32>,
+}
