@@ -12,6 +12,7 @@ pub mod event;
 pub mod hss;
 pub mod icscf;
 pub mod identity;
+pub mod ims;
 pub mod ipsec;
 pub mod packet;
 pub mod pcscf;

@@ -185,6 +185,11 @@ impl Outbox {
         }
     }
 
+    /// Tells whether somebody reads events.
+    pub const fn set_wants_events(&mut self, wants: bool) {
+        self.wants_events = wants;
+    }
+
     /// True when events are read.
     pub const fn wants_events(&self) -> bool {
         self.wants_events

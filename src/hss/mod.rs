@@ -13,14 +13,19 @@ use crate::time::Instant;
 /// The element.
 #[derive(Debug)]
 pub struct Hss {
-    _config: HssConfig,
+    config: HssConfig,
     _store: Store,
 }
 
 impl Hss {
     /// With the subscribers of `store`, none of them registered.
     pub fn new(config: HssConfig, store: Store, _random: Random) -> Self {
-        Self { _config: config, _store: store }
+        Self { config, _store: store }
+    }
+
+    /// How it was told to behave.
+    pub const fn config(&self) -> &HssConfig {
+        &self.config
     }
 
     /// Nothing to connect to; peers come.

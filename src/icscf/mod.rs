@@ -11,13 +11,18 @@ use crate::time::Instant;
 /// The element.
 #[derive(Debug)]
 pub struct Icscf {
-    _config: IcscfConfig,
+    config: IcscfConfig,
 }
 
 impl Icscf {
     /// With no request open.
     pub fn new(config: IcscfConfig, _random: Random) -> Self {
-        Self { _config: config }
+        Self { config }
+    }
+
+    /// How it was told to behave.
+    pub const fn config(&self) -> &IcscfConfig {
+        &self.config
     }
 
     /// Connects to the HSS.

@@ -42,6 +42,11 @@ impl SaTable {
         todo!()
     }
 
+    /// True while `set` is alive.
+    pub fn contains(&self, _set: SaSetId) -> bool {
+        todo!()
+    }
+
     /// How many sets are alive.
     pub fn len(&self) -> usize {
         todo!()

@@ -11,13 +11,18 @@ use crate::time::Instant;
 /// The element.
 #[derive(Debug)]
 pub struct Pcscf {
-    _config: PcscfConfig,
+    config: PcscfConfig,
 }
 
 impl Pcscf {
     /// With nothing registered.
     pub fn new(config: PcscfConfig, _random: Random) -> Self {
-        Self { _config: config }
+        Self { config }
+    }
+
+    /// How it was told to behave.
+    pub const fn config(&self) -> &PcscfConfig {
+        &self.config
     }
 
     /// Takes a packet addressed to one of its listeners.

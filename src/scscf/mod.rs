@@ -11,13 +11,18 @@ use crate::time::Instant;
 /// The element.
 #[derive(Debug)]
 pub struct Scscf {
-    _config: ScscfConfig,
+    config: ScscfConfig,
 }
 
 impl Scscf {
     /// With nothing registered.
     pub fn new(config: ScscfConfig, _random: Random) -> Self {
-        Self { _config: config }
+        Self { config }
+    }
+
+    /// How it was told to behave.
+    pub const fn config(&self) -> &ScscfConfig {
+        &self.config
     }
 
     /// Connects to the HSS.

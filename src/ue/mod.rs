@@ -12,7 +12,7 @@ use crate::time::Instant;
 /// The element.
 #[derive(Debug)]
 pub struct Ue {
-    _config: UeConfig,
+    config: UeConfig,
 }
 
 /// Where a UE stands.
@@ -36,7 +36,12 @@ pub enum UeStatus {
 impl Ue {
     /// Switched on, not registered.
     pub fn new(config: UeConfig, _random: Random) -> Self {
-        Self { _config: config }
+        Self { config }
+    }
+
+    /// How it was told to behave.
+    pub const fn config(&self) -> &UeConfig {
+        &self.config
     }
 
     /// Starts a registration, or a re-registration at once.

@@ -1,0 +1,409 @@
+//! Elements wired at addresses.
+//!
+//! [`Ims`] owns the elements of one process. It hands every packet to the element that owns its destination, keeps the
+//! plane `none` at the edge of P-CSCF and UE ([`SaTable`]), and delivers between its own elements without sockets when
+//! wired [`Wiring::Local`]: first in, first out, as bytes, with the addresses that the wire would show. What leaves the
+//! process goes to the driver's [`Outbox`]; everything that moves passes a [`Tap`].
+
+mod element;
+mod local;
+
+pub use element::Element;
+
+use crate::event::{Event, Role, What};
+use crate::ipsec::association::SaSet;
+use crate::ipsec::table::{Inbound, SaTable};
+use crate::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Protocol, Route, SaFailure, Transport};
+use crate::time::Instant;
+use local::{Delivery, LocalConnections};
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+
+/// How elements of one process reach each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wiring {
+    /// In memory.
+    Local,
+    /// By the driver, as if they were apart.
+    Wire,
+}
+
+/// Sees every packet and event of an [`Ims`], in order.
+pub trait Tap {
+    /// A packet as sent, or as received from outside.
+    fn packet(&mut self, now: Instant, packet: &Packet<'_>);
+    /// Something that an element tells.
+    fn event(&mut self, now: Instant, event: &Event);
+    /// False when nobody looks at events: elements then make none.
+    fn wants_events(&self) -> bool {
+        true
+    }
+}
+
+/// Looks at nothing.
+impl Tap for () {
+    fn packet(&mut self, _now: Instant, _packet: &Packet<'_>) {}
+    fn event(&mut self, _now: Instant, _event: &Event) {}
+    fn wants_events(&self) -> bool {
+        false
+    }
+}
+
+/// Which element of an [`Ims`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct ElementId(usize);
+
+/// Where an element is reached.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Listener {
+    /// The address.
+    pub address: SocketAddr,
+    /// What it speaks.
+    pub protocol: Protocol,
+    /// Whose it is.
+    pub role: Role,
+    /// True for port_ps and the pool of port_pc.
+    pub protected: bool,
+    /// False for the pool of port_pc, from which TCP connections are only opened.
+    pub tcp: bool,
+    /// False for Diameter.
+    pub udp: bool,
+}
+
+/// The elements of one process.
+#[derive(Debug)]
+pub struct Ims {
+    wiring: Wiring,
+    slots: Vec<Slot>,
+    /// Addresses that elements listen at, and protected ports of UEs while their sets live.
+    owners: HashMap<SocketAddr, Owner, foldhash::fast::RandomState>,
+    queue: VecDeque<Delivery>,
+    spare: Vec<Vec<u8>>,
+    connections: LocalConnections,
+    scratch: Outbox,
+}
+
+#[derive(Debug)]
+struct Slot {
+    element: Element,
+    /// The sets alive on this element's host.
+    sas: SaTable,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    slot: usize,
+    protected: bool,
+}
+
+/// What a call on an [`Ims`] writes to.
+struct World<'w> {
+    now: Instant,
+    out: &'w mut Outbox,
+    tap: &'w mut dyn Tap,
+}
+
+impl Ims {
+    /// Without elements.
+    pub fn new(wiring: Wiring) -> Self {
+        Self {
+            wiring,
+            slots: Vec::new(),
+            owners: HashMap::default(),
+            queue: VecDeque::new(),
+            spare: Vec::new(),
+            connections: LocalConnections::default(),
+            scratch: Outbox::new(),
+        }
+    }
+
+    /// Adds an element; its addresses must be free.
+    pub fn add(&mut self, element: impl Into<Element>) -> Result<ElementId, AddressTaken> {
+        let element = element.into();
+        let slot = self.slots.len();
+        for listener in element.listeners() {
+            let owner = Owner { slot, protected: listener.protected };
+            if let Some(other) = self.owners.insert(listener.address, owner).filter(|o| o.slot != slot) {
+                return Err(AddressTaken {
+                    address: listener.address,
+                    by: self.slots[other.slot].element.role(),
+                    wanted_by: element.role(),
+                });
+            }
+        }
+        self.slots.push(Slot { element, sas: SaTable::default() });
+        Ok(ElementId(slot))
+    }
+
+    /// Every address that a driver must open before [`Ims::start`].
+    pub fn listeners(&self) -> Vec<Listener> {
+        self.slots.iter().flat_map(|s| s.element.listeners()).collect()
+    }
+
+    /// The element, to look at.
+    pub fn element(&self, id: ElementId) -> &Element {
+        &self.slots[id.0].element
+    }
+
+    /// Lets elements open their Diameter connections.
+    pub fn start(&mut self, now: Instant, out: &mut Outbox, tap: &mut dyn Tap) {
+        let mut world = World { now, out, tap };
+        for slot in 0..self.slots.len() {
+            self.call(slot, &mut world, |e, o| e.start(now, o));
+        }
+        self.deliver(&mut world);
+    }
+
+    /// Gives an element a command of its own (register, de-register), and carries out what follows.
+    pub fn command(
+        &mut self,
+        id: ElementId,
+        now: Instant,
+        out: &mut Outbox,
+        tap: &mut dyn Tap,
+        command: impl FnOnce(&mut Element, &mut Outbox),
+    ) {
+        let mut world = World { now, out, tap };
+        self.call(id.0, &mut world, command);
+        self.deliver(&mut world);
+    }
+
+    /// Takes a packet from outside. `packet.sa` is decided here.
+    pub fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outbox, tap: &mut dyn Tap) {
+        let mut world = World { now, out, tap };
+        world.tap.packet(now, packet);
+        self.accept(packet, &mut world);
+        self.deliver(&mut world);
+    }
+
+    /// Takes news of a connection from the driver.
+    pub fn connection(&mut self, now: Instant, connection: &Connection, out: &mut Outbox, tap: &mut dyn Tap) {
+        let mut world = World { now, out, tap };
+        if let Some(slot) = self.slot_of_connection(connection) {
+            self.connections.remember(connection, slot);
+            self.call(slot, &mut world, |e, o| e.connection(now, connection, o));
+        }
+        self.deliver(&mut world);
+    }
+
+    /// A set could not be installed by the driver.
+    pub fn sa_failed(&mut self, now: Instant, failure: SaFailure, out: &mut Outbox, tap: &mut dyn Tap) {
+        let mut world = World { now, out, tap };
+        for slot in 0..self.slots.len() {
+            if self.slots[slot].sas.contains(failure.set) {
+                self.slots[slot].sas.remove(failure.set);
+                self.call(slot, &mut world, |e, o| e.sa_failed(now, failure, o));
+            }
+        }
+        self.deliver(&mut world);
+    }
+
+    /// The earliest timer of all elements.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.slots.iter().filter_map(|s| s.element.next_timeout()).min()
+    }
+
+    /// Runs the timers that are due.
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox, tap: &mut dyn Tap) {
+        let mut world = World { now, out, tap };
+        for slot in 0..self.slots.len() {
+            if self.slots[slot].element.next_timeout().is_some_and(|at| at <= now) {
+                self.call(slot, &mut world, |e, o| e.handle_timeout(now, o));
+            }
+        }
+        self.deliver(&mut world);
+    }
+
+    /// Ends Diameter connections in order.
+    pub fn stop(&mut self, now: Instant, out: &mut Outbox, tap: &mut dyn Tap) {
+        let mut world = World { now, out, tap };
+        for slot in 0..self.slots.len() {
+            self.call(slot, &mut world, |e, o| e.stop(now, o));
+        }
+        self.deliver(&mut world);
+    }
+
+    /// Sets of SAs alive over all elements.
+    pub fn sa_sets(&self) -> usize {
+        self.slots.iter().map(|s| s.sas.len()).sum()
+    }
+
+    fn slot_of_connection(&self, connection: &Connection) -> Option<usize> {
+        self.owners
+            .get(&connection.local)
+            .map(|o| o.slot)
+            .or_else(|| self.connections.owner(connection.local, connection.remote))
+            .or_else(|| self.slots.iter().position(|s| s.element.speaks(connection.protocol, connection.local.ip())))
+    }
+
+    /// Runs one call of one element and carries out its effects.
+    fn call(&mut self, slot: usize, world: &mut World<'_>, call: impl FnOnce(&mut Element, &mut Outbox)) {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.set_wants_events(world.tap.wants_events());
+        call(&mut self.slots[slot].element, &mut scratch);
+        let mut failures = Vec::new();
+        {
+            let (effects, bytes) = scratch.drain();
+            for effect in effects {
+                self.carry_out(slot, effect, bytes, world, &mut failures);
+            }
+        }
+        scratch.clear();
+        self.scratch = scratch;
+        for failure in failures {
+            let now = world.now;
+            self.call(slot, world, |e, o| e.sa_failed(now, failure, o));
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        slot: usize,
+        effect: Effect,
+        bytes: &[u8],
+        world: &mut World<'_>,
+        failures: &mut Vec<SaFailure>,
+    ) {
+        match effect {
+            Effect::Transmit { from, to, transport, protocol, sa, range } => {
+                let route = Route { from, to, transport, protocol, sa };
+                self.transmit(slot, route, &bytes[range], world);
+            }
+            Effect::Connect { from, to, protocol } => {
+                if self.wiring == Wiring::Local && self.owners.contains_key(&to) {
+                    let from = self.connections.open(from, to, slot);
+                    for (local, remote, inbound) in [(to, from, true), (from, to, false)] {
+                        let state = ConnectionState::Opened;
+                        self.queue.push_back(Delivery::News(Connection { local, remote, protocol, inbound, state }));
+                    }
+                } else {
+                    self.connections.wait(from, to, slot);
+                    world.out.push(Effect::Connect { from, to, protocol });
+                }
+            }
+            Effect::Close { local, remote } => {
+                if self.connections.close(local, remote) {
+                    let protocol = Protocol::Diameter;
+                    let (state, inbound) = (ConnectionState::Closed, false);
+                    self.queue.push_back(Delivery::News(Connection {
+                        local: remote,
+                        remote: local,
+                        protocol,
+                        inbound,
+                        state,
+                    }));
+                } else {
+                    world.out.push(Effect::Close { local, remote });
+                }
+            }
+            Effect::InstallSa(set) => match self.slots[slot].sas.install(&set) {
+                Ok(()) => {
+                    self.own_protected_ports(slot, &set);
+                    world.out.push(Effect::InstallSa(set));
+                }
+                Err(_) => failures.push(SaFailure { set: set.id }),
+            },
+            Effect::RemoveSa(set) => {
+                self.slots[slot].sas.remove(set);
+                world.out.push(Effect::RemoveSa(set));
+            }
+            Effect::Event(event) => world.tap.event(world.now, &event),
+        }
+    }
+
+    fn transmit(&mut self, slot: usize, mut route: Route, bytes: &[u8], world: &mut World<'_>) {
+        if let Some(sa) = route.sa
+            && !self.slots[slot].sas.outbound(sa, route.from, route.to)
+        {
+            let role = self.slots[slot].element.role();
+            let what = What::PacketDropped { from: route.from, to: route.to, cause: "no SA carries these addresses" };
+            world.tap.event(world.now, &Event { role, what });
+            return;
+        }
+        let local = self.wiring == Wiring::Local
+            && (self.owners.contains_key(&route.to)
+                || route.transport == Transport::Tcp && self.connections.owner(route.to, route.from).is_some());
+        if local && route.transport == Transport::Tcp {
+            route.from = self.connections.from(route.from, route.to, slot);
+        }
+        let packet = packet_of(&route, bytes);
+        world.tap.packet(world.now, &packet);
+        if local {
+            let mut copy = self.spare.pop().unwrap_or_default();
+            copy.extend_from_slice(bytes);
+            self.queue.push_back(Delivery::Packet(route, copy));
+        } else {
+            world.out.transmit(route, |b| b.extend_from_slice(bytes));
+        }
+    }
+
+    fn deliver(&mut self, world: &mut World<'_>) {
+        while let Some(delivery) = self.queue.pop_front() {
+            match delivery {
+                Delivery::Packet(route, mut bytes) => {
+                    self.accept(&packet_of(&Route { sa: None, ..route }, &bytes), world);
+                    bytes.clear();
+                    if self.spare.len() < SPARE_BUFFERS {
+                        self.spare.push(bytes);
+                    }
+                }
+                Delivery::News(news) => {
+                    if let Some(slot) = self.slot_of_connection(&news) {
+                        let now = world.now;
+                        self.call(slot, world, |e, o| e.connection(now, &news, o));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets the plane judge a packet and hands it to its owner.
+    fn accept(&mut self, packet: &Packet<'_>, world: &mut World<'_>) {
+        let owner = self.owners.get(&packet.to).copied().or_else(|| {
+            let slot = self.connections.owner(packet.to, packet.from)?;
+            Some(Owner { slot, protected: false })
+        });
+        let Some(Owner { slot, protected }) = owner else { return };
+        let sa = match self.slots[slot].sas.inbound(packet.from, packet.to, protected) {
+            Inbound::Protected(sa) => Some(sa),
+            Inbound::Clear => None,
+            Inbound::Refused => {
+                let role = self.slots[slot].element.role();
+                let what = What::PacketDropped { from: packet.from, to: packet.to, cause: "no SA fits this packet" };
+                world.tap.event(world.now, &Event { role, what });
+                return;
+            }
+        };
+        let packet = Packet { sa, ..*packet };
+        let now = world.now;
+        self.call(slot, world, |e, o| e.receive(now, &packet, o));
+    }
+
+    /// A UE's protected ports come and go with its sets; those of a P-CSCF are listeners.
+    fn own_protected_ports(&mut self, slot: usize, set: &SaSet) {
+        if set.at_ue {
+            for port in [set.ue.port_c, set.ue.port_s] {
+                self.owners.insert(SocketAddr::new(set.ue_address, port), Owner { slot, protected: true });
+            }
+        }
+    }
+}
+
+/// Two elements want the same address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{address} is wanted by the {wanted_by} and belongs to the {by} already")]
+pub struct AddressTaken {
+    /// The address.
+    pub address: SocketAddr,
+    /// Who has it.
+    pub by: Role,
+    /// Who wants it.
+    pub wanted_by: Role,
+}
+
+fn packet_of<'a>(route: &Route, bytes: &'a [u8]) -> Packet<'a> {
+    Packet { bytes, protocol: route.protocol, transport: route.transport, from: route.from, to: route.to, sa: route.sa }
+}
+
+/// Buffers kept for local delivery.
+const SPARE_BUFFERS: usize = 64;

@@ -1,0 +1,161 @@
+//! The closed set of elements, behind one face.
+
+use super::Listener;
+use crate::event::Role;
+use crate::hss::Hss;
+use crate::icscf::Icscf;
+use crate::packet::{Connection, Outbox, Packet, Protocol, SaFailure};
+use crate::pcscf::Pcscf;
+use crate::scscf::Scscf;
+use crate::time::Instant;
+use crate::ue::Ue;
+use std::net::{IpAddr, SocketAddr};
+
+macro_rules! elements {
+    ($($variant:ident),*) => {
+        /// An element of any kind.
+        #[derive(Debug)]
+        #[expect(missing_docs, reason = "the names say it")]
+        pub enum Element {
+            $($variant(Box<$variant>),)*
+        }
+
+        $(impl From<$variant> for Element {
+            fn from(element: $variant) -> Self {
+                Self::$variant(Box::new(element))
+            }
+        })*
+
+        impl Element {
+            /// Takes a packet.
+            pub fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outbox) {
+                match self {
+                    $(Self::$variant(e) => e.receive(now, packet, out),)*
+                }
+            }
+
+            /// News of a connection.
+            pub fn connection(&mut self, now: Instant, connection: &Connection, out: &mut Outbox) {
+                match self {
+                    $(Self::$variant(e) => e.connection(now, connection, out),)*
+                }
+            }
+
+            /// The earliest timer.
+            pub fn next_timeout(&self) -> Option<Instant> {
+                match self {
+                    $(Self::$variant(e) => e.next_timeout(),)*
+                }
+            }
+
+            /// Runs what is due.
+            pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
+                match self {
+                    $(Self::$variant(e) => e.handle_timeout(now, out),)*
+                }
+            }
+        }
+    };
+}
+
+elements!(Pcscf, Icscf, Scscf, Hss, Ue);
+
+impl Element {
+    /// What it is.
+    pub const fn role(&self) -> Role {
+        match self {
+            Self::Pcscf(_) => Role::Pcscf,
+            Self::Icscf(_) => Role::Icscf,
+            Self::Scscf(_) => Role::Scscf,
+            Self::Hss(_) => Role::Hss,
+            Self::Ue(_) => Role::Ue,
+        }
+    }
+
+    /// The UE, if it is one.
+    pub fn as_ue(&self) -> Option<&Ue> {
+        match self {
+            Self::Ue(ue) => Some(ue),
+            _ => None,
+        }
+    }
+
+    /// The UE, if it is one.
+    pub fn as_ue_mut(&mut self) -> Option<&mut Ue> {
+        match self {
+            Self::Ue(ue) => Some(ue),
+            _ => None,
+        }
+    }
+
+    /// Opens Diameter connections.
+    pub fn start(&mut self, now: Instant, out: &mut Outbox) {
+        match self {
+            Self::Icscf(e) => e.start(now, out),
+            Self::Scscf(e) => e.start(now, out),
+            Self::Hss(e) => e.start(now, out),
+            Self::Pcscf(_) | Self::Ue(_) => {}
+        }
+    }
+
+    /// Ends Diameter connections.
+    pub fn stop(&mut self, now: Instant, out: &mut Outbox) {
+        match self {
+            Self::Icscf(e) => e.stop(now, out),
+            Self::Scscf(e) => e.stop(now, out),
+            Self::Hss(e) => e.stop(now, out),
+            Self::Pcscf(_) | Self::Ue(_) => {}
+        }
+    }
+
+    /// A set could not be installed.
+    pub fn sa_failed(&mut self, now: Instant, failure: SaFailure, out: &mut Outbox) {
+        match self {
+            Self::Pcscf(e) => e.sa_failed(now, failure, out),
+            Self::Ue(e) => e.sa_failed(now, failure, out),
+            Self::Icscf(_) | Self::Scscf(_) | Self::Hss(_) => {}
+        }
+    }
+
+    /// True for the element that a connection of this protocol at this address can only belong to.
+    pub(super) fn speaks(&self, protocol: Protocol, address: IpAddr) -> bool {
+        self.listeners().iter().any(|l| l.protocol == protocol && l.address.ip() == address)
+    }
+
+    /// Where it listens.
+    pub fn listeners(&self) -> Vec<Listener> {
+        let role = self.role();
+        let sip = move |address: SocketAddr| Listener {
+            address,
+            protocol: Protocol::Sip,
+            role,
+            protected: false,
+            tcp: true,
+            udp: true,
+        };
+        match self {
+            Self::Pcscf(e) => {
+                let config = e.config();
+                let mut all: Vec<Listener> = config.listen.iter().copied().map(sip).collect();
+                all.extend((!config.listen.contains(&config.core)).then(|| sip(config.core)));
+                let mut addresses: Vec<IpAddr> = config.listen.iter().map(SocketAddr::ip).collect();
+                addresses.sort_unstable();
+                addresses.dedup();
+                for address in addresses {
+                    let at = |port| SocketAddr::new(address, port);
+                    all.push(Listener { protected: true, ..sip(at(config.port_s)) });
+                    let pool = config.port_c.clone();
+                    all.extend(pool.map(|port| Listener { protected: true, tcp: false, ..sip(at(port)) }));
+                }
+                all
+            }
+            Self::Icscf(e) => e.config().listen.iter().copied().map(sip).collect(),
+            Self::Scscf(e) => e.config().listen.iter().copied().map(sip).collect(),
+            Self::Hss(e) => {
+                let address = e.config().diameter.listen.into_iter();
+                address.map(|a| Listener { protocol: Protocol::Diameter, udp: false, ..sip(a) }).collect()
+            }
+            Self::Ue(e) => vec![sip(e.config().local)],
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Connections and packets between elements of one process.
+
+use crate::packet::{Connection, ConnectionState, Route};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+/// Something on its way between two elements.
+#[derive(Debug)]
+pub(super) enum Delivery {
+    Packet(Route, Vec<u8>),
+    News(Connection),
+}
+
+/// TCP connections: those within the process, and who owns the local end of those that the driver holds.
+#[derive(Debug, Default)]
+pub(super) struct LocalConnections {
+    /// Client ends within the process: (client end, server end) to the slot of the client.
+    inside: HashMap<(SocketAddr, SocketAddr), usize, foldhash::fast::RandomState>,
+    /// The same the other way: which client end serves (client address, server end), for reuse.
+    reuse: HashMap<(SocketAddr, SocketAddr), SocketAddr, foldhash::fast::RandomState>,
+    /// Connections of the driver: (local, remote) to the slot.
+    outside: HashMap<(SocketAddr, SocketAddr), usize, foldhash::fast::RandomState>,
+    opened: u32,
+}
+
+impl LocalConnections {
+    /// A connection that an element asked for; gives the client's end.
+    pub(super) fn open(&mut self, from: SocketAddr, to: SocketAddr, slot: usize) -> SocketAddr {
+        let mut client = from;
+        while client.port() == 0 || self.inside.contains_key(&(client, to)) {
+            // The ports of RFC 6335 clause 6 that nobody registers.
+            let offset = u16::try_from(self.opened % 16_000).expect("below 16,000");
+            client.set_port(49_152 + offset);
+            self.opened += 1;
+        }
+        self.inside.insert((client, to), slot);
+        client
+    }
+
+    /// The full address of the sender of a packet on a connection, opened if `from` names no port.
+    pub(super) fn from(&mut self, from: SocketAddr, to: SocketAddr, slot: usize) -> SocketAddr {
+        if self.inside.contains_key(&(to, from)) || self.inside.contains_key(&(from, to)) {
+            return from;
+        }
+        if from.port() != 0 {
+            self.inside.insert((from, to), slot);
+            return from;
+        }
+        if let Some(client) = self.reuse.get(&(from, to)) {
+            return *client;
+        }
+        let client = self.open(from, to, slot);
+        self.reuse.insert((from, to), client);
+        client
+    }
+
+    /// Whose `local` is on the connection with `remote`, for client ends.
+    pub(super) fn owner(&self, local: SocketAddr, remote: SocketAddr) -> Option<usize> {
+        self.inside
+            .get(&(local, remote))
+            .or_else(|| self.outside.get(&(local, remote)))
+            .or_else(|| {
+                // A connection asked for and not open yet is known by its address without port.
+                let mut asked = local;
+                asked.set_port(0);
+                self.outside.get(&(asked, remote))
+            })
+            .copied()
+    }
+
+    /// The driver was asked for a connection.
+    pub(super) fn wait(&mut self, from: SocketAddr, to: SocketAddr, slot: usize) {
+        self.outside.insert((from, to), slot);
+    }
+
+    /// Keeps or forgets whose a connection of the driver is.
+    pub(super) fn remember(&mut self, connection: &Connection, slot: usize) {
+        let key = (connection.local, connection.remote);
+        match connection.state {
+            ConnectionState::Opened if !connection.inbound => {
+                self.outside.insert(key, slot);
+            }
+            ConnectionState::Opened => {}
+            ConnectionState::Failed | ConnectionState::Closed => {
+                self.outside.remove(&key);
+            }
+        }
+    }
+
+    /// Ends a connection within the process; false if there is none.
+    pub(super) fn close(&mut self, local: SocketAddr, remote: SocketAddr) -> bool {
+        let there = self.inside.remove(&(local, remote)).is_some();
+        let there = self.inside.remove(&(remote, local)).is_some() || there;
+        self.reuse.retain(|_, client| *client != local && *client != remote);
+        there
+    }
+}
