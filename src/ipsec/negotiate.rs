@@ -1,7 +1,10 @@
 //! Choosing and comparing security mechanisms (RFC 3329 clause 2, TS 33.203 clause 7.2).
 
-use super::association::{Algorithms, Endpoint};
+use super::association::{Algorithms, Encryption, Endpoint, Integrity};
+use crate::identity::Spi;
 use crate::sip::header::sec_agree::{Mechanism, Mechanisms};
+use std::cmp::Reverse;
+use std::fmt::Write;
 
 /// An element of a security header that can become a set of SAs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,32 +20,311 @@ pub struct Offer {
 /// The elements of `list` that are usable ipsec-3gpp mechanisms: known and valid algorithm pair, `prot=esp` and
 /// `mod=trans` by value or default, all SPIs and ports present, SPIs above 255 and distinct, ports distinct and not
 /// 5060 or 5061. `skipped` gets the unknown values, for one event.
-pub fn usable(_list: &Mechanisms<'_>, _skipped: &mut String) -> Vec<Offer> {
-    todo!()
+pub fn usable(list: &Mechanisms<'_>, skipped: &mut String) -> Vec<Offer> {
+    list.0.iter().filter_map(|mechanism| offer(mechanism, skipped)).collect()
 }
 
-/// The P-CSCF's choice: the first pair of its own priority list that the UE offered (sec-agree.md section 3).
-pub fn choose_at_pcscf(_priority: &[Algorithms], _offers: &[Offer]) -> Option<Offer> {
-    todo!()
+/// The P-CSCF's choice: the first pair of its own priority list that the UE offered (TS 33.203 clause 7.2).
+pub fn choose_at_pcscf(priority: &[Algorithms], offers: &[Offer]) -> Option<Offer> {
+    priority.iter().find_map(|pair| offers.iter().find(|o| o.algorithms == *pair)).copied()
 }
 
 /// The UE's choice: the first element of Security-Server, by q and then by order, whose pair it offered.
-pub fn choose_at_ue(_server: &Mechanisms<'_>, _offered: &[Algorithms]) -> Option<Offer> {
-    todo!()
+pub fn choose_at_ue(server: &Mechanisms<'_>, offered: &[Algorithms]) -> Option<Offer> {
+    let mut offers = usable(server, &mut String::new());
+    // A stable sort: equal q keeps the order of the header.
+    offers.sort_by_key(|o| Reverse(o.q));
+    offers.into_iter().find(|o| offered.contains(&o.algorithms))
+}
+
+/// The static list of a P-CSCF: its pairs, the best first, each with the same SPIs and ports. The values of q differ
+/// (RFC 3329 clause 2.2).
+pub fn static_list(priority: &[Algorithms], endpoint: Endpoint) -> impl Iterator<Item = Offer> + Clone {
+    let step = if priority.len() <= 10 { 100 } else { 1_000 / priority.len() };
+    priority.iter().enumerate().map(move |(i, &algorithms)| {
+        let q = u16::try_from((priority.len() - i) * step).unwrap_or(1_000);
+        Offer { algorithms, endpoint, q }
+    })
 }
 
 /// True when both lists hold the same elements in the same order: mechanism and every parameter as a set, defaults
 /// filled in, numbers compared as numbers, tokens in any case.
-pub fn same(_a: &Mechanisms<'_>, _b: &Mechanisms<'_>) -> bool {
-    todo!()
+pub fn same(a: &Mechanisms<'_>, b: &Mechanisms<'_>) -> bool {
+    a.0.len() == b.0.len() && a.0.iter().zip(&b.0).all(|(a, b)| same_element(a, b))
+}
+
+/// True when `list` is what [`write_element`] makes of `written`: [`same`] without the text.
+pub fn is_copy_of(list: &Mechanisms<'_>, written: impl IntoIterator<Item = Offer>) -> bool {
+    let mut theirs = list.0.iter();
+    written.into_iter().all(|o| theirs.next().is_some_and(|m| is_element(m, &o))) && theirs.next().is_none()
 }
 
 /// Appends one ipsec-3gpp element. `q`: in thousandths.
-pub fn write_element(_out: &mut String, _algorithms: Algorithms, _endpoint: &Endpoint, _q: Option<u16>) {
-    todo!()
+pub fn write_element(out: &mut String, algorithms: Algorithms, endpoint: &Endpoint, q: Option<u16>) {
+    out.push_str("ipsec-3gpp");
+    if let Some(q) = q {
+        out.push_str(";q=");
+        write_q(out, q);
+    }
+    let Endpoint { spi_c, spi_s, port_c, port_s } = endpoint;
+    let (alg, ealg) = (algorithms.integrity.as_str(), algorithms.encryption.as_str());
+    write!(
+        out,
+        ";alg={alg};prot=esp;mod=trans;ealg={ealg};spi-c={spi_c};spi-s={spi_s};port-c={port_c};port-s={port_s}"
+    )
+    .expect("a String takes everything");
 }
 
 /// True for an element that can be compared at all: kept so that callers need not know the grammar.
 pub fn is_ipsec_3gpp(mechanism: &Mechanism<'_>) -> bool {
     mechanism.name.eq_ignore_ascii_case("ipsec-3gpp")
+}
+
+fn offer(m: &Mechanism<'_>, skipped: &mut String) -> Option<Offer> {
+    if !is_ipsec_3gpp(m) {
+        // Elements of media plane security live in the same headers and are not ours (TS 24.229 clause 5.1.1.2.2).
+        if !m.params.has("mediasec") {
+            note(skipped, "mechanism", m.name);
+        }
+        return None;
+    }
+    let integrity = m.alg.and_then(|text| known(text, "alg", Integrity::from_token(text), skipped));
+    let encryption = match m.ealg {
+        None => Some(Encryption::Null),
+        Some(text) => known(text, "ealg", Encryption::from_token(text), skipped),
+    };
+    let protocol = m.prot.is_none_or(|p| p.eq_ignore_ascii_case("esp") || note(skipped, "prot", p));
+    let mode = m.mode.is_none_or(|p| p.eq_ignore_ascii_case("trans") || note(skipped, "mod", p));
+    let algorithms = Algorithms { integrity: integrity?, encryption: encryption? };
+    let endpoint = Endpoint { spi_c: Spi(m.spi_c?), spi_s: Spi(m.spi_s?), port_c: m.port_c?, port_s: m.port_s? };
+    (protocol && mode && algorithms.is_valid() && is_sound(&endpoint) && !has_repeated_parameter(m)).then_some(Offer {
+        algorithms,
+        endpoint,
+        q: m.q,
+    })
+}
+
+fn known<T>(text: &str, name: &str, value: Option<T>, skipped: &mut String) -> Option<T> {
+    if value.is_none() {
+        note(skipped, name, text);
+    }
+    value
+}
+
+/// Lists `name=value` once. Returns false, for use in conditions.
+fn note(skipped: &mut String, name: &str, value: &str) -> bool {
+    let seen = skipped.split(", ").any(|s| s.split_once('=').is_some_and(|(n, v)| n == name && v == value));
+    // What a UE writes must not fill the log.
+    if !seen && skipped.len() < 256 {
+        let comma = if skipped.is_empty() { "" } else { ", " };
+        write!(skipped, "{comma}{name}={}", value.get(..40).unwrap_or(value)).expect("a String takes everything");
+    }
+    false
+}
+
+/// TS 33.203 clause 7.1 and RFC 4303 clause 2.1.
+fn is_sound(e: &Endpoint) -> bool {
+    let port = |p: u16| p != 0 && p != 5060 && p != 5061;
+    e.spi_c >= Spi::FIRST
+        && e.spi_s >= Spi::FIRST
+        && e.spi_c != e.spi_s
+        && e.port_c != e.port_s
+        && port(e.port_c)
+        && port(e.port_s)
+}
+
+fn same_element(a: &Mechanism<'_>, b: &Mechanism<'_>) -> bool {
+    let token = |x: Option<&str>, y: Option<&str>, default: &str| {
+        x.unwrap_or(default).eq_ignore_ascii_case(y.unwrap_or(default))
+    };
+    a.name.eq_ignore_ascii_case(b.name)
+        && a.q == b.q
+        && token(a.alg, b.alg, "")
+        && token(a.ealg, b.ealg, "null")
+        && token(a.prot, b.prot, "esp")
+        && token(a.mode, b.mode, "trans")
+        && (a.spi_c, a.spi_s, a.port_c, a.port_s) == (b.spi_c, b.spi_s, b.port_c, b.port_s)
+        && !has_repeated_parameter(a)
+        && !has_repeated_parameter(b)
+        && extras(a).count() == extras(b).count()
+        && extras(a).all(|x| extras(b).any(|y| same_parameter(x, y)))
+}
+
+fn is_element(m: &Mechanism<'_>, o: &Offer) -> bool {
+    is_ipsec_3gpp(m)
+        && m.q == o.q
+        && m.alg.and_then(Integrity::from_token) == Some(o.algorithms.integrity)
+        && m.ealg.map_or(Some(Encryption::Null), Encryption::from_token) == Some(o.algorithms.encryption)
+        && m.prot.is_none_or(|p| p.eq_ignore_ascii_case("esp"))
+        && m.mode.is_none_or(|p| p.eq_ignore_ascii_case("trans"))
+        && (m.spi_c, m.spi_s) == (Some(o.endpoint.spi_c.0), Some(o.endpoint.spi_s.0))
+        && (m.port_c, m.port_s) == (Some(o.endpoint.port_c), Some(o.endpoint.port_s))
+        && extras(m).next().is_none()
+        && !has_repeated_parameter(m)
+}
+
+/// Parameters that [`Mechanism`] has no field for.
+fn extras<'a>(m: &Mechanism<'a>) -> impl Iterator<Item = (&'a str, Option<&'a str>)> + use<'a> {
+    m.params.iter().filter(|(name, _)| field(name).is_none())
+}
+
+fn same_parameter(a: (&str, Option<&str>), b: (&str, Option<&str>)) -> bool {
+    a.0.eq_ignore_ascii_case(b.0)
+        && match (a.1, b.1) {
+            (Some(x), Some(y)) => x.eq_ignore_ascii_case(y),
+            (x, y) => x == y,
+        }
+}
+
+/// A name that stands twice could hide a value from one of two readers.
+fn has_repeated_parameter(m: &Mechanism<'_>) -> bool {
+    let mut seen = 0_u16;
+    m.params.iter().filter_map(|(name, _)| field(name)).any(|at| {
+        let again = seen & (1 << at) != 0;
+        seen |= 1 << at;
+        again
+    })
+}
+
+fn field(name: &str) -> Option<usize> {
+    FIELDS.iter().position(|f| f.eq_ignore_ascii_case(name))
+}
+
+fn write_q(out: &mut String, q: u16) {
+    if q >= 1_000 {
+        out.push('1');
+    } else {
+        let digits = format!("{q:03}");
+        out.push_str("0.");
+        out.push_str(match digits.trim_end_matches('0') {
+            "" => "0",
+            short => short,
+        });
+    }
+}
+
+const FIELDS: [&str; 9] = ["q", "alg", "ealg", "prot", "mod", "spi-c", "spi-s", "port-c", "port-s"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::HeaderName;
+
+    const SHA_AES: Algorithms = Algorithms { integrity: Integrity::HmacSha1, encryption: Encryption::AesCbc };
+    const SHA_NULL: Algorithms = Algorithms { integrity: Integrity::HmacSha1, encryption: Encryption::Null };
+    const MD5_NULL: Algorithms = Algorithms { integrity: Integrity::HmacMd5, encryption: Encryption::Null };
+    const HERE: Endpoint = Endpoint { spi_c: Spi(1_000), spi_s: Spi(1_001), port_c: 5_100, port_s: 6_100 };
+    const TAIL: &str = ";spi-c=1000;spi-s=1001;port-c=5100;port-s=6100";
+
+    fn list(elements: &[String]) -> Mechanisms<'_> {
+        Mechanisms(elements.iter().map(|e| Mechanism::parse(HeaderName::SecurityServer, e).unwrap()).collect())
+    }
+
+    fn with_tail(heads: &[&str]) -> Vec<String> {
+        heads.iter().map(|h| format!("ipsec-3gpp;{h}{TAIL}")).collect()
+    }
+
+    #[test]
+    fn the_first_pair_of_the_priority_list_wins_whatever_the_order_of_the_offer() {
+        let text = with_tail(&["q=0.9;alg=hmac-md5-96", "q=0.1;alg=hmac-sha-1-96;ealg=aes-cbc"]);
+        let offers = usable(&list(&text), &mut String::new());
+        assert_eq!(choose_at_pcscf(&[SHA_AES, MD5_NULL], &offers).unwrap().algorithms, SHA_AES);
+        assert_eq!(choose_at_pcscf(&[SHA_NULL, MD5_NULL], &offers).unwrap().algorithms, MD5_NULL);
+        assert_eq!(choose_at_pcscf(&[SHA_NULL], &offers), None);
+    }
+
+    #[test]
+    fn the_ue_goes_by_q_then_by_order() {
+        let text =
+            with_tail(&["q=0.1;alg=hmac-md5-96", "q=0.5;alg=hmac-sha-1-96", "q=0.5;alg=hmac-sha-1-96;ealg=aes-cbc"]);
+        let server = list(&text);
+        assert_eq!(choose_at_ue(&server, &[MD5_NULL, SHA_AES, SHA_NULL]).unwrap().algorithms, SHA_NULL);
+        assert_eq!(choose_at_ue(&server, &[MD5_NULL, SHA_AES]).unwrap().algorithms, SHA_AES);
+        assert_eq!(choose_at_ue(&server, &[]), None);
+    }
+
+    #[test]
+    fn unknown_values_are_skipped_and_named_once() {
+        let mut text = with_tail(&[
+            "alg=hmac-sha-2-256-128",
+            "alg=hmac-sha-2-256-128;ealg=aes-gcm-16",
+            "alg=hmac-sha-1-96;prot=ah",
+            "alg=HMAC-SHA-1-96;ealg=NULL;prot=ESP;mod=Trans",
+        ]);
+        text.push("tls;q=0.3".into());
+        text.push("sdes-srtp;mediasec".into());
+        let mut skipped = String::new();
+        let offers = usable(&list(&text), &mut skipped);
+        assert_eq!(offers.iter().map(|o| o.algorithms).collect::<Vec<_>>(), [SHA_NULL]);
+        assert_eq!(skipped, "alg=hmac-sha-2-256-128, ealg=aes-gcm-16, prot=ah, mechanism=tls");
+    }
+
+    #[test]
+    fn reserved_and_equal_numbers_are_not_usable() {
+        for tail in [
+            ";spi-c=255;spi-s=1001;port-c=5100;port-s=6100",
+            ";spi-c=1001;spi-s=1001;port-c=5100;port-s=6100",
+            ";spi-c=1000;spi-s=1001;port-c=6100;port-s=6100",
+            ";spi-c=1000;spi-s=1001;port-c=5060;port-s=6100",
+            ";spi-c=1000;spi-s=1001;port-c=5100;port-s=5061",
+            ";spi-c=1000;port-c=5100;port-s=6100",
+            ";spi-c=1000;spi-s=1001;port-c=5100;port-s=6100;alg=hmac-md5-96",
+        ] {
+            let text = [format!("ipsec-3gpp;alg=hmac-sha-1-96{tail}")];
+            assert_eq!(usable(&list(&text), &mut String::new()), [], "{tail}");
+        }
+        let null =
+            with_tail(&["alg=null;ealg=null", "alg=null;ealg=aes-gcm", "alg=aes-gmac", "alg=aes-gmac;ealg=aes-cbc"]);
+        assert_eq!(usable(&list(&null), &mut String::new()).len(), 2, "only the pairs of annex H");
+    }
+
+    #[test]
+    fn lists_compare_by_parameter() {
+        let sent = with_tail(&["q=0.1;alg=hmac-sha-1-96;prot=esp;mod=trans;ealg=null", "q=0.2;alg=hmac-md5-96"]);
+        let sent = list(&sent);
+        let tail = " ; port-s = 6100;port-c=05100;SPI-S=1001;spi-c=1000";
+        let reordered = [
+            format!("IPSEC-3GPP;alg=HMAC-SHA-1-96{tail};q=0.100"),
+            format!("ipsec-3gpp{tail};q=0.2;alg=hmac-md5-96;ealg=null;mod=trans"),
+        ];
+        assert!(same(&sent, &list(&reordered)));
+        let swapped = [reordered[1].clone(), reordered[0].clone()];
+        assert!(!same(&sent, &list(&swapped)), "order is part of the agreement");
+        assert!(!same(&sent, &list(&reordered[..1])));
+        for change in [";q=0.101", ";alg=hmac-md5-96", ";ealg=aes-cbc", ";prot=ah", ";foo=1"] {
+            let changed = [format!("ipsec-3gpp;alg=hmac-sha-1-96;q=0.1{TAIL}{change}"), reordered[1].clone()];
+            assert!(!same(&sent, &list(&changed)), "{change}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_recognised() {
+        let pairs = [SHA_AES, SHA_NULL, MD5_NULL];
+        let text: Vec<String> = static_list(&pairs, HERE)
+            .map(|o| {
+                let mut out = String::new();
+                write_element(&mut out, o.algorithms, &o.endpoint, Some(o.q));
+                out
+            })
+            .collect();
+        assert_eq!(
+            text[0],
+            "ipsec-3gpp;q=0.3;alg=hmac-sha-1-96;prot=esp;mod=trans;ealg=aes-cbc\
+             ;spi-c=1000;spi-s=1001;port-c=5100;port-s=6100"
+        );
+        assert!(is_copy_of(&list(&text), static_list(&pairs, HERE)));
+        assert!(!is_copy_of(&list(&text[..2]), static_list(&pairs, HERE)));
+        assert!(!is_copy_of(&list(&text), static_list(&pairs[..2], HERE)));
+        let other = Endpoint { port_s: 6_101, ..HERE };
+        assert!(!is_copy_of(&list(&text), static_list(&pairs, other)));
+    }
+
+    #[test]
+    fn q_is_written_in_its_shortest_form() {
+        for (q, text) in [(1_000, "1"), (0, "0.0"), (100, "0.1"), (55, "0.055"), (990, "0.99")] {
+            let mut out = String::new();
+            write_q(&mut out, q);
+            assert_eq!(out, text);
+        }
+    }
 }
