@@ -3,7 +3,7 @@
 //! [`Ims`] owns the elements of one process. It hands every packet to the element that owns its destination, keeps the
 //! plane `none` at the edge of P-CSCF and UE ([`SaTable`]), and delivers between its own elements without sockets when
 //! wired [`Wiring::Local`]: first in, first out, as bytes, with the addresses that the wire would show. What leaves the
-//! process goes to the driver's [`Outbox`]; everything that moves passes a [`Tap`].
+//! process goes to the driver's [`Outward`]; everything that moves passes a [`Tap`].
 
 mod element;
 mod local;
@@ -53,6 +53,48 @@ impl Tap for () {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ElementId(usize);
 
+/// What leaves an [`Ims`]: effects for the driver in order, each with the element that wants it. Two elements at one
+/// address have connections of their own, so a driver keeps the owner of each connection that it opens.
+#[derive(Debug, Default)]
+pub struct Outward {
+    effects: Outbox,
+    owners: Vec<ElementId>,
+}
+
+impl Outward {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// True when nothing is to be done.
+    pub fn is_empty(&self) -> bool {
+        self.owners.is_empty()
+    }
+
+    /// Effects with their elements, drained, and the bytes they refer to. Call [`Outward::clear`] afterwards.
+    pub fn drain(&mut self) -> (impl Iterator<Item = (ElementId, Effect)> + '_, &[u8]) {
+        let (effects, bytes) = self.effects.drain();
+        (self.owners.drain(..).zip(effects), bytes)
+    }
+
+    /// Empties it and keeps its memory.
+    pub fn clear(&mut self) {
+        self.effects.clear();
+        self.owners.clear();
+    }
+
+    fn push(&mut self, owner: usize, effect: Effect) {
+        self.owners.push(ElementId(owner));
+        self.effects.push(effect);
+    }
+
+    fn transmit(&mut self, owner: usize, route: Route, bytes: &[u8]) {
+        self.owners.push(ElementId(owner));
+        self.effects.transmit(route, |b| b.extend_from_slice(bytes));
+    }
+}
+
 /// Where an element is reached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Listener {
@@ -99,7 +141,7 @@ struct Owner {
 /// What a call on an [`Ims`] writes to.
 struct World<'w> {
     now: Instant,
-    out: &'w mut Outbox,
+    out: &'w mut Outward,
     tap: &'w mut dyn Tap,
 }
 
@@ -146,7 +188,7 @@ impl Ims {
     }
 
     /// Lets elements open their Diameter connections.
-    pub fn start(&mut self, now: Instant, out: &mut Outbox, tap: &mut dyn Tap) {
+    pub fn start(&mut self, now: Instant, out: &mut Outward, tap: &mut dyn Tap) {
         let mut world = World { now, out, tap };
         for slot in 0..self.slots.len() {
             self.call(slot, &mut world, |e, o| e.start(now, o));
@@ -159,7 +201,7 @@ impl Ims {
         &mut self,
         id: ElementId,
         now: Instant,
-        out: &mut Outbox,
+        out: &mut Outward,
         tap: &mut dyn Tap,
         command: impl FnOnce(&mut Element, &mut Outbox),
     ) {
@@ -169,17 +211,26 @@ impl Ims {
     }
 
     /// Takes a packet from outside. `packet.sa` is decided here.
-    pub fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outbox, tap: &mut dyn Tap) {
+    pub fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outward, tap: &mut dyn Tap) {
         let mut world = World { now, out, tap };
         world.tap.packet(now, packet);
         self.accept(packet, &mut world);
         self.deliver(&mut world);
     }
 
-    /// Takes news of a connection from the driver.
-    pub fn connection(&mut self, now: Instant, connection: &Connection, out: &mut Outbox, tap: &mut dyn Tap) {
+    /// Takes news of a connection from the driver. `owner`: the element that asked for it; `None` for one that the other
+    /// side opened, which belongs to the listener.
+    pub fn connection(
+        &mut self,
+        now: Instant,
+        owner: Option<ElementId>,
+        connection: &Connection,
+        out: &mut Outward,
+        tap: &mut dyn Tap,
+    ) {
         let mut world = World { now, out, tap };
-        if let Some(slot) = self.slot_of_connection(connection) {
+        let slot = owner.map(|o| o.0).or_else(|| self.owners.get(&connection.local).map(|o| o.slot));
+        if let Some(slot) = slot {
             self.connections.remember(connection, slot);
             self.call(slot, &mut world, |e, o| e.connection(now, connection, o));
         }
@@ -187,7 +238,7 @@ impl Ims {
     }
 
     /// A set could not be installed by the driver.
-    pub fn sa_failed(&mut self, now: Instant, failure: SaFailure, out: &mut Outbox, tap: &mut dyn Tap) {
+    pub fn sa_failed(&mut self, now: Instant, failure: SaFailure, out: &mut Outward, tap: &mut dyn Tap) {
         let mut world = World { now, out, tap };
         for slot in 0..self.slots.len() {
             if self.slots[slot].sas.contains(failure.set) {
@@ -204,7 +255,7 @@ impl Ims {
     }
 
     /// Runs the timers that are due.
-    pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox, tap: &mut dyn Tap) {
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut Outward, tap: &mut dyn Tap) {
         let mut world = World { now, out, tap };
         for slot in 0..self.slots.len() {
             if self.slots[slot].element.next_timeout().is_some_and(|at| at <= now) {
@@ -215,7 +266,7 @@ impl Ims {
     }
 
     /// Ends Diameter connections in order.
-    pub fn stop(&mut self, now: Instant, out: &mut Outbox, tap: &mut dyn Tap) {
+    pub fn stop(&mut self, now: Instant, out: &mut Outward, tap: &mut dyn Tap) {
         let mut world = World { now, out, tap };
         for slot in 0..self.slots.len() {
             self.call(slot, &mut world, |e, o| e.stop(now, o));
@@ -226,14 +277,6 @@ impl Ims {
     /// Sets of SAs alive over all elements.
     pub fn sa_sets(&self) -> usize {
         self.slots.iter().map(|s| s.sas.len()).sum()
-    }
-
-    fn slot_of_connection(&self, connection: &Connection) -> Option<usize> {
-        self.owners
-            .get(&connection.local)
-            .map(|o| o.slot)
-            .or_else(|| self.connections.owner(connection.local, connection.remote))
-            .or_else(|| self.slots.iter().position(|s| s.element.speaks(connection.protocol, connection.local.ip())))
     }
 
     /// Runs one call of one element and carries out its effects.
@@ -277,35 +320,27 @@ impl Ims {
                         self.queue.push_back(Delivery::News(Connection { local, remote, protocol, inbound, state }));
                     }
                 } else {
-                    self.connections.wait(from, to, slot);
-                    world.out.push(Effect::Connect { from, to, protocol });
+                    world.out.push(slot, Effect::Connect { from, to, protocol });
                 }
             }
             Effect::Close { local, remote } => {
-                if self.connections.close(local, remote) {
-                    let protocol = Protocol::Diameter;
-                    let (state, inbound) = (ConnectionState::Closed, false);
-                    self.queue.push_back(Delivery::News(Connection {
-                        local: remote,
-                        remote: local,
-                        protocol,
-                        inbound,
-                        state,
-                    }));
+                if let Some((slot, news)) = self.connections.close(local, remote) {
+                    let slot = slot.or_else(|| self.owners.get(&news.local).map(|o| o.slot));
+                    self.queue.extend(slot.map(|slot| Delivery::Closed(slot, news)));
                 } else {
-                    world.out.push(Effect::Close { local, remote });
+                    world.out.push(slot, Effect::Close { local, remote });
                 }
             }
             Effect::InstallSa(set) => match self.slots[slot].sas.install(&set) {
                 Ok(()) => {
                     self.own_protected_ports(slot, &set);
-                    world.out.push(Effect::InstallSa(set));
+                    world.out.push(slot, Effect::InstallSa(set));
                 }
                 Err(_) => failures.push(SaFailure { set: set.id }),
             },
             Effect::RemoveSa(set) => {
                 self.slots[slot].sas.remove(set);
-                world.out.push(Effect::RemoveSa(set));
+                world.out.push(slot, Effect::RemoveSa(set));
             }
             Effect::Event(event) => world.tap.event(world.now, &event),
         }
@@ -333,7 +368,7 @@ impl Ims {
             copy.extend_from_slice(bytes);
             self.queue.push_back(Delivery::Packet(route, copy));
         } else {
-            world.out.transmit(route, |b| b.extend_from_slice(bytes));
+            world.out.transmit(slot, route, bytes);
         }
     }
 
@@ -347,8 +382,14 @@ impl Ims {
                         self.spare.push(bytes);
                     }
                 }
+                Delivery::Closed(slot, news) => {
+                    let now = world.now;
+                    self.call(slot, world, |e, o| e.connection(now, &news, o));
+                }
                 Delivery::News(news) => {
-                    if let Some(slot) = self.slot_of_connection(&news) {
+                    let listener = self.owners.get(&news.local).map(|o| o.slot);
+                    let client = self.connections.owner(news.local, news.remote);
+                    if let Some(slot) = if news.inbound { listener } else { client.or(listener) } {
                         let now = world.now;
                         self.call(slot, world, |e, o| e.connection(now, &news, o));
                     }

@@ -14,6 +14,8 @@ pub mod icscf;
 pub mod identity;
 pub mod ims;
 pub mod ipsec;
+#[cfg(feature = "live")]
+pub mod live;
 pub mod packet;
 pub mod pcscf;
 pub mod random;

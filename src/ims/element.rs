@@ -117,11 +117,6 @@ impl Element {
         }
     }
 
-    /// True for the element that a connection of this protocol at this address can only belong to.
-    pub(super) fn speaks(&self, protocol: Protocol, address: IpAddr) -> bool {
-        self.listeners().iter().any(|l| l.protocol == protocol && l.address.ip() == address)
-    }
-
     /// Where it listens.
     pub fn listeners(&self) -> Vec<Listener> {
         let role = self.role();

@@ -1,6 +1,6 @@
 //! Connections and packets between elements of one process.
 
-use crate::packet::{Connection, ConnectionState, Route};
+use crate::packet::{Connection, ConnectionState, Protocol, Route};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 pub(super) enum Delivery {
     Packet(Route, Vec<u8>),
     News(Connection),
+    /// The other end closed; the connection is forgotten already, so the slot comes along.
+    Closed(usize, Connection),
 }
 
 /// TCP connections: those within the process, and who owns the local end of those that the driver holds.
@@ -56,21 +58,7 @@ impl LocalConnections {
 
     /// Whose `local` is on the connection with `remote`, for client ends.
     pub(super) fn owner(&self, local: SocketAddr, remote: SocketAddr) -> Option<usize> {
-        self.inside
-            .get(&(local, remote))
-            .or_else(|| self.outside.get(&(local, remote)))
-            .or_else(|| {
-                // A connection asked for and not open yet is known by its address without port.
-                let mut asked = local;
-                asked.set_port(0);
-                self.outside.get(&(asked, remote))
-            })
-            .copied()
-    }
-
-    /// The driver was asked for a connection.
-    pub(super) fn wait(&mut self, from: SocketAddr, to: SocketAddr, slot: usize) {
-        self.outside.insert((from, to), slot);
+        self.inside.get(&(local, remote)).or_else(|| self.outside.get(&(local, remote))).copied()
     }
 
     /// Keeps or forgets whose a connection of the driver is.
@@ -87,11 +75,19 @@ impl LocalConnections {
         }
     }
 
-    /// Ends a connection within the process; false if there is none.
-    pub(super) fn close(&mut self, local: SocketAddr, remote: SocketAddr) -> bool {
-        let there = self.inside.remove(&(local, remote)).is_some();
-        let there = self.inside.remove(&(remote, local)).is_some() || there;
-        self.reuse.retain(|_, client| *client != local && *client != remote);
-        there
+    /// Ends a connection within the process: what its other end is told, and whose that is if it is the client's.
+    /// `None` if there is no such connection.
+    pub(super) fn close(&mut self, local: SocketAddr, remote: SocketAddr) -> Option<(Option<usize>, Connection)> {
+        let by_client = self.inside.remove(&(local, remote)).is_some();
+        let client = if by_client { None } else { Some(self.inside.remove(&(remote, local))?) };
+        self.reuse.retain(|_, end| *end != local && *end != remote);
+        let news = Connection {
+            local: remote,
+            remote: local,
+            protocol: Protocol::Diameter,
+            inbound: by_client,
+            state: ConnectionState::Closed,
+        };
+        Some((client, news))
     }
 }

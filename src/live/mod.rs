@@ -1,0 +1,79 @@
+//! The live driver: sockets and a clock around an [`Ims`].
+//!
+//! One thread runs everything. Each socket has a small task that, when bytes are there, borrows the [`Shard`] and calls
+//! straight into the elements: no channel, no lock, no copy of what was received. One more task sleeps until the
+//! earliest deadline. The elements see none of it.
+#![expect(clippy::disallowed_methods, clippy::disallowed_types, reason = "this module is where sockets and clocks are")]
+
+mod clock;
+pub mod ports;
+mod protected;
+mod shard;
+mod sockets;
+mod stream;
+
+pub use clock::Clock;
+pub use sockets::{BindError, Sockets};
+
+use crate::ims::{Element, ElementId, Ims, Tap};
+use crate::packet::Outbox;
+use crate::time::{Duration, Instant};
+use shard::{Shard, Shared};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+/// A running [`Ims`]. Lives inside a `tokio::task::LocalSet`.
+pub struct Live {
+    shared: Shared,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live").finish_non_exhaustive()
+    }
+}
+
+impl Live {
+    /// Opens what is not open yet of the listeners of `ims`, starts the tasks and the elements.
+    pub fn start(ims: Ims, mut sockets: Sockets, clock: Clock, tap: Box<dyn Tap>) -> Result<Self, BindError> {
+        for listener in ims.listeners() {
+            sockets.bind(&listener)?;
+        }
+        let shared = Rc::new(RefCell::new(Shard::new(ims, clock, tap)));
+        sockets.serve(&shared);
+        shard::run_timers(&shared);
+        shard::with(&shared, |s, now| s.ims.start(now, &mut s.out, &mut *s.tap));
+        Ok(Self { shared })
+    }
+
+    /// Gives one element a command.
+    pub fn command(&self, id: ElementId, command: impl FnOnce(&mut Element, Instant, &mut Outbox)) {
+        shard::with(&self.shared, |s, now| {
+            s.ims.command(id, now, &mut s.out, &mut *s.tap, |e, o| command(e, now, o));
+        });
+    }
+
+    /// Looks at the elements.
+    pub fn look<T>(&self, look: impl FnOnce(&Ims) -> T) -> T {
+        look(&self.shared.borrow().ims)
+    }
+
+    /// Waits until something has happened.
+    pub async fn changed(&self) {
+        let changed = self.shared.borrow().changed.clone();
+        changed.notified().await;
+    }
+
+    /// Ends in order: Diameter peers are told, what waits to be written is written; at most `patience`.
+    pub async fn stop(&self, patience: Duration) {
+        shard::with(&self.shared, |s, now| s.ims.stop(now, &mut s.out, &mut *s.tap));
+        let deadline = tokio::time::Instant::now() + patience;
+        while self.shared.borrow().streams.is_busy() && tokio::time::Instant::now() < deadline {
+            let left = tokio::time::timeout_at(deadline, self.changed());
+            if left.await.is_err() {
+                break;
+            }
+        }
+        self.shared.borrow_mut().streams.close_all();
+    }
+}
