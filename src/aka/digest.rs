@@ -1,4 +1,11 @@
-//! Digest responses: MD5, SHA-256, SHA-512-256, AKAv1 and AKAv2 (docs/aka.md).
+//! Digest responses: MD5, SHA-256, SHA-512-256 (RFC 2617, RFC 7616), AKAv1 (RFC 3310) and AKAv2 (RFC 4169).
+
+use data_encoding::BASE64;
+use hmac::{EagerHash, Hmac, KeyInit, Mac};
+use md5::Md5;
+use sha2::{Digest, Sha256, Sha512_256};
+use subtle::ConstantTimeEq;
+use zeroize::Zeroize;
 
 /// An `algorithm` of digest authentication.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -17,14 +24,46 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    const ALL: [Self; 10] = [
+        Self::AkaV1Md5,
+        Self::Md5,
+        Self::Md5Sess,
+        Self::Sha256,
+        Self::Sha256Sess,
+        Self::Sha512_256,
+        Self::Sha512_256Sess,
+        Self::AkaV1Sha256,
+        Self::AkaV2Md5,
+        Self::AkaV2Sha256,
+    ];
+
     /// Reads the token, any case.
-    pub fn from_token(_token: &str) -> Option<Self> {
-        todo!()
+    pub fn from_token(token: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.as_str().eq_ignore_ascii_case(token))
     }
 
     /// As written.
     pub const fn as_str(self) -> &'static str {
-        todo!()
+        match self {
+            Self::Md5 => "MD5",
+            Self::Md5Sess => "MD5-sess",
+            Self::Sha256 => "SHA-256",
+            Self::Sha256Sess => "SHA-256-sess",
+            Self::Sha512_256 => "SHA-512-256",
+            Self::Sha512_256Sess => "SHA-512-256-sess",
+            Self::AkaV1Md5 => "AKAv1-MD5",
+            Self::AkaV1Sha256 => "AKAv1-SHA-256",
+            Self::AkaV2Md5 => "AKAv2-MD5",
+            Self::AkaV2Sha256 => "AKAv2-SHA-256",
+        }
+    }
+
+    const fn is_session(self) -> bool {
+        matches!(self, Self::Md5Sess | Self::Sha256Sess | Self::Sha512_256Sess)
+    }
+
+    const fn is_aka_v2(self) -> bool {
+        matches!(self, Self::AkaV2Md5 | Self::AkaV2Sha256)
     }
 }
 
@@ -63,12 +102,22 @@ pub struct Response {
 impl Response {
     /// 32 or 64 characters.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.hex[..usize::from(self.len)]).expect("hex digits")
+        std::str::from_utf8(self.as_bytes()).expect("hex digits")
     }
 
     /// Compares with a received response in constant time; the case of the digits does not count.
-    pub fn matches(&self, _received: &str) -> bool {
-        todo!()
+    pub fn matches(&self, received: &str) -> bool {
+        let mut folded = [0; 64];
+        let Some(folded) = folded.get_mut(..received.len()) else {
+            return false;
+        };
+        folded.copy_from_slice(received.as_bytes());
+        folded.make_ascii_lowercase();
+        self.as_bytes().ct_eq(folded).into()
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.hex[..usize::from(self.len)]
     }
 }
 
@@ -96,12 +145,175 @@ pub enum Secret<'a> {
     },
 }
 
-/// The `response` parameter.
-pub fn response(_inputs: &Inputs<'_>, _secret: Secret<'_>) -> Response {
-    todo!()
+impl std::fmt::Debug for Secret<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secret(..)")
+    }
 }
 
-/// The `rspauth` parameter of Authentication-Info.
-pub fn rspauth(_inputs: &Inputs<'_>, _secret: Secret<'_>) -> Response {
-    todo!()
+/// The `response` parameter.
+pub fn response(inputs: &Inputs<'_>, secret: Secret<'_>) -> Response {
+    digest(inputs, inputs.method, secret)
+}
+
+/// The `rspauth` parameter of Authentication-Info: no method stands before the URI (RFC 2617 clause 3.2.3).
+pub fn rspauth(inputs: &Inputs<'_>, secret: Secret<'_>) -> Response {
+    digest(inputs, "", secret)
+}
+
+fn digest(inputs: &Inputs<'_>, method: &str, secret: Secret<'_>) -> Response {
+    match inputs.algorithm {
+        Algorithm::Md5 | Algorithm::Md5Sess | Algorithm::AkaV1Md5 | Algorithm::AkaV2Md5 => {
+            digest_with::<Md5>(inputs, method, secret)
+        }
+        Algorithm::Sha256 | Algorithm::Sha256Sess | Algorithm::AkaV1Sha256 | Algorithm::AkaV2Sha256 => {
+            digest_with::<Sha256>(inputs, method, secret)
+        }
+        Algorithm::Sha512_256 | Algorithm::Sha512_256Sess => digest_with::<Sha512_256>(inputs, method, secret),
+    }
+}
+
+fn digest_with<H: Digest + EagerHash>(inputs: &Inputs<'_>, method: &str, secret: Secret<'_>) -> Response {
+    let mut ha1 = match secret {
+        Secret::Ha1(hex) => Ha1::Given(hex),
+        Secret::Password(password) => Ha1::Computed(ha1::<H>(inputs, password)),
+        Secret::Aka { res, ik, ck } if inputs.algorithm.is_aka_v2() => {
+            let mut password = aka_v2_password::<H>(res, ik, ck);
+            let ha1 = ha1::<H>(inputs, password.as_slice());
+            password.text.zeroize();
+            Ha1::Computed(ha1)
+        }
+        Secret::Aka { res, .. } => Ha1::Computed(ha1::<H>(inputs, res)),
+    };
+    if inputs.algorithm.is_session() {
+        let cnonce = inputs.qop.map_or("", |qop| qop.cnonce);
+        ha1 = Ha1::Computed(hash::<H>(&[ha1.as_bytes(), inputs.nonce.as_bytes(), cnonce.as_bytes()]));
+    }
+    let ha2 = match inputs.qop {
+        Some(Qop { auth_int: true, .. }) => {
+            let body = hash::<H>(&[inputs.body]);
+            hash::<H>(&[method.as_bytes(), inputs.uri.as_bytes(), body.as_bytes()])
+        }
+        _ => hash::<H>(&[method.as_bytes(), inputs.uri.as_bytes()]),
+    };
+    let nonce = inputs.nonce.as_bytes();
+    match inputs.qop {
+        Some(Qop { auth_int, nc, cnonce }) => {
+            let qop: &[u8] = if auth_int { b"auth-int" } else { b"auth" };
+            hash::<H>(&[ha1.as_bytes(), nonce, nc.as_bytes(), cnonce.as_bytes(), qop, ha2.as_bytes()])
+        }
+        None => hash::<H>(&[ha1.as_bytes(), nonce, ha2.as_bytes()]),
+    }
+}
+
+enum Ha1<'a> {
+    Given(&'a str),
+    Computed(Response),
+}
+
+impl Ha1<'_> {
+    fn as_bytes(&self) -> &[u8] {
+        match self {
+            Self::Given(hex) => hex.as_bytes(),
+            Self::Computed(hex) => hex.as_bytes(),
+        }
+    }
+}
+
+fn ha1<H: Digest>(inputs: &Inputs<'_>, password: &[u8]) -> Response {
+    hash::<H>(&[inputs.username.as_bytes(), inputs.realm.as_bytes(), password])
+}
+
+/// The hex digest of the parts with colons between them.
+fn hash<H: Digest>(parts: &[&[u8]]) -> Response {
+    let mut hasher = H::new();
+    for (i, part) in parts.iter().enumerate() {
+        if i > 0 {
+            hasher.update(b":");
+        }
+        hasher.update(part);
+    }
+    let mut out = Response { hex: [0; 64], len: 0 };
+    for (to, octet) in out.hex.chunks_exact_mut(2).zip(hasher.finalize()) {
+        to[0] = HEX[usize::from(octet >> 4)];
+        to[1] = HEX[usize::from(octet & 15)];
+        out.len += 2;
+    }
+    out
+}
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// The password of AKAv2: base64 of an HMAC (RFC 4169 clause 3).
+struct AkaV2Password {
+    text: [u8; 44],
+    len: usize,
+}
+
+impl AkaV2Password {
+    fn as_slice(&self) -> &[u8] {
+        &self.text[..self.len]
+    }
+}
+
+fn aka_v2_password<H: EagerHash>(res: &[u8], ik: &[u8; 16], ck: &[u8; 16]) -> AkaV2Password {
+    let mut mac = <Hmac<H> as KeyInit>::new_from_slice(&[res, ik, ck].concat()).expect("HMAC takes keys of any length");
+    mac.update(b"http-digest-akav2-password");
+    let tag = mac.finalize().into_bytes();
+    let mut password = AkaV2Password { text: [0; 44], len: BASE64.encode_len(tag.len()) };
+    BASE64.encode_mut(&tag, &mut password.text[..password.len]);
+    password
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_of_any_case() {
+        for algorithm in Algorithm::ALL {
+            assert_eq!(Algorithm::from_token(algorithm.as_str()), Some(algorithm));
+            assert_eq!(Algorithm::from_token(&algorithm.as_str().to_lowercase()), Some(algorithm));
+        }
+        assert_eq!(Algorithm::from_token("AKAv3-MD5"), None);
+    }
+
+    #[test]
+    fn matches_hex_of_any_case_and_nothing_else() {
+        let right = hash::<Md5>(&[b""]);
+        assert_eq!(right.as_str(), "d41d8cd98f00b204e9800998ecf8427e");
+        assert!(right.matches("D41D8CD98F00B204E9800998ECF8427E"));
+        for wrong in ["", "d41d8cd98f00b204e9800998ecf8427", "d41d8cd98f00b204e9800998ecf8427f", &"d".repeat(65)] {
+            assert!(!right.matches(wrong), "{wrong:?}");
+        }
+    }
+
+    /// RFC 7616 clause 3.4.2: with `-sess`, HA1 = H(H(user:realm:password):nonce:cnonce). Computed with Python's
+    /// hashlib.
+    #[test]
+    fn session_variants() {
+        let inputs = |algorithm| Inputs {
+            algorithm,
+            username: "alice",
+            realm: "example.org",
+            nonce: "n0",
+            uri: "sip:example.org",
+            method: "REGISTER",
+            qop: Some(Qop { auth_int: false, nc: "00000001", cnonce: "c0" }),
+            body: b"",
+        };
+        for (algorithm, expected) in SESSION_RESPONSES {
+            let from_password = response(&inputs(*algorithm), Secret::Password(b"secret"));
+            assert_eq!(from_password.as_str(), *expected, "{algorithm:?}");
+        }
+        let ha1 = hash::<Md5>(&[b"alice", b"example.org", b"secret"]);
+        let from_ha1 = response(&inputs(Algorithm::Md5Sess), Secret::Ha1(ha1.as_str()));
+        assert_eq!(from_ha1.as_str(), SESSION_RESPONSES[0].1);
+    }
+
+    const SESSION_RESPONSES: &[(Algorithm, &str)] = &[
+        (Algorithm::Md5Sess, "86cdd992e428b07dbb0e722387eea857"),
+        (Algorithm::Sha256Sess, "c0320404d075b9ad26d2adb5c2fd3d58566eae67624de6037890a0e7d710df92"),
+        (Algorithm::Sha512_256Sess, "81912b4f8f664defdbb929bb9f2bd12ddcecbf8c08c6b5c1b396bb1a49041b7e"),
+    ];
 }

@@ -1,13 +1,21 @@
 //! Keys. None of them can be printed by accident: `Debug` shows the name, there is no `Display`, and memory is wiped.
+//! Equality takes the same time whatever differs.
 
 use std::fmt;
+use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 macro_rules! secret {
     ($(#[$doc:meta])* $name:ident, $len:literal) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+        #[derive(Clone, Eq, Zeroize, ZeroizeOnDrop)]
         pub struct $name(pub [u8; $len]);
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.0.ct_eq(&other.0).into()
+            }
+        }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -39,7 +47,7 @@ secret! {
 }
 
 /// Expected response, 4 to 16 octets (32 with TUAK), any value, NUL included.
-#[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
+#[derive(Clone, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct Xres {
     octets: [u8; 32],
     len: u8,
@@ -60,6 +68,12 @@ impl Xres {
     /// The octets.
     pub fn as_slice(&self) -> &[u8] {
         &self.octets[..usize::from(self.len)]
+    }
+}
+
+impl PartialEq for Xres {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice().ct_eq(other.as_slice()).into()
     }
 }
 
