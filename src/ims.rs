@@ -284,29 +284,17 @@ impl Ims {
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.set_wants_events(world.tap.wants_events());
         call(&mut self.slots[slot].element, &mut scratch);
-        let mut failures = Vec::new();
         {
             let (effects, bytes) = scratch.drain();
             for effect in effects {
-                self.carry_out(slot, effect, bytes, world, &mut failures);
+                self.carry_out(slot, effect, bytes, world);
             }
         }
         scratch.clear();
         self.scratch = scratch;
-        for failure in failures {
-            let now = world.now;
-            self.call(slot, world, |e, o| e.sa_failed(now, failure, o));
-        }
     }
 
-    fn carry_out(
-        &mut self,
-        slot: usize,
-        effect: Effect,
-        bytes: &[u8],
-        world: &mut World<'_>,
-        failures: &mut Vec<SaFailure>,
-    ) {
+    fn carry_out(&mut self, slot: usize, effect: Effect, bytes: &[u8], world: &mut World<'_>) {
         match effect {
             Effect::Transmit { from, to, transport, protocol, sa, range } => {
                 let route = Route { from, to, transport, protocol, sa };
@@ -336,7 +324,7 @@ impl Ims {
                     self.own_protected_ports(slot, &set);
                     world.out.push(slot, Effect::InstallSa(set));
                 }
-                Err(_) => failures.push(SaFailure { set: set.id }),
+                Err(_) => self.queue.push_back(Delivery::SaFailed(slot, SaFailure { set: set.id })),
             },
             Effect::RemoveSa(set) => {
                 self.slots[slot].sas.remove(set);
@@ -381,6 +369,10 @@ impl Ims {
                     if self.spare.len() < SPARE_BUFFERS {
                         self.spare.push(bytes);
                     }
+                }
+                Delivery::SaFailed(slot, failure) => {
+                    let now = world.now;
+                    self.call(slot, world, |e, o| e.sa_failed(now, failure, o));
                 }
                 Delivery::Closed(slot, news) => {
                     let now = world.now;

@@ -1,6 +1,6 @@
 //! Connections and packets between elements of one process.
 
-use crate::packet::{Connection, ConnectionState, Protocol, Route};
+use crate::packet::{Connection, ConnectionState, Protocol, Route, SaFailure};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
@@ -11,6 +11,8 @@ pub(super) enum Delivery {
     News(Connection),
     /// The other end closed; the connection is forgotten already, so the slot comes along.
     Closed(usize, Connection),
+    /// The plane refused a set of this slot's element.
+    SaFailed(usize, SaFailure),
 }
 
 /// TCP connections: those within the process, and who owns the local end of those that the driver holds.

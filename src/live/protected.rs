@@ -6,6 +6,7 @@ use super::stream;
 use crate::ipsec::association::{SaSet, SaSetId};
 use crate::packet::Protocol;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -30,10 +31,9 @@ impl ProtectedPorts {
                 udp.add(address, bind_udp(address)?, shared);
             }
         }
-        if !self.listeners.contains_key(&server) {
+        if let Entry::Vacant(free) = self.listeners.entry(server) {
             let listener = bind_tcp(server)?;
-            let task = tokio::task::spawn_local(stream::accept(listener, Protocol::Sip, Rc::clone(shared)));
-            self.listeners.insert(server, task);
+            free.insert(tokio::task::spawn_local(stream::accept(listener, Protocol::Sip, Rc::clone(shared))));
         }
         self.sets.insert(set.id, [client, server]);
         Ok(())

@@ -111,14 +111,14 @@ impl Streams {
     }
 
     /// Ends a connection after what is queued.
-    pub(super) fn close(&mut self, local: SocketAddr, remote: SocketAddr) {
+    pub(super) fn close(&self, local: SocketAddr, remote: SocketAddr) {
         if let Some(stream) = self.open.get(&(local, remote)) {
             let _ = stream.queue.send(Command::Close);
         }
     }
 
     /// Ends all of them.
-    pub(super) fn close_all(&mut self) {
+    pub(super) fn close_all(&self) {
         for stream in self.open.values() {
             let _ = stream.queue.send(Command::Close);
         }
