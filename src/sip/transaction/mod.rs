@@ -4,10 +4,22 @@
 //! request once and each client transaction end once. The branch and the internal id carry the slot, so a response
 //! finds its transaction by index.
 
-use super::Message;
-use crate::packet::{Outbox, Packet, Route, Transport};
+mod branch;
+mod client;
+mod key;
+mod route;
+mod server;
+mod table;
+
+pub use route::copy_vias;
+
+use super::{Message, StartLine};
+use crate::packet::{Connection, ConnectionState, Outbox, Packet, Route, Transport};
 use crate::random::Random;
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Instant, Timeouts};
+use client::{ClientTimer, Clients};
+use server::{ServerTimer, Servers};
+use table::{Buffers, Handle};
 
 /// T1, T2 and T4 of one side.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -95,112 +107,176 @@ pub enum EndCause {
 /// All transactions of one element. `C` is what its owner wants back when a client transaction ends.
 #[derive(Debug)]
 pub struct Transactions<C> {
-    _random: Random,
-    _contexts: Vec<C>,
+    servers: Servers,
+    clients: Clients<C>,
+    shared: Shared,
+}
+
+/// What both kinds of transaction use.
+#[derive(Debug)]
+struct Shared {
+    timeouts: Timeouts<Timer>,
+    buffers: Buffers,
+    random: Random,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Timer {
+    Server(Handle, ServerTimer),
+    Client(Handle, ClientTimer),
 }
 
 impl<C> Transactions<C> {
     /// No transactions. `random` makes the branches.
-    pub fn new(random: Random) -> Self {
-        Self { _random: random, _contexts: Vec::new() }
+    pub fn new(mut random: Random) -> Self {
+        let servers = Servers::new(&mut random);
+        let shared = Shared { timeouts: Timeouts::new(), buffers: Buffers::default(), random };
+        Self { servers, clients: Clients::new(), shared }
     }
 
     /// Takes a message that passed [`Message::parse`]. Retransmissions are answered here.
     /// `timers` are those of the side the packet came from.
     pub fn receive(
         &mut self,
-        _now: Instant,
-        _timers: Timers,
-        _packet: &Packet<'_>,
-        _message: &Message<'_>,
-        _out: &mut Outbox,
+        now: Instant,
+        timers: Timers,
+        packet: &Packet<'_>,
+        message: &Message<'_>,
+        out: &mut Outbox,
     ) -> Incoming<C> {
-        todo!()
+        let Self { servers, clients, shared } = self;
+        clients.release_answered(&mut shared.buffers);
+        match message.start() {
+            StartLine::Request { method, uri } => {
+                servers.receive(now, timers, packet, message, (method, uri), out, shared)
+            }
+            StartLine::Response { status, .. } => clients.receive(now, status, message, shared),
+        }
     }
 
     /// Where the answer of `server` will go: RFC 3261 clause 18.2.2 and RFC 3581, from the request's topmost Via.
-    pub fn route(&self, _server: ServerId) -> Option<Route> {
-        todo!()
+    pub fn route(&self, server: ServerId) -> Option<Route> {
+        self.servers.route(server)
     }
 
     /// Sends the answers of `server` elsewhere: the protected ports of TS 24.229 clause 5.2.2.
-    pub fn set_route(&mut self, _server: ServerId, _route: Route) {
-        todo!()
+    pub fn set_route(&mut self, server: ServerId, route: Route) {
+        self.servers.set_route(server, route);
     }
 
-    /// Sends a response; `write` writes the whole message. A second final answer is ignored. 408 to a non-INVITE is
-    /// never sent (RFC 4320).
+    /// Sends a response; `write` writes the whole message, its Via lines by [`copy_vias`]. A second final answer is
+    /// ignored. 408 to a non-INVITE is never sent, nor any provisional response to it but a 100 that is late enough
+    /// (RFC 4320).
     pub fn respond(
         &mut self,
-        _now: Instant,
-        _server: ServerId,
-        _status: u16,
-        _out: &mut Outbox,
-        _write: impl FnOnce(&mut Vec<u8>),
+        now: Instant,
+        server: ServerId,
+        status: u16,
+        out: &mut Outbox,
+        write: impl FnOnce(&mut Vec<u8>),
     ) {
-        todo!()
+        self.servers.respond(now, server, status, out, &mut self.shared, write);
     }
 
     /// Ends `server` without an answer: the request is dropped, later copies of it too.
-    pub fn abandon(&mut self, _now: Instant, _server: ServerId) {
-        todo!()
+    pub fn abandon(&mut self, now: Instant, server: ServerId) {
+        self.servers.abandon(now, server, &mut self.shared);
     }
 
-    /// Sends a request in a new client transaction. `write` writes the whole message for the given transport and
-    /// branch (without magic cookie doubts: the text begins with `z9hG4bK`). When `route` is UDP, `may_switch` is set and
-    /// the message is larger than 1,300 octets, it is written again for TCP (RFC 3261 clause 18.1.1) and falls back to
-    /// UDP if the connection is refused.
+    /// Sends a request other than INVITE and ACK in a new client transaction. `write` writes the whole message for the
+    /// given transport and branch (without magic cookie doubts: the text begins with `z9hG4bK`). When `route` is UDP,
+    /// `may_switch` is set and the message is larger than 1,300 octets, it is written again for TCP (RFC 3261 clause
+    /// 18.1.1) and falls back to UDP if the connection is refused.
+    #[expect(clippy::too_many_arguments, reason = "each is decided by the caller, and none belongs to another")]
     pub fn request(
         &mut self,
-        _now: Instant,
-        _timers: Timers,
-        _route: Route,
-        _may_switch: bool,
-        _context: C,
-        _out: &mut Outbox,
-        _write: impl FnMut(&mut Vec<u8>, Transport, &str),
+        now: Instant,
+        timers: Timers,
+        route: Route,
+        may_switch: bool,
+        context: C,
+        out: &mut Outbox,
+        write: impl FnMut(&mut Vec<u8>, Transport, &str),
     ) -> ClientId {
-        todo!()
+        self.clients.request(now, timers, route, may_switch, context, out, &mut self.shared, write)
     }
 
     /// The context of a client transaction that is still open.
-    pub fn context(&mut self, _client: ClientId) -> Option<&mut C> {
-        todo!()
+    pub fn context(&mut self, client: ClientId) -> Option<&mut C> {
+        self.clients.context(client)
     }
 
-    /// The request as sent by a client transaction that is still open or has just [`Ended`].
-    pub fn sent(&self, _client: ClientId) -> Option<&[u8]> {
-        todo!()
+    /// The request as sent by a client transaction that is still open, or that has ended in the last call of
+    /// [`Transactions::receive`], [`Transactions::handle_timeout`] or [`Transactions::connection_lost`].
+    pub fn sent(&self, client: ClientId) -> Option<&[u8]> {
+        self.clients.sent(client)
     }
 
-    /// A TCP connection from or to these addresses failed or closed: client transactions waiting on it end.
+    /// A TCP connection from or to these addresses failed or closed: client transactions waiting on it end, answers
+    /// that were to go over it take a new one.
     pub fn connection_lost(
         &mut self,
-        _now: Instant,
-        _connection: &crate::packet::Connection,
-        _out: &mut Outbox,
-        _ended: &mut Vec<Ended<C>>,
+        now: Instant,
+        connection: &Connection,
+        out: &mut Outbox,
+        ended: &mut Vec<Ended<C>>,
     ) {
-        todo!()
+        let Self { servers, clients, shared } = self;
+        clients.release_answered(&mut shared.buffers);
+        if connection.state != ConnectionState::Opened {
+            servers.connection_lost(connection);
+            clients.connection_lost(now, connection, out, shared, ended);
+        }
     }
 
     /// The earliest timer.
     pub fn next_timeout(&self) -> Option<Instant> {
-        todo!()
+        self.shared.timeouts.next()
     }
 
     /// Runs the timers that are due; client transactions that ended without an answer go to `ended`.
-    pub fn handle_timeout(&mut self, _now: Instant, _out: &mut Outbox, _ended: &mut Vec<Ended<C>>) {
-        todo!()
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox, ended: &mut Vec<Ended<C>>) {
+        let Self { servers, clients, shared } = self;
+        clients.release_answered(&mut shared.buffers);
+        while let Some(timer) = shared.timeouts.pop(now) {
+            match timer {
+                Timer::Server(handle, timer) => servers.handle_timer(now, handle, timer, out, shared),
+                Timer::Client(handle, timer) => clients.handle_timer(now, handle, timer, out, shared, ended),
+            }
+        }
     }
 
     /// Server and client transactions alive, those that only absorb repetitions included.
     pub fn len(&self) -> usize {
-        todo!()
+        self.servers.len() + self.clients.len()
     }
 
     /// True when there is none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl From<ServerId> for Handle {
+    fn from(ServerId { index, generation }: ServerId) -> Self {
+        Self { index, generation }
+    }
+}
+
+impl From<Handle> for ServerId {
+    fn from(Handle { index, generation }: Handle) -> Self {
+        Self { index, generation }
+    }
+}
+
+impl From<ClientId> for Handle {
+    fn from(ClientId { index, generation }: ClientId) -> Self {
+        Self { index, generation }
+    }
+}
+
+impl From<Handle> for ClientId {
+    fn from(Handle { index, generation }: Handle) -> Self {
+        Self { index, generation }
     }
 }

@@ -1,0 +1,70 @@
+//! What tells one server transaction from another (RFC 3261 clause 17.2.3).
+//!
+//! A key is text: an identity that a CANCEL shares with what it cancels, then what follows the method. Keys are found
+//! by a 64-bit hash and then compared in full.
+
+use crate::sip::header::via::Via;
+use crate::sip::{Message, Method};
+
+/// How a key is divided.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct KeyShape {
+    /// The length of what a CANCEL shares with its target.
+    pub(super) identity: usize,
+    /// True when the branch has the magic cookie. Without, the rules of RFC 2543 hold.
+    pub(super) cookie: bool,
+}
+
+/// Writes the key of a request. An ACK gets that of its INVITE.
+pub(super) fn write(
+    key: &mut Vec<u8>,
+    message: &Message<'_>,
+    method: Method<'_>,
+    uri: &str,
+    via: Option<&Via<'_>>,
+) -> KeyShape {
+    key.clear();
+    let branch = via.and_then(Via::branch).filter(|branch| has_cookie(branch));
+    match (branch, via) {
+        (Some(branch), Some(via)) => {
+            field(key, branch);
+            let host = key.len();
+            field(key, via.host);
+            key[host..].make_ascii_lowercase();
+            key.extend_from_slice(&via.port.map_or([0; 3], |port| {
+                let [high, low] = port.to_be_bytes();
+                [1, high, low]
+            }));
+        }
+        _ => write_rfc2543(key, message, uri, via),
+    }
+    let identity = key.len();
+    field(key, if method == Method::Ack { Method::Invite.as_str() } else { method.as_str() });
+    // The To tag of an ACK is that of the answer: it is compared apart.
+    if branch.is_none() && !matches!(method, Method::Invite | Method::Ack | Method::Cancel) {
+        field(key, message.to().ok().and_then(|to| to.tag()).unwrap_or_default());
+    }
+    KeyShape { identity, cookie: branch.is_some() }
+}
+
+fn write_rfc2543(key: &mut Vec<u8>, message: &Message<'_>, uri: &str, via: Option<&Via<'_>>) {
+    field(key, "");
+    field(key, uri);
+    field(key, message.from().ok().and_then(|from| from.tag()).unwrap_or_default());
+    field(key, message.call_id().unwrap_or_default());
+    key.extend_from_slice(&message.cseq().map_or(0, |cseq| cseq.number).to_be_bytes());
+    field(key, via.map_or("", |via| via.text));
+}
+
+/// No header value holds NUL, so fields cannot run into each other.
+fn field(key: &mut Vec<u8>, text: &str) {
+    key.extend_from_slice(text.as_bytes());
+    key.push(0);
+}
+
+/// RFC 3261 clause 8.1.1.7; tokens compare in any case.
+fn has_cookie(branch: &str) -> bool {
+    branch.get(..COOKIE.len()).is_some_and(|start| start.eq_ignore_ascii_case(COOKIE)) && branch.len() > COOKIE.len()
+}
+
+pub(super) const COOKIE: &str = "z9hG4bK";
