@@ -64,6 +64,9 @@ pub struct ScscfConfig {
     pub store_server_name: bool,
     /// Host names to addresses; no DNS.
     pub hosts: BTreeMap<Box<str>, std::net::IpAddr>,
+    /// Senders whose requests are taken (I-CSCFs, P-CSCFs): who may write `integrity-protected` must be of the trust
+    /// domain. Empty: loopback and the own network's addresses in `hosts`.
+    pub trusted: Vec<std::net::IpAddr>,
     /// Further headers of a 200 to REGISTER, as recorded networks add them: name and value.
     pub extra_headers_in_200: Vec<(Box<str>, Box<str>)>,
 }
