@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# The one check script, for people and CI.
+#
+#   ./check.sh            fmt lint test lib fuzz deny strangers
+#   ./check.sh all        the same and bench
+#   ./check.sh PART ...   only these parts
+#
+#   fmt        cargo fmt --check
+#   lint       clippy on all targets and the documentation, warnings denied
+#   test       cargo test, on loopback sockets and in virtual time
+#   lib        the library and its tests without feature `live`
+#   fuzz       fuzz targets build and run for a few seconds each over their corpus
+#   deny       licences, bans and sources of dependencies
+#   strangers  SIPp, Kamailio, tshark, python-diameter and black-box suites against the release binary
+#   bench      instruction counts, CPU and memory per registration, ours beside other parsers in one run
+#
+# Missing tools are installed where this is Debian and we are root; otherwise they are named. A check that could not run
+# is counted as not run, never as passed; with IMSREG_REQUIRE_ALL=1 it is a failure.
+set -u
+cd "$(dirname "$0")"
+. tests/strangers/lib.sh
+
+parts=("$@")
+[ ${#parts[@]} -eq 0 ] && parts=(fmt lint test lib fuzz deny strangers)
+[ "${parts[0]}" = all ] && parts=(fmt lint test lib fuzz deny strangers bench)
+
+check_fmt() { cargo fmt --check; }
+
+check_lint() {
+    cargo clippy -q --all-targets -- -D warnings &&
+        cargo clippy -q --lib --no-default-features -- -D warnings &&
+        RUSTDOCFLAGS="-D warnings" cargo doc -q --no-deps --document-private-items
+}
+
+check_test() { counted cargo test -q --no-fail-fast; }
+
+check_lib() { counted cargo test -q --no-fail-fast --no-default-features --lib; }
+
+check_fuzz() { tests/strangers/fuzz.sh; }
+
+check_deny() {
+    if ! command -v cargo-deny >/dev/null && [ ! -x target/tools/bin/cargo-deny ]; then
+        cargo install -q --locked --root target/tools cargo-deny@0.20 ||
+            { not_run "cargo-deny could not be installed"; return; }
+    fi
+    PATH="$PWD/target/tools/bin:$PATH" cargo deny --offline check licenses bans sources
+}
+
+check_strangers() {
+    need sipp:sip-tester kamailio:kamailio tshark:tshark python3:python3 || return
+    cargo build -q --release || return 1
+    local script status=0
+    for script in tests/strangers/[0-9]*.sh; do
+        printf -- '-- %s\n' "$(basename "$script" .sh)"
+        bash "$script" || status=1
+    done
+    return $status
+}
+
+check_bench() { tests/strangers/bench.sh; }
+
+failed=()
+start_all=$SECONDS
+for part in "${parts[@]}"; do
+    declare -F "check_$part" >/dev/null || { echo "check.sh: no part '$part'; see the head of this file" >&2; exit 2; }
+    printf '== %s\n' "$part"
+    start=$SECONDS
+    if "check_$part"; then verdict=ok; else verdict=FAILED; failed+=("$part"); fi
+    printf '== %s: %s, %d s\n' "$part" "$verdict" $((SECONDS - start))
+done
+
+ran=$(tally ran) failures=$(tally failed) skipped=$(tally not_run)
+printf '\n%d parts in %d s: %d checks passed, %d failed, %d not run\n' \
+    ${#parts[@]} $((SECONDS - start_all)) "$((ran - failures))" "$failures" "$skipped"
+[ "$skipped" -gt 0 ] && reasons
+if [ ${#failed[@]} -gt 0 ]; then
+    echo "failed: ${failed[*]}"
+    exit 1
+fi
+if [ "$skipped" -gt 0 ] && [ -n "${IMSREG_REQUIRE_ALL:-}" ]; then
+    echo "IMSREG_REQUIRE_ALL is set and $skipped checks did not run"
+    exit 1
+fi
+exit 0

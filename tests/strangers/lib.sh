@@ -1,0 +1,119 @@
+# Shared by check.sh and the scripts beside this file; sourced, not run.
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+export IMSREG_SHARED=${IMSREG_SHARED:-$(cd "$root/../shared" 2>/dev/null && pwd || true)}
+target=$(cd "$root" && cargo metadata --format-version 1 --no-deps --offline 2>/dev/null |
+    sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+target=${target:-$root/target}
+imsreg=$target/release/imsreg
+
+# One file gathers the counts of all parts and scripts of one run of check.sh.
+if [ -z "${IMSREG_TALLY:-}" ]; then
+    mkdir -p "$target"
+    IMSREG_TALLY=$(mktemp "$target/tally.XXXXXX")
+    export IMSREG_TALLY
+    trap 'rm -f "$IMSREG_TALLY"' EXIT
+fi
+
+passed() { echo "ran $1" >>"$IMSREG_TALLY"; }
+failure() { echo "ran 1" >>"$IMSREG_TALLY"; echo "failed 1" >>"$IMSREG_TALLY"; echo "FAILED: $1" >&2; }
+not_run() { echo "not_run 1 $1" >>"$IMSREG_TALLY"; echo "not run: $1"; }
+tally() { awk -v k="$1" '$1 == k { n += $2 } END { print n + 0 }' "$IMSREG_TALLY"; }
+reasons() { sed -n 's/^not_run 1 /  not run: /p' "$IMSREG_TALLY" | sort | uniq -c | sed 's/^ *\([0-9]*\)   not run/  \1 x/'; }
+
+# Runs cargo test, shows it, and counts tests and those that said they did not run.
+counted() {
+    local log status
+    log=$(mktemp "$target/log.XXXXXX")
+    "$@" -- --nocapture >"$log" 2>&1
+    status=$?
+    awk '/^test result:/ { p += $4; f += $6; i += $8 } END { printf "ran %d\nfailed %d\n", p + f, f
+         for (n = 0; n < i; n++) print "not_run 1 an ignored test" }' "$log" >>"$IMSREG_TALLY"
+    sed -n 's/^not run: /not_run 1 /p' "$log" >>"$IMSREG_TALLY"
+    if [ $status -ne 0 ]; then cat "$log"; else grep -E '^(test result|not run)' "$log" | sort | uniq -c | sort -rn | head -20; fi
+    rm -f "$log"
+    return $status
+}
+
+# need COMMAND:PACKAGE ...: installs what is missing, or says what to install.
+need() {
+    local pair missing=()
+    for pair in "$@"; do
+        command -v "${pair%%:*}" >/dev/null || [ -e "${pair%%:*}" ] || missing+=("${pair##*:}")
+    done
+    [ ${#missing[@]} -eq 0 ] && return 0
+    if [ "$(id -u)" -eq 0 ] && command -v apt-get >/dev/null; then
+        echo "installing ${missing[*]}"
+        export DEBIAN_FRONTEND=noninteractive
+        { apt-get -qq update && apt-get -qq install -y --no-install-recommends "${missing[@]}"; } >/dev/null 2>&1 &&
+            return 0
+    fi
+    not_run "needs ${missing[*]} (Debian packages)"
+    return 1
+}
+
+# Starts `imsreg ARGS` in the background, waits for its `ready` line. Sets imsreg_pid and ready.
+start_imsreg() {
+    local log=$1
+    shift
+    "$imsreg" "$@" >"$log" 2>&1 &
+    imsreg_pid=$!
+    local i
+    for i in $(seq 100); do
+        ready=$(grep -m1 -E '^ready|"event": ?"ready"' "$log") && return 0
+        kill -0 "$imsreg_pid" 2>/dev/null || break
+        read -rt 0.1 <> <(:) || :
+    done
+    cat "$log" >&2
+    return 1
+}
+
+# Ends what start_imsreg started, by its id, and waits for its exit status.
+stop_imsreg() {
+    [ -n "${imsreg_pid:-}" ] || return 0
+    kill -TERM "$imsreg_pid" 2>/dev/null
+    wait "$imsreg_pid"
+    local status=$?
+    imsreg_pid=
+    return $status
+}
+
+# A virtual environment under target/ with what the Python checks need; its interpreter in $python.
+need_python() {
+    python=$target/venv/bin/python
+    if [ ! -x "$python" ]; then
+        need python3:python3 || return
+        python3 -m venv "$target/venv" >/dev/null 2>&1 || need /usr/lib/python3/dist-packages/ensurepip:python3-venv &&
+            python3 -m venv "$target/venv" >/dev/null || { not_run "no virtual environment for Python"; return 1; }
+    fi
+    "$python" -c 'import cryptography, yaml, diameter' 2>/dev/null ||
+        "$target/venv/bin/pip" install -q --disable-pip-version-check 'python-diameter==0.9.0' cryptography pyyaml ||
+        { not_run "python-diameter, cryptography and pyyaml could not be installed"; return 1; }
+}
+
+# shared PATH: the folder of test material, or not run.
+shared() {
+    [ -e "$IMSREG_SHARED/$1" ] && return 0
+    not_run "$1 of the shared test material is absent"
+    return 1
+}
+
+# Runs a probe suite with --json and counts it: PASS passed, FAIL failed, SKIP not run.
+probe_suite() {
+    local name=$1 out status
+    shift
+    out=$(mktemp "$target/probe.XXXXXX")
+    "$@" --quiet --json "$out"
+    status=$?
+    "$python" - "$name" "$out" >>"$IMSREG_TALLY" <<'PY'
+import json, sys
+r = json.load(open(sys.argv[2]))
+print("ran", r["pass"] + r["fail"])
+print("failed", r["fail"])
+for p in r["probes"]:
+    if p["verdict"] == "SKIP":
+        print("not_run 1 %s %s: %s" % (sys.argv[1], p["id"], p["detail"]))
+PY
+    rm -f "$out"
+    return $status
+}
