@@ -1,18 +1,55 @@
 //! A simulated UE: registration, answer to challenges, security agreement, refresh, de-registration (TS 24.229
 //! clause 5.1.1).
+//!
+//! Two things are independent: what the network has granted ([`Registration`]) and what is under way ([`State`]). A
+//! refresh is a REGISTER under way while a registration lives.
 
+mod answer;
+mod attempt;
+mod challenge;
 mod config;
+mod failure;
+mod register;
+mod requests;
+mod security;
+mod timers;
 
 pub use config::{RetryPolicy, UeConfig};
 
-use crate::packet::{Connection, Outbox, Packet, SaFailure};
+use crate::aka::usim::Usim;
+use crate::event::{Event, Role, What};
+use crate::identity::Impu;
+use crate::ipsec::association::SaSetId;
+use crate::packet::{Connection, ConnectionState, Effect, Outbox, Packet, SaFailure};
 use crate::random::Random;
-use crate::time::Instant;
+use crate::sip::transaction::{Incoming, Transactions};
+use crate::sip::{HeaderName, Message};
+use crate::time::{Duration, Instant};
+use attempt::{Answering, Registering};
+use challenge::Credentials;
+use failure::Failure;
+use register::Sequence;
+use security::{Allocator, Set};
 
 /// The element.
 #[derive(Debug)]
 pub struct Ue {
     config: UeConfig,
+    random: Random,
+    transactions: Transactions<()>,
+    allocator: Allocator,
+    sequence: Sequence,
+    /// What the owner wants in the end.
+    goal: Goal,
+    state: State,
+    registration: Option<Registration>,
+    /// Sets that newer ones have replaced, each until its end.
+    retiring: Vec<Set>,
+    /// Expiry to ask for, in seconds: as configured, or what a 423 wanted.
+    expires: u32,
+    /// Attempts failed in a row.
+    failures: u32,
+    failure: Option<String>,
 }
 
 /// Where a UE stands.
@@ -33,10 +70,65 @@ pub enum UeStatus {
     },
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Goal {
+    Registered,
+    Deregistered,
+}
+
+/// What is under way.
+#[derive(Debug)]
+enum State {
+    Idle,
+    Registering(Registering),
+    Answering(Answering),
+    Waiting(Waiting),
+    Failed(Failed),
+}
+
+/// The next attempt starts at `retry_at`.
+#[derive(Debug)]
+struct Waiting {
+    retry_at: Instant,
+    /// It is an initial registration, in clear, even while an older registration lives.
+    afresh: bool,
+}
+
+/// Given up.
+#[derive(Debug)]
+struct Failed {
+    status: u16,
+}
+
+/// What the network has granted.
+#[derive(Debug)]
+struct Registration {
+    set: Option<Set>,
+    /// `None` where the network never asked.
+    credentials: Option<Credentials>,
+    associated: Box<[Impu]>,
+    service_route: Box<[Box<str>]>,
+    refresh_at: Option<Instant>,
+    expires_at: Instant,
+}
+
 impl Ue {
     /// Switched on, not registered.
-    pub fn new(config: UeConfig, _random: Random) -> Self {
-        Self { config }
+    pub fn new(config: UeConfig, mut random: Random) -> Self {
+        Self {
+            transactions: Transactions::new(random.fork()),
+            sequence: Sequence::new(&mut random),
+            random,
+            allocator: Allocator::default(),
+            goal: Goal::Deregistered,
+            state: State::Idle,
+            registration: None,
+            retiring: Vec::new(),
+            expires: u32::try_from(config.expires.as_secs()).unwrap_or(u32::MAX),
+            failures: 0,
+            failure: None,
+            config,
+        }
     }
 
     /// How it was told to behave.
@@ -45,52 +137,173 @@ impl Ue {
     }
 
     /// Starts a registration, or a re-registration at once.
-    pub fn register(&mut self, _now: Instant, _out: &mut Outbox) {
-        todo!()
+    pub fn register(&mut self, now: Instant, out: &mut Outbox) {
+        self.goal = Goal::Registered;
+        self.failures = 0;
+        if !self.is_busy() {
+            self.start(now, Goal::Registered, false, out);
+        }
     }
 
-    /// Starts a de-registration.
-    pub fn deregister(&mut self, _now: Instant, _out: &mut Outbox) {
-        todo!()
+    /// Starts a de-registration. A REGISTER under way is waited for.
+    pub fn deregister(&mut self, now: Instant, out: &mut Outbox) {
+        self.goal = Goal::Deregistered;
+        if self.is_busy() {
+            return;
+        }
+        if self.registration.is_some() {
+            self.start(now, Goal::Deregistered, false, out);
+        } else {
+            self.state = State::Idle;
+        }
     }
 
     /// Where it stands.
     pub fn status(&self) -> UeStatus {
-        todo!()
+        match &self.state {
+            State::Failed(failed) => UeStatus::Failed { status: failed.status },
+            _ if self.registration.is_some() && self.goal == Goal::Registered => UeStatus::Registered,
+            State::Idle => UeStatus::Idle,
+            State::Registering(_) | State::Answering(_) => UeStatus::Registering,
+            State::Waiting(_) => UeStatus::Waiting,
+        }
     }
 
     /// Why the last attempt failed, in one line.
     pub fn failure(&self) -> Option<&str> {
-        todo!()
+        self.failure.as_deref()
     }
 
     /// The USIM, whose SQNs the caller may keep in a file.
-    pub fn usim(&self) -> &crate::aka::usim::Usim {
-        todo!()
+    pub const fn usim(&self) -> &Usim {
+        &self.config.usim
+    }
+
+    /// P-Associated-URI of the last 200; the first is the default identity. Empty while not registered.
+    pub fn associated(&self) -> &[Impu] {
+        self.registration.as_ref().map_or(&[], |r| &r.associated)
+    }
+
+    /// Service-Route of the last 200, each element as received. Empty while not registered.
+    pub fn service_route(&self) -> &[Box<str>] {
+        self.registration.as_ref().map_or(&[], |r| &r.service_route)
+    }
+
+    /// When the registration ends unless it is refreshed.
+    pub fn expires_at(&self) -> Option<Instant> {
+        self.registration.as_ref().map(|r| r.expires_at)
     }
 
     /// Takes a SIP packet.
-    pub fn receive(&mut self, _now: Instant, _packet: &Packet<'_>, _out: &mut Outbox) {
-        todo!()
+    pub fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outbox) {
+        if packet.bytes.iter().all(|b| matches!(b, b'\r' | b'\n')) {
+            return;
+        }
+        let message = match Message::parse(packet.bytes) {
+            Ok(message) => message,
+            Err(e) => {
+                let from = packet.from;
+                return tell(out, || What::Discarded { from, cause: e.to_string() });
+            }
+        };
+        if let Err(cause) = self.admit(packet, &message) {
+            let (from, to) = (packet.from, packet.to);
+            return tell(out, || What::PacketDropped { from, to, cause });
+        }
+        self.retire_old_sets(now, packet);
+        match self.transactions.receive(now, self.config.timers, packet, &message, out) {
+            Incoming::Request(server) => self.on_request(now, server, packet, &message, out),
+            Incoming::Merged(server) => self.respond(now, server, 482, packet, &message, out),
+            Incoming::Cancel { server, cancelled } => {
+                let status = if cancelled.is_some() { 200 } else { 481 };
+                self.respond(now, server, status, packet, &message, out);
+            }
+            Incoming::Final(client, ()) => self.on_final(now, client, &message, out),
+            Incoming::Ack | Incoming::Provisional(_) | Incoming::Absorbed | Incoming::Stray => {}
+        }
     }
 
     /// News of a connection.
-    pub fn connection(&mut self, _now: Instant, _connection: &Connection, _out: &mut Outbox) {
-        todo!()
+    pub fn connection(&mut self, now: Instant, connection: &Connection, out: &mut Outbox) {
+        let mut ended = Vec::new();
+        if connection.state != ConnectionState::Opened {
+            self.transactions.connection_lost(now, connection, out, &mut ended);
+        }
+        self.on_ended(now, ended, out);
     }
 
-    /// A set of SAs could not be installed.
-    pub fn sa_failed(&mut self, _now: Instant, _failure: SaFailure, _out: &mut Outbox) {
-        todo!()
+    /// A set of SAs could not be installed: the attempt ends, nothing is downgraded.
+    pub fn sa_failed(&mut self, now: Instant, failure: SaFailure, out: &mut Outbox) {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Answering(Answering { attempt, answer, .. })
+                if answer.temporary.as_ref().is_some_and(|set| set.id == failure.set) =>
+            {
+                self.fail(now, &attempt, &Failure::SaNotInstalled, None, out);
+            }
+            other => self.state = other,
+        }
     }
 
-    /// The earliest timer.
-    pub fn next_timeout(&self) -> Option<Instant> {
-        todo!()
+    const fn is_busy(&self) -> bool {
+        matches!(self.state, State::Registering(_) | State::Answering(_))
     }
 
-    /// Runs what is due.
-    pub fn handle_timeout(&mut self, _now: Instant, _out: &mut Outbox) {
-        todo!()
+    /// TS 33.203 clause 7.1: which packets may be looked at, given the SA that carried them.
+    fn admit(&self, packet: &Packet<'_>, message: &Message<'_>) -> Result<(), &'static str> {
+        let sent = match &self.state {
+            State::Registering(Registering { sent, .. }) | State::Answering(Answering { sent, .. }) => Some(sent),
+            _ => None,
+        };
+        if message.status().is_some() {
+            let branch = message.via().ok().and_then(|via| via.branch());
+            let ours = sent.filter(|s| branch == Some(&*s.branch));
+            return match ours {
+                Some(sent) if sent.set.is_some() && packet.sa.is_none() => {
+                    Err("answer in clear to a protected request")
+                }
+                _ => Ok(()),
+            };
+        }
+        let established = self.registration.as_ref().and_then(|r| r.set.as_ref());
+        match packet.sa {
+            None if established.is_some() => Err("request in clear beside live SAs"),
+            Some(sa) if self.temporary().is_some_and(|t| t.id == sa.set) => Err("request through a temporary SA"),
+            _ => Ok(()),
+        }
     }
+
+    fn temporary(&self) -> Option<&Set> {
+        match &self.state {
+            State::Answering(answering) => answering.answer.temporary.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The first message through the new set ends the old ones as soon as no transaction can use them any more
+    /// (TS 24.229 clause 5.1.1.5.1).
+    fn retire_old_sets(&mut self, now: Instant, packet: &Packet<'_>) {
+        let current = self.registration.as_ref().and_then(|r| r.set.as_ref());
+        if current.is_none_or(|set| packet.sa.is_none_or(|sa| sa.set != set.id)) {
+            return;
+        }
+        let last = now + self.config.timers.t1 * 64;
+        for set in &mut self.retiring {
+            set.ends_at = set.ends_at.min(last);
+        }
+    }
+}
+
+fn tell(out: &mut Outbox, what: impl FnOnce() -> What) {
+    out.event(|| Event { role: Role::Ue, what: what() });
+}
+
+fn remove(out: &mut Outbox, set: SaSetId, cause: &'static str) {
+    out.push(Effect::RemoveSa(set));
+    tell(out, || What::SaRemoved { set, cause });
+}
+
+/// `Retry-After` in seconds, without comment and parameters (RFC 3261 clause 20.33).
+fn retry_after(message: &Message<'_>) -> Option<Duration> {
+    let digits = message.header(HeaderName::RetryAfter)?.split([' ', '\t', '(', ';']).next()?;
+    digits.parse::<u32>().ok().filter(|secs| *secs > 0).map(|secs| Duration::from_secs(secs.into()))
 }

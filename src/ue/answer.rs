@@ -1,0 +1,335 @@
+//! Final answers to a REGISTER: a challenge, a grant, a refusal (TS 24.229 clauses 5.1.1.2 to 5.1.1.6).
+
+use super::attempt::{Answer, Answering, Attempt, Registering, remove_temporary};
+use super::challenge::{Challenge, Credentials, Proof};
+use super::failure::{Failure, Stage};
+use super::register::contact_uri;
+use super::security::{Agreement, Allocator, BEYOND_REGISTRATION, Set, TEMPORARY};
+use super::timers::{back_off, refresh_after};
+use super::{Failed, Goal, Registration, State, Ue, UeConfig, Waiting, remove, retry_after, tell};
+use crate::aka::usim::Verdict;
+use crate::aka::{Ck, Ik};
+use crate::event::What;
+use crate::identity::Impu;
+use crate::ipsec::association::SaSet;
+use crate::packet::{Effect, Outbox};
+use crate::pcscf::SecAgreePolicy;
+use crate::sip::header::contact::Contacts;
+use crate::sip::transaction::ClientId;
+use crate::sip::{HeaderName, Message, StartLine, Uri};
+use crate::time::{Duration, Instant};
+use std::net::SocketAddr;
+
+impl Ue {
+    pub(super) fn on_final(&mut self, now: Instant, client: ClientId, message: &Message<'_>, out: &mut Outbox) {
+        let StartLine::Response { status, reason } = message.start() else { return };
+        let Some((attempt, sent, answer)) = self.take_attempt(client) else { return };
+        match status {
+            200..=299 => self.on_accepted(now, attempt, answer, message, out),
+            401 => {
+                remove_temporary(answer, "challenged again", out);
+                self.on_challenge(now, attempt, message, out);
+            }
+            _ => {
+                remove_temporary(answer, "the attempt ended without success", out);
+                if let Err(attempt) = self.ask_otherwise(now, attempt, status, message, out) {
+                    let failure = Failure::Refused { status, reason: reason.into(), stage: sent.stage };
+                    self.fail(now, &attempt, &failure, retry_after(message), out);
+                }
+            }
+        }
+    }
+
+    /// A challenge: AUTN first, then the agreement, then the answer (TS 24.229 clause 5.1.1.5.1).
+    fn on_challenge(&mut self, now: Instant, mut attempt: Attempt, message: &Message<'_>, out: &mut Outbox) {
+        let challenge = match Challenge::pick(message) {
+            Ok(challenge) if attempt.nonce.as_deref() == Some(&*challenge.nonce) => {
+                return self.fail(now, &attempt, &Failure::NonceRepeated, None, out);
+            }
+            Ok(challenge) => challenge,
+            Err(failure) => return self.fail(now, &attempt, &failure, None, out),
+        };
+        attempt.nonce = Some(challenge.nonce.clone());
+        let impi = &self.config.impi;
+        match self.config.usim.authenticate(&challenge.rand, &challenge.autn) {
+            Verdict::Accepted { res, ck, ik, .. } => {
+                tell(out, || What::AutnVerified { impi: impi.clone() });
+                attempt.invalid = 0;
+                attempt.answered += 1;
+                if attempt.answered > MAX_ANSWERS {
+                    return self.fail(now, &attempt, &Failure::ChallengedTooOften(MAX_ANSWERS), None, out);
+                }
+                match self.agree(now, &attempt, message, ck.clone(), ik.clone(), out) {
+                    Ok(temporary) => {
+                        let credentials = Credentials::new(challenge, Proof::Response { res, ck, ik });
+                        self.answer(now, attempt, credentials, temporary, out);
+                    }
+                    Err(failure) => self.fail(now, &attempt, &failure, None, out),
+                }
+            }
+            Verdict::MacFailure => {
+                tell(out, || What::MacFailure { impi: impi.clone() });
+                self.object(now, attempt, Credentials::new(challenge, Proof::MacFailure), out);
+            }
+            Verdict::SynchronisationFailure { auts, sqn, sqn_ms } => {
+                tell(out, || What::SqnOutOfRange { impi: impi.clone(), sqn, sqn_ms });
+                self.object(now, attempt, Credentials::new(challenge, Proof::Synchronisation { auts }), out);
+            }
+        }
+    }
+
+    /// Installs the set that the 401 agrees to; `Ok(None)`: there is none and none is required.
+    fn agree(
+        &mut self,
+        now: Instant,
+        attempt: &Attempt,
+        message: &Message<'_>,
+        ck: Ck,
+        ik: Ik,
+        out: &mut Outbox,
+    ) -> Result<Option<Set>, Failure> {
+        let Some(proposal) = &attempt.proposal else { return Ok(None) };
+        let Some(agreement) = Agreement::read(message, &self.config.algorithms)? else {
+            // What runs over SAs stays there.
+            let may_do_without = self.config.sec_agree == SecAgreePolicy::Offered && attempt.over.is_none();
+            return if may_do_without { Ok(None) } else { Err(Failure::SecurityServerMissing) };
+        };
+        let Agreement { algorithms, pcscf, verify } = agreement;
+        let id = Allocator::name(&mut self.random);
+        let ue = proposal.endpoint;
+        let ue_address = self.config.local.ip();
+        let pcscf_address = self.config.pcscf.ip();
+        let set = SaSet { id, ue_address, pcscf_address, ue, pcscf, algorithms, ck, ik, at_ue: true };
+        out.push(Effect::InstallSa(Box::new(set)));
+        tell(out, || What::SaInstalled {
+            set: id,
+            ue: SocketAddr::new(ue_address, ue.port_s),
+            algorithms: algorithms.to_string(),
+            spis: (ue.spi_c, ue.spi_s),
+            ports: (ue.port_c, ue.port_s),
+        });
+        Ok(Some(Set { id, ue, pcscf, verify, ends_at: now + TEMPORARY }))
+    }
+
+    /// Sends the response to a valid challenge, through the new set.
+    fn answer(
+        &mut self,
+        now: Instant,
+        attempt: Attempt,
+        mut credentials: Credentials,
+        temporary: Option<Set>,
+        out: &mut Outbox,
+    ) {
+        let authorization = credentials.authorization(&self.config, &mut self.random);
+        let sent = self.send(now, &attempt, temporary.as_ref(), &authorization, Stage::Answer, out);
+        self.state = State::Answering(Answering { attempt, sent, answer: Box::new(Answer { credentials, temporary }) });
+    }
+
+    /// Says that a challenge is invalid, outside any new set, with a new offer (TS 24.229 clause 5.1.1.5.3).
+    fn object(&mut self, now: Instant, mut attempt: Attempt, mut credentials: Credentials, out: &mut Outbox) {
+        attempt.invalid += 1;
+        if attempt.invalid >= MAX_INVALID {
+            return self.fail(now, &attempt, &Failure::ChallengesInvalid(attempt.invalid), None, out);
+        }
+        if attempt.proposal.is_some() {
+            attempt.proposal = Some(self.propose());
+        }
+        let authorization = credentials.authorization(&self.config, &mut self.random);
+        let sent = self.send(now, &attempt, attempt.over.as_ref(), &authorization, Stage::Register, out);
+        self.state = State::Registering(Registering { attempt, sent });
+    }
+
+    /// A 200.
+    fn on_accepted(
+        &mut self,
+        now: Instant,
+        attempt: Attempt,
+        answer: Option<Box<Answer>>,
+        message: &Message<'_>,
+        out: &mut Outbox,
+    ) {
+        if attempt.goal == Goal::Deregistered {
+            remove_temporary(answer, "registration ended", out);
+            return self.end_registration("de-registered by the user", now, out);
+        }
+        let carried = answer.as_ref().and_then(|a| a.temporary.as_ref()).or(attempt.over.as_ref());
+        if carried.is_none() && self.config.sec_agree == SecAgreePolicy::Required {
+            return self.fail(now, &attempt, &Failure::NotProtected, None, out);
+        }
+        let port = carried.map_or_else(|| self.config.local.port(), |set| set.ue.port_s);
+        let reachable = SocketAddr::new(self.config.local.ip(), port);
+        let granted = granted(message, &self.config, reachable).unwrap_or(self.expires);
+        if granted == 0 {
+            remove_temporary(answer, "the attempt ended without success", out);
+            return self.fail(now, &attempt, &Failure::NotBound, None, out);
+        }
+        let granted = Duration::from_secs(granted.into());
+        let before = self.registration.take();
+        let (set, credentials) = self.settle(now, granted, &attempt, answer, before, out);
+        let associated = associated(message);
+        let impu = associated.first().unwrap_or(&self.config.impu).clone();
+        self.registration = Some(Registration {
+            set,
+            credentials,
+            associated,
+            service_route: message.elements(HeaderName::ServiceRoute).map(Into::into).collect(),
+            refresh_at: self.config.refresh.then(|| now + refresh_after(granted)),
+            expires_at: now + granted,
+        });
+        self.failures = 0;
+        self.failure = None;
+        let impi = &self.config.impi;
+        tell(out, || What::Registered { impi: impi.clone(), impu, expires: granted });
+        if self.goal == Goal::Deregistered {
+            self.start(now, Goal::Deregistered, false, out);
+        }
+    }
+
+    /// Which set and which credentials serve the registration from now on.
+    fn settle(
+        &mut self,
+        now: Instant,
+        granted: Duration,
+        attempt: &Attempt,
+        answer: Option<Box<Answer>>,
+        before: Option<Registration>,
+        out: &mut Outbox,
+    ) -> (Option<Set>, Option<Credentials>) {
+        let lifetime = now + granted + BEYOND_REGISTRATION;
+        let (old_set, old_credentials) = before.map_or((None, None), |r| (r.set, r.credentials));
+        if !attempt.renews {
+            // TS 33.203 clause 7.4.1: an initial registration replaces all that was.
+            for set in self.retiring.drain(..).chain(old_set) {
+                remove(out, set.id, "replaced by an initial registration");
+            }
+            let Some(answer) = answer else { return (None, None) };
+            let set = answer.temporary.map(|set| establish(now, set, lifetime, out));
+            return (set, Some(answer.credentials));
+        }
+        let lifetime = old_set.as_ref().map_or(lifetime, |set| set.ends_at.max(lifetime));
+        // Not challenged: set and credentials live on (TS 24.229 clause 5.1.1.4.1).
+        let Some(answer) = answer else {
+            return (old_set.map(|set| Set { ends_at: lifetime, ..set }), old_credentials);
+        };
+        let Answer { credentials, temporary } = *answer;
+        let Some(set) = temporary else { return (old_set, Some(credentials)) };
+        self.retiring.extend(old_set);
+        (Some(establish(now, set, lifetime, out)), Some(credentials))
+    }
+
+    /// What a UE may ask again at once, differently. Gives the attempt back where there is nothing to try.
+    fn ask_otherwise(
+        &mut self,
+        now: Instant,
+        mut attempt: Attempt,
+        status: u16,
+        message: &Message<'_>,
+        out: &mut Outbox,
+    ) -> Result<(), Attempt> {
+        let agree = attempt.proposal.is_some();
+        match status {
+            423 if !attempt.too_brief && attempt.goal == Goal::Registered => {
+                let wanted = message.header(HeaderName::MinExpires).and_then(|v| v.trim().parse::<u32>().ok());
+                match wanted.filter(|secs| *secs > self.expires) {
+                    Some(secs) => self.expires = secs,
+                    None => return Err(attempt),
+                }
+                attempt.too_brief = true;
+                self.ask(now, attempt, agree, out);
+            }
+            420 if agree && attempt.over.is_none() && self.config.sec_agree == SecAgreePolicy::Offered => {
+                if !message.has_option(HeaderName::Unsupported, "sec-agree") {
+                    return Err(attempt);
+                }
+                self.ask(now, attempt, false, out);
+            }
+            _ => return Err(attempt),
+        }
+        Ok(())
+    }
+
+    /// The attempt is over: wait, or give up.
+    pub(super) fn fail(
+        &mut self,
+        now: Instant,
+        attempt: &Attempt,
+        failure: &Failure,
+        retry_after: Option<Duration>,
+        out: &mut Outbox,
+    ) {
+        let cause = failure.to_string();
+        self.failure = Some(cause.clone());
+        if attempt.goal == Goal::Deregistered {
+            return self.end_registration("de-registration unanswered or refused", now, out);
+        }
+        self.failures += 1;
+        if self.goal == Goal::Deregistered {
+            return self.deregister(now, out);
+        }
+        let tired = self.config.retry.attempts.is_some_and(|limit| self.failures >= limit);
+        if failure.is_final() || tired {
+            let status = failure.status();
+            tell(out, || What::GaveUp { status, cause });
+            self.state = State::Failed(Failed { status });
+            return;
+        }
+        let after = retry_after.unwrap_or_else(|| back_off(&self.config.retry, self.failures, &mut self.random));
+        tell(out, || What::RetryAt { after, cause });
+        let retry_at = now + after;
+        // A registration that outlives a wait that the network asked for is refreshed; else it starts over.
+        let outlives = retry_after.is_some() && self.registration.as_ref().is_some_and(|r| r.expires_at > retry_at);
+        self.state = State::Waiting(Waiting { retry_at, afresh: !outlives });
+    }
+
+    /// Nothing is registered any more, and no SA is left (TS 24.229 clause 5.1.1.6).
+    pub(super) fn end_registration(&mut self, cause: &'static str, now: Instant, out: &mut Outbox) {
+        self.state = State::Idle;
+        let Some(registration) = self.registration.take() else { return };
+        let impu = registration.associated.first().unwrap_or(&self.config.impu).clone();
+        for set in self.retiring.drain(..).chain(registration.set) {
+            remove(out, set.id, "registration ended");
+        }
+        let impi = &self.config.impi;
+        tell(out, || What::Deregistered { impi: impi.clone(), impu, cause });
+        if self.goal == Goal::Registered {
+            self.start(now, Goal::Registered, true, out);
+        }
+    }
+}
+
+/// The temporary set becomes the one in use.
+fn establish(now: Instant, set: Set, ends_at: Instant, out: &mut Outbox) -> Set {
+    let id = set.id;
+    tell(out, || What::SaEstablished { set: id, lifetime: ends_at - now });
+    Set { ends_at, ..set }
+}
+
+/// What the 200 grants our own Contact, among all that the identity has (RFC 3261 clause 10.2.4).
+fn granted(message: &Message<'_>, config: &UeConfig, reachable: SocketAddr) -> Option<u32> {
+    let own = contact_uri(config, reachable);
+    let own = Uri::parse(&own).ok();
+    let Ok(Contacts::List(contacts)) = message.contacts() else { return message.expires() };
+    let by_uri = contacts.iter().find(|c| own.as_ref().is_some_and(|own| own.equivalent(&c.address.uri)));
+    let instance = config.instance.as_deref();
+    let is_ours = |text: &str| instance.is_some_and(|i| text.trim_matches(['<', '>']).eq_ignore_ascii_case(i));
+    let ours = by_uri.or_else(|| contacts.iter().find(|c| c.instance().is_some_and(is_ours)));
+    ours.and_then(|c| c.expires).or_else(|| message.expires())
+}
+
+/// P-Associated-URI, order kept. Networks exist that leave out the commas, so the angle brackets count.
+fn associated(message: &Message<'_>) -> Box<[Impu]> {
+    let mut list = Vec::new();
+    for element in message.elements(HeaderName::PAssociatedUri) {
+        if !element.contains('<') {
+            list.extend(element.split(';').next().map(Impu::from));
+        }
+        list.extend(element.split('<').skip(1).filter_map(|rest| rest.split_once('>')).map(|(uri, _)| Impu::from(uri)));
+    }
+    list.into()
+}
+
+/// Valid challenges that one attempt answers: the first, and two more from a network that lost count.
+const MAX_ANSWERS: u8 = 3;
+
+/// The third invalid challenge in a row is not answered (TS 24.229 clause 5.1.1.5.3).
+const MAX_INVALID: u8 = 3;

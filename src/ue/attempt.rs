@@ -1,0 +1,177 @@
+//! One attempt: its REGISTERs and what waits for their answers.
+
+use super::challenge::{self, Credentials};
+use super::failure::{Failure, Stage};
+use super::register::{Register, Sequence};
+use super::security::{Proposal, Set};
+use super::{Goal, State, Ue, UeConfig, remove};
+use crate::ipsec::association::SaSetId;
+use crate::packet::{Outbox, Route, Transport};
+use crate::pcscf::SecAgreePolicy;
+use crate::sip::transaction::{ClientId, EndCause, Ended};
+use crate::time::Instant;
+use std::net::SocketAddr;
+
+/// A REGISTER has left; a challenge or a 200 is awaited.
+#[derive(Debug)]
+pub(super) struct Registering {
+    pub(super) attempt: Attempt,
+    pub(super) sent: Sent,
+}
+
+/// The answer to a challenge has left; a 200 is awaited.
+#[derive(Debug)]
+pub(super) struct Answering {
+    pub(super) attempt: Attempt,
+    pub(super) sent: Sent,
+    pub(super) answer: Box<Answer>,
+}
+
+/// What a challenge was answered with.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) credentials: Credentials,
+    /// The temporary set that carries it; `None`: no agreement.
+    pub(super) temporary: Option<Set>,
+}
+
+/// Everything from the first REGISTER to the final answer.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    pub(super) goal: Goal,
+    /// It renews or ends the registration that lives; otherwise it replaces whatever there is.
+    pub(super) renews: bool,
+    /// The set of the registration that is refreshed or ended; `None`: in clear.
+    pub(super) over: Option<Set>,
+    /// The Security-Client of the last REGISTER; `None`: no agreement is wanted.
+    pub(super) proposal: Option<Proposal>,
+    /// The nonce answered last.
+    pub(super) nonce: Option<Box<str>>,
+    /// Valid challenges answered.
+    pub(super) answered: u8,
+    /// Invalid challenges in a row.
+    pub(super) invalid: u8,
+    /// A 423 was obeyed already.
+    pub(super) too_brief: bool,
+}
+
+/// The REGISTER that waits for its answer.
+#[derive(Debug)]
+pub(super) struct Sent {
+    pub(super) client: ClientId,
+    pub(super) branch: Box<str>,
+    pub(super) set: Option<SaSetId>,
+    pub(super) stage: Stage,
+}
+
+impl Ue {
+    /// Begins an attempt: over the set of the registration, if there is one and it is not `afresh`.
+    pub(super) fn start(&mut self, now: Instant, goal: Goal, afresh: bool, out: &mut Outbox) {
+        let registration = self.registration.as_ref().filter(|_| !afresh);
+        let over = registration.and_then(|r| r.set.clone());
+        let nonce = registration.and_then(|r| r.credentials.as_ref()).map(|c| c.challenge.nonce.clone());
+        let renews = registration.is_some();
+        if !renews {
+            self.sequence = Sequence::new(&mut self.random);
+        }
+        let attempt = Attempt { goal, renews, over, proposal: None, nonce, answered: 0, invalid: 0, too_brief: false };
+        let wanted = self.config.sec_agree != SecAgreePolicy::Off;
+        self.ask(now, attempt, wanted, out);
+    }
+
+    /// Sends the REGISTER that expects a challenge.
+    pub(super) fn ask(&mut self, now: Instant, mut attempt: Attempt, agree: bool, out: &mut Outbox) {
+        attempt.proposal = agree.then(|| self.propose());
+        // TS 24.229 clause 5.1.1.4.2: the last credentials go with the registration that they belong to.
+        let credentials = self.registration.as_mut().filter(|_| attempt.renews).and_then(|r| r.credentials.as_mut());
+        let authorization = match credentials {
+            Some(credentials) => credentials.authorization(&self.config, &mut self.random),
+            None => challenge::unchallenged(&self.config),
+        };
+        let stage = if attempt.renews { Stage::Refresh } else { Stage::Register };
+        let sent = self.send(now, &attempt, attempt.over.as_ref(), &authorization, stage, out);
+        self.state = State::Registering(Registering { attempt, sent });
+    }
+
+    pub(super) fn propose(&mut self) -> Proposal {
+        let mut live: Vec<&Set> = self.retiring.iter().collect();
+        live.extend(self.registration.as_ref().and_then(|r| r.set.as_ref()));
+        self.allocator.propose(&self.config, &live, &mut self.random)
+    }
+
+    /// Sends one REGISTER, through `set` or in clear.
+    pub(super) fn send(
+        &mut self,
+        now: Instant,
+        attempt: &Attempt,
+        set: Option<&Set>,
+        authorization: &str,
+        stage: Stage,
+        out: &mut Outbox,
+    ) -> Sent {
+        self.sequence.advance();
+        let register = Register {
+            config: &self.config,
+            sequence: &self.sequence,
+            reachable: set.map_or(self.config.local, |s| SocketAddr::new(self.config.local.ip(), s.ue.port_s)),
+            expires: if attempt.goal == Goal::Registered { self.expires } else { 0 },
+            authorization,
+            security_client: attempt.proposal.as_ref().map(|p| &*p.text),
+            security_verify: set.map(|s| &*s.verify),
+        };
+        let route = match set {
+            Some(set) => set.route(self.config.transport, self.config.local.ip(), self.config.pcscf.ip()),
+            None => clear_route(&self.config),
+        };
+        let mut branch = String::new();
+        let write = |bytes: &mut Vec<u8>, transport: Transport, id: &str| {
+            branch.clear();
+            branch.push_str(id);
+            register.write(bytes, transport, id);
+        };
+        let client = self.transactions.request(now, self.config.timers, route, true, (), out, write);
+        Sent { client, branch: branch.into(), set: set.map(|s| s.id), stage }
+    }
+
+    pub(super) fn on_ended(&mut self, now: Instant, ended: Vec<Ended<()>>, out: &mut Outbox) {
+        for Ended { client, cause, .. } in ended {
+            let Some((attempt, sent, answer)) = self.take_attempt(client) else { continue };
+            remove_temporary(answer, "the attempt ended without success", out);
+            let stage = sent.stage;
+            let failure = match cause {
+                EndCause::Timeout => Failure::Timeout { stage },
+                EndCause::TransportError => Failure::Transport { stage },
+            };
+            self.fail(now, &attempt, &failure, None, out);
+        }
+    }
+
+    /// Takes the attempt out of the state if `client` is what it waits for.
+    pub(super) fn take_attempt(&mut self, client: ClientId) -> Option<(Attempt, Sent, Option<Box<Answer>>)> {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Registering(Registering { attempt, sent }) if sent.client == client => Some((attempt, sent, None)),
+            State::Answering(Answering { attempt, sent, answer }) if sent.client == client => {
+                Some((attempt, sent, Some(answer)))
+            }
+            other => {
+                self.state = other;
+                None
+            }
+        }
+    }
+}
+
+fn clear_route(config: &UeConfig) -> Route {
+    let from = match config.transport {
+        Transport::Udp => config.local,
+        // A listener has the port itself.
+        Transport::Tcp => SocketAddr::new(config.local.ip(), 0),
+    };
+    Route::sip(config.transport, from, config.pcscf)
+}
+
+pub(super) fn remove_temporary(answer: Option<Box<Answer>>, cause: &'static str, out: &mut Outbox) {
+    if let Some(set) = answer.and_then(|a| a.temporary) {
+        remove(out, set.id, cause);
+    }
+}
