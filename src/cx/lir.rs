@@ -1,8 +1,10 @@
 //! Location-Info-Request and -Answer (command 302).
 
+use super::envelope::{AnswerParts, RequestParts, once, required};
 use super::uar::Capabilities;
-use super::{CxResult, Envelope, RequestEnvelope, UserAuthorizationType};
-use crate::diameter::{Fault, Writer};
+use super::{CxResult, Envelope, RequestEnvelope, UserAuthorizationType, VENDOR};
+use crate::diameter::dictionary as d;
+use crate::diameter::{Avp, Avps, Fault, Writer};
 
 /// LIR, from an I-CSCF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,24 +37,67 @@ impl<'a> Lir<'a> {
     pub const COMMAND: u32 = 302;
 
     /// Reads a whole message.
-    pub fn decode(_message: &'a [u8]) -> Result<Self, Fault> {
-        todo!()
+    pub fn decode(message: &'a [u8]) -> Result<Self, Fault> {
+        let mut common = RequestParts::default();
+        let (mut impu, mut originating, mut authorization_type) = (None, None, None);
+        for avp in Avps::of(message) {
+            let avp = &avp?;
+            match (avp.vendor, avp.code) {
+                (VENDOR, d::PUBLIC_IDENTITY) => once(&mut impu, avp, Avp::utf8)?,
+                (VENDOR, d::ORIGINATING_REQUEST) => once(&mut originating, avp, |avp| avp.enumerated(0))?,
+                (VENDOR, d::USER_AUTHORIZATION_TYPE) => {
+                    once(&mut authorization_type, avp, UserAuthorizationType::decode)?;
+                }
+                _ => common.take(avp)?,
+            }
+        }
+        Ok(Self {
+            envelope: common.finish()?,
+            impu: required(impu, d::PUBLIC_IDENTITY, VENDOR)?,
+            originating: originating.is_some(),
+            authorization_type,
+        })
     }
 
     /// Writes every AVP.
-    pub fn encode(&self, _w: &mut Writer<'_>) {
-        todo!()
+    pub fn encode(&self, w: &mut Writer<'_>) {
+        self.envelope.encode(w);
+        if self.originating {
+            w.u32(d::ORIGINATING_REQUEST, VENDOR, true, 0);
+        }
+        w.octets(d::PUBLIC_IDENTITY, VENDOR, true, self.impu.as_bytes());
+        if let Some(kind) = self.authorization_type {
+            w.u32(d::USER_AUTHORIZATION_TYPE, VENDOR, true, kind as u32);
+        }
     }
 }
 
 impl<'a> Lia<'a> {
     /// Reads a whole message.
-    pub fn decode(_message: &'a [u8]) -> Result<Self, Fault> {
-        todo!()
+    pub fn decode(message: &'a [u8]) -> Result<Self, Fault> {
+        let mut common = AnswerParts::default();
+        let (mut server_name, mut capabilities) = (None, None);
+        for avp in Avps::of(message) {
+            let avp = &avp?;
+            match (avp.vendor, avp.code) {
+                (VENDOR, d::SERVER_NAME) => once(&mut server_name, avp, Avp::utf8)?,
+                (VENDOR, d::SERVER_CAPABILITIES) => once(&mut capabilities, avp, Capabilities::decode)?,
+                _ => common.take(avp)?,
+            }
+        }
+        let (envelope, result) = common.finish()?;
+        Ok(Self { envelope, result, server_name, capabilities })
     }
 
     /// Writes every AVP.
-    pub fn encode(&self, _w: &mut Writer<'_>) {
-        todo!()
+    pub fn encode(&self, w: &mut Writer<'_>) {
+        self.envelope.encode(w);
+        self.result.encode(w);
+        if let Some(name) = self.server_name {
+            w.octets(d::SERVER_NAME, VENDOR, true, name.as_bytes());
+        }
+        if let Some(capabilities) = &self.capabilities {
+            capabilities.encode(w);
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! Multimedia-Auth-Request and -Answer (command 303).
 
-use super::{CxResult, Envelope, RequestEnvelope};
-use crate::diameter::{Fault, Writer};
+use super::envelope::{AnswerParts, RequestParts, once, required};
+use super::{CxResult, Envelope, RequestEnvelope, VENDOR};
+use crate::diameter::dictionary as d;
+use crate::diameter::{Avp, Avps, Fault, Writer};
 
 /// MAR, from the S-CSCF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,24 +92,192 @@ impl<'a> Mar<'a> {
     pub const COMMAND: u32 = 303;
 
     /// Reads a whole message.
-    pub fn decode(_message: &'a [u8]) -> Result<Self, Fault> {
-        todo!()
+    pub fn decode(message: &'a [u8]) -> Result<Self, Fault> {
+        let mut common = RequestParts::default();
+        let (mut impi, mut impu, mut items, mut item, mut server_name) = (None, None, None, None, None);
+        for avp in Avps::of(message) {
+            let avp = &avp?;
+            match (avp.vendor, avp.code) {
+                (0, d::USER_NAME) => once(&mut impi, avp, Avp::utf8)?,
+                (VENDOR, d::PUBLIC_IDENTITY) => once(&mut impu, avp, Avp::utf8)?,
+                (VENDOR, d::SIP_NUMBER_AUTH_ITEMS) => once(&mut items, avp, Avp::u32)?,
+                (VENDOR, d::SIP_AUTH_DATA_ITEM) => once(&mut item, avp, decode_wanted)?,
+                (VENDOR, d::SERVER_NAME) => once(&mut server_name, avp, Avp::utf8)?,
+                _ => common.take(avp)?,
+            }
+        }
+        let envelope = common.finish()?;
+        let impi = required(impi, d::USER_NAME, 0)?;
+        let impu = required(impu, d::PUBLIC_IDENTITY, VENDOR)?;
+        let items = required(items, d::SIP_NUMBER_AUTH_ITEMS, VENDOR)?;
+        let (scheme, resync) = required(item, d::SIP_AUTH_DATA_ITEM, VENDOR)?;
+        let server_name = required(server_name, d::SERVER_NAME, VENDOR)?;
+        Ok(Self { envelope, impi, impu, items, scheme, resync, server_name })
     }
 
     /// Writes every AVP.
-    pub fn encode(&self, _w: &mut Writer<'_>) {
-        todo!()
+    pub fn encode(&self, w: &mut Writer<'_>) {
+        self.envelope.encode(w);
+        w.octets(d::USER_NAME, 0, true, self.impi.as_bytes());
+        w.octets(d::PUBLIC_IDENTITY, VENDOR, true, self.impu.as_bytes());
+        w.u32(d::SIP_NUMBER_AUTH_ITEMS, VENDOR, true, self.items);
+        w.group(d::SIP_AUTH_DATA_ITEM, VENDOR, true, |w| {
+            w.octets(d::SIP_AUTHENTICATION_SCHEME, VENDOR, true, self.scheme.as_bytes());
+            if let Some(auts) = self.resync {
+                w.octets(d::SIP_AUTHORIZATION, VENDOR, true, auts);
+            }
+        });
+        w.octets(d::SERVER_NAME, VENDOR, true, self.server_name.as_bytes());
     }
 }
 
 impl<'a> Maa<'a> {
     /// Reads a whole message.
-    pub fn decode(_message: &'a [u8]) -> Result<Self, Fault> {
-        todo!()
+    pub fn decode(message: &'a [u8]) -> Result<Self, Fault> {
+        let mut common = AnswerParts::default();
+        let (mut impi, mut impu, mut items) = (None, None, Vec::new());
+        for avp in Avps::of(message) {
+            let avp = &avp?;
+            match (avp.vendor, avp.code) {
+                (0, d::USER_NAME) => once(&mut impi, avp, Avp::utf8)?,
+                (VENDOR, d::PUBLIC_IDENTITY) => once(&mut impu, avp, Avp::utf8)?,
+                (VENDOR, d::SIP_AUTH_DATA_ITEM) => {
+                    if items.is_empty() {
+                        // One is the rule: no room for the three more that a first push would reserve.
+                        items.reserve_exact(1);
+                    }
+                    items.push(AuthItem::decode(avp)?);
+                }
+                _ => common.take(avp)?,
+            }
+        }
+        let (envelope, result) = common.finish()?;
+        if items.len() > 1 {
+            items.sort_by_key(|item| item.number);
+        }
+        Ok(Self { envelope, result, impi, impu, items })
     }
 
     /// Writes every AVP.
-    pub fn encode(&self, _w: &mut Writer<'_>) {
-        todo!()
+    pub fn encode(&self, w: &mut Writer<'_>) {
+        self.envelope.encode(w);
+        self.result.encode(w);
+        if let Some(impi) = self.impi {
+            w.octets(d::USER_NAME, 0, true, impi.as_bytes());
+        }
+        if let Some(impu) = self.impu {
+            w.octets(d::PUBLIC_IDENTITY, VENDOR, true, impu.as_bytes());
+        }
+        if !self.items.is_empty() {
+            w.u32(d::SIP_NUMBER_AUTH_ITEMS, VENDOR, true, u32::try_from(self.items.len()).unwrap_or(u32::MAX));
+        }
+        for item in &self.items {
+            item.encode(w);
+        }
     }
 }
+
+/// The SIP-Auth-Data-Item of a request: the scheme, and RAND and AUTS for resynchronisation.
+fn decode_wanted<'a>(group: &Avp<'a>) -> Result<(&'a str, Option<&'a [u8]>), Fault> {
+    let (mut scheme, mut resync) = (None, None);
+    for avp in group.group() {
+        let avp = &avp?;
+        match (avp.vendor, avp.code) {
+            (VENDOR, d::SIP_AUTHENTICATION_SCHEME) => once(&mut scheme, avp, Avp::utf8)?,
+            (VENDOR, d::SIP_AUTHORIZATION) if avp.data.len() != RAND_AND_AUTS => return Err(Fault::invalid_value(avp)),
+            (VENDOR, d::SIP_AUTHORIZATION) => once(&mut resync, avp, Avp::octets)?,
+            _ => {}
+        }
+    }
+    Ok((required(scheme, d::SIP_AUTHENTICATION_SCHEME, VENDOR)?, resync))
+}
+
+impl<'a> AuthItem<'a> {
+    #[inline]
+    pub(super) fn decode(group: &Avp<'a>) -> Result<Self, Fault> {
+        let mut this = Self::default();
+        for avp in group.group() {
+            let avp = &avp?;
+            match (avp.vendor, avp.code) {
+                (VENDOR, d::SIP_ITEM_NUMBER) => once(&mut this.number, avp, Avp::u32)?,
+                (VENDOR, d::SIP_AUTHENTICATION_SCHEME) => once(&mut this.scheme, avp, Avp::utf8)?,
+                (VENDOR, d::SIP_AUTHENTICATE) => once(&mut this.authenticate, avp, Avp::octets)?,
+                (VENDOR, d::SIP_AUTHORIZATION) => once(&mut this.xres, avp, Avp::octets)?,
+                (VENDOR, d::CONFIDENTIALITY_KEY) => once(&mut this.ck, avp, Avp::octets)?,
+                (VENDOR, d::INTEGRITY_KEY) => once(&mut this.ik, avp, Avp::octets)?,
+                (VENDOR, d::SIP_DIGEST_AUTHENTICATE) => once(&mut this.digest, avp, DigestAuthenticate::decode)?,
+                _ => {}
+            }
+        }
+        Ok(this)
+    }
+
+    pub(super) fn encode(&self, w: &mut Writer<'_>) {
+        w.group(d::SIP_AUTH_DATA_ITEM, VENDOR, true, |w| {
+            if let Some(number) = self.number {
+                w.u32(d::SIP_ITEM_NUMBER, VENDOR, true, number);
+            }
+            for (code, data) in [
+                (d::SIP_AUTHENTICATION_SCHEME, self.scheme.map(str::as_bytes)),
+                (d::SIP_AUTHENTICATE, self.authenticate),
+                (d::SIP_AUTHORIZATION, self.xres),
+                (d::CONFIDENTIALITY_KEY, self.ck),
+                (d::INTEGRITY_KEY, self.ik),
+            ] {
+                if let Some(data) = data {
+                    w.octets(code, VENDOR, true, data);
+                }
+            }
+            if let Some(digest) = &self.digest {
+                digest.encode(w);
+            }
+        });
+    }
+}
+
+impl<'a> DigestAuthenticate<'a> {
+    fn decode(group: &Avp<'a>) -> Result<Self, Fault> {
+        let (mut realm, mut algorithm, mut qop, mut ha1) = (None, None, None, None);
+        let (mut alternate_algorithm, mut alternate_ha1) = (None, None);
+        for avp in group.group() {
+            let avp = &avp?;
+            match (avp.vendor, avp.code) {
+                (0, d::DIGEST_REALM) => once(&mut realm, avp, Avp::utf8)?,
+                (0, d::DIGEST_ALGORITHM) => once(&mut algorithm, avp, Avp::utf8)?,
+                (0, d::DIGEST_QOP) => once(&mut qop, avp, Avp::utf8)?,
+                (0, d::DIGEST_HA1) => once(&mut ha1, avp, Avp::utf8)?,
+                (VENDOR, d::ALTERNATE_DIGEST_ALGORITHM) => once(&mut alternate_algorithm, avp, Avp::utf8)?,
+                (VENDOR, d::ALTERNATE_DIGEST_HA1) => once(&mut alternate_ha1, avp, Avp::utf8)?,
+                _ => {}
+            }
+        }
+        Ok(Self {
+            realm: required(realm, d::DIGEST_REALM, 0)?,
+            algorithm,
+            qop: required(qop, d::DIGEST_QOP, 0)?,
+            ha1: required(ha1, d::DIGEST_HA1, 0)?,
+            alternate_algorithm,
+            alternate_ha1,
+        })
+    }
+
+    fn encode(&self, w: &mut Writer<'_>) {
+        w.group(d::SIP_DIGEST_AUTHENTICATE, VENDOR, false, |w| {
+            w.octets(d::DIGEST_REALM, 0, true, self.realm.as_bytes());
+            if let Some(algorithm) = self.algorithm {
+                w.octets(d::DIGEST_ALGORITHM, 0, true, algorithm.as_bytes());
+            }
+            w.octets(d::DIGEST_QOP, 0, true, self.qop.as_bytes());
+            w.octets(d::DIGEST_HA1, 0, true, self.ha1.as_bytes());
+            if let Some(algorithm) = self.alternate_algorithm {
+                w.octets(d::ALTERNATE_DIGEST_ALGORITHM, VENDOR, false, algorithm.as_bytes());
+            }
+            if let Some(ha1) = self.alternate_ha1 {
+                w.octets(d::ALTERNATE_DIGEST_HA1, VENDOR, false, ha1.as_bytes());
+            }
+        });
+    }
+}
+
+/// Octets of RAND and AUTS.
+const RAND_AND_AUTS: usize = 30;

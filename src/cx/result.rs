@@ -1,6 +1,9 @@
 //! Result-Code or Experimental-Result.
 
-use crate::diameter::Writer;
+use super::VENDOR;
+use super::envelope::required;
+use crate::diameter::dictionary as d;
+use crate::diameter::{Avp, Fault, Writer};
 use std::fmt;
 
 /// The outcome of a Cx command. The same number means different things in the two AVPs (diameter-cx.md section 5).
@@ -30,14 +33,32 @@ impl CxResult {
     pub const IDENTITY_ALREADY_REGISTERED: Self = Self::Experimental(5005);
     pub const AUTH_SCHEME_NOT_SUPPORTED: Self = Self::Experimental(5006);
     pub const IN_ASSIGNMENT_TYPE: Self = Self::Experimental(5007);
+    pub const TOO_MUCH_DATA: Self = Self::Experimental(5008);
+    pub const NOT_SUPPORTED_USER_DATA: Self = Self::Experimental(5009);
     pub const FEATURE_UNSUPPORTED: Self = Self::Experimental(5011);
 }
 
 impl CxResult {
     /// Writes the AVP.
     pub fn encode(self, w: &mut Writer<'_>) {
-        let _ = w;
-        todo!()
+        match self {
+            Self::Base(code) => w.u32(d::RESULT_CODE, 0, true, code),
+            Self::Experimental(code) => w.group(d::EXPERIMENTAL_RESULT, 0, true, |w| {
+                w.u32(d::VENDOR_ID, 0, true, VENDOR).u32(d::EXPERIMENTAL_RESULT_CODE, 0, true, code);
+            }),
+        };
+    }
+
+    /// Reads Experimental-Result.
+    pub(super) fn decode_experimental(group: &Avp<'_>) -> Result<Self, Fault> {
+        let mut code = None;
+        for avp in group.group() {
+            let avp = avp?;
+            if avp.code == d::EXPERIMENTAL_RESULT_CODE {
+                code = Some(avp.u32()?);
+            }
+        }
+        required(code, d::EXPERIMENTAL_RESULT_CODE, 0).map(Self::Experimental)
     }
 
     /// 2xxx of either kind.

@@ -1,7 +1,9 @@
 //! Server-Assignment-Request and -Answer (command 301).
 
-use super::{CxResult, Envelope, RequestEnvelope};
-use crate::diameter::{Fault, Writer};
+use super::envelope::{AnswerParts, RequestParts, once, required};
+use super::{CxResult, Envelope, RequestEnvelope, VENDOR};
+use crate::diameter::dictionary as d;
+use crate::diameter::{Avp, Avps, Fault, Writer};
 
 /// Server-Assignment-Type 614.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -75,24 +77,183 @@ impl<'a> Sar<'a> {
     pub const COMMAND: u32 = 301;
 
     /// Reads a whole message.
-    pub fn decode(_message: &'a [u8]) -> Result<Self, Fault> {
-        todo!()
+    pub fn decode(message: &'a [u8]) -> Result<Self, Fault> {
+        let mut common = RequestParts::default();
+        let (mut impi, mut impus, mut server_name) = (None, Vec::new(), None);
+        let (mut assignment, mut available) = (None, None);
+        for avp in Avps::of(message) {
+            let avp = &avp?;
+            match (avp.vendor, avp.code) {
+                (0, d::USER_NAME) => once(&mut impi, avp, Avp::utf8)?,
+                (VENDOR, d::PUBLIC_IDENTITY) => {
+                    if impus.is_empty() {
+                        impus.reserve_exact(1);
+                    }
+                    impus.push(avp.utf8()?);
+                }
+                (VENDOR, d::SERVER_NAME) => once(&mut server_name, avp, Avp::utf8)?,
+                (VENDOR, d::SERVER_ASSIGNMENT_TYPE) => once(&mut assignment, avp, ServerAssignmentType::decode)?,
+                (VENDOR, d::USER_DATA_ALREADY_AVAILABLE) => once(&mut available, avp, |avp| avp.enumerated(1))?,
+                _ => common.take(avp)?,
+            }
+        }
+        let envelope = common.finish()?;
+        let server_name = required(server_name, d::SERVER_NAME, VENDOR)?;
+        let assignment = required(assignment, d::SERVER_ASSIGNMENT_TYPE, VENDOR)?;
+        let available = required(available, d::USER_DATA_ALREADY_AVAILABLE, VENDOR)?;
+        // TS 29.228 table 6.1.2.1: which of the two identities must be there follows from the type.
+        if impus.is_empty() && (assignment.is_for_one_identity() || impi.is_none()) {
+            return Err(Fault::missing(d::PUBLIC_IDENTITY, VENDOR));
+        }
+        if assignment.is_registration() {
+            required(impi, d::USER_NAME, 0)?;
+        }
+        let user_data_already_available = available == 1;
+        Ok(Self { envelope, impi, impus, server_name, assignment, user_data_already_available })
     }
 
     /// Writes every AVP.
-    pub fn encode(&self, _w: &mut Writer<'_>) {
-        todo!()
+    pub fn encode(&self, w: &mut Writer<'_>) {
+        self.envelope.encode(w);
+        if let Some(impi) = self.impi {
+            w.octets(d::USER_NAME, 0, true, impi.as_bytes());
+        }
+        for impu in &self.impus {
+            w.octets(d::PUBLIC_IDENTITY, VENDOR, true, impu.as_bytes());
+        }
+        w.octets(d::SERVER_NAME, VENDOR, true, self.server_name.as_bytes());
+        w.u32(d::SERVER_ASSIGNMENT_TYPE, VENDOR, true, self.assignment as u32);
+        w.u32(d::USER_DATA_ALREADY_AVAILABLE, VENDOR, true, u32::from(self.user_data_already_available));
     }
 }
 
 impl<'a> Saa<'a> {
     /// Reads a whole message.
-    pub fn decode(_message: &'a [u8]) -> Result<Self, Fault> {
-        todo!()
+    pub fn decode(message: &'a [u8]) -> Result<Self, Fault> {
+        let mut common = AnswerParts::default();
+        let (mut impi, mut server_name, mut user_data) = (None, None, None);
+        let (mut charging, mut identities) = (None, None);
+        for avp in Avps::of(message) {
+            let avp = &avp?;
+            match (avp.vendor, avp.code) {
+                (0, d::USER_NAME) => once(&mut impi, avp, Avp::utf8)?,
+                (VENDOR, d::SERVER_NAME) => once(&mut server_name, avp, Avp::utf8)?,
+                (VENDOR, d::USER_DATA) => once(&mut user_data, avp, Avp::octets)?,
+                (VENDOR, d::CHARGING_INFORMATION) => once(&mut charging, avp, Charging::decode)?,
+                (VENDOR, d::ASSOCIATED_IDENTITIES) => once(&mut identities, avp, decode_user_names)?,
+                _ => common.take(avp)?,
+            }
+        }
+        let (envelope, result) = common.finish()?;
+        let associated_identities = identities.unwrap_or_default();
+        Ok(Self { envelope, result, impi, server_name, user_data, charging, associated_identities })
     }
 
     /// Writes every AVP.
-    pub fn encode(&self, _w: &mut Writer<'_>) {
-        todo!()
+    pub fn encode(&self, w: &mut Writer<'_>) {
+        self.envelope.encode(w);
+        self.result.encode(w);
+        if let Some(impi) = self.impi {
+            w.octets(d::USER_NAME, 0, true, impi.as_bytes());
+        }
+        if let Some(name) = self.server_name {
+            w.octets(d::SERVER_NAME, VENDOR, true, name.as_bytes());
+        }
+        if let Some(xml) = self.user_data {
+            w.octets(d::USER_DATA, VENDOR, true, xml);
+        }
+        if let Some(charging) = &self.charging {
+            charging.encode(w);
+        }
+        encode_user_names(&self.associated_identities, w);
+    }
+}
+
+impl ServerAssignmentType {
+    /// True for the types that concern exactly one public identity (TS 29.229 clause 6.3.15).
+    pub const fn is_for_one_identity(self) -> bool {
+        matches!(self, Self::NoAssignment | Self::UnregisteredUser | Self::AuthenticationFailure)
+            || matches!(self, Self::AuthenticationTimeout)
+            || self.is_registration()
+    }
+
+    /// True for a first registration and a refresh.
+    pub const fn is_registration(self) -> bool {
+        matches!(self, Self::Registration | Self::ReRegistration)
+    }
+
+    fn decode(avp: &Avp<'_>) -> Result<Self, Fault> {
+        Ok(match avp.u32()? {
+            0 => Self::NoAssignment,
+            1 => Self::Registration,
+            2 => Self::ReRegistration,
+            3 => Self::UnregisteredUser,
+            4 => Self::TimeoutDeregistration,
+            5 => Self::UserDeregistration,
+            6 => Self::TimeoutDeregistrationStoreServerName,
+            7 => Self::UserDeregistrationStoreServerName,
+            8 => Self::AdministrativeDeregistration,
+            9 => Self::AuthenticationFailure,
+            10 => Self::AuthenticationTimeout,
+            11 => Self::DeregistrationTooMuchData,
+            // 12 to 14 belong to SWx.
+            _ => return Err(Fault::invalid_value(avp)),
+        })
+    }
+}
+
+impl<'a> Charging<'a> {
+    pub(super) fn decode(group: &Avp<'a>) -> Result<Self, Fault> {
+        let mut this = Self::default();
+        for avp in group.group() {
+            let avp = &avp?;
+            let slot = match (avp.vendor, avp.code) {
+                (VENDOR, d::PRIMARY_EVENT_CHARGING_FUNCTION_NAME) => &mut this.primary_event,
+                (VENDOR, d::SECONDARY_EVENT_CHARGING_FUNCTION_NAME) => &mut this.secondary_event,
+                (VENDOR, d::PRIMARY_CHARGING_COLLECTION_FUNCTION_NAME) => &mut this.primary_collection,
+                (VENDOR, d::SECONDARY_CHARGING_COLLECTION_FUNCTION_NAME) => &mut this.secondary_collection,
+                _ => continue,
+            };
+            once(slot, avp, Avp::utf8)?;
+        }
+        Ok(this)
+    }
+
+    pub(super) fn encode(&self, w: &mut Writer<'_>) {
+        w.group(d::CHARGING_INFORMATION, VENDOR, true, |w| {
+            for (code, name) in [
+                (d::PRIMARY_EVENT_CHARGING_FUNCTION_NAME, self.primary_event),
+                (d::SECONDARY_EVENT_CHARGING_FUNCTION_NAME, self.secondary_event),
+                (d::PRIMARY_CHARGING_COLLECTION_FUNCTION_NAME, self.primary_collection),
+                (d::SECONDARY_CHARGING_COLLECTION_FUNCTION_NAME, self.secondary_collection),
+            ] {
+                if let Some(name) = name {
+                    w.octets(code, VENDOR, true, name.as_bytes());
+                }
+            }
+        });
+    }
+}
+
+/// Reads Associated-Identities.
+pub(super) fn decode_user_names<'a>(group: &Avp<'a>) -> Result<Vec<&'a str>, Fault> {
+    let mut names = Vec::new();
+    for avp in group.group() {
+        let avp = avp?;
+        if (avp.vendor, avp.code) == (0, d::USER_NAME) {
+            names.push(avp.utf8()?);
+        }
+    }
+    Ok(names)
+}
+
+/// Writes Associated-Identities, if there are any.
+pub(super) fn encode_user_names(names: &[&str], w: &mut Writer<'_>) {
+    if !names.is_empty() {
+        w.group(d::ASSOCIATED_IDENTITIES, VENDOR, false, |w| {
+            for name in names {
+                w.octets(d::USER_NAME, 0, true, name.as_bytes());
+            }
+        });
     }
 }
