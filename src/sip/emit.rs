@@ -1,7 +1,10 @@
 //! Writing messages: appends to a buffer, in order, without intermediate copies.
 
+use super::header::grammar;
 use super::{HeaderName, Line};
+use memchr::memchr2;
 use std::fmt;
+use std::io::Write;
 
 /// Writes one message to the end of a buffer.
 #[derive(Debug)]
@@ -10,39 +13,71 @@ pub struct Writer<'b> {
 }
 
 impl<'b> Writer<'b> {
-    /// `METHOD uri SIP/2.0`
+    /// `METHOD uri SIP/2.0`. White space inside either is left out, so that no value can end the line.
     pub fn request(out: &'b mut Vec<u8>, method: &str, uri: &str) -> Self {
-        let _ = (method, uri);
+        word(out, method);
+        out.push(b' ');
+        word(out, uri);
+        out.extend_from_slice(b" SIP/2.0\r\n");
         Self { out }
     }
 
     /// `SIP/2.0 status reason`
     pub fn response(out: &'b mut Vec<u8>, status: u16, reason: &str) -> Self {
-        let _ = (status, reason);
+        out.extend_from_slice(b"SIP/2.0 ");
+        decimal(out, u64::from(status));
+        out.push(b' ');
+        one_line(out, reason.as_bytes());
+        out.extend_from_slice(b"\r\n");
         Self { out }
     }
 
     /// A header line. Line ends inside `value` are folded to one space, so that no value can start a new header.
     pub fn header(&mut self, name: HeaderName, value: &str) -> &mut Self {
-        let _ = (name, value);
-        self
+        self.line(name.as_str(), value)
     }
 
     /// A header line whose value is formatted: `w.header_fmt(HeaderName::CSeq, format_args!("{n} REGISTER"))`.
     pub fn header_fmt(&mut self, name: HeaderName, value: fmt::Arguments<'_>) -> &mut Self {
-        let _ = (name, value);
+        if let Some(text) = value.as_str() {
+            return self.line(name.as_str(), text);
+        }
+        self.out.extend_from_slice(name.as_str().as_bytes());
+        self.out.extend_from_slice(b": ");
+        let start = self.out.len();
+        // Writing to a Vec cannot fail; a Display that fails leaves its value short.
+        let _ = self.out.write_fmt(value);
+        if memchr2(b'\r', b'\n', &self.out[start..]).is_some() {
+            let value = self.out.split_off(start);
+            one_line(self.out, &value);
+        }
+        self.out.extend_from_slice(b"\r\n");
         self
     }
 
-    /// A header line with a name that has no [`HeaderName`].
+    /// A header line whose value is a number.
+    pub fn header_number(&mut self, name: HeaderName, value: u64) -> &mut Self {
+        self.out.extend_from_slice(name.as_str().as_bytes());
+        self.out.extend_from_slice(b": ");
+        decimal(self.out, value);
+        self.out.extend_from_slice(b"\r\n");
+        self
+    }
+
+    /// A header line with a name that has no [`HeaderName`]. What is no token character is left out of the name.
     pub fn header_named(&mut self, name: &str, value: &str) -> &mut Self {
-        let _ = (name, value);
-        self
+        self.out.extend(name.bytes().filter(|&b| grammar::is(b, grammar::TOKEN)));
+        self.value(value)
     }
 
-    /// A line as received.
+    /// A line as received; line ends become CRLF.
     pub fn copy(&mut self, line: &Line<'_>) -> &mut Self {
-        let _ = line;
+        // A fold, or a sender of bare LF, makes the line more than one piece.
+        for piece in line.raw.split_inclusive(|&b| b == b'\n') {
+            let piece = piece.strip_suffix(b"\n").unwrap_or(piece);
+            self.out.extend_from_slice(piece.strip_suffix(b"\r").unwrap_or(piece));
+            self.out.extend_from_slice(b"\r\n");
+        }
         self
     }
 
@@ -53,13 +88,139 @@ impl<'b> Writer<'b> {
 
     /// Ends the message: Content-Length, empty line, body. Callers do not copy Content-Length themselves.
     pub fn finish(self, body: &[u8]) {
-        let _ = body;
-        todo!()
+        self.out.extend_from_slice(b"Content-Length: ");
+        decimal(self.out, body.len() as u64);
+        self.out.extend_from_slice(b"\r\n\r\n");
+        self.out.extend_from_slice(body);
+    }
+
+    fn line(&mut self, name: &str, value: &str) -> &mut Self {
+        self.out.extend_from_slice(name.as_bytes());
+        self.value(value)
+    }
+
+    fn value(&mut self, value: &str) -> &mut Self {
+        self.out.extend_from_slice(b": ");
+        one_line(self.out, value.as_bytes());
+        self.out.extend_from_slice(b"\r\n");
+        self
     }
 }
 
 /// The reason phrase of a status (RFC 3261 clause 21 and extensions).
 pub const fn reason_phrase(status: u16) -> &'static str {
-    let _ = status;
-    todo!()
+    match status {
+        100 => "Trying",
+        180 => "Ringing",
+        181 => "Call Is Being Forwarded",
+        182 => "Queued",
+        183 => "Session Progress",
+        199 => "Early Dialog Terminated",
+        200 => "OK",
+        202 => "Accepted",
+        204 => "No Notification",
+        300 => "Multiple Choices",
+        301 => "Moved Permanently",
+        302 => "Moved Temporarily",
+        305 => "Use Proxy",
+        380 => "Alternative Service",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
+        408 => "Request Timeout",
+        410 => "Gone",
+        412 => "Conditional Request Failed",
+        413 => "Request Entity Too Large",
+        414 => "Request-URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Unsupported URI Scheme",
+        417 => "Unknown Resource-Priority",
+        420 => "Bad Extension",
+        421 => "Extension Required",
+        422 => "Session Interval Too Small",
+        423 => "Interval Too Brief",
+        424 => "Bad Location Information",
+        428 => "Use Identity Header",
+        429 => "Provide Referrer Identity",
+        430 => "Flow Failed",
+        433 => "Anonymity Disallowed",
+        439 => "First Hop Lacks Outbound Support",
+        440 => "Max-Breadth Exceeded",
+        469 => "Bad Info Package",
+        470 => "Consent Needed",
+        480 => "Temporarily Unavailable",
+        481 => "Call/Transaction Does Not Exist",
+        482 => "Loop Detected",
+        483 => "Too Many Hops",
+        484 => "Address Incomplete",
+        485 => "Ambiguous",
+        486 => "Busy Here",
+        487 => "Request Terminated",
+        488 => "Not Acceptable Here",
+        489 => "Bad Event",
+        491 => "Request Pending",
+        493 => "Undecipherable",
+        494 => "Security Agreement Required",
+        500 => "Server Internal Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Server Time-out",
+        505 => "Version Not Supported",
+        513 => "Message Too Large",
+        580 => "Precondition Failure",
+        600 => "Busy Everywhere",
+        603 => "Decline",
+        604 => "Does Not Exist Anywhere",
+        606 => "Not Acceptable",
+        other => match other / 100 {
+            1 => "Session Progress",
+            2 => "OK",
+            3 => "Multiple Choices",
+            4 => "Bad Request",
+            5 => "Server Internal Error",
+            _ => "Busy Everywhere",
+        },
+    }
+}
+
+/// Appends a decimal number.
+fn decimal(out: &mut Vec<u8>, number: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = number;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// Appends a method or URI.
+fn word(out: &mut Vec<u8>, text: &str) {
+    if text.bytes().all(|b| b > b' ') {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        out.extend(text.bytes().filter(|&b| b > b' '));
+    }
+}
+
+/// Appends a value; a run of line ends and white space around it becomes one space.
+fn one_line(out: &mut Vec<u8>, value: &[u8]) {
+    let mut rest = value;
+    while let Some(end) = memchr2(b'\r', b'\n', rest) {
+        out.extend_from_slice(rest[..end].trim_ascii_end());
+        out.push(b' ');
+        rest = rest[end..].trim_ascii_start();
+    }
+    out.extend_from_slice(rest);
 }

@@ -1,5 +1,10 @@
 //! Streams to messages: where one message ends (RFC 3261 clause 18.3, RFC 5626 clause 4.4.1).
 
+use super::HeaderName;
+use super::header::grammar::{self, TOKEN};
+use super::parse::{blanks, limits, parse_length};
+use memchr::memchr;
+
 /// What the front of a stream buffer holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Frame {
@@ -20,7 +25,132 @@ pub struct Unframeable {
     pub status: u16,
 }
 
-/// Looks at the front of `buffer`.
-pub fn next(_buffer: &[u8]) -> Result<Frame, Unframeable> {
-    todo!()
+/// Looks at the front of `buffer`. What it says does not depend on how the stream was cut into segments: a CRLF that
+/// may become a ping stays until the next octet comes.
+pub fn next(buffer: &[u8]) -> Result<Frame, Unframeable> {
+    match buffer {
+        [] | [b'\r'] | [b'\r', b'\n'] | [b'\r', b'\n', b'\r'] => return Ok(Frame::Incomplete),
+        [b'\r', b'\n', b'\r', b'\n', ..] => return Ok(Frame::Ping(4)),
+        [b'\r', b'\n', ..] => return Ok(Frame::Skip(2)),
+        [b'\r' | b'\n', ..] => return Ok(Frame::Skip(1)),
+        _ => {}
+    }
+    let Some(end) = memchr(b'\n', buffer) else { return incomplete(buffer, limits::HEADER_SECTION) };
+    match start_of_line(&buffer[..end]) {
+        Some(0) => message(buffer, end + 1),
+        Some(junk) => Ok(Frame::Skip(junk)),
+        None => Ok(Frame::Skip(end + 1)),
+    }
 }
+
+/// Where in its first line a start line begins, `None` if there is none.
+fn start_of_line(line: &[u8]) -> Option<usize> {
+    let line = line.trim_ascii_end();
+    if let Some(response) = find_status(line) {
+        return Some(response);
+    }
+    // Whatever ends in a SIP version was meant as a request, well-formed or not.
+    let before_version = &line[..line.iter().rposition(|&b| b == b' ')?];
+    if !is_version(&line[before_version.len() + 1..]) {
+        return None;
+    }
+    // The method is the first token that a space follows.
+    let mut at = 0;
+    while at < before_version.len() {
+        let token = grammar::span(&line[at..], TOKEN);
+        if token > 0 && line.get(at + token) == Some(&b' ') {
+            return Some(at);
+        }
+        at += token.max(1);
+    }
+    None
+}
+
+/// Where `SIP/x.y 3DIGIT` begins.
+fn find_status(line: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while let Some(slash) = memchr(b'/', &line[at..]) {
+        at += slash + 1;
+        let start = at.checked_sub(4).filter(|&start| line[start..at].eq_ignore_ascii_case(b"SIP/"));
+        let space = line[at..].iter().position(|&b| b == b' ').map(|space| at + space);
+        if let (Some(start), Some(space)) = (start, space)
+            && is_version(&line[start..space])
+            && line.get(space + 1..space + 4).is_some_and(|code| code.iter().all(u8::is_ascii_digit))
+        {
+            return Some(start);
+        }
+    }
+    None
+}
+
+/// `SIP/x.y`
+fn is_version(word: &[u8]) -> bool {
+    let Some((name, version)) = word.split_at_checked(4) else { return false };
+    name.eq_ignore_ascii_case(b"SIP/")
+        && version.first().is_some_and(u8::is_ascii_digit)
+        && version.iter().all(|b| b.is_ascii_digit() || *b == b'.')
+}
+
+/// The message at the front of `buffer`, whose headers begin at `from`.
+fn message(buffer: &[u8], from: usize) -> Result<Frame, Unframeable> {
+    let mut at = from;
+    let mut length = None;
+    loop {
+        match &buffer[at..] {
+            [b'\n', ..] => {
+                at += 1;
+                break;
+            }
+            [b'\r', b'\n', ..] => {
+                at += 2;
+                break;
+            }
+            _ => {}
+        }
+        let start = at;
+        loop {
+            match memchr(b'\n', &buffer[at..]) {
+                Some(end) if at + end < limits::HEADER_SECTION => at += end + 1,
+                Some(_) => return Err(TOO_LARGE),
+                None => return incomplete(buffer, limits::HEADER_SECTION),
+            }
+            match buffer.get(at) {
+                Some(b' ' | b'\t') => {}
+                Some(_) => break,
+                None => return Ok(Frame::Incomplete),
+            }
+        }
+        if let Some(value) = content_length(&buffer[start..at]) {
+            let value = parse_length(value).ok_or(MALFORMED)?;
+            if length.replace(value).is_some_and(|other| other != value) {
+                return Err(MALFORMED);
+            }
+        }
+    }
+    // Content-Length is mandatory on streams (RFC 3261 clause 20.14); without it there is no body.
+    match length.unwrap_or(0) {
+        length if length > limits::BODY => Err(TOO_LARGE),
+        length if length <= buffer.len() - at => Ok(Frame::Message(at + length)),
+        _ => Ok(Frame::Incomplete),
+    }
+}
+
+/// The value of `line` if it is Content-Length.
+fn content_length(line: &[u8]) -> Option<&[u8]> {
+    if !matches!(line.first(), Some(b'C' | b'c' | b'L' | b'l')) {
+        return None;
+    }
+    let name = grammar::span(line, TOKEN);
+    if HeaderName::from_bytes(&line[..name]) != HeaderName::ContentLength {
+        return None;
+    }
+    let value = &line[name + blanks(&line[name..])..];
+    value.strip_prefix(b":").map(<[u8]>::trim_ascii)
+}
+
+fn incomplete(buffer: &[u8], limit: usize) -> Result<Frame, Unframeable> {
+    if buffer.len() >= limit { Err(TOO_LARGE) } else { Ok(Frame::Incomplete) }
+}
+
+const MALFORMED: Unframeable = Unframeable { status: 400 };
+const TOO_LARGE: Unframeable = Unframeable { status: 513 };

@@ -1,5 +1,9 @@
 //! Bytes to the table of lines.
 
+use super::header::grammar;
+use super::message::StartLine;
+use super::{HeaderName, Method};
+use memchr::memchr;
 use thiserror::Error;
 
 /// Why bytes are not a SIP message. `status` tells what a request of that kind is answered, `None`: dropped silently.
@@ -41,4 +45,276 @@ impl ParseError {
             _ => 400,
         }
     }
+}
+
+/// What a message may be at most.
+pub mod limits {
+    /// Octets of start line and headers: what fits into a datagram, so that a range takes four octets.
+    pub const HEADER_SECTION: usize = 65_535;
+    /// Header lines.
+    pub const HEADERS: usize = 512;
+    /// Octets of a body on a stream.
+    pub const BODY: usize = 1 << 20;
+}
+
+/// Where one header line is in the header section.
+#[derive(Clone, Copy)]
+pub(crate) struct Slot {
+    pub(crate) name: HeaderName,
+    pub(crate) start: u16,
+    pub(crate) name_end: u16,
+    pub(crate) value_start: u16,
+    pub(crate) value_end: u16,
+    pub(crate) end: u16,
+}
+
+/// The lines of one message: on the stack, beyond [`INLINE`] on the heap.
+#[derive(Clone)]
+pub(crate) struct Table {
+    len: usize,
+    /// The names again, side by side, so that a search is one `memchr`.
+    names: [u8; INLINE],
+    slots: [Slot; INLINE],
+    more_names: Vec<u8>,
+    more: Vec<Slot>,
+}
+
+/// Handsets send 13 to 25 headers.
+const INLINE: usize = 40;
+
+impl Table {
+    fn new() -> Self {
+        let empty = Slot { name: HeaderName::Other, start: 0, name_end: 0, value_start: 0, value_end: 0, end: 0 };
+        Self { len: 0, names: [0; INLINE], slots: [empty; INLINE], more_names: Vec::new(), more: Vec::new() }
+    }
+
+    fn push(&mut self, slot: Slot) -> Result<(), ParseError> {
+        if self.len < INLINE {
+            self.names[self.len] = slot.name as u8;
+            self.slots[self.len] = slot;
+        } else if self.len < limits::HEADERS {
+            self.more_names.push(slot.name as u8);
+            self.more.push(slot);
+        } else {
+            return Err(ParseError::TooLarge);
+        }
+        self.len += 1;
+        Ok(())
+    }
+
+    /// How many lines.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Every line, in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Slot> {
+        self.slots[..self.len.min(INLINE)].iter().chain(&self.more)
+    }
+
+    /// The lines of one name, in order.
+    pub(crate) fn named(&self, name: HeaderName) -> impl Iterator<Item = &Slot> {
+        let mut from = 0;
+        std::iter::from_fn(move || {
+            let (index, slot) = self.next(name, from)?;
+            from = index + 1;
+            Some(slot)
+        })
+    }
+
+    /// The first line of `name` at or after index `from`.
+    fn next(&self, name: HeaderName, from: usize) -> Option<(usize, &Slot)> {
+        let inline = self.len.min(INLINE);
+        if from < inline
+            && let Some(found) = memchr(name as u8, &self.names[from..inline])
+        {
+            return Some((from + found, &self.slots[from + found]));
+        }
+        let from = from.max(inline) - inline;
+        let found = memchr(name as u8, self.more_names.get(from..)?)?;
+        Some((inline + from + found, &self.more[from + found]))
+    }
+}
+
+/// A message split into lines.
+pub(crate) struct Split<'a> {
+    /// From the start line to the end of the body.
+    pub(crate) bytes: &'a [u8],
+    /// Start line and headers with the empty line.
+    pub(crate) text: &'a str,
+    pub(crate) start: StartLine<'a>,
+    pub(crate) table: Table,
+}
+
+/// Splits a message. Every fault ends it.
+pub(crate) fn split(bytes: &[u8]) -> Result<Split<'_>, ParseError> {
+    let bytes = skip_line_ends(bytes);
+    let mut table = Table::new();
+    let start_end = line_end(bytes, 0)?;
+    let end = lines(bytes, start_end, &mut table)?;
+    let text = std::str::from_utf8(&bytes[..end]).map_err(|_| ParseError::Encoding)?;
+    let start = start_line(without_line_end(&text[..start_end]))?;
+    let body = match content_length(bytes, &table)? {
+        Some(length) if length > bytes.len() - end => return Err(ParseError::ContentLength),
+        Some(length) => length,
+        None => bytes.len() - end,
+    };
+    Ok(Split { bytes: &bytes[..end + body], text, start, table })
+}
+
+/// Splits what can be split of a message that [`split`] refused, so that a request can be answered: lines up to the
+/// first fault, no body. `None` without a request line.
+pub(crate) fn salvage(bytes: &[u8]) -> Option<Split<'_>> {
+    let bytes = skip_line_ends(bytes);
+    let bytes = &bytes[..bytes.len().min(limits::HEADER_SECTION)];
+    let bytes = match std::str::from_utf8(bytes) {
+        Ok(_) => bytes,
+        Err(fault) => &bytes[..fault.valid_up_to()],
+    };
+    let start_end = line_end(bytes, 0).ok()?;
+    let mut table = Table::new();
+    // The table holds the lines before the fault.
+    let end = match lines(bytes, start_end, &mut table) {
+        Ok(end) => end,
+        Err(_) => table.iter().last().map_or(start_end, |slot| usize::from(slot.end)),
+    };
+    let text = std::str::from_utf8(&bytes[..end]).ok()?;
+    let line = without_line_end(&text[..start_end]);
+    let (method, rest) = line.split_once(' ')?;
+    let (uri, version) = rest.trim_ascii().rsplit_once(' ')?;
+    let is_request = is_token(method) && version.get(..4).is_some_and(|name| name.eq_ignore_ascii_case("SIP/"));
+    let start = StartLine::Request { method: Method::from_token(method), uri: uri.trim_ascii() };
+    is_request.then_some(Split { bytes: &bytes[..end], text, start, table })
+}
+
+/// Fills `table` from the line at `from` on and returns where the body starts.
+fn lines(bytes: &[u8], from: usize, table: &mut Table) -> Result<usize, ParseError> {
+    let mut at = from;
+    loop {
+        let start = at;
+        match bytes.get(start..) {
+            Some([b'\n', ..]) => return Ok(start + 1),
+            Some([b'\r', b'\n', ..]) => return Ok(start + 2),
+            _ => {}
+        }
+        let name_end = start + grammar::span(&bytes[start..], grammar::TOKEN);
+        let colon = name_end + blanks(&bytes[name_end..]);
+        match bytes.get(colon) {
+            Some(b':') if name_end > start => {}
+            None => return Err(ParseError::Truncated),
+            _ => return Err(ParseError::HeaderLine),
+        }
+        loop {
+            at = line_end(bytes, at)?;
+            if !matches!(bytes.get(at), Some(b' ' | b'\t')) {
+                break;
+            }
+        }
+        let value = bytes[colon + 1..at].trim_ascii();
+        let leading = bytes[colon + 1..at].len() - bytes[colon + 1..at].trim_ascii_start().len();
+        let value_start = colon + 1 + leading;
+        table.push(Slot {
+            name: HeaderName::from_bytes(&bytes[start..name_end]),
+            start: start as u16,
+            name_end: name_end as u16,
+            value_start: value_start as u16,
+            value_end: (value_start + value.len()) as u16,
+            end: at as u16,
+        })?;
+    }
+}
+
+/// Where the line at `from` ends, its line end included. A lone CR inside a line is a line end to some and none to
+/// others, so it is refused.
+fn line_end(bytes: &[u8], from: usize) -> Result<usize, ParseError> {
+    match memchr(b'\n', &bytes[from..]) {
+        Some(length) if from + length >= limits::HEADER_SECTION => Err(ParseError::TooLarge),
+        Some(length) => {
+            let line = &bytes[from..from + length];
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if memchr(b'\r', line).is_some() { Err(ParseError::HeaderLine) } else { Ok(from + length + 1) }
+        }
+        None if bytes.len() > limits::HEADER_SECTION => Err(ParseError::TooLarge),
+        None => Err(ParseError::Truncated),
+    }
+}
+
+/// The start line without its line end.
+fn start_line(line: &str) -> Result<StartLine<'_>, ParseError> {
+    if let Some(rest) = strip_sip(line) {
+        let (version, rest) = rest.split_once(' ').ok_or(ParseError::StartLine)?;
+        check_version(version)?;
+        // Some elements leave out the space before an empty reason phrase.
+        let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
+        let status = grammar::digits(code).ok_or(ParseError::StartLine)?;
+        return match status {
+            100..700 if code.len() == 3 => Ok(StartLine::Response { status: status as u16, reason }),
+            _ => Err(ParseError::Status),
+        };
+    }
+    let mut parts = line.split(' ');
+    match (parts.next(), parts.next(), parts.next(), parts.next()) {
+        (Some(method), Some(uri), Some(version), None) if is_token(method) && !uri.is_empty() => {
+            check_version(strip_sip(version).ok_or(ParseError::StartLine)?)?;
+            if uri.bytes().any(|b| b.is_ascii_control()) {
+                return Err(ParseError::StartLine);
+            }
+            Ok(StartLine::Request { method: Method::from_token(method), uri })
+        }
+        _ => Err(ParseError::StartLine),
+    }
+}
+
+fn check_version(version: &str) -> Result<(), ParseError> {
+    match version {
+        "2.0" => Ok(()),
+        other if other.contains('.') && other.bytes().all(|b| b.is_ascii_digit() || b == b'.') => {
+            Err(ParseError::Version)
+        }
+        _ => Err(ParseError::StartLine),
+    }
+}
+
+/// What follows `SIP/`, in any case.
+fn strip_sip(text: &str) -> Option<&str> {
+    let name = text.get(..4)?;
+    name.eq_ignore_ascii_case("SIP/").then(|| &text[4..])
+}
+
+/// The one value of Content-Length, `None` if absent. Repetitions must agree.
+fn content_length(bytes: &[u8], table: &Table) -> Result<Option<usize>, ParseError> {
+    let mut length = None;
+    for slot in table.named(HeaderName::ContentLength) {
+        let value = &bytes[usize::from(slot.value_start)..usize::from(slot.value_end)];
+        let value = parse_length(value).ok_or(ParseError::ContentLength)?;
+        if length.replace(value).is_some_and(|other| other != value) {
+            return Err(ParseError::ContentLength);
+        }
+    }
+    Ok(length)
+}
+
+/// A Content-Length.
+pub(crate) fn parse_length(value: &[u8]) -> Option<usize> {
+    usize::try_from(grammar::digits(std::str::from_utf8(value).ok()?)?).ok()
+}
+
+pub(crate) fn is_token(text: &str) -> bool {
+    !text.is_empty() && grammar::span(text.as_bytes(), grammar::TOKEN) == text.len()
+}
+
+/// Spaces and tabs at the start.
+pub(crate) fn blanks(bytes: &[u8]) -> usize {
+    bytes.iter().position(|b| !matches!(b, b' ' | b'\t')).unwrap_or(bytes.len())
+}
+
+fn without_line_end(line: &str) -> &str {
+    let line = line.strip_suffix('\n').unwrap_or(line);
+    line.strip_suffix('\r').unwrap_or(line)
+}
+
+/// RFC 3261 clause 7.5: line ends before the start line are ignored.
+fn skip_line_ends(bytes: &[u8]) -> &[u8] {
+    let skip = bytes.iter().position(|b| !matches!(b, b'\r' | b'\n')).unwrap_or(bytes.len());
+    &bytes[skip..]
 }

@@ -1,6 +1,8 @@
 //! Contact (RFC 3261 clause 20.10, RFC 5626, RFC 5627).
 
-use super::name_addr::NameAddr;
+use super::grammar;
+use super::name_addr::{NameAddr, skip_commas};
+use super::{HeaderError, HeaderName};
 
 /// The Contact headers of one message.
 #[derive(Clone, Debug)]
@@ -20,6 +22,39 @@ pub struct Contact<'a> {
     pub expires: Option<u32>,
 }
 
+impl<'a> Contacts<'a> {
+    /// Reads the values of all lines.
+    pub fn parse(values: impl Iterator<Item = &'a str>) -> Result<Self, HeaderError> {
+        let mut list = Vec::new();
+        let mut star = false;
+        for value in values {
+            let mut rest = skip_commas(value);
+            while !rest.is_empty() {
+                if let Some(after) = rest.strip_prefix('*') {
+                    if star {
+                        return Err(STAR_NOT_ALONE);
+                    }
+                    star = true;
+                    rest = after.trim_ascii_start();
+                } else {
+                    let (contact, after) = Contact::take(rest)?;
+                    list.push(contact);
+                    rest = after;
+                }
+                if !rest.is_empty() && !rest.starts_with(',') {
+                    return Err(HeaderError::bad(HeaderName::Contact, "something follows the address"));
+                }
+                rest = skip_commas(rest);
+            }
+        }
+        match (star, list.is_empty()) {
+            (true, true) => Ok(Self::Star),
+            (true, false) => Err(STAR_NOT_ALONE),
+            (false, _) => Ok(Self::List(list)),
+        }
+    }
+}
+
 impl<'a> Contact<'a> {
     /// `+sip.instance`, quotes removed.
     pub fn instance(&self) -> Option<&'a str> {
@@ -29,5 +64,59 @@ impl<'a> Contact<'a> {
     /// `reg-id`
     pub fn reg_id(&self) -> Option<u32> {
         self.address.params.value("reg-id").and_then(|v| v.parse().ok()).filter(|&n| n > 0 && n < 1 << 31)
+    }
+
+    /// `q` in thousandths, `None` if absent or malformed.
+    pub fn q(&self) -> Option<u16> {
+        self.address.params.value("q").and_then(super::sec_agree::thousandths)
+    }
+
+    fn take(list: &'a str) -> Result<(Self, &'a str), HeaderError> {
+        let mut expires = None;
+        let (address, rest) = NameAddr::take(HeaderName::Contact, list, |name, value| {
+            if expires.is_none() && name.eq_ignore_ascii_case("expires") {
+                expires = Some(value.and_then(grammar::seconds).unwrap_or(MALFORMED_EXPIRES));
+            }
+        })?;
+        Ok((Self { address, expires }, rest))
+    }
+}
+
+const MALFORMED_EXPIRES: u32 = 3600;
+const STAR_NOT_ALONE: HeaderError = HeaderError::bad(HeaderName::Contact, "* is not alone");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(value: &str) -> Vec<Contact<'_>> {
+        match Contacts::parse([value].into_iter()) {
+            Ok(Contacts::List(list)) => list,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn expires_is_a_header_parameter() {
+        let contacts =
+            list("sip:a@b;expires=7 , <sip:c@d;expires=8>;q=0.5, <sip:e@f>;expires=abc,<sip:g@h>;expires=99999999999");
+        let expires: Vec<_> = contacts.iter().map(|c| c.expires).collect();
+        assert_eq!(expires, [Some(7), None, Some(3600), Some(u32::MAX)]);
+        assert_eq!(contacts[1].q(), Some(500));
+    }
+
+    #[test]
+    fn instance_and_reg_id() {
+        let contacts = list("<sip:a@b>;+sip.instance=\"<urn:gsma:imei:1-2-0>\";reg-id=1, <sip:a@b>;reg-id=0");
+        assert_eq!(contacts[0].instance(), Some("<urn:gsma:imei:1-2-0>"));
+        assert_eq!((contacts[0].reg_id(), contacts[1].reg_id()), (Some(1), None));
+    }
+
+    #[test]
+    fn star_is_alone() {
+        assert!(matches!(Contacts::parse(["*"].into_iter()), Ok(Contacts::Star)));
+        for values in [&["*", "<sip:a@b>"][..], &["*, <sip:a@b>"], &["*", "*"], &["* x"]] {
+            assert!(Contacts::parse(values.iter().copied()).is_err(), "{values:?}");
+        }
     }
 }

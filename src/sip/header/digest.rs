@@ -1,10 +1,16 @@
 //! Digest credentials and challenges (RFC 2617, RFC 7616, RFC 3310, TS 24.229 clause 7.2A).
 
+use super::grammar::{self, Parsed};
 use super::{HeaderError, HeaderName};
+use nom::Parser;
+use nom::branch::alt;
+use nom::combinator::{map, success};
+use nom::sequence::separated_pair;
+use std::fmt;
 
 /// The parameters of one `Digest` value: credentials or challenge. Quotes are removed, escapes are not resolved: the
 /// digest is computed over the text as it appears. Token and quoted forms are both accepted.
-#[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are those of the parameters")]
 pub struct Digest<'a> {
     /// The whole value with its scheme.
@@ -28,12 +34,153 @@ pub struct Digest<'a> {
 
 impl<'a> Digest<'a> {
     /// Reads one value. `Ok(None)`: another scheme.
-    pub fn parse(_header: HeaderName, _value: &'a str) -> Result<Option<Self>, HeaderError> {
-        todo!()
+    pub fn parse(header: HeaderName, value: &'a str) -> Result<Option<Self>, HeaderError> {
+        let fault = |fault| HeaderError::bad(header, fault);
+        let text = grammar::trim(value);
+        let Some(list) = scheme(text).map_err(fault)? else { return Ok(None) };
+        let mut this = Self { text, ..Self::default() };
+        let mut rest = list;
+        loop {
+            rest = super::name_addr::skip_commas(rest);
+            if rest.is_empty() {
+                break;
+            }
+            let (after, (name, (value, _))) = parameter(rest).map_err(|_| fault("expected name=value"))?;
+            let (after, ()) = grammar::lws(after).unwrap_or((after, ()));
+            if !after.is_empty() && !after.starts_with(',') {
+                return Err(fault("expected a comma after a parameter"));
+            }
+            // Two values of one parameter could be read differently by two elements.
+            if let Some(field) = this.field(name)
+                && field.replace(value).is_some()
+            {
+                return Err(fault("a parameter is there twice"));
+            }
+            rest = after;
+        }
+        if this.auts.is_some_and(|auts| !is_base64(auts)) {
+            return Err(fault("auts is not base64"));
+        }
+        Ok(Some(this))
     }
 
     /// All parameters in order as written, unknown ones included: name, value without quotes, whether it was quoted.
     pub fn params(&self) -> impl Iterator<Item = (&'a str, &'a str, bool)> + use<'a> {
-        std::iter::empty()
+        let mut rest = scheme(self.text).ok().flatten().unwrap_or("");
+        std::iter::from_fn(move || {
+            let (after, (name, (value, quoted))) = parameter(super::name_addr::skip_commas(rest)).ok()?;
+            rest = after;
+            Some((name, value, quoted))
+        })
+    }
+
+    /// Where the value of a known parameter goes.
+    fn field(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        Some(match name.len() {
+            2 if is("nc") => &mut self.nc,
+            2 if is("ck") => &mut self.ck,
+            2 if is("ik") => &mut self.ik,
+            3 if is("uri") => &mut self.uri,
+            3 if is("qop") => &mut self.qop,
+            4 if is("auts") => &mut self.auts,
+            5 if is("realm") => &mut self.realm,
+            5 if is("nonce") => &mut self.nonce,
+            5 if is("stale") => &mut self.stale,
+            6 if is("cnonce") => &mut self.cnonce,
+            6 if is("opaque") => &mut self.opaque,
+            8 if is("username") => &mut self.username,
+            8 if is("response") => &mut self.response,
+            9 if is("algorithm") => &mut self.algorithm,
+            19 if is("integrity-protected") => &mut self.integrity_protected,
+            _ => return None,
+        })
+    }
+}
+
+/// Shows neither who nor with what: names of the parameters only.
+impl fmt::Debug for Digest<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Digest ")?;
+        f.debug_list().entries(self.params().map(|(name, _, _)| name)).finish()
+    }
+}
+
+/// The parameter list of scheme Digest, `None` for another scheme.
+fn scheme(text: &str) -> Result<Option<&str>, &'static str> {
+    let bytes = text.as_bytes();
+    let end = bytes.iter().position(|&b| grammar::is(b, grammar::LWS)).unwrap_or(bytes.len());
+    let (scheme, list) = text.split_at(end);
+    if scheme.is_empty() || scheme.contains(['=', '"']) {
+        return Err("no scheme");
+    }
+    Ok(scheme.eq_ignore_ascii_case("Digest").then_some(list))
+}
+
+/// `name = value`: the value without quotes, and whether it had them.
+fn parameter(input: &str) -> Parsed<'_, (&str, (&str, bool))> {
+    let quoted = map(grammar::quoted, |value| (value, true));
+    let plain = map(grammar::run(grammar::DIGEST), |value| (value, false));
+    separated_pair(grammar::token, grammar::separator(b'='), alt((quoted, plain, empty))).parse(input)
+}
+
+/// Some phones leave `response=` without quotes and without value.
+fn empty(input: &str) -> Parsed<'_, (&str, bool)> {
+    success(("", false)).parse(input)
+}
+
+fn is_base64(text: &str) -> bool {
+    let digits = text.trim_end_matches('=');
+    text.len() % 4 == 0
+        && text.len() - digits.len() <= 2
+        && digits.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'+' || b == b'/')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(value: &str) -> Result<Option<Digest<'_>>, HeaderError> {
+        Digest::parse(HeaderName::Authorization, value)
+    }
+
+    #[test]
+    fn tokens_quotes_folds_and_unknown_parameters() {
+        let value = "dIGEST username=\"a, \\\"b\\\"\",\r\n realm = x , nonce=\"\",response=,nc=00000001,qop=\"auth\",new=abc=,integrity-protected=no,";
+        let digest = parse(value).unwrap().unwrap();
+        assert_eq!((digest.username, digest.realm, digest.nonce), (Some("a, \\\"b\\\""), Some("x"), Some("")));
+        assert_eq!((digest.response, digest.nc, digest.qop), (Some(""), Some("00000001"), Some("auth")));
+        assert_eq!((digest.integrity_protected, digest.ck), (Some("no"), None));
+        let all: Vec<_> = digest.params().collect();
+        assert_eq!(all.len(), 8);
+        assert_eq!((all[0].2, all[1].2, all[6]), (true, false, ("new", "abc=", false)));
+    }
+
+    #[test]
+    fn another_scheme_counts_as_none() {
+        assert_eq!(parse("Capability, algorithm=\"H:MD5\"").unwrap(), None);
+        assert_eq!(parse("Basic dTpw").unwrap(), None);
+        assert_eq!(parse("NoOneKnowsThisScheme opaque-data=here").unwrap(), None);
+    }
+
+    #[test]
+    fn faults() {
+        for value in [
+            "",
+            "username=\"x\", realm=\"y\"",
+            "Digest username",
+            "Digest realm=\"open",
+            "Digest realm=a realm=b",
+            "Digest realm=a,Realm=b",
+            "Digest auts=\"*\"",
+        ] {
+            assert_eq!(parse(value).unwrap_err().status, 400, "{value}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_names_only() {
+        let digest = parse("Digest username=\"460600100049906@x\",ck=\"00112233\",ik=\"44556677\"").unwrap().unwrap();
+        assert_eq!(format!("{digest:?}"), "Digest [\"username\", \"ck\", \"ik\"]");
     }
 }

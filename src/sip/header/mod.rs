@@ -1,8 +1,12 @@
 //! Headers: one file each, typed values parsed on demand.
 
+pub mod access_network;
+pub mod charging_vector;
 pub mod contact;
 pub mod cseq;
 pub mod digest;
+pub mod event;
+pub(crate) mod grammar;
 pub mod name;
 pub mod name_addr;
 pub mod params;
@@ -11,11 +15,12 @@ pub mod via;
 
 pub use name::HeaderName;
 
+use std::fmt;
 use thiserror::Error;
 
 /// A header that cannot be used: which one, and what is wrong with it.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
-#[error("{header}: {fault}")]
+#[error("{}{fault}", Prefix(*.header))]
 pub struct HeaderError {
     /// The header.
     pub header: HeaderName,
@@ -29,5 +34,22 @@ impl HeaderError {
     /// A fault answered by 400.
     pub const fn bad(header: HeaderName, fault: &'static str) -> Self {
         Self { header, fault, status: 400 }
+    }
+
+    /// The same fault as part of another header.
+    pub(crate) const fn within(self, header: HeaderName) -> Self {
+        Self { header, ..self }
+    }
+}
+
+/// `Name: `, or nothing for the start line and unknown headers.
+struct Prefix(HeaderName);
+
+impl fmt::Display for Prefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            HeaderName::Other => Ok(()),
+            name => write!(f, "{name}: "),
+        }
     }
 }

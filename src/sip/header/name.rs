@@ -97,13 +97,115 @@ names! {
 
 impl HeaderName {
     /// Recognises a name as written: any case, compact or long.
-    pub fn from_text(_text: &str) -> Self {
-        todo!()
+    pub fn from_text(text: &str) -> Self {
+        Self::from_bytes(text.as_bytes())
     }
+
+    /// As [`HeaderName::from_text`].
+    pub(crate) fn from_bytes(text: &[u8]) -> Self {
+        let (&first, &last) = match (text.first(), text.last()) {
+            (Some(first), Some(last)) => (first, last),
+            _ => return Self::Other,
+        };
+        let index = match text.len() {
+            1 if first.is_ascii_alphabetic() => COMPACT[(first.to_ascii_lowercase() - b'a') as usize],
+            length => LONG[slot(length, first, text[length / 2], last, MULTIPLIER)],
+        };
+        match Self::ALL.get(index as usize) {
+            Some(&(name, long, _)) if text.len() == 1 || text.eq_ignore_ascii_case(long.as_bytes()) => name,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// No name.
+const NONE: u8 = u8::MAX;
+
+/// Index into [`HeaderName::ALL`] of the compact forms `a` to `z`.
+static COMPACT: [u8; 26] = {
+    let mut table = [NONE; 26];
+    let mut i = 0;
+    while i < HeaderName::ALL.len() {
+        if let Some(letter) = HeaderName::ALL[i].2 {
+            table[(letter as u8 - b'a') as usize] = i as u8;
+        }
+        i += 1;
+    }
+    table
+};
+
+/// Index into [`HeaderName::ALL`] by [`slot`]: a perfect hash, so that one comparison decides.
+static LONG: [u8; 256] = {
+    let mut table = [NONE; 256];
+    let mut i = 0;
+    while i < HeaderName::ALL.len() {
+        table[slot_of(HeaderName::ALL[i].1, MULTIPLIER)] = i as u8;
+        i += 1;
+    }
+    table
+};
+
+/// The first multiplier of a fixed sequence that gives every name its own slot.
+const MULTIPLIER: u32 = {
+    let mut multiplier: u32 = 0xcd38_f5c3;
+    while !is_perfect(multiplier) {
+        multiplier = multiplier.wrapping_mul(1_664_525).wrapping_add(1_013_904_223) | 1;
+    }
+    multiplier
+};
+
+const fn is_perfect(multiplier: u32) -> bool {
+    let mut taken = [false; 256];
+    let mut i = 0;
+    while i < HeaderName::ALL.len() {
+        let slot = slot_of(HeaderName::ALL[i].1, multiplier);
+        if taken[slot] {
+            return false;
+        }
+        taken[slot] = true;
+        i += 1;
+    }
+    true
+}
+
+const fn slot_of(name: &str, multiplier: u32) -> usize {
+    let bytes = name.as_bytes();
+    slot(bytes.len(), bytes[0], bytes[bytes.len() / 2], bytes[bytes.len() - 1], multiplier)
+}
+
+/// Bit 5 set makes letters lower case; what it does to other octets is harmless, the name is compared afterwards.
+const fn slot(length: usize, first: u8, middle: u8, last: u8, multiplier: u32) -> usize {
+    let key = u32::from_le_bytes([first | 0x20, middle | 0x20, last | 0x20, length as u8]);
+    (key.wrapping_mul(multiplier) >> 24) as usize
 }
 
 impl fmt::Display for HeaderName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_recognised_in_every_form() {
+        for &(name, long, compact) in HeaderName::ALL {
+            assert_eq!(HeaderName::from_text(long), name);
+            assert_eq!(HeaderName::from_text(&long.to_ascii_lowercase()), name);
+            assert_eq!(HeaderName::from_text(&long.to_ascii_uppercase()), name);
+            if let Some(letter) = compact {
+                assert_eq!(HeaderName::from_text(&letter.to_string()), name);
+                assert_eq!(HeaderName::from_text(&letter.to_ascii_uppercase().to_string()), name);
+            }
+        }
+    }
+
+    #[test]
+    fn other_names_are_not_taken_for_known_ones() {
+        for text in ["", "q", "z", "1", "X-Foo", "Vias", "Via ", "Fromm", "Cont\u{0}ct", "Call\rID", "\u{e9}"] {
+            assert_eq!(HeaderName::from_text(text), HeaderName::Other, "{text:?}");
+        }
     }
 }

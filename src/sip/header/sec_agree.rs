@@ -1,5 +1,6 @@
 //! Security-Client, Security-Server, Security-Verify (RFC 3329 clause 2.2, TS 33.203 annex H).
 
+use super::grammar;
 use super::params::Params;
 use super::{HeaderError, HeaderName};
 
@@ -32,9 +33,184 @@ pub struct Mechanism<'a> {
     pub params: Params<'a>,
 }
 
+impl<'a> Mechanisms<'a> {
+    /// Reads the values of all lines of `header`.
+    pub fn parse(header: HeaderName, values: impl Iterator<Item = &'a str>) -> Result<Self, HeaderError> {
+        let mut list = Vec::new();
+        for value in values {
+            let mut rest = value;
+            while !rest.is_empty() {
+                let (mechanism, after) = Mechanism::take(header, rest)?;
+                if let Some(mechanism) = mechanism {
+                    // Handsets offer six or eight.
+                    if list.capacity() == 0 {
+                        list.reserve(8);
+                    }
+                    list.push(mechanism);
+                }
+                rest = after;
+            }
+        }
+        Ok(Self(list))
+    }
+}
+
 impl<'a> Mechanism<'a> {
     /// Reads one element of `header`.
-    pub fn parse(_header: HeaderName, _text: &'a str) -> Result<Self, HeaderError> {
-        todo!()
+    pub fn parse(header: HeaderName, text: &'a str) -> Result<Self, HeaderError> {
+        match Self::take(header, text)? {
+            (Some(mechanism), "") if mechanism.text.len() == grammar::trim(text).len() => Ok(mechanism),
+            _ => Err(HeaderError::bad(header, "expected one mechanism")),
+        }
+    }
+
+    /// Reads the element at the start of `list`, `None` if it is empty, and returns what follows its comma.
+    fn take(header: HeaderName, list: &'a str) -> Result<(Option<Self>, &'a str), HeaderError> {
+        let list = list.trim_ascii_start();
+        if list.is_empty() || list.starts_with(',') {
+            return Ok((None, list.get(1..).unwrap_or("")));
+        }
+        let fault = |fault| HeaderError::bad(header, fault);
+        let (after, name) = grammar::token(list).map_err(|_| fault("expected a mechanism name"))?;
+        let mut this = Self { name, ..EMPTY };
+        let mut seen = 0;
+        let mut wrong = None;
+        let (params, rest) = Params::take(after, |name, value| {
+            if let Err(fault) = this.see(name, value, &mut seen) {
+                wrong = wrong.or(Some(fault));
+            }
+        })
+        .map_err(fault)?;
+        if let Some(wrong) = wrong {
+            return Err(fault(wrong));
+        }
+        this.params = params;
+        this.text = list[..list.len() - rest.len()].trim_ascii_end();
+        match rest.strip_prefix(',') {
+            Some(next) => Ok((Some(this), next)),
+            None if rest.is_empty() => Ok((Some(this), "")),
+            None => Err(fault("something follows the parameters")),
+        }
+    }
+
+    /// Notes one parameter. `seen` has one bit for each known name.
+    fn see(&mut self, name: &str, value: Option<&'a str>, seen: &mut u16) -> Result<(), &'static str> {
+        let Some(known) = KNOWN.iter().position(|k| k.eq_ignore_ascii_case(name)) else { return Ok(()) };
+        if *seen & (1 << known) != 0 {
+            return Err("a parameter is there twice");
+        }
+        *seen |= 1 << known;
+        let value = value.ok_or("a parameter has no value")?;
+        match known {
+            0 => self.alg = Some(value),
+            1 => self.ealg = Some(value),
+            2 => self.prot = Some(value),
+            3 => self.mode = Some(value),
+            4 => self.spi_c = Some(spi(value)?),
+            5 => self.spi_s = Some(spi(value)?),
+            6 => self.port_c = Some(port(value)?),
+            7 => self.port_s = Some(port(value)?),
+            _ => self.q = thousandths(value).ok_or("q is not 0 to 1 with three decimals")?,
+        }
+        Ok(())
+    }
+}
+
+/// A qvalue (RFC 3261 clause 25.1) in thousandths.
+pub(crate) fn thousandths(text: &str) -> Option<u16> {
+    let (whole, decimals) = text.split_once('.').unwrap_or((text, ""));
+    if decimals.len() > 3 || !decimals.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let fraction = decimals.bytes().chain(std::iter::repeat(b'0')).take(3).fold(0, |n, b| n * 10 + u16::from(b - b'0'));
+    match whole {
+        "0" => Some(fraction),
+        "" if !decimals.is_empty() => Some(fraction),
+        "1" if fraction == 0 => Some(1000),
+        _ => None,
+    }
+}
+
+fn spi(value: &str) -> Result<u32, &'static str> {
+    grammar::number(value, u64::from(u32::MAX)).map(|n| n as u32).ok_or("an SPI is not 0 to 4294967295")
+}
+
+fn port(value: &str) -> Result<u16, &'static str> {
+    match grammar::number(value, 65535) {
+        Some(port) if port > 0 => Ok(port as u16),
+        _ => Err("a port is not 1 to 65535"),
+    }
+}
+
+const KNOWN: [&str; 9] = ["alg", "ealg", "prot", "mod", "spi-c", "spi-s", "port-c", "port-s", "q"];
+
+const EMPTY: Mechanism<'static> = Mechanism {
+    text: "",
+    name: "",
+    q: 1000,
+    alg: None,
+    ealg: None,
+    prot: None,
+    mode: None,
+    spi_c: None,
+    spi_s: None,
+    port_c: None,
+    port_s: None,
+    params: Params { text: "" },
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Mechanism<'_>, HeaderError> {
+        Mechanism::parse(HeaderName::SecurityClient, text)
+    }
+
+    #[test]
+    fn every_parameter_in_any_order_and_case() {
+        let m = parse("IPsec-3gpp ; Q=0.1;prot=esp;MOD=trans; spi-s = 0004097;spi-c=4096;port-s=6100;port-c=5100;alg=hmac-sha-1-96;ealg=aes-cbc;new=x").unwrap();
+        assert_eq!((m.name, m.q, m.alg, m.ealg), ("IPsec-3gpp", 100, Some("hmac-sha-1-96"), Some("aes-cbc")));
+        assert_eq!((m.prot, m.mode, m.spi_c, m.spi_s), (Some("esp"), Some("trans"), Some(4096), Some(4097)));
+        assert_eq!((m.port_c, m.port_s, m.params.value("new")), (Some(5100), Some(6100), Some("x")));
+    }
+
+    #[test]
+    fn lists_over_several_lines() {
+        let lines = ["tls;q=0.2, ipsec-3gpp;alg= hmac-md5-96", "", ",digest;d-ver=\"a,b\""];
+        let list = Mechanisms::parse(HeaderName::SecurityServer, lines.into_iter()).unwrap().0;
+        assert_eq!(list.iter().map(|m| m.name).collect::<Vec<_>>(), ["tls", "ipsec-3gpp", "digest"]);
+        assert_eq!((list[1].alg, list[1].q, list[1].text), (Some("hmac-md5-96"), 1000, "ipsec-3gpp;alg= hmac-md5-96"));
+        assert_eq!(list[2].params.value("d-ver"), Some("a,b"));
+    }
+
+    #[test]
+    fn faults() {
+        for text in [
+            "",
+            ";alg=x",
+            "a b",
+            "a;spi-c=-1",
+            "a;spi-c=4294967296",
+            "a;spi-c=1;SPI-C=1",
+            "a;port-c=0",
+            "a;port-s=65536",
+            "a;q=1.5",
+            "a;q=0.1234",
+            "a;alg",
+            "a;;b",
+            "a,b",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn q_values() {
+        let q = ["0", "1", "0.5", "0.", ".5", "1.000", "0.001"].map(thousandths);
+        assert_eq!(q, [Some(0), Some(1000), Some(500), Some(0), Some(500), Some(1000), Some(1)]);
+        for bad in ["", "2", "1.001", "-0.1", "0.x", "00.5", "."] {
+            assert_eq!(thousandths(bad), None, "{bad}");
+        }
     }
 }

@@ -1,7 +1,14 @@
 //! Via (RFC 3261 clause 20.42, RFC 3581).
 
-use super::HeaderError;
+use super::grammar::{self, HOST, LWS, Parsed};
 use super::params::Params;
+use super::{HeaderError, HeaderName};
+use nom::branch::alt;
+use nom::bytes::complete::tag;
+use nom::character::complete::digit1;
+use nom::combinator::{opt, recognize};
+use nom::sequence::{delimited, preceded};
+use nom::{IResult, Parser};
 
 /// One Via element.
 #[derive(Clone, Copy, Debug)]
@@ -20,12 +27,105 @@ pub struct Via<'a> {
 
 impl<'a> Via<'a> {
     /// Reads one element; returns it and the rest of the line after the comma, if any.
-    pub fn parse(_text: &'a str) -> Result<(Self, Option<&'a str>), HeaderError> {
-        todo!()
+    pub fn parse(text: &'a str) -> Result<(Self, Option<&'a str>), HeaderError> {
+        let fault = |fault| HeaderError::bad(HeaderName::Via, fault);
+        let (rest, transport) = sent_protocol(text).map_err(|_| fault("expected SIP/2.0/transport"))?;
+        let (rest, (host, port)) = sent_by(rest).map_err(|_| fault("expected a host and a port"))?;
+        let port = match port {
+            Some(digits) => {
+                Some(grammar::number(digits, 65535).ok_or_else(|| fault("port is larger than 65535"))? as u16)
+            }
+            None => None,
+        };
+        let (params, rest) = Params::take(rest, |_, _| ()).map_err(fault)?;
+        let (element, next) = match rest.strip_prefix(',') {
+            Some(next) => (&text[..text.len() - rest.len()], Some(next)),
+            None if rest.is_empty() => (text, None),
+            None => return Err(fault("something follows the parameters")),
+        };
+        Ok((Self { text: grammar::trim(element), transport, host, port, params }, next))
     }
 
     /// `branch`
     pub fn branch(&self) -> Option<&'a str> {
         self.params.value("branch")
+    }
+
+    /// `received` as an address, with or without brackets.
+    pub fn received(&self) -> Option<std::net::IpAddr> {
+        address(self.params.value("received")?)
+    }
+
+    /// Host of sent-by as an address, if it is one.
+    pub fn ip(&self) -> Option<std::net::IpAddr> {
+        address(self.host)
+    }
+}
+
+/// An IP address; IPv6 with or without brackets.
+pub(crate) fn address(host: &str) -> Option<std::net::IpAddr> {
+    host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host).parse().ok()
+}
+
+/// `SIP / 2.0 / transport`; the name of the protocol is not looked at.
+fn sent_protocol(input: &str) -> Parsed<'_, &str> {
+    let slash = || grammar::separator(b'/');
+    let name = delimited(grammar::lws, grammar::token, slash());
+    let version = delimited(grammar::lws, grammar::token, slash());
+    let mut parser = delimited((name, version), grammar::token, grammar::run(LWS));
+    parser.parse(input)
+}
+
+/// `host [: port]`
+fn sent_by(input: &str) -> Parsed<'_, (&str, Option<&str>)> {
+    (host, opt(preceded(grammar::separator(b':'), digit1))).parse(input)
+}
+
+/// A host name, an IPv4 address, or an IPv6 reference.
+pub(crate) fn host(input: &str) -> IResult<&str, &str, ()> {
+    alt((grammar::run(HOST), recognize((tag("["), grammar::run(grammar::IPV6), tag("]"))))).parse(input)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_elements_with_white_space_everywhere() {
+        let line = "SIP  / 2.0\r\n  / TCP     spindle.example.com   ;\r\n  branch  =   z9hG4bK9ikj8  ,\r\n SIP/2.0/UDP [2001:db8::1] : 5062;rport";
+        let (first, rest) = Via::parse(line).unwrap();
+        assert_eq!((first.transport, first.host, first.port), ("TCP", "spindle.example.com", None));
+        assert_eq!(first.branch(), Some("z9hG4bK9ikj8"));
+        let (second, rest) = Via::parse(rest.unwrap()).unwrap();
+        assert_eq!((second.transport, second.host, second.port), ("UDP", "[2001:db8::1]", Some(5062)));
+        assert_eq!(second.params.get("rport"), Some(None));
+        assert_eq!(second.text, "SIP/2.0/UDP [2001:db8::1] : 5062;rport");
+        assert_eq!(rest, None);
+    }
+
+    #[test]
+    fn received_with_and_without_brackets() {
+        let with = Via::parse("SIP/2.0/UDP h;received=[2001:db8:0::1]").unwrap().0;
+        let without = Via::parse("SIP/2.0/UDP h;received=2001:DB8::1").unwrap().0;
+        assert_eq!(with.received(), without.received());
+        assert!(with.received().is_some());
+    }
+
+    #[test]
+    fn faults() {
+        for text in [
+            "",
+            "SIP/2.0/UDP",
+            "SIP/2.0/UDP ",
+            "SIP/2.0 h",
+            "SIP/2.0/UDP h:65536",
+            "SIP/2.0/UDP h:x",
+            "SIP/2.0/UDP h;;a",
+            "SIP/2.0/UDP 192.0.2.15;;,;,,",
+            "SIP/2.0/UDP [::1",
+            "SIP/2.0/UDP h x",
+        ] {
+            assert!(Via::parse(text).is_err(), "{text}");
+        }
     }
 }

@@ -1,0 +1,239 @@
+//! What the headers have in common (RFC 3261 clause 25.1), as parsers over `&str`.
+//!
+//! Character classes are one table look-up an octet; every class is ASCII, so the splits fall on character borders.
+
+use memchr::{memchr, memchr2, memchr3};
+use nom::branch::alt;
+use nom::combinator::opt;
+use nom::sequence::preceded;
+use nom::{Err, IResult, Parser};
+
+/// The result of a parser: what is left, and the value.
+pub(crate) type Parsed<'a, T> = IResult<&'a str, T, ()>;
+
+/// `token`
+pub(crate) const TOKEN: u8 = 1;
+/// White space, with the line ends that a fold leaves inside a value.
+pub(crate) const LWS: u8 = 1 << 1;
+/// An unquoted parameter value: token, host, or what the field puts there (`received=sip:192.0.2.1`).
+pub(crate) const VALUE: u8 = 1 << 2;
+/// What may appear in a URI, `%` apart.
+pub(crate) const URI: u8 = 1 << 3;
+/// A host name or IPv4 address.
+pub(crate) const HOST: u8 = 1 << 4;
+/// The inside of an IPv6 reference.
+pub(crate) const IPV6: u8 = 1 << 5;
+/// An unquoted digest value: base64 with its `=` included.
+pub(crate) const DIGEST: u8 = 1 << 6;
+/// A telephone number with its visual separators (RFC 3966).
+pub(crate) const PHONE: u8 = 1 << 7;
+
+/// True when `byte` belongs to `class`.
+pub(crate) const fn is(byte: u8, class: u8) -> bool {
+    CLASSES[byte as usize] & class != 0
+}
+
+/// How many octets at the start of `text` belong to `class`.
+pub(crate) fn span(text: &[u8], class: u8) -> usize {
+    text.iter().position(|&b| !is(b, class)).unwrap_or(text.len())
+}
+
+/// At least one octet of `class`.
+pub(crate) fn run(class: u8) -> impl Fn(&str) -> Parsed<'_, &str> {
+    move |input| match span(input.as_bytes(), class) {
+        0 => Err(Err::Error(())),
+        length => Ok(cut(input, length)),
+    }
+}
+
+/// `token`
+pub(crate) fn token(input: &str) -> Parsed<'_, &str> {
+    run(TOKEN)(input)
+}
+
+/// Optional white space.
+pub(crate) fn lws(input: &str) -> Parsed<'_, ()> {
+    match input.as_bytes().first() {
+        Some(&b) if is(b, LWS) => Ok((&input[span(input.as_bytes(), LWS)..], ())),
+        _ => Ok((input, ())),
+    }
+}
+
+/// `byte` with optional white space on both sides.
+pub(crate) fn separator(byte: u8) -> impl Fn(&str) -> Parsed<'_, ()> {
+    move |input| {
+        let (input, ()) = lws(input)?;
+        if input.as_bytes().first() == Some(&byte) { lws(&input[1..]) } else { Err(Err::Error(())) }
+    }
+}
+
+/// A quoted string: what stands between the quotes, escapes unresolved.
+pub(crate) fn quoted(input: &str) -> Parsed<'_, &str> {
+    let bytes = input.as_bytes();
+    if bytes.first() != Some(&b'"') {
+        return Err(Err::Error(()));
+    }
+    match closing_quote(bytes, 1) {
+        Some(end) => Ok((&input[end + 1..], &input[1..end])),
+        None => Err(Err::Error(())),
+    }
+}
+
+/// A parameter value without its quotes.
+pub(crate) fn value(input: &str) -> Parsed<'_, &str> {
+    alt((quoted, run(VALUE))).parse(input)
+}
+
+/// `name [= value]`
+pub(crate) fn parameter(input: &str) -> Parsed<'_, (&str, Option<&str>)> {
+    (token, opt(preceded(separator(b'='), value))).parse(input)
+}
+
+/// `; name [= value]`
+pub(crate) fn next_parameter(input: &str) -> Parsed<'_, (&str, Option<&str>)> {
+    preceded(separator(b';'), parameter).parse(input)
+}
+
+/// Decimal digits, all of `text`; what does not fit becomes `u64::MAX`.
+pub(crate) fn digits(text: &str) -> Option<u64> {
+    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    Some(text.bytes().fold(0u64, |n, b| n.saturating_mul(10).saturating_add(u64::from(b - b'0'))))
+}
+
+/// As [`digits`], `None` when the number is above `limit`.
+pub(crate) fn number(text: &str, limit: u64) -> Option<u64> {
+    digits(text).filter(|&n| n <= limit)
+}
+
+/// Seconds as deltas are read (sip.md section 1): clamped to 2^32-1.
+pub(crate) fn seconds(text: &str) -> Option<u32> {
+    digits(text).map(|n| u32::try_from(n).unwrap_or(u32::MAX))
+}
+
+/// Where the list element at the start of `text` ends: the next comma outside quotes and angle brackets.
+pub(crate) fn element_end(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(found) = memchr3(b',', b'"', b'<', &bytes[at..]) {
+        at += found;
+        at = match bytes[at] {
+            b',' => return at,
+            b'"' => match closing_quote(bytes, at + 1) {
+                Some(end) => end + 1,
+                None => return bytes.len(),
+            },
+            _ => memchr(b'>', &bytes[at..]).map_or(at + 1, |end| at + end + 1),
+        };
+    }
+    bytes.len()
+}
+
+/// `text` without the white space around it.
+pub(crate) fn trim(text: &str) -> &str {
+    let bytes = text.as_bytes();
+    let end = bytes.iter().rposition(|&b| !is(b, LWS)).map_or(0, |last| last + 1);
+    let start = span(&bytes[..end], LWS);
+    &text[start..end]
+}
+
+/// The element at the start of a list and the rest after its comma.
+pub(crate) fn split_element(list: &str) -> (&str, &str) {
+    let end = element_end(list);
+    (trim(&list[..end]), list.get(end + 1..).unwrap_or(""))
+}
+
+/// The quote that closes a string whose inside starts at `from`.
+fn closing_quote(bytes: &[u8], from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        at += memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes[at] == b'"' {
+            return Some(at);
+        }
+        at += 2;
+    }
+}
+
+/// Splits after `length` octets.
+fn cut(input: &str, length: usize) -> (&str, &str) {
+    let (taken, rest) = input.split_at(length);
+    (rest, taken)
+}
+
+static CLASSES: [u8; 256] = {
+    let mut table = [0; 256];
+    mark(&mut table, b"-.!%*_+`'~", TOKEN);
+    mark(&mut table, b" \t\r\n", LWS);
+    mark(&mut table, b"-_.!~*'();/?:@&=+$,[]#|^{}`\\", URI);
+    mark(&mut table, b"-._", HOST);
+    mark(&mut table, b":.", IPV6);
+    mark(&mut table, b"+-.()*#", PHONE);
+    let mut byte = 0;
+    while byte < 256 {
+        let b = byte as u8;
+        if b.is_ascii_alphanumeric() {
+            table[byte] |= TOKEN | URI | HOST;
+        }
+        if b.is_ascii_hexdigit() {
+            table[byte] |= IPV6 | PHONE;
+        }
+        let plain = b > b' ' && b != 0x7f && b != b'"' && b != b',';
+        if plain {
+            table[byte] |= DIGEST;
+        }
+        if plain && b != b';' && b != b'<' && b != b'>' {
+            table[byte] |= VALUE;
+        }
+        // Unescaped UTF-8 in a user part is outside the grammar but harmless.
+        if b >= 0x80 {
+            table[byte] |= URI;
+        }
+        byte += 1;
+    }
+    table
+};
+
+const fn mark(table: &mut [u8; 256], bytes: &[u8], class: u8) {
+    let mut i = 0;
+    while i < bytes.len() {
+        table[bytes[i] as usize] |= class;
+        i += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_string_ends_at_the_first_unescaped_quote() {
+        assert_eq!(quoted(r#""a \"b\" \\" rest"#), Ok((" rest", r#"a \"b\" \\"#)));
+        assert!(quoted(r#""open \""#).is_err());
+        assert!(quoted("\"open \\").is_err());
+    }
+
+    #[test]
+    fn commas_inside_quotes_and_angle_brackets_do_not_split() {
+        assert_eq!(split_element(r#""a, b" <sip:x,y@z> ;p="," , next"#), (r#""a, b" <sip:x,y@z> ;p=",""#, " next"));
+        assert_eq!(split_element("one"), ("one", ""));
+        assert_eq!(split_element(",two"), ("", "two"));
+    }
+
+    #[test]
+    fn numbers_are_digits_only() {
+        assert_eq!(digits("0068"), Some(68));
+        assert_eq!(digits("99999999999999999999999"), Some(u64::MAX));
+        assert_eq!((digits("-1"), digits("+1"), digits(""), digits("1 ")), (None, None, None, None));
+        assert_eq!(seconds("4294967296"), Some(u32::MAX));
+        assert_eq!(number("256", 255), None);
+    }
+
+    #[test]
+    fn a_parameter_may_have_white_space_and_folds() {
+        assert_eq!(next_parameter(" ;\r\n tag =\r\n \"x\" ;y"), Ok((" ;y", ("tag", Some("x")))));
+        assert_eq!(next_parameter(";lr;a=b"), Ok((";a=b", ("lr", None))));
+        assert!(next_parameter(";;").is_err());
+    }
+}
