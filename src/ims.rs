@@ -187,6 +187,11 @@ impl Ims {
         &self.slots[id.0].element
     }
 
+    /// Whose address this is: a listener's, or a protected port of a UE.
+    pub fn owner(&self, address: SocketAddr) -> Option<ElementId> {
+        self.owners.get(&address).map(|owner| ElementId(owner.slot))
+    }
+
     /// Lets elements open their Diameter connections.
     pub fn start(&mut self, now: Instant, out: &mut Outward, tap: &mut dyn Tap) {
         let mut world = World { now, out, tap };

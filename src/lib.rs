@@ -20,6 +20,7 @@ pub mod packet;
 pub mod pcscf;
 pub mod random;
 pub mod scscf;
+pub mod sim;
 pub mod sip;
 pub mod time;
 pub mod ue;

@@ -1,0 +1,11 @@
+//! A closed world in virtual time: elements on simulated links. Same seed, same bytes.
+//!
+//! [`World`] drives an [`crate::ims::Ims`] that is wired [`crate::ims::Wiring::Wire`]: whatever an element sends takes
+//! a [`Link`] and its latency, losses and outages; the clock jumps to whatever happens next.
+
+mod connections;
+mod link;
+mod world;
+
+pub use link::{Link, Links, Outage};
+pub use world::{Letter, World};

@@ -1,0 +1,354 @@
+//! The virtual clock, and what is on its way.
+
+use super::connections::{Connections, Direction};
+use super::link::Links;
+use crate::event::{Event, Role};
+use crate::ims::{Element, ElementId, Ims, Outward, Tap};
+use crate::ipsec::association::SaSetId;
+use crate::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Protocol, Route, SaFailure, Transport};
+use crate::random::Random;
+use crate::time::{Duration, Instant, Timeouts};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+/// Elements, links and a clock. `T` sees every packet as it is sent, also one that gets lost.
+#[derive(Debug)]
+pub struct World<T> {
+    ims: Ims,
+    /// What the network does.
+    pub links: Links,
+    /// What sees everything.
+    pub tap: T,
+    now: Instant,
+    random: Random,
+    on_the_way: Timeouts<Arrival>,
+    connections: Connections,
+    listeners: BTreeMap<SocketAddr, Role>,
+    /// Addresses of the party outside, whom it plays, and what has arrived there.
+    outside: BTreeMap<SocketAddr, Role>,
+    letters: Vec<Letter>,
+    refuses_sas: bool,
+    out: Outward,
+}
+
+/// A message that arrived at an address outside.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Letter {
+    /// When.
+    pub at: Instant,
+    /// From where, to where and how.
+    pub route: Route,
+    /// The message.
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum Arrival {
+    Message(Route, Vec<u8>),
+    /// To the element that asked for the connection, or to the one that listens.
+    News(Option<ElementId>, Connection),
+    /// Nothing came through for too long.
+    Broken(Direction, Protocol),
+    SaFailed(SaSetId),
+}
+
+impl<T: Tap> World<T> {
+    /// `ims` must be wired by the driver. The seed decides about loss, duplication and jitter, nothing else.
+    pub fn new(ims: Ims, links: Links, seed: u64, tap: T) -> Self {
+        let listeners = ims.listeners().into_iter().map(|listener| (listener.address, listener.role)).collect();
+        Self {
+            ims,
+            links,
+            tap,
+            now: Instant::ZERO,
+            random: Random::seeded(seed),
+            on_the_way: Timeouts::new(),
+            connections: Connections::default(),
+            listeners,
+            outside: BTreeMap::new(),
+            letters: Vec::new(),
+            refuses_sas: false,
+            out: Outward::new(),
+        }
+    }
+
+    /// The elements, to look at.
+    pub const fn ims(&self) -> &Ims {
+        &self.ims
+    }
+
+    /// The time.
+    pub const fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Opens an address for a party outside that plays `role`; it listens on UDP and TCP.
+    pub fn open_outside(&mut self, address: SocketAddr, role: Role) {
+        self.outside.insert(address, role);
+    }
+
+    /// What has arrived outside since the last look.
+    pub fn take_letters(&mut self) -> Vec<Letter> {
+        std::mem::take(&mut self.letters)
+    }
+
+    /// From now on no set of SAs can be installed, or can again.
+    pub const fn refuse_sas(&mut self, refuses: bool) {
+        self.refuses_sas = refuses;
+    }
+
+    /// Lets the elements open their Diameter connections.
+    pub fn start(&mut self) {
+        self.ims.start(self.now, &mut self.out, &mut self.tap);
+        self.carry_out();
+    }
+
+    /// Gives an element a command.
+    pub fn command(&mut self, id: ElementId, command: impl FnOnce(&mut Element, Instant, &mut Outbox)) {
+        let now = self.now;
+        self.ims.command(id, now, &mut self.out, &mut self.tap, |element, out| command(element, now, out));
+        self.carry_out();
+    }
+
+    /// A message leaves an address outside.
+    pub fn send_from_outside(&mut self, route: Route, bytes: &[u8]) {
+        self.tap.packet(self.now, &packet_of(&route, bytes));
+        self.transmit(None, route, bytes);
+    }
+
+    /// Lets everything happen until `at`.
+    pub fn run_until(&mut self, at: Instant) {
+        while self.next().is_some_and(|next| next <= at) {
+            self.step();
+        }
+        self.now = self.now.max(at);
+    }
+
+    /// Lets things happen until `is_done`, or until `at`. Returns whether it is done.
+    pub fn run_while(&mut self, at: Instant, mut is_done: impl FnMut(&Ims) -> bool) -> bool {
+        loop {
+            if is_done(&self.ims) {
+                return true;
+            }
+            if self.next().is_none_or(|next| next > at) {
+                self.now = self.now.max(at);
+                return false;
+            }
+            self.step();
+        }
+    }
+
+    fn next(&self) -> Option<Instant> {
+        [self.on_the_way.next(), self.ims.next_timeout()].into_iter().flatten().min()
+    }
+
+    /// One arrival, or the timers of one moment. What arrives at the moment of a timer comes first.
+    fn step(&mut self) {
+        let Some(next) = self.next() else { return };
+        self.now = self.now.max(next);
+        match self.on_the_way.pop(self.now) {
+            Some(arrival) => self.arrive(arrival),
+            None => self.ims.handle_timeout(self.now, &mut self.out, &mut self.tap),
+        }
+        self.carry_out();
+    }
+
+    fn arrive(&mut self, arrival: Arrival) {
+        let now = self.now;
+        match arrival {
+            Arrival::Message(route, bytes) if self.is_outside(&route) => {
+                self.letters.push(Letter { at: now, route, bytes });
+            }
+            Arrival::Message(route, bytes) => {
+                let mut tap = SentOnly { tap: &mut self.tap, arriving: true };
+                self.ims.receive(now, &packet_of(&route, &bytes), &mut self.out, &mut tap);
+            }
+            Arrival::News(owner, news) => {
+                self.ims.connection(now, owner, &news, &mut self.out, &mut self.tap);
+            }
+            Arrival::Broken(direction, protocol) => {
+                if let Some(ends) = self.connections.close(direction) {
+                    for (inbound, owner) in [(true, None), (false, ends.client)] {
+                        let news = end_of(direction, inbound, protocol, ConnectionState::Closed);
+                        self.ims.connection(now, owner, &news, &mut self.out, &mut self.tap);
+                    }
+                }
+            }
+            Arrival::SaFailed(set) => self.ims.sa_failed(now, SaFailure { set }, &mut self.out, &mut self.tap),
+        }
+    }
+
+    fn is_outside(&self, route: &Route) -> bool {
+        self.outside.contains_key(&route.to)
+            || (route.transport == Transport::Tcp && {
+                let connection = Direction { client: route.to, server: route.from, to_server: false };
+                self.connections.ends(connection).is_some_and(|ends| ends.client.is_none())
+            })
+    }
+
+    fn carry_out(&mut self) {
+        // Nothing below calls an element, so one round is enough.
+        let mut out = std::mem::take(&mut self.out);
+        {
+            let (effects, bytes) = out.drain();
+            for (owner, effect) in effects {
+                match effect {
+                    Effect::Transmit { from, to, transport, protocol, sa, range } => {
+                        self.transmit(Some(owner), Route { from, to, transport, protocol, sa }, &bytes[range]);
+                    }
+                    Effect::Connect { from, to, protocol } => {
+                        self.connect(Some(owner), from, to, protocol);
+                    }
+                    Effect::Close { local, remote } => self.close(local, remote),
+                    Effect::InstallSa(set) if self.refuses_sas => {
+                        self.on_the_way.at(self.now, Arrival::SaFailed(set.id))
+                    }
+                    Effect::InstallSa(_) | Effect::RemoveSa(_) | Effect::Event(_) => {}
+                }
+            }
+        }
+        out.clear();
+        self.out = out;
+    }
+
+    fn transmit(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8]) {
+        match route.transport {
+            Transport::Udp => self.transmit_datagram(owner, route, bytes),
+            Transport::Tcp => self.transmit_segment(owner, route, bytes),
+        }
+    }
+
+    fn transmit_datagram(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8]) {
+        let (a, b) = (self.sender(owner, route.from), self.receiver(route.to));
+        let arrivals: Vec<Duration> = self.links.link(a, b).datagram(&mut self.random).collect();
+        if self.links.down_until(a, b, self.now).is_none() {
+            for after in arrivals {
+                self.on_the_way.at(self.now + after, Arrival::Message(route, bytes.to_vec()));
+            }
+        }
+    }
+
+    fn transmit_segment(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8]) {
+        let Some(direction) = self
+            .connections
+            .find(route.from, route.to)
+            .or_else(|| self.connect(owner, route.from, route.to, route.protocol))
+        else {
+            return;
+        };
+        let (a, b) = (self.sender(owner, route.from), self.receiver(route.to));
+        let passage = self.links.link(a, b).segment(&mut self.random);
+        let start = match self.links.down_until(a, b, self.now) {
+            Some(until) if until.saturating_since(self.now) > PATIENCE => {
+                self.on_the_way.at(self.now + PATIENCE, Arrival::Broken(direction, route.protocol));
+                return;
+            }
+            until => until.unwrap_or(self.now),
+        };
+        let at = self.connections.arrival(direction, start + passage);
+        let from = if direction.to_server { direction.client } else { direction.server };
+        self.on_the_way.at(at, Arrival::Message(Route { from, ..route }, bytes.to_vec()));
+    }
+
+    /// Opens a connection, or tells the owner that it cannot be.
+    fn connect(
+        &mut self,
+        owner: Option<ElementId>,
+        from: SocketAddr,
+        to: SocketAddr,
+        protocol: Protocol,
+    ) -> Option<Direction> {
+        let (a, b) = (self.sender(owner, from), self.receiver(to));
+        let latency = self.links.link(a, b).latency;
+        let listens =
+            self.listeners.contains_key(&to) || self.outside.contains_key(&to) || self.ims.owner(to).is_some();
+        let failure = match self.links.down_until(a, b, self.now) {
+            Some(_) => Some(CONNECT_TIMEOUT),
+            None => (!listens).then_some(2 * latency),
+        };
+        if let Some(after) = failure {
+            let state = ConnectionState::Failed;
+            let news = Connection { local: from, remote: to, protocol, inbound: false, state };
+            self.tell(self.now + after, owner, news);
+            return None;
+        }
+        let client = self.connections.open(from, to, owner, self.now + 3 * latency);
+        let direction = Direction { client, server: to, to_server: true };
+        let opened = |inbound| end_of(direction, inbound, protocol, ConnectionState::Opened);
+        if !self.outside.contains_key(&to) {
+            self.on_the_way.at(self.now + latency, Arrival::News(None, opened(true)));
+        }
+        self.tell(self.now + 2 * latency, owner, opened(false));
+        Some(direction)
+    }
+
+    /// The end that did not close is told.
+    fn close(&mut self, local: SocketAddr, remote: SocketAddr) {
+        let Some(direction) = self.connections.find(local, remote) else { return };
+        let protocol = Protocol::Diameter;
+        let arrival = self.connections.arrival(direction, self.now + self.links.default.latency);
+        let Some(ends) = self.connections.close(direction) else { return };
+        let news = end_of(direction, direction.to_server, protocol, ConnectionState::Closed);
+        if direction.to_server {
+            self.on_the_way.at(arrival, Arrival::News(None, news));
+        } else {
+            self.tell(arrival, ends.client, news);
+        }
+    }
+
+    /// News for the client of a connection; a party outside is told nothing.
+    fn tell(&mut self, at: Instant, owner: Option<ElementId>, news: Connection) {
+        if owner.is_some() {
+            self.on_the_way.at(at, Arrival::News(owner, news));
+        }
+    }
+
+    fn sender(&self, owner: Option<ElementId>, from: SocketAddr) -> Role {
+        owner.map_or_else(|| self.receiver(from), |owner| self.ims.element(owner).role())
+    }
+
+    /// Ports that nobody listens at for ever are those of UEs.
+    fn receiver(&self, to: SocketAddr) -> Role {
+        let element = || self.ims.owner(to).map(|owner| self.ims.element(owner).role());
+        let known = self.outside.get(&to).or_else(|| self.listeners.get(&to)).copied();
+        known.or_else(element).unwrap_or(Role::Ue)
+    }
+}
+
+/// Hides the packet that arrives: it has been seen when it was sent.
+struct SentOnly<'t> {
+    tap: &'t mut dyn Tap,
+    arriving: bool,
+}
+
+impl Tap for SentOnly<'_> {
+    fn packet(&mut self, now: Instant, packet: &Packet<'_>) {
+        if !std::mem::take(&mut self.arriving) {
+            self.tap.packet(now, packet);
+        }
+    }
+
+    fn event(&mut self, now: Instant, event: &Event) {
+        self.tap.event(now, event);
+    }
+
+    fn wants_events(&self) -> bool {
+        self.tap.wants_events()
+    }
+}
+
+fn packet_of<'a>(route: &Route, bytes: &'a [u8]) -> Packet<'a> {
+    let Route { from, to, transport, protocol, .. } = *route;
+    Packet { bytes, protocol, transport, from, to, sa: None }
+}
+
+/// What one end of a connection is told.
+const fn end_of(direction: Direction, inbound: bool, protocol: Protocol, state: ConnectionState) -> Connection {
+    let Direction { client, server, .. } = direction;
+    let (local, remote) = if inbound { (server, client) } else { (client, server) };
+    Connection { local, remote, protocol, inbound, state }
+}
+
+/// How long a stream waits for an outage to end before it breaks.
+const PATIENCE: Duration = Duration::from_secs(15);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

@@ -1,0 +1,587 @@
+//! Transactions as ladders: a line has a time in milliseconds and a message. RFC 3261 clauses 17 and 18, RFC 4320,
+//! RFC 3581, and the timers of TS 24.229 table 7.7.1.
+
+use imsreg::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Protocol, Route, Transport};
+use imsreg::random::Random;
+use imsreg::sip::Message;
+use imsreg::sip::transaction::{ClientId, Ended, Incoming, ServerId, Timers, Transactions};
+use imsreg::time::Instant;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+const UE: &str = "192.0.2.1:5060";
+const PROXY: &str = "192.0.2.9:5060";
+const CORE: &str = "192.0.2.20:5060";
+
+/// One set of transactions, the clock, and what came out since the last look.
+struct Ladder {
+    transactions: Transactions<&'static str>,
+    timers: Timers,
+    now: u64,
+    out: Outbox,
+    sent: Vec<(u64, String)>,
+    /// Whole messages sent, the latest last.
+    messages: Vec<String>,
+    ended: Vec<Ended<&'static str>>,
+}
+
+impl Ladder {
+    fn new(timers: Timers) -> Self {
+        Self {
+            transactions: Transactions::new(Random::seeded(1)),
+            timers,
+            now: 0,
+            out: Outbox::new(),
+            sent: Vec::new(),
+            messages: Vec::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    /// Runs every timer up to `at`.
+    fn drive(&mut self, at: u64) {
+        assert!(at >= self.now, "a ladder is read downwards");
+        for _ in 0..1_000 {
+            match self.transactions.next_timeout() {
+                Some(due) if due <= Instant::from_millis(at) => {
+                    self.transactions.handle_timeout(due, &mut self.out, &mut self.ended);
+                    self.collect(due.as_micros() / 1_000);
+                }
+                _ => {
+                    self.now = at;
+                    return;
+                }
+            }
+        }
+        panic!("timers do not come to rest before {at} ms");
+    }
+
+    fn collect(&mut self, at: u64) {
+        let (effects, bytes) = self.out.drain();
+        for effect in effects {
+            let Effect::Transmit { from, to, transport, range, .. } = effect else { panic!("{effect:?}") };
+            let text = std::str::from_utf8(&bytes[range]).expect("text").to_owned();
+            let line = text.lines().next().unwrap_or_default();
+            let from = if from == address(PROXY) { String::new() } else { format!("{from} > ") };
+            self.sent.push((at, format!("{from}{transport} {to} {line}")));
+            self.messages.push(text);
+        }
+        self.out.clear();
+    }
+
+    /// A message comes in.
+    fn receive(&mut self, at: u64, transport: Transport, from: &str, text: &str) -> Incoming<&'static str> {
+        self.drive(at);
+        let message = Message::parse(text.as_bytes()).expect("a message");
+        let (from, to) = (address(from), address(PROXY));
+        let packet = Packet { bytes: text.as_bytes(), protocol: Protocol::Sip, transport, from, to, sa: None };
+        let now = Instant::from_millis(at);
+        let incoming = self.transactions.receive(now, self.timers, &packet, &message, &mut self.out);
+        self.collect(at);
+        incoming
+    }
+
+    fn send(&mut self, at: u64, text: &str) -> Incoming<&'static str> {
+        self.receive(at, Transport::Udp, UE, text)
+    }
+
+    fn request(&mut self, at: u64, text: &str) -> ServerId {
+        match self.send(at, text) {
+            Incoming::Request(server) => server,
+            other => panic!("not a new request: {other:?}"),
+        }
+    }
+
+    fn absorbed(&mut self, at: u64, text: &str) {
+        let incoming = self.send(at, text);
+        assert!(matches!(incoming, Incoming::Absorbed), "{incoming:?}");
+    }
+
+    fn respond(&mut self, at: u64, server: ServerId, status: u16) {
+        self.drive(at);
+        self.transactions.respond(Instant::from_millis(at), server, status, &mut self.out, |bytes| {
+            bytes.extend_from_slice(
+                format!("SIP/2.0 {status} x\r\nTo: <sip:a@example.org>;tag=ours\r\n\r\n").as_bytes(),
+            );
+        });
+        self.collect(at);
+    }
+
+    /// A REGISTER goes out towards [`CORE`], padded by `padding` octets.
+    fn forward(&mut self, at: u64, transport: Transport, padding: usize) -> ClientId {
+        self.drive(at);
+        let route = Route::sip(transport, address(PROXY), address(CORE));
+        let now = Instant::from_millis(at);
+        let write = |bytes: &mut Vec<u8>, transport: Transport, branch: &str| {
+            let pad = "x".repeat(padding);
+            bytes.extend_from_slice(
+                format!("REGISTER sip:example.org SIP/2.0\r\nVia: SIP/2.0/{transport} 192.0.2.9;branch={branch}\r\nP: {pad}\r\n\r\n")
+                    .as_bytes(),
+            );
+        };
+        let client = self.transactions.request(now, self.timers, route, true, "mine", &mut self.out, write);
+        self.collect(at);
+        client
+    }
+
+    fn connection(&mut self, at: u64, local: &str, remote: &str, state: ConnectionState) {
+        self.drive(at);
+        let (local, remote) = (address(local), address(remote));
+        let news = Connection { local, remote, protocol: Protocol::Sip, inbound: false, state };
+        self.transactions.connection_lost(Instant::from_millis(at), &news, &mut self.out, &mut self.ended);
+        self.collect(at);
+    }
+
+    /// At `at`, and not before, exactly these have been sent since the last look.
+    #[track_caller]
+    fn expect<const N: usize>(&mut self, at: u64, lines: [&str; N]) {
+        self.drive(at);
+        let expected: Vec<(u64, String)> = lines.iter().map(|line| (at, (*line).to_owned())).collect();
+        assert_eq!(std::mem::take(&mut self.sent), expected);
+    }
+
+    #[track_caller]
+    fn expect_end(&mut self, at: u64, cause: &str) -> ClientId {
+        self.drive(at - 1);
+        assert!(self.ended.is_empty(), "too early: {:?}", self.ended);
+        self.drive(at);
+        let [Ended { client, context: "mine", cause: found }] = self.ended[..] else { panic!("{:?}", self.ended) };
+        assert_eq!(format!("{found:?}"), cause);
+        self.ended.clear();
+        client
+    }
+
+    /// The branch of the latest request sent.
+    fn branch(&self) -> String {
+        let text = self.messages.last().expect("something was sent");
+        let rest = text.split("branch=").nth(1).expect("a branch");
+        rest.split("\r\n").next().expect("a line end").to_owned()
+    }
+}
+
+fn address(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+/// The parts that the cases vary.
+#[derive(Clone)]
+struct Request {
+    method: &'static str,
+    cseq: &'static str,
+    via: &'static str,
+    from_tag: &'static str,
+    to: &'static str,
+}
+
+const REGISTER: Request = Request {
+    method: "REGISTER",
+    cseq: "1 REGISTER",
+    via: "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKone",
+    from_tag: "a",
+    to: "<sip:a@example.org>",
+};
+const INVITE: Request = Request { method: "INVITE", cseq: "1 INVITE", ..REGISTER };
+
+impl Request {
+    fn text(&self) -> String {
+        let Self { method, cseq, via, from_tag, to } = self;
+        format!(
+            "{method} sip:example.org SIP/2.0\r\nVia: {via}\r\nFrom: <sip:a@example.org>;tag={from_tag}\r\nTo: {to}\r\n\
+             Call-ID: one@example.org\r\nCSeq: {cseq}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+        )
+    }
+}
+
+fn response(status: u16, branch: &str, method: &str) -> String {
+    format!(
+        "SIP/2.0 {status} x\r\nVia: SIP/2.0/UDP 192.0.2.9;branch={branch}\r\nFrom: <sip:a@example.org>;tag=a\r\n\
+         To: <sip:a@example.org>;tag=b\r\nCall-ID: one@example.org\r\nCSeq: 1 {method}\r\nContent-Length: 0\r\n\r\n"
+    )
+}
+
+#[test]
+fn a_repeated_register_is_seen_once_and_answered_alike() {
+    let mut l = Ladder::new(Timers::CORE);
+    let register = REGISTER.text();
+    let server = l.request(0, &register);
+    l.absorbed(500, &register);
+    l.expect(500, []);
+    l.respond(600, server, 200);
+    l.expect(600, ["UDP 192.0.2.1:5060 SIP/2.0 200 x"]);
+    for at in [1_500, 3_500, 7_500, 32_000] {
+        l.absorbed(at, &register);
+        l.expect(at, ["UDP 192.0.2.1:5060 SIP/2.0 200 x"]);
+    }
+    l.respond(32_000, server, 403);
+    l.expect(32_599, []);
+    assert_eq!(l.transactions.len(), 1);
+    l.expect(32_600, []);
+    assert!(l.transactions.is_empty(), "timer J has ended it");
+    assert_eq!(l.transactions.route(server), None);
+}
+
+#[test]
+fn a_100_is_sent_when_timer_e_has_grown_to_t2() {
+    for (timers, at) in [(Timers::CORE, 3_500), (Timers::GM, 14_000)] {
+        let mut l = Ladder::new(timers);
+        let register = Request { via: "SIP/2.0/UDP 10.0.0.1:5070;rport;branch=z9hG4bKone, SIP/2.0/UDP b", ..REGISTER };
+        let server = l.request(0, &register.text());
+        l.respond(at / 2, server, 100);
+        l.expect(at, ["UDP 192.0.2.1:5060 SIP/2.0 100 Trying"]);
+        let trying = Message::parse(l.messages[0].as_bytes()).expect("a message");
+        trying.check().expect("whole");
+        assert_eq!(trying.to().expect("To").tag(), None);
+        let via = trying.via().expect("Via");
+        assert_eq!((via.params.value("received"), via.params.value("rport")), (Some("192.0.2.1"), Some("5060")));
+        assert_eq!(trying.elements(imsreg::sip::HeaderName::Via).count(), 2);
+        l.absorbed(at + 100, &register.text());
+        l.expect(at + 100, ["UDP 192.0.2.1:5060 SIP/2.0 100 Trying"]);
+        l.respond(at + 200, server, 200);
+        l.expect(at + 200, ["UDP 192.0.2.1:5060 SIP/2.0 200 x"]);
+    }
+}
+
+#[test]
+fn nothing_late_is_sent_to_a_client_that_has_given_up() {
+    let mut l = Ladder::new(Timers::CORE);
+    let server = l.request(0, &REGISTER.text());
+    l.expect(3_500, ["UDP 192.0.2.1:5060 SIP/2.0 100 Trying"]);
+    l.drive(32_000);
+    assert!(l.transactions.is_empty());
+    l.respond(32_001, server, 200);
+    l.expect(40_000, []);
+}
+
+#[test]
+fn rfc_4320_408_and_other_provisionals_are_never_sent() {
+    let mut l = Ladder::new(Timers::CORE);
+    let server = l.request(0, &REGISTER.text());
+    l.respond(10, server, 180);
+    l.respond(20, server, 408);
+    l.absorbed(500, &REGISTER.text());
+    l.expect(32_019, []);
+    assert_eq!(l.transactions.len(), 1);
+    l.drive(32_020);
+    assert!(l.transactions.is_empty());
+    let Incoming::Request(server) = l.receive(40_000, Transport::Tcp, UE, &REGISTER.text()) else { panic!() };
+    l.respond(40_000, server, 183);
+    l.respond(40_001, server, 100);
+    l.expect(40_001, ["TCP 192.0.2.1:5060 SIP/2.0 100 x"]);
+}
+
+#[test]
+fn an_abandoned_request_and_its_copies_get_no_answer() {
+    let mut l = Ladder::new(Timers::CORE);
+    let server = l.request(0, &REGISTER.text());
+    l.transactions.abandon(Instant::ZERO, server);
+    l.absorbed(500, &REGISTER.text());
+    l.respond(600, server, 200);
+    l.expect(40_000, []);
+    assert!(l.transactions.is_empty());
+}
+
+#[test]
+fn over_tcp_nothing_is_kept_after_the_final_answer() {
+    let mut l = Ladder::new(Timers::CORE);
+    let register = Request { via: "SIP/2.0/TCP 192.0.2.1:5070;branch=z9hG4bKone", ..REGISTER }.text();
+    let Incoming::Request(server) = l.receive(0, Transport::Tcp, "192.0.2.1:33000", &register) else { panic!() };
+    l.expect(10_000, []);
+    l.respond(10_000, server, 200);
+    l.expect(10_000, ["TCP 192.0.2.1:33000 SIP/2.0 200 x"]);
+    assert!(l.transactions.is_empty());
+}
+
+#[test]
+fn an_answer_whose_connection_is_gone_goes_to_the_sent_by_port() {
+    let mut l = Ladder::new(Timers::CORE);
+    let register = Request { via: "SIP/2.0/TCP 192.0.2.1:5070;branch=z9hG4bKone", ..REGISTER };
+    let elsewhere = Request { via: "SIP/2.0/TCP 192.0.2.2:5070;branch=z9hG4bKtwo", from_tag: "b", ..REGISTER };
+    let Incoming::Request(one) = l.receive(0, Transport::Tcp, "192.0.2.1:33000", &register.text()) else { panic!() };
+    let Incoming::Request(two) = l.receive(0, Transport::Tcp, "192.0.2.2:33000", &elsewhere.text()) else { panic!() };
+    l.connection(5, PROXY, "192.0.2.1:33000", ConnectionState::Closed);
+    l.respond(10, one, 200);
+    l.respond(10, two, 200);
+    l.expect(10, ["192.0.2.9:0 > TCP 192.0.2.1:5070 SIP/2.0 200 x", "TCP 192.0.2.2:33000 SIP/2.0 200 x"]);
+}
+
+#[test]
+fn a_route_that_is_set_is_kept() {
+    let mut l = Ladder::new(Timers::CORE);
+    let server = l.request(0, &REGISTER.text());
+    let route = Route::sip(Transport::Udp, address("192.0.2.9:5100"), address("192.0.2.1:31001"));
+    l.transactions.set_route(server, route);
+    assert_eq!(l.transactions.route(server), Some(route));
+    l.respond(5, server, 200);
+    l.expect(5, ["192.0.2.9:5100 > UDP 192.0.2.1:31001 SIP/2.0 200 x"]);
+    l.absorbed(500, &REGISTER.text());
+    l.expect(500, ["192.0.2.9:5100 > UDP 192.0.2.1:31001 SIP/2.0 200 x"]);
+}
+
+#[test]
+fn a_merged_request_is_told_apart() {
+    let mut l = Ladder::new(Timers::CORE);
+    l.request(0, &REGISTER.text());
+    let merged = Request { via: "SIP/2.0/UDP 192.0.2.7;branch=z9hG4bKtwo", ..REGISTER };
+    assert!(matches!(l.send(1, &merged.text()), Incoming::Merged(_)));
+    l.absorbed(2, &merged.text());
+    let third = "SIP/2.0/UDP 192.0.2.7;branch=z9hG4bKthree";
+    l.request(3, &Request { via: third, from_tag: "other", ..REGISTER }.text());
+    let fourth = "SIP/2.0/UDP 192.0.2.7;branch=z9hG4bKfour";
+    l.request(4, &Request { via: fourth, to: "<sip:a@example.org>;tag=t", ..REGISTER }.text());
+    let fifth = "SIP/2.0/UDP 192.0.2.7;branch=z9hG4bKfive";
+    l.request(5, &Request { via: fifth, cseq: "2 REGISTER", ..REGISTER }.text());
+}
+
+#[test]
+fn branch_sent_by_and_method_make_a_transaction() {
+    let mut l = Ladder::new(Timers::CORE);
+    l.request(0, &REGISTER.text());
+    let others = [
+        Request { via: "SIP/2.0/UDP 192.0.2.1:5061;branch=z9hG4bKone", cseq: "2 REGISTER", ..REGISTER },
+        Request { via: "SIP/2.0/UDP 192.0.2.2;branch=z9hG4bKone", cseq: "3 REGISTER", ..REGISTER },
+        Request { via: "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKtwo", cseq: "4 REGISTER", ..REGISTER },
+        Request { method: "OPTIONS", cseq: "5 OPTIONS", ..REGISTER },
+    ];
+    for (request, at) in others.iter().zip(1..) {
+        l.request(at, &request.text());
+    }
+    assert_eq!(l.transactions.len(), 5);
+}
+
+#[test]
+fn without_a_cookie_the_rules_of_rfc_2543_hold() {
+    let old = Request { via: "SIP/2.0/UDP 192.0.2.1;branch=1", ..REGISTER };
+    let mut l = Ladder::new(Timers::CORE);
+    let server = l.request(0, &old.text());
+    l.respond(1, server, 200);
+    l.expect(1, ["UDP 192.0.2.1:5060 SIP/2.0 200 x"]);
+    l.absorbed(500, &old.text());
+    l.expect(500, ["UDP 192.0.2.1:5060 SIP/2.0 200 x"]);
+    l.request(600, &Request { cseq: "2 REGISTER", ..old.clone() }.text());
+    l.request(601, &Request { from_tag: "z", ..old.clone() }.text());
+    l.request(602, &Request { to: "<sip:a@example.org>;tag=t", ..old.clone() }.text());
+    assert!(matches!(l.send(603, &Request { via: "SIP/2.0/UDP 192.0.2.1", ..old }.text()), Incoming::Merged(_)));
+}
+
+#[test]
+fn a_refused_invite_is_repeated_until_its_ack() {
+    let mut l = Ladder::new(Timers::CORE);
+    let server = l.request(0, &INVITE.text());
+    l.expect(200, ["UDP 192.0.2.1:5060 SIP/2.0 100 Trying"]);
+    l.respond(1_000, server, 488);
+    for at in [1_000, 1_500, 2_500, 4_500, 8_500, 12_500] {
+        l.expect(at, ["UDP 192.0.2.1:5060 SIP/2.0 488 x"]);
+    }
+    let ack = Request { method: "ACK", cseq: "1 ACK", ..INVITE };
+    l.absorbed(13_000, &ack.text());
+    l.absorbed(13_100, &ack.text());
+    l.absorbed(13_200, &INVITE.text());
+    l.expect(17_999, []);
+    assert_eq!(l.transactions.len(), 1);
+    l.expect(18_000, []);
+    assert!(l.transactions.is_empty(), "timer I has ended it");
+    assert!(matches!(l.send(18_001, &ack.text()), Incoming::Ack));
+}
+
+#[test]
+fn an_invite_without_ack_ends_by_timer_h() {
+    let mut l = Ladder::new(Timers::CORE);
+    let invite = Request { via: "SIP/2.0/TCP 192.0.2.1;branch=z9hG4bKone", ..INVITE }.text();
+    let Incoming::Request(server) = l.receive(0, Transport::Tcp, UE, &invite) else { panic!() };
+    l.respond(100, server, 488);
+    l.expect(100, ["TCP 192.0.2.1:5060 SIP/2.0 488 x"]);
+    l.expect(32_099, []);
+    assert_eq!(l.transactions.len(), 1);
+    l.expect(32_100, []);
+    assert!(l.transactions.is_empty());
+}
+
+#[test]
+fn an_ack_of_rfc_2543_matches_by_the_tag_of_the_answer() {
+    let invite = Request { via: "SIP/2.0/UDP 192.0.2.1", ..INVITE };
+    let mut l = Ladder::new(Timers::CORE);
+    let server = l.request(0, &invite.text());
+    l.respond(100, server, 488);
+    l.expect(100, ["UDP 192.0.2.1:5060 SIP/2.0 488 x"]);
+    let ack = Request { method: "ACK", cseq: "1 ACK", ..invite };
+    l.absorbed(200, &Request { to: "<sip:a@example.org>;tag=theirs", ..ack.clone() }.text());
+    l.expect(600, ["UDP 192.0.2.1:5060 SIP/2.0 488 x"]);
+    l.absorbed(700, &Request { to: "<sip:a@example.org>;tag=ours", ..ack }.text());
+    l.expect(10_000, []);
+    assert!(l.transactions.is_empty());
+}
+
+#[test]
+fn a_cancel_names_what_it_cancels() {
+    let mut l = Ladder::new(Timers::CORE);
+    let invite = l.request(0, &INVITE.text());
+    let cancel = Request { method: "CANCEL", cseq: "1 CANCEL", ..INVITE };
+    let Incoming::Cancel { server, cancelled } = l.send(100, &cancel.text()) else { panic!() };
+    assert_eq!(cancelled, Some(invite));
+    l.respond(100, server, 200);
+    l.expect(100, ["UDP 192.0.2.1:5060 SIP/2.0 200 x"]);
+    l.absorbed(110, &cancel.text());
+    l.expect(110, ["UDP 192.0.2.1:5060 SIP/2.0 200 x"]);
+    let other = Request { via: "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKtwo", ..cancel };
+    assert!(matches!(l.send(120, &other.text()), Incoming::Cancel { cancelled: None, .. }));
+}
+
+#[test]
+fn a_request_is_repeated_by_timer_e_and_ends_by_timer_f() {
+    let register = "UDP 192.0.2.20:5060 REGISTER sip:example.org SIP/2.0";
+    for (timers, repeats, end) in [
+        (Timers::CORE, [500, 1_500, 3_500, 7_500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500], 32_000),
+        (Timers::GM, [2_000, 6_000, 14_000, 30_000, 46_000, 62_000, 78_000, 94_000, 110_000, 126_000], 128_000),
+    ] {
+        let mut l = Ladder::new(timers);
+        let client = l.forward(0, Transport::Udp, 10);
+        l.expect(0, [register]);
+        for at in repeats {
+            l.expect(at, [register]);
+        }
+        assert_eq!(l.expect_end(end, "Timeout"), client);
+        assert!(l.transactions.sent(client).is_some_and(|sent| sent == l.messages[0].as_bytes()));
+        assert!(l.transactions.is_empty());
+        let late = response(200, &l.branch(), "REGISTER");
+        assert!(matches!(l.send(end + 1, &late), Incoming::Stray));
+        assert_eq!(l.transactions.sent(client), None);
+    }
+}
+
+#[test]
+fn after_a_provisional_response_the_interval_is_t2() {
+    let register = "UDP 192.0.2.20:5060 REGISTER sip:example.org SIP/2.0";
+    let mut l = Ladder::new(Timers::CORE);
+    l.forward(0, Transport::Udp, 10);
+    let trying = response(100, &l.branch(), "REGISTER");
+    l.expect(0, [register]);
+    assert!(matches!(l.send(100, &trying), Incoming::Provisional(_)));
+    for at in [500, 4_500, 8_500] {
+        l.expect(at, [register]);
+    }
+    l.sent.clear();
+    l.expect_end(32_000, "Timeout");
+}
+
+#[test]
+fn a_final_response_is_given_once_and_absorbed_until_timer_k() {
+    let mut l = Ladder::new(Timers::CORE);
+    let client = l.forward(0, Transport::Udp, 10);
+    let ok = response(200, &l.branch(), "REGISTER");
+    assert_eq!(l.transactions.context(client), Some(&mut "mine"));
+    let Incoming::Final(id, "mine") = l.send(100, &ok) else { panic!() };
+    assert_eq!((id, l.transactions.context(client)), (client, None));
+    assert!(matches!(l.send(200, &ok), Incoming::Absorbed));
+    l.sent.clear();
+    l.expect(5_099, []);
+    assert_eq!(l.transactions.len(), 1);
+    l.expect(5_100, []);
+    assert!(l.transactions.is_empty());
+    assert!(matches!(l.send(5_101, &ok), Incoming::Stray));
+    l.drive(60_000);
+    assert!(l.ended.is_empty());
+}
+
+#[test]
+fn a_response_that_does_not_fit_is_stray() {
+    let mut l = Ladder::new(Timers::CORE);
+    l.forward(0, Transport::Udp, 10);
+    let branch = l.branch();
+    let guessed = format!("{}aaaaaaaa", &branch[..branch.len() - 8]);
+    for (branch, method) in
+        [(&branch[..], "OPTIONS"), (&guessed, "REGISTER"), ("z9hG4bKx", "REGISTER"), ("", "REGISTER")]
+    {
+        assert!(matches!(l.send(10, &response(200, branch, method)), Incoming::Stray), "{branch} {method}");
+    }
+    assert!(matches!(l.send(10, &response(200, &branch, "REGISTER")), Incoming::Final(_, "mine")));
+}
+
+#[test]
+fn over_tcp_nothing_is_repeated_and_timer_f_runs() {
+    let mut l = Ladder::new(Timers::CORE);
+    l.forward(0, Transport::Tcp, 3_000);
+    l.expect(0, ["TCP 192.0.2.20:5060 REGISTER sip:example.org SIP/2.0"]);
+    l.expect_end(32_000, "Timeout");
+    l.expect(32_000, []);
+    l.forward(40_000, Transport::Tcp, 10);
+    let ok = response(200, &l.branch(), "REGISTER");
+    assert!(matches!(l.send(40_100, &ok), Incoming::Final(_, "mine")));
+    assert!(l.transactions.is_empty(), "K is 0");
+}
+
+#[test]
+fn a_lost_connection_ends_what_waits_on_it() {
+    let mut l = Ladder::new(Timers::CORE);
+    let client = l.forward(0, Transport::Tcp, 10);
+    l.connection(10, PROXY, UE, ConnectionState::Closed);
+    l.connection(10, PROXY, CORE, ConnectionState::Opened);
+    assert!(l.ended.is_empty());
+    l.connection(20, PROXY, CORE, ConnectionState::Closed);
+    assert_eq!(l.expect_end(21, "TransportError"), client);
+    l.drive(60_000);
+    assert!(l.ended.is_empty());
+}
+
+#[test]
+fn a_large_request_takes_tcp_and_falls_back_to_udp() {
+    let register = "UDP 192.0.2.20:5060 REGISTER sip:example.org SIP/2.0";
+    let mut l = Ladder::new(Timers::CORE);
+    let client = l.forward(0, Transport::Udp, 1_300);
+    l.expect(0, ["192.0.2.9:0 > TCP 192.0.2.20:5060 REGISTER sip:example.org SIP/2.0"]);
+    assert!(l.messages[0].contains("SIP/2.0/TCP"));
+    l.expect(9_999, []);
+    l.connection(10_000, "192.0.2.9:0", CORE, ConnectionState::Failed);
+    l.expect(10_000, [register]);
+    assert!(l.messages[1].contains("SIP/2.0/UDP"));
+    assert_eq!(l.messages[1].replace("/UDP", "/TCP"), l.messages[0], "the branch is the same");
+    l.expect(10_500, [register]);
+    let ok = response(200, &l.branch(), "REGISTER");
+    assert!(matches!(l.send(10_600, &ok), Incoming::Final(id, "mine") if id == client));
+    l.expect(60_000, []);
+}
+
+#[test]
+fn the_limit_is_1300_octets() {
+    let mut l = Ladder::new(Timers::CORE);
+    l.forward(0, Transport::Udp, 0);
+    let padding = 1_300 - l.messages[0].len();
+    l.forward(0, Transport::Udp, padding);
+    l.forward(0, Transport::Udp, padding + 1);
+    let transports: Vec<&str> =
+        l.sent.iter().map(|(_, line)| if line.contains("TCP") { "TCP" } else { "UDP" }).collect();
+    assert_eq!(transports, ["UDP", "UDP", "TCP"]);
+    assert_eq!(l.messages[1].len(), 1_300);
+}
+
+#[test]
+fn a_message_without_the_headers_it_needs_is_borne() {
+    let mut l = Ladder::new(Timers::CORE);
+    let server = l.request(0, "REGISTER sip:example.org SIP/2.0\r\n\r\n");
+    l.absorbed(1, "REGISTER sip:example.org SIP/2.0\r\n\r\n");
+    l.respond(2, server, 400);
+    l.expect(2, ["UDP 192.0.2.1:5060 SIP/2.0 400 x"]);
+    assert!(matches!(l.send(3, "SIP/2.0 200 OK\r\n\r\n"), Incoming::Stray));
+    l.request(4, "OPTIONS sip:example.org SIP/2.0\r\nVia: ;;\r\nFrom: <\r\nTo: \"\r\nCSeq: x\r\n\r\n");
+    l.drive(60_000);
+    assert!(l.transactions.is_empty());
+}
+
+#[test]
+fn contexts_are_dropped_with_their_transactions() {
+    let context = Rc::new(());
+    let mut transactions = Transactions::new(Random::seeded(5));
+    let (mut out, mut ended) = (Outbox::new(), Vec::new());
+    let route = Route::sip(Transport::Udp, address(PROXY), address(CORE));
+    for n in 0..3_000 {
+        let now = Instant::from_millis(n);
+        transactions.request(now, Timers::CORE, route, false, Rc::clone(&context), &mut out, |bytes, _, _| {
+            bytes.extend_from_slice(b"OPTIONS sip:x SIP/2.0\r\n\r\n");
+        });
+        out.clear();
+    }
+    assert_eq!((transactions.len(), Rc::strong_count(&context)), (3_000, 3_001));
+    transactions.handle_timeout(Instant::from_secs(40), &mut out, &mut ended);
+    assert_eq!((transactions.len(), ended.len()), (0, 3_000));
+    ended.clear();
+    assert_eq!(Rc::strong_count(&context), 1);
+}
