@@ -236,7 +236,12 @@ impl<T: Tap> World<T> {
         else {
             return;
         };
-        let (a, b) = (self.sender(owner, route.from), self.receiver(route.to));
+        let client = self.connections.ends(direction).and_then(|ends| ends.client);
+        let a = self.sender(owner, route.from);
+        let b = match client {
+            Some(client) if !direction.to_server => self.ims.element(client).role(),
+            _ => self.receiver(route.to),
+        };
         let passage = self.links.link(a, b).segment(&mut self.random);
         let start = match self.links.down_until(a, b, self.now) {
             Some(until) if until.saturating_since(self.now) > PATIENCE => {
