@@ -13,9 +13,11 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 pub struct SaTable {
     sets: HashMap<SaSetId, Entry, RandomState>,
     /// From the addresses of a packet that comes in.
-    selectors: HashMap<Selector, (SaSetId, PortPair), RandomState>,
+    selectors: HashMap<Selector, Name, RandomState>,
     /// SPIs of the SAs that end here: RFC 4303 clause 2.1 lets the receiver find an SA by its SPI alone.
-    inbound_spis: HashSet<(Ipv6Addr, Spi), RandomState>,
+    inbound_spis: HashSet<Spi, RandomState>,
+    /// Our own addresses: few, and named by their place in this list.
+    addresses: Vec<IpAddr>,
 }
 
 /// What a plane says to an inbound packet.
@@ -33,19 +35,19 @@ impl SaTable {
     /// Adds a set; an error if its selectors or SPIs collide with those of a set alive. Installing the same set again
     /// changes nothing.
     pub fn install(&mut self, set: &SaSet) -> Result<(), Collision> {
-        let entry = Entry::of(set);
+        let entry = self.entry(set);
         if let Some(alive) = self.sets.get(&set.id) {
             return if *alive == entry { Ok(()) } else { Err(Collision) };
         }
-        let taken = entry.selectors.iter().any(|s| self.selectors.contains_key(s))
-            || entry.inbound_spis().any(|spi| self.inbound_spis.contains(&spi));
+        let taken = entry.selectors().iter().any(|s| self.selectors.contains_key(s))
+            || entry.inbound_spis.iter().any(|spi| self.inbound_spis.contains(spi));
         if taken {
             return Err(Collision);
         }
-        for (selector, pair) in entry.selectors.into_iter().zip([PortPair::UcPs, PortPair::UsPc]) {
-            self.selectors.insert(selector, (set.id, pair));
+        for (selector, pair) in entry.selectors().into_iter().zip([PortPair::UcPs, PortPair::UsPc]) {
+            self.selectors.insert(selector, Name::new(set.id, pair));
         }
-        self.inbound_spis.extend(entry.inbound_spis());
+        self.inbound_spis.extend(entry.inbound_spis);
         self.sets.insert(set.id, entry);
         Ok(())
     }
@@ -54,11 +56,11 @@ impl SaTable {
     pub fn remove(&mut self, set: SaSetId) {
         // Only what this set put in goes: another set of the same UE shares port_us and port_ps (TS 33.203 clause 7.4).
         if let Some(entry) = self.sets.remove(&set) {
-            for selector in &entry.selectors {
+            for selector in &entry.selectors() {
                 self.selectors.remove(selector);
             }
-            for spi in entry.inbound_spis() {
-                self.inbound_spis.remove(&spi);
+            for spi in &entry.inbound_spis {
+                self.inbound_spis.remove(spi);
             }
         }
     }
@@ -79,13 +81,36 @@ impl SaTable {
 
     /// The SA between a local and a remote address, in either direction.
     fn between(&self, local: SocketAddr, remote: SocketAddr) -> Option<SaId> {
-        let selector = Selector::new(local.ip(), local.port(), remote.ip(), remote.port());
-        self.selectors.get(&selector).map(|&(set, pair)| SaId { set, pair })
+        let here = self.addresses.iter().position(|a| *a == local.ip()).and_then(|at| u16::try_from(at).ok())?;
+        let selector =
+            Selector { remote: wide(remote.ip()), here, local_port: local.port(), remote_port: remote.port() };
+        self.selectors.get(&selector).map(|name| name.sa())
+    }
+
+    fn entry(&mut self, set: &SaSet) -> Entry {
+        let (local, remote) = if set.at_ue { (&set.ue, &set.pcscf) } else { (&set.pcscf, &set.ue) };
+        let (here, there) = match set.at_ue {
+            true => (set.ue_address, set.pcscf_address),
+            false => (set.pcscf_address, set.ue_address),
+        };
+        let here = self.addresses.iter().position(|a| *a == here).unwrap_or_else(|| {
+            self.addresses.push(here);
+            self.addresses.len() - 1
+        });
+        let client = (local.port_c, remote.port_s);
+        let server = (local.port_s, remote.port_c);
+        Entry {
+            remote: wide(there),
+            here: u16::try_from(here).expect("a host has fewer than 65,536 addresses"),
+            // Pairs are named from the side of the UE.
+            ports: if set.at_ue { [client, server] } else { [server, client] },
+            inbound_spis: [local.spi_c, local.spi_s],
+        }
     }
 
     /// True while `set` is alive.
-    pub fn contains(&self, _set: SaSetId) -> bool {
-        todo!()
+    pub fn contains(&self, set: SaSetId) -> bool {
+        self.sets.contains_key(&set)
     }
 
     /// How many sets are alive.
@@ -103,48 +128,55 @@ impl SaTable {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Collision;
 
-/// One set as its host sees it.
+/// One set as its host sees it. Hundreds of thousands of these live in a large run: 36 octets.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Entry {
-    /// Those of port_uc with port_ps and of port_us with port_pc.
-    selectors: [Selector; 2],
-    spis: [Spi; 2],
+    remote: Ipv6Addr,
+    here: u16,
+    /// Local and remote port of the pair (port_uc, port_ps), then of (port_us, port_pc).
+    ports: [(u16, u16); 2],
+    inbound_spis: [Spi; 2],
 }
 
 impl Entry {
-    fn of(set: &SaSet) -> Self {
-        let (local, remote) = if set.at_ue { (&set.ue, &set.pcscf) } else { (&set.pcscf, &set.ue) };
-        let (here, there) =
-            if set.at_ue { (set.ue_address, set.pcscf_address) } else { (set.pcscf_address, set.ue_address) };
-        let client = Selector::new(here, local.port_c, there, remote.port_s);
-        let server = Selector::new(here, local.port_s, there, remote.port_c);
-        // Pairs are named from the side of the UE.
-        let selectors = if set.at_ue { [client, server] } else { [server, client] };
-        Self { selectors, spis: [local.spi_c, local.spi_s] }
-    }
-
-    fn inbound_spis(&self) -> impl Iterator<Item = (Ipv6Addr, Spi)> + use<> {
-        let here = self.selectors[0].local;
-        self.spis.into_iter().map(move |spi| (here, spi))
+    fn selectors(&self) -> [Selector; 2] {
+        let Self { remote, here, .. } = *self;
+        self.ports.map(|(local_port, remote_port)| Selector { remote, here, local_port, remote_port })
     }
 }
 
-/// Addresses and ports of one SA in each direction. IPv4 addresses in their IPv6 form, which keeps the table small.
+/// Addresses and ports of one SA in each direction.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Selector {
-    local: Ipv6Addr,
     remote: Ipv6Addr,
+    here: u16,
     local_port: u16,
     remote_port: u16,
 }
 
-impl Selector {
-    fn new(local: IpAddr, local_port: u16, remote: IpAddr, remote_port: u16) -> Self {
-        let wide = |ip: IpAddr| match ip {
-            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-            IpAddr::V6(v6) => v6,
-        };
-        Self { local: wide(local), remote: wide(remote), local_port, remote_port }
+/// A [`SaId`] in eight octets that need no alignment to eight.
+#[derive(Clone, Copy, Debug)]
+struct Name([u32; 2]);
+
+impl Name {
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of one number")]
+    const fn new(set: SaSetId, pair: PortPair) -> Self {
+        let number = set.0 << 1 | matches!(pair, PortPair::UsPc) as u64;
+        Self([number as u32, (number >> 32) as u32])
+    }
+
+    const fn sa(self) -> SaId {
+        let number = self.0[0] as u64 | (self.0[1] as u64) << 32;
+        let pair = if number & 1 == 0 { PortPair::UcPs } else { PortPair::UsPc };
+        SaId { set: SaSetId(number >> 1), pair }
+    }
+}
+
+/// IPv4 addresses in their IPv6 form, which keeps the table small.
+const fn wide(ip: IpAddr) -> Ipv6Addr {
+    match ip {
+        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+        IpAddr::V6(v6) => v6,
     }
 }
 
