@@ -50,6 +50,8 @@ pub struct AuthItem<'a> {
     pub authenticate: Option<&'a [u8]>,
     /// SIP-Authorization: XRES.
     pub xres: Option<&'a [u8]>,
+    /// SIP-Authentication-Context: in place of XRES, the `response` of a recorded UE as ASCII (docs/cx.md).
+    pub context: Option<&'a [u8]>,
     /// Confidentiality-Key.
     pub ck: Option<&'a [u8]>,
     /// Integrity-Key.
@@ -203,6 +205,7 @@ impl<'a> AuthItem<'a> {
                 (VENDOR, d::SIP_AUTHENTICATION_SCHEME) => once(&mut this.scheme, avp, Avp::utf8)?,
                 (VENDOR, d::SIP_AUTHENTICATE) => once(&mut this.authenticate, avp, Avp::octets)?,
                 (VENDOR, d::SIP_AUTHORIZATION) => once(&mut this.xres, avp, Avp::octets)?,
+                (VENDOR, d::SIP_AUTHENTICATION_CONTEXT) => once(&mut this.context, avp, Avp::octets)?,
                 (VENDOR, d::CONFIDENTIALITY_KEY) => once(&mut this.ck, avp, Avp::octets)?,
                 (VENDOR, d::INTEGRITY_KEY) => once(&mut this.ik, avp, Avp::octets)?,
                 (VENDOR, d::SIP_DIGEST_AUTHENTICATE) => once(&mut this.digest, avp, DigestAuthenticate::decode)?,
@@ -221,6 +224,7 @@ impl<'a> AuthItem<'a> {
                 (d::SIP_AUTHENTICATION_SCHEME, self.scheme.map(str::as_bytes)),
                 (d::SIP_AUTHENTICATE, self.authenticate),
                 (d::SIP_AUTHORIZATION, self.xres),
+                (d::SIP_AUTHENTICATION_CONTEXT, self.context),
                 (d::CONFIDENTIALITY_KEY, self.ck),
                 (d::INTEGRITY_KEY, self.ik),
             ] {

@@ -1,58 +1,167 @@
-//! The HSS: subscribers, authentication centre, registration state (TS 29.228 clause 6; `docs/cx.md`).
+//! The HSS: subscribers, authentication centre, registration state (TS 29.228 clause 6).
 
+mod auc;
 mod config;
+mod lir;
+mod mar;
+mod range;
+mod sar;
+mod state;
 pub mod store;
+mod uar;
 
-pub use config::HssConfig;
+pub use config::{HssConfig, SqnScheme};
 pub use store::{Store, Subscriber};
 
+use crate::cx::envelope::{self, encode_fault};
+use crate::cx::{self, Capabilities, Lir, Mar, RequestEnvelope, Sar, Uar};
+use crate::diameter::peer::{Node, PeerId, Received};
+use crate::diameter::{Fault, Header};
 use crate::packet::{Connection, Outbox, Packet};
 use crate::random::Random;
 use crate::time::Instant;
+use state::States;
 
 /// The element.
 #[derive(Debug)]
 pub struct Hss {
+    node: Node<()>,
+    records: Records,
+}
+
+/// Everything but the Diameter side.
+#[derive(Debug)]
+struct Records {
     config: HssConfig,
-    _store: Store,
+    store: Store,
+    states: States,
+    random: Random,
+    /// The User-Data being sent.
+    user_data: Vec<u8>,
 }
 
 impl Hss {
     /// With the subscribers of `store`, none of them registered.
-    pub fn new(config: HssConfig, store: Store, _random: Random) -> Self {
-        Self { config, _store: store }
-    }
-
-    /// How it was told to behave.
-    pub const fn config(&self) -> &HssConfig {
-        &self.config
+    pub fn new(config: HssConfig, store: Store, mut random: Random) -> Self {
+        let node = Node::new(config.diameter.clone(), random.fork());
+        let states = States::default();
+        Self { node, records: Records { config, store, states, random, user_data: Vec::new() } }
     }
 
     /// Nothing to connect to; peers come.
-    pub fn start(&mut self, _now: Instant, _out: &mut Outbox) {}
+    pub fn start(&mut self, now: Instant, out: &mut Outbox) {
+        self.node.start(now, out);
+    }
 
     /// Takes a Diameter packet.
-    pub fn receive(&mut self, _now: Instant, _packet: &Packet<'_>, _out: &mut Outbox) {
-        todo!()
+    pub fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outbox) {
+        // The HSS asks nothing yet: there is no answer to expect.
+        let Received::Request { peer, header, message } = self.node.receive(now, packet, out) else { return };
+        if let Err(fault) = self.request(now, peer, &header, message, out) {
+            let (host, realm) = self.records.origin();
+            self.node.answer(peer, &header, fault.is_protocol_error(), out, |w| {
+                encode_fault(&fault, message, &header, host, realm, w);
+            });
+        }
     }
 
     /// News of a connection.
-    pub fn connection(&mut self, _now: Instant, _connection: &Connection, _out: &mut Outbox) {
-        todo!()
+    pub fn connection(&mut self, now: Instant, connection: &Connection, out: &mut Outbox) {
+        self.node.connection(now, connection, out);
     }
 
     /// The earliest timer.
     pub fn next_timeout(&self) -> Option<Instant> {
-        todo!()
+        self.node.next_timeout()
     }
 
     /// Runs what is due.
-    pub fn handle_timeout(&mut self, _now: Instant, _out: &mut Outbox) {
-        todo!()
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
+        self.node.handle_timeout(now, out, &mut Vec::new());
     }
 
     /// Disconnects its peers in order.
-    pub fn stop(&mut self, _now: Instant, _out: &mut Outbox) {
-        todo!()
+    pub fn stop(&mut self, now: Instant, out: &mut Outbox) {
+        self.node.stop(now, out);
+    }
+
+    /// As given.
+    pub const fn config(&self) -> &HssConfig {
+        &self.records.config
+    }
+
+    fn request(
+        &mut self,
+        now: Instant,
+        peer: PeerId,
+        header: &Header,
+        message: &[u8],
+        out: &mut Outbox,
+    ) -> Result<(), Fault> {
+        let Self { node, records } = self;
+        if header.application != cx::APPLICATION {
+            return Err(Fault::new(3007, "application not supported"));
+        }
+        match header.command {
+            Uar::COMMAND => {
+                let uar = Uar::decode(message)?;
+                records.is_for_us(&uar.envelope)?;
+                let uaa = uar::answer(records, &uar);
+                node.answer(peer, header, false, out, |w| uaa.encode(w));
+            }
+            Mar::COMMAND => {
+                let mar = Mar::decode(message)?;
+                records.is_for_us(&mar.envelope)?;
+                let given = mar::answer(records, now, &mar, out);
+                let maa = given.message(records.envelope(&mar.envelope), &mar);
+                node.answer(peer, header, false, out, |w| maa.encode(w));
+            }
+            Sar::COMMAND => {
+                let sar = Sar::decode(message)?;
+                records.is_for_us(&sar.envelope)?;
+                let saa = sar::answer(records, &sar, message)?;
+                node.answer(peer, header, false, out, |w| saa.encode(w));
+            }
+            Lir::COMMAND => {
+                let lir = Lir::decode(message)?;
+                records.is_for_us(&lir.envelope)?;
+                let lia = lir::answer(records, &lir);
+                node.answer(peer, header, false, out, |w| lia.encode(w));
+            }
+            _ => return Err(Fault::new(3001, "command not supported")),
+        }
+        Ok(())
+    }
+}
+
+impl Records {
+    /// Origin-Host and Origin-Realm.
+    fn origin(&self) -> (&str, &str) {
+        (&self.config.diameter.origin_host, &self.config.diameter.origin_realm)
+    }
+
+    /// The common AVPs of the answer.
+    fn envelope<'a>(&'a self, request: &RequestEnvelope<'a>) -> envelope::Envelope<'a> {
+        let (origin_host, origin_realm) = self.origin();
+        envelope::Envelope { session_id: request.session_id, origin_host, origin_realm }
+    }
+
+    /// The HSS relays nothing (RFC 6733 clause 6.1.4).
+    fn is_for_us(&self, request: &RequestEnvelope<'_>) -> Result<(), Fault> {
+        let is_other = |host: &str| !host.eq_ignore_ascii_case(self.origin().0);
+        if !request.destination_realm.eq_ignore_ascii_case(&self.config.realm) {
+            return Err(Fault::new(3003, "realm not served"));
+        }
+        if request.destination_host.is_some_and(is_other) {
+            return Err(Fault::new(3002, "Destination-Host is not this node"));
+        }
+        Ok(())
+    }
+
+    /// What an S-CSCF must and should be capable of for `member`.
+    fn capabilities(&self, member: store::Member) -> Capabilities<'_> {
+        let own = self.store.of(member).capabilities.as_ref();
+        let (mandatory, optional) = own.unwrap_or(&self.config.capabilities);
+        Capabilities { mandatory: mandatory.clone(), optional: optional.clone(), server_names: Vec::new() }
     }
 }

@@ -1,8 +1,11 @@
 //! Subscribers as provisioned. A range of a million is one entry: nothing is spent on a subscriber that never came.
 
+use super::range::Range;
 use crate::aka::vector::SubscriberKeys;
-use crate::cx::user_data::ServiceProfile;
-use crate::identity::{Impi, Impu};
+use crate::cx::user_data::{IdentityType, ImsSubscription, ServiceProfile};
+use crate::identity::Impi;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 /// One subscriber, or the template of a range.
 #[derive(Clone, Debug)]
@@ -17,7 +20,7 @@ pub struct Subscriber {
     pub amf: [u8; 2],
     /// SQN_HE at the start, 48 bits.
     pub sqn: u64,
-    /// Mandatory capabilities an S-CSCF must have; `None`: those of the configuration.
+    /// Mandatory and optional capabilities of a fitting S-CSCF; `None`: those of the configuration.
     pub capabilities: Option<(Vec<u32>, Vec<u32>)>,
     /// Networks in which this subscriber may roam; `None`: those of the configuration.
     pub visited_networks: Option<Vec<Box<str>>>,
@@ -43,25 +46,6 @@ pub struct RecordedVector {
     pub autn: [u8; 16],
     /// The `response` parameter expected, 32 hex digits: the verdict is equality with it.
     pub response: Box<str>,
-}
-
-/// All subscribers, looked up by IMPI and IMPU.
-#[derive(Debug, Default)]
-pub struct Store {
-    _subscribers: Vec<Subscriber>,
-}
-
-impl Store {
-    /// Adds one subscriber.
-    pub fn add(&mut self, _subscriber: Subscriber) -> Result<(), DuplicateIdentity> {
-        todo!()
-    }
-
-    /// Adds `count` subscribers made from `template` by counting its IMSI and MSISDN up; `k_template` holds `{imsi}`
-    /// where K contains the IMSI's digits as ASCII. See `config::subscribers`, which checks all of it.
-    pub fn add_range(&mut self, _range: SubscriberRange) -> Result<(), DuplicateIdentity> {
-        todo!()
-    }
 }
 
 /// `range: N` of the subscriber file.
@@ -113,6 +97,204 @@ pub enum OperatorTemplate {
     None,
 }
 
-/// An IMPI or IMPU that another subscriber has already.
+/// An IMPI or IMPU that another subscriber has already, or that two members of a range would share.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DuplicateIdentity(pub String);
+
+/// All subscribers, looked up by IMPI and IMPU.
+#[derive(Debug, Default)]
+pub struct Store {
+    sources: Vec<Source>,
+    members: u64,
+    /// Identities of single subscribers; those of a range follow from its digits.
+    impis: HashMap<Box<str>, u32, foldhash::fast::RandomState>,
+    impus: HashMap<Box<str>, (u32, Place), foldhash::fast::RandomState>,
+    ranges: Vec<u32>,
+}
+
+impl Store {
+    /// Adds one subscriber.
+    pub fn add(&mut self, subscriber: Subscriber) -> Result<(), DuplicateIdentity> {
+        let source = Source::new(self.members, subscriber, None);
+        let mut own = HashSet::new();
+        for (impu, _) in source.impus() {
+            if !own.insert(impu) || self.by_impu(impu).is_some() {
+                return Err(DuplicateIdentity(impu.to_owned()));
+            }
+        }
+        if self.by_impi(source.impi()).is_some() {
+            return Err(DuplicateIdentity(source.impi().to_owned()));
+        }
+        let index = self.next_index();
+        self.impis.insert(source.impi().into(), index);
+        self.impus.extend(source.impus().map(|(impu, place)| (impu.into(), (index, place))));
+        self.members += 1;
+        self.sources.push(source);
+        Ok(())
+    }
+
+    /// Adds `count` subscribers made from `range.first` by counting its IMSI and MSISDN up. The digits keep their
+    /// number; where they would not do, the identity that comes round again is the duplicate.
+    pub fn add_range(&mut self, range: SubscriberRange) -> Result<(), DuplicateIdentity> {
+        let SubscriberRange { first, imsi, msisdn, count, keys } = range;
+        let source = Source::new(self.members, first, None);
+        let range = Range::new(&source, &imsi, msisdn.as_deref(), count, keys)?;
+        if let Some(impi) = self.impis.keys().find(|impi| range.by_impi(impi).is_some()) {
+            return Err(DuplicateIdentity(impi.to_string()));
+        }
+        if let Some(impu) = self.impus.keys().find(|impu| range.by_impu(impu).is_some()) {
+            return Err(DuplicateIdentity(impu.to_string()));
+        }
+        for other in self.ranges.iter().filter_map(|index| self.source(*index).range.as_ref()) {
+            other.disjoint(&range)?;
+        }
+        if count > 0 {
+            let index = self.next_index();
+            self.ranges.push(index);
+            self.members += count;
+            self.sources.push(Source { range: Some(Box::new(range)), ..source });
+        }
+        Ok(())
+    }
+
+    /// How many subscribers there are, those of ranges included.
+    pub fn len(&self) -> u64 {
+        self.members
+    }
+
+    /// True without any subscriber.
+    pub fn is_empty(&self) -> bool {
+        self.members == 0
+    }
+
+    /// The subscriber with this private identity.
+    pub(super) fn by_impi(&self, impi: &str) -> Option<Member> {
+        if let Some(index) = self.impis.get(impi) {
+            return Some(self.member(*index, 0));
+        }
+        self.in_ranges(|range| range.by_impi(impi)).map(|(index, n)| self.member(index, n))
+    }
+
+    /// The subscriber with this public identity, and where it stands in the profile.
+    pub(super) fn by_impu(&self, impu: &str) -> Option<(Member, Place)> {
+        if let Some((index, place)) = self.impus.get(impu) {
+            return Some((self.member(*index, 0), *place));
+        }
+        let (index, (n, place)) = self.in_ranges(|range| range.by_impu(impu))?;
+        Some((self.member(index, n), place))
+    }
+
+    /// What `member` was provisioned from: for one of a range, the first of the range.
+    pub(super) fn of(&self, member: Member) -> &Source {
+        self.source(member.source)
+    }
+
+    /// Keys or recorded vectors.
+    pub(super) fn auth(&self, member: Member) -> Auth<'_> {
+        let source = self.of(member);
+        match (&source.range, &source.auth) {
+            (Some(range), _) => Auth::Algorithm(Cow::Owned(range.keys(member.n))),
+            (None, AuthVectors::Algorithm(keys)) => Auth::Algorithm(Cow::Borrowed(keys)),
+            (None, AuthVectors::Recorded(vectors)) => Auth::Recorded(vectors),
+        }
+    }
+
+    /// Appends the User-Data of `member`.
+    pub(super) fn write_user_data(&self, member: Member, out: &mut Vec<u8>) {
+        let source = self.of(member);
+        match &source.range {
+            Some(range) => range.write_user_data(&source.document, member.n, out),
+            None => source.document.write(out),
+        }
+    }
+
+    fn in_ranges<T>(&self, find: impl Fn(&Range) -> Option<T>) -> Option<(u32, T)> {
+        self.ranges.iter().find_map(|index| Some((*index, find(self.source(*index).range.as_ref()?)?)))
+    }
+
+    fn member(&self, source: u32, n: u64) -> Member {
+        Member { id: self.source(source).first_id + n, source, n }
+    }
+
+    fn source(&self, index: u32) -> &Source {
+        &self.sources[index as usize]
+    }
+
+    fn next_index(&self) -> u32 {
+        u32::try_from(self.sources.len()).expect("a file of four thousand million entries does not fit into memory")
+    }
+}
+
+/// One subscriber of the store.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Member {
+    /// Counts all subscribers, those of ranges included.
+    pub(super) id: u64,
+    source: u32,
+    /// Which of its range, from zero.
+    n: u64,
+}
+
+/// Where an identity stands: index of the service profile, index within it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place {
+    profile: u16,
+    identity: u16,
+}
+
+/// Where the vectors of one subscriber come from.
+pub(super) enum Auth<'a> {
+    Algorithm(Cow<'a, SubscriberKeys>),
+    Recorded(&'a [RecordedVector]),
+}
+
+/// One entry of the subscriber file: a subscriber, or a range with its first.
+#[derive(Debug)]
+pub(super) struct Source {
+    first_id: u64,
+    pub(super) document: ImsSubscription,
+    auth: AuthVectors,
+    pub(super) amf: [u8; 2],
+    pub(super) sqn: u64,
+    pub(super) capabilities: Option<(Vec<u32>, Vec<u32>)>,
+    pub(super) visited_networks: Option<Vec<Box<str>>>,
+    pub(super) charging: [Option<Box<str>>; 4],
+    range: Option<Box<Range>>,
+}
+
+impl Source {
+    fn new(first_id: u64, subscriber: Subscriber, range: Option<Box<Range>>) -> Self {
+        let Subscriber { impi, profiles, auth, amf, sqn, capabilities, visited_networks, charging } = subscriber;
+        let document = ImsSubscription { private_id: impi.to_string(), profiles };
+        Self { first_id, document, auth, amf, sqn, capabilities, visited_networks, charging, range }
+    }
+
+    pub(super) fn impi(&self) -> &str {
+        &self.document.private_id
+    }
+
+    /// All public identities in order.
+    pub(super) fn impus(&self) -> impl Iterator<Item = (&str, Place)> {
+        self.document.profiles.iter().zip(0..).flat_map(|(profile, p)| {
+            let place = move |identity| Place { profile: p, identity };
+            profile.identities.iter().zip(0..).map(move |(impu, i)| (impu.identity.as_str(), place(i)))
+        })
+    }
+
+    pub(super) fn profile(&self, place: Place) -> &ServiceProfile {
+        &self.document.profiles[usize::from(place.profile)]
+    }
+
+    pub(super) fn kind(&self, place: Place) -> IdentityType {
+        self.profile(place).identities[usize::from(place.identity)].kind
+    }
+
+    pub(super) fn is_barred(&self, place: Place) -> bool {
+        self.profile(place).identities[usize::from(place.identity)].barred
+    }
+
+    /// True when nothing of the implicit registration set may be used.
+    pub(super) fn is_wholly_barred(&self) -> bool {
+        self.document.profiles.iter().all(|profile| profile.identities.iter().all(|impu| impu.barred))
+    }
+}

@@ -1,0 +1,114 @@
+//! MAR: authentication vectors (TS 29.228 clause 6.3.1).
+
+use super::Records;
+use super::auc::{Challenge, Expected, Generator, join};
+use super::state::{Registration, State};
+use super::store::{Auth, Member, RecordedVector};
+use crate::cx::{AuthItem, CxResult, Envelope, Maa, Mar};
+use crate::event::{Event, Role, What};
+use crate::identity::Impi;
+use crate::packet::Outbox;
+use crate::time::Instant;
+
+/// What an MAA gives.
+pub(super) struct Given {
+    result: CxResult,
+    challenges: Vec<Challenge>,
+}
+
+pub(super) fn answer(records: &mut Records, now: Instant, mar: &Mar<'_>, out: &mut Outbox) -> Given {
+    match judge(records, mar) {
+        Ok(member) => give(records, member, now, mar, out),
+        Err(result) => Given::error(result),
+    }
+}
+
+impl Given {
+    pub(super) fn message<'a>(&'a self, envelope: Envelope<'a>, mar: &Mar<'a>) -> Maa<'a> {
+        let items = self.challenges.iter().zip(1..).map(|(challenge, number)| item(challenge, number)).collect();
+        Maa { envelope, result: self.result, impi: Some(mar.impi), impu: Some(mar.impu), items }
+    }
+
+    fn error(result: CxResult) -> Self {
+        Self { result, challenges: Vec::new() }
+    }
+}
+
+/// The checks in the order of the clause.
+fn judge(records: &Records, mar: &Mar<'_>) -> Result<Member, CxResult> {
+    let store = &records.store;
+    let owner = store.by_impi(mar.impi).ok_or(CxResult::USER_UNKNOWN)?;
+    let (member, _) = store.by_impu(mar.impu).ok_or(CxResult::USER_UNKNOWN)?;
+    if owner != member {
+        return Err(CxResult::IDENTITIES_DONT_MATCH);
+    }
+    // `Unknown` leaves the choice to the HSS; all subscribers here are those of AKA.
+    let is_aka = [SCHEME, "Unknown"].iter().any(|scheme| scheme.eq_ignore_ascii_case(mar.scheme));
+    if is_aka { Ok(member) } else { Err(CxResult::AUTH_SCHEME_NOT_SUPPORTED) }
+}
+
+fn give(records: &mut Records, member: Member, now: Instant, mar: &Mar<'_>, out: &mut Outbox) -> Given {
+    let Records { config, store, states, random, .. } = records;
+    let source = store.of(member);
+    let auth = store.auth(member);
+    let generator = Generator::new(config.sqn, config.diameter.epoch, now);
+    let state = states.of(member, source);
+    if let (Some(resync), Auth::Algorithm(keys)) = (mar.resync.and_then(|r| r.try_into().ok()), &auth) {
+        let done = generator.resynchronise(state, keys, resync);
+        out.event(|| Event {
+            role: Role::Hss,
+            what: What::SqnResynchronised {
+                impi: Impi::from(mar.impi),
+                before: done.before,
+                after: done.after,
+                mac_s_valid: done.mac_s_valid,
+            },
+        });
+    }
+    // An AUTS only continues a challenge: it does not take a registered user away from its S-CSCF.
+    let is_registered = state.registration == Registration::Registered;
+    state.authentication_pending |= state.registration == Registration::NotRegistered;
+    if mar.resync.is_none() || !is_registered {
+        states.assign(member, source, mar.server_name);
+    }
+    let state = states.of(member, source);
+    let wanted = mar.items.min(MOST_ITEMS) as usize;
+    let challenges: Option<Vec<_>> = match auth {
+        Auth::Algorithm(keys) => (0..wanted).map(|_| generator.vector(state, &keys, source.amf, random)).collect(),
+        Auth::Recorded(vectors) => (0..wanted).map(|_| replay(state, vectors)).collect(),
+    };
+    match challenges {
+        Some(challenges) => Given { result: CxResult::SUCCESS, challenges },
+        None => Given::error(CxResult::UNABLE_TO_COMPLY),
+    }
+}
+
+/// The next vector of a trace, the last one again when it has no more.
+fn replay(state: &mut State, vectors: &[RecordedVector]) -> Option<Challenge> {
+    let vector = vectors.get(usize::from(state.recorded)).or_else(|| vectors.last())?;
+    state.recorded = state.recorded.saturating_add(1);
+    Some(Challenge {
+        authenticate: join(vector.rand, vector.autn),
+        expected: Expected::Response(vector.response.clone()),
+    })
+}
+
+fn item<'a>(challenge: &'a Challenge, number: u32) -> AuthItem<'a> {
+    let item = AuthItem {
+        number: Some(number),
+        scheme: Some(SCHEME),
+        authenticate: Some(&challenge.authenticate),
+        ..AuthItem::default()
+    };
+    match &challenge.expected {
+        Expected::Keys(xres, ck, ik) => {
+            AuthItem { xres: Some(xres.as_slice()), ck: Some(&ck.0), ik: Some(&ik.0), ..item }
+        }
+        Expected::Response(response) => AuthItem { context: Some(response.as_bytes()), ..item },
+    }
+}
+
+/// AKAv1 and AKAv2 both: the digest algorithm is the S-CSCF's choice (TS 29.229 clause 6.3.9).
+const SCHEME: &str = "Digest-AKAv1-MD5";
+/// Vectors in one answer, however many are asked for: those not used are lost.
+const MOST_ITEMS: u32 = 5;

@@ -1,0 +1,201 @@
+//! A range of subscribers: identities, keys and user data of the n-th, found by arithmetic on their digits.
+
+use super::store::{DuplicateIdentity, KeyTemplate, OperatorTemplate, Place, RangeKeys, Source};
+use crate::aka::milenage::Milenage;
+use crate::aka::vector::SubscriberKeys;
+use crate::aka::{K, Op, Opc};
+use crate::cx::user_data::ImsSubscription;
+use std::cell::OnceCell;
+
+/// What the members of a range differ in.
+#[derive(Debug)]
+pub(super) struct Range {
+    count: u64,
+    digits: Digits,
+    impi: Template,
+    impus: Vec<(Template, Place)>,
+    keys: RangeKeys,
+    /// User data of the first member, written when it is first asked for.
+    user_data: OnceCell<Template>,
+}
+
+impl Range {
+    pub(super) fn new(
+        first: &Source,
+        imsi: &str,
+        msisdn: Option<&str>,
+        count: u64,
+        keys: RangeKeys,
+    ) -> Result<Self, DuplicateIdentity> {
+        let digits = Digits { imsi: imsi.into(), msisdn: msisdn.unwrap_or_default().into() };
+        let impi = Template::new(first.impi().as_bytes(), &digits);
+        let impus: Vec<_> =
+            first.impus().map(|(impu, place)| (Template::new(impu.as_bytes(), &digits), place)).collect();
+        for (at, template) in [&impi].into_iter().chain(impus.iter().map(|(impu, _)| impu)).enumerate() {
+            let repeated = at > 0 && impus[..at - 1].iter().any(|(earlier, _)| earlier.text == template.text);
+            if repeated || !template.is_distinct(count) {
+                return Err(DuplicateIdentity(template.render(0)));
+            }
+        }
+        Ok(Self { count, digits, impi, impus, keys, user_data: OnceCell::new() })
+    }
+
+    /// Which member has this private identity.
+    pub(super) fn by_impi(&self, impi: &str) -> Option<u64> {
+        self.impi.number(impi, self.count)
+    }
+
+    /// Which member has this public identity, and as which of its own.
+    pub(super) fn by_impu(&self, impu: &str) -> Option<(u64, Place)> {
+        self.impus.iter().find_map(|(template, place)| Some((template.number(impu, self.count)?, *place)))
+    }
+
+    /// Fails with an identity that `other` has too. Both count up, so where they meet, an end of one lies in the other.
+    pub(super) fn disjoint(&self, other: &Self) -> Result<(), DuplicateIdentity> {
+        for (a, b) in [(self, other), (other, self)] {
+            for n in [0, b.count.saturating_sub(1)] {
+                let impi = b.impi.render(n);
+                if a.by_impi(&impi).is_some() {
+                    return Err(DuplicateIdentity(impi));
+                }
+                if let Some(impu) = b.impus.iter().map(|(impu, _)| impu.render(n)).find(|i| a.by_impu(i).is_some()) {
+                    return Err(DuplicateIdentity(impu));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Keys of the n-th.
+    pub(super) fn keys(&self, n: u64) -> SubscriberKeys {
+        let octets = |template: &KeyTemplate| {
+            let mut octets = template.octets;
+            if let Some(hole) = template.imsi_at.and_then(|at| octets.get_mut(at..at + self.digits.imsi.len())) {
+                hole.copy_from_slice(self.digits.imsi.as_bytes());
+                count_up(hole, n);
+            }
+            octets
+        };
+        let k = K(octets(&self.keys.k));
+        match &self.keys.operator {
+            OperatorTemplate::Op(op) => {
+                let opc = Milenage::opc(&k, &Op(octets(op)));
+                SubscriberKeys::Milenage { k, opc }
+            }
+            OperatorTemplate::Opc(opc) => SubscriberKeys::Milenage { k, opc: Opc(octets(opc)) },
+            OperatorTemplate::None => SubscriberKeys::Xor { k },
+        }
+    }
+
+    /// Appends the user data of the n-th, made from `first`, the document of the first.
+    pub(super) fn write_user_data(&self, first: &ImsSubscription, n: u64, out: &mut Vec<u8>) {
+        let template = self.user_data.get_or_init(|| {
+            let mut xml = Vec::new();
+            first.write(&mut xml);
+            Template::new(&xml, &self.digits)
+        });
+        template.write(n, out);
+    }
+}
+
+/// The digits that count up.
+#[derive(Debug)]
+struct Digits {
+    imsi: Box<str>,
+    /// With `+`; empty when there is none.
+    msisdn: Box<str>,
+}
+
+/// A text with holes of digits that count up together.
+#[derive(Debug)]
+struct Template {
+    /// With the digits of the first member.
+    text: Box<[u8]>,
+    holes: Box<[std::ops::Range<usize>]>,
+}
+
+impl Template {
+    fn new(text: &[u8], digits: &Digits) -> Self {
+        let (imsi, msisdn) = (digits.imsi.as_bytes(), digits.msisdn.as_bytes());
+        let (mut holes, mut at) = (Vec::new(), 0);
+        while at < text.len() {
+            let rest = &text[at..];
+            if !imsi.is_empty() && rest.starts_with(imsi) {
+                holes.push(at..at + imsi.len());
+                at += imsi.len();
+            } else if !msisdn.is_empty() && rest.starts_with(msisdn) {
+                // The plus sign stays.
+                holes.push(at + 1..at + msisdn.len());
+                at += msisdn.len();
+            } else {
+                at += 1;
+            }
+        }
+        Self { text: text.into(), holes: holes.into() }
+    }
+
+    /// The n of which `candidate` is the text.
+    fn number(&self, candidate: &str, count: u64) -> Option<u64> {
+        let candidate = candidate.as_bytes();
+        if candidate.len() != self.text.len() {
+            return None;
+        }
+        let (mut number, mut at) = (None, 0);
+        for hole in &self.holes {
+            if candidate[at..hole.start] != self.text[at..hole.start] {
+                return None;
+            }
+            let n = value(&candidate[hole.clone()])?.checked_sub(value(&self.text[hole.clone()])?)?;
+            if number.is_some_and(|other| other != n) {
+                return None;
+            }
+            number = Some(n);
+            at = hole.end;
+        }
+        let n = number.unwrap_or(0);
+        (candidate[at..] == self.text[at..] && n < count).then_some(n)
+    }
+
+    /// True when `count` members get as many texts.
+    fn is_distinct(&self, count: u64) -> bool {
+        let fits = |hole: &std::ops::Range<usize>| {
+            let last = value(&self.text[hole.clone()]).and_then(|first| first.checked_add(count.saturating_sub(1)));
+            last.is_some_and(|last| 10_u64.checked_pow(hole.len() as u32).is_none_or(|end| last < end))
+        };
+        self.holes.iter().all(fits) && (count <= 1 || !self.holes.is_empty())
+    }
+
+    fn write(&self, n: u64, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&self.text);
+        for hole in &self.holes {
+            count_up(&mut out[start + hole.start..start + hole.end], n);
+        }
+    }
+
+    fn render(&self, n: u64) -> String {
+        let mut out = Vec::new();
+        self.write(n, &mut out);
+        String::from_utf8_lossy(&out).into_owned()
+    }
+}
+
+/// Adds `n` to ASCII digits, which keep their number.
+fn count_up(digits: &mut [u8], n: u64) {
+    let mut carry = n;
+    for digit in digits.iter_mut().rev() {
+        if carry == 0 {
+            break;
+        }
+        let sum = carry + u64::from(*digit - b'0');
+        *digit = b'0' + (sum % 10) as u8;
+        carry = sum / 10;
+    }
+}
+
+fn value(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0_u64, |value, digit| {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        value.checked_mul(10)?.checked_add(digit.into())
+    })
+}

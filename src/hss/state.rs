@@ -1,0 +1,128 @@
+//! What the HSS knows of a subscriber beyond its provisioning (TS 29.228 clause 6, TS 23.228 clause 5.2.1). It comes
+//! into being with the first request that changes it.
+
+use super::store::{Member, Source};
+use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
+
+/// State of all subscribers that ever came.
+#[derive(Debug, Default)]
+pub(super) struct States {
+    /// Keyed by [`Member::id`].
+    states: HashMap<u64, State, foldhash::fast::RandomState>,
+    names: ServerNames,
+}
+
+/// State of one subscription: its public identities are one implicit registration set, which changes as a whole.
+#[derive(Debug)]
+pub(super) struct State {
+    server: Option<Rc<str>>,
+    pub(super) registration: Registration,
+    /// A challenge is on its way (TS 29.228 clause 6.3.1).
+    pub(super) authentication_pending: bool,
+    /// How many recorded vectors were given out.
+    pub(super) recorded: u16,
+    /// SQN_HE: that of the last vector.
+    pub(super) sqn: u64,
+    /// DIF of TS 33.102 annex C.3.3.
+    pub(super) clock_offset: i64,
+}
+
+/// Registration state of an implicit registration set.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub(super) enum Registration {
+    #[default]
+    NotRegistered,
+    Registered,
+    /// Not registered, but an S-CSCF keeps the profile.
+    Unregistered,
+}
+
+impl States {
+    /// The state, if there is one already.
+    pub(super) fn find(&self, member: Member) -> Option<&State> {
+        self.states.get(&member.id)
+    }
+
+    /// The state, made from what was provisioned where there is none.
+    pub(super) fn of(&mut self, member: Member, source: &Source) -> &mut State {
+        self.states.entry(member.id).or_insert_with(|| State::new(source.sqn))
+    }
+
+    /// The registration state and the S-CSCF name.
+    pub(super) fn registration(&self, member: Member) -> (Registration, Option<&str>) {
+        self.find(member).map_or_else(Default::default, |state| (state.registration, state.server.as_deref()))
+    }
+
+    /// Stores `server` as the S-CSCF of the subscription.
+    pub(super) fn assign(&mut self, member: Member, source: &Source, server: &str) {
+        if self.find(member).is_none_or(|state| state.server.as_deref() != Some(server)) {
+            self.clear(member);
+            let name = self.names.intern(server);
+            self.of(member, source).server = Some(name);
+        }
+    }
+
+    /// Forgets the S-CSCF of the subscription.
+    pub(super) fn clear(&mut self, member: Member) {
+        if let Some(name) = self.states.get_mut(&member.id).and_then(|state| state.server.take()) {
+            self.names.release(name);
+        }
+    }
+}
+
+impl State {
+    fn new(sqn: u64) -> Self {
+        Self {
+            server: None,
+            registration: Registration::NotRegistered,
+            authentication_pending: false,
+            recorded: 0,
+            sqn,
+            clock_offset: (sqn >> 5).cast_signed(),
+        }
+    }
+}
+
+/// S-CSCF names, each held once however many subscribers it serves.
+#[derive(Debug, Default)]
+struct ServerNames(HashSet<Rc<str>, foldhash::fast::RandomState>);
+
+impl ServerNames {
+    fn intern(&mut self, name: &str) -> Rc<str> {
+        if let Some(known) = self.0.get(name) {
+            return Rc::clone(known);
+        }
+        let name: Rc<str> = name.into();
+        self.0.insert(Rc::clone(&name));
+        name
+    }
+
+    /// A peer could name ever new servers: a name goes with its last subscriber.
+    fn release(&mut self, name: Rc<str>) {
+        if Rc::strong_count(&name) == 2 {
+            self.0.remove(&name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_small() {
+        assert!(size_of::<(u64, State)>() <= 48, "{}", size_of::<(u64, State)>());
+    }
+
+    #[test]
+    fn a_name_goes_with_its_last_user() {
+        let mut names = ServerNames::default();
+        let (a, b) = (names.intern("sip:a"), names.intern("sip:a"));
+        assert!(Rc::ptr_eq(&a, &b));
+        names.release(a);
+        assert_eq!(names.0.len(), 1);
+        names.release(b);
+        assert!(names.0.is_empty());
+    }
+}
