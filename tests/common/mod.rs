@@ -173,7 +173,7 @@ fn sip_name(bytes: &[u8]) -> String {
 }
 
 fn diameter_name(bytes: &[u8]) -> String {
-    let Ok(header) = Header::read(bytes) else { return format!("{} octets", bytes.len()) };
+    let Some(header) = Header::read(bytes) else { return format!("{} octets", bytes.len()) };
     let command = match header.command {
         257 => "CE",
         280 => "DW",
@@ -186,7 +186,7 @@ fn diameter_name(bytes: &[u8]) -> String {
         305 => "PP",
         _ => "??",
     };
-    if header.is_request() { format!("{command}R") } else { format!("{command}A") }
+    if header.request { format!("{command}R") } else { format!("{command}A") }
 }
 
 pub fn address(text: &str) -> SocketAddr {
