@@ -20,7 +20,7 @@ use std::net::SocketAddr;
 
 pub(crate) const SECURITY_SERVER: &str =
     "ipsec-3gpp;q=0.9;alg=hmac-sha-1-96;prot=esp;mod=trans;ealg=aes-cbc;spi-c=5001;spi-s=5002;port-c=5100;port-s=6100";
-pub(crate) const REALM: &str = "ims.mnc001.mcc001.3gppnetwork.org";
+pub(crate) const REALM: &str = "home.example";
 
 pub(crate) struct Network {
     pub(crate) ue: Ue,
@@ -52,8 +52,8 @@ impl Network {
 
     pub(crate) fn with(change: impl FnOnce(&mut UeConfig)) -> Self {
         let mut config = UeConfig {
-            impi: Impi::from("001010000000001@ims.mnc001.mcc001.3gppnetwork.org"),
-            impu: Impu::from("sip:001010000000001@ims.mnc001.mcc001.3gppnetwork.org"),
+            impi: Impi::from("001010000000001@home.example"),
+            impu: Impu::from("sip:001010000000001@home.example"),
             realm: Realm::from(REALM),
             usim: Usim::new(keys(), 0),
             pcscf: "192.0.2.1:5060".parse().unwrap(),

@@ -4,10 +4,11 @@ use imsreg::ipsec::association::{PortPair, SaId};
 use imsreg::packet::Transport;
 
 fn request(method: &str, to_tag: &str, more: &str) -> String {
+    let id = format!("{method}{}", to_tag.trim_start_matches(";tag="));
     format!(
         "{method} sip:001010000000001@192.0.2.10:31001 SIP/2.0\r\n\
-         Via: SIP/2.0/UDP 192.0.2.1:6100;branch=z9hG4bK{method}{to_tag}\r\nVia: SIP/2.0/UDP 192.0.2.3:6060;branch=z9hG4bKs\r\n\
-         Max-Forwards: 70\r\nFrom: <sip:s@example>;tag=1\r\nTo: <sip:u@example>{to_tag}\r\nCall-ID: {method}{to_tag}\r\n\
+         Via: SIP/2.0/UDP 192.0.2.1:6100;branch=z9hG4bK{id}\r\nVia: SIP/2.0/UDP 192.0.2.3:6060;branch=z9hG4bKs\r\n\
+         Max-Forwards: 70\r\nFrom: <sip:s@example>;tag=1\r\nTo: <sip:u@example>{to_tag}\r\nCall-ID: {id}\r\n\
          CSeq: 1 {method}\r\n{more}Content-Length: 0\r\n\r\n"
     )
 }
