@@ -6,6 +6,10 @@
 #![forbid(unsafe_code)]
 
 pub mod aka;
+#[cfg(feature = "live")]
+pub mod cli;
+#[cfg(feature = "live")]
+pub mod config;
 pub mod cx;
 pub mod diameter;
 pub mod event;

@@ -1,0 +1,289 @@
+//! From a profile to the configuration of each element: what the file leaves out is derived here.
+
+use super::fault::Faults;
+use super::profile::{DiameterIdentity, HostPort, Profile};
+use super::ue::Subscription;
+use super::value::uri_host;
+use crate::diameter::peer::NodeConfig;
+use crate::hss::HssConfig;
+use crate::icscf::{IcscfConfig, ScscfEntry};
+use crate::pcscf::PcscfConfig;
+use crate::scscf::ScscfConfig;
+use crate::time::Epoch;
+use crate::ue::UeConfig;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+/// A set of elements: those of this process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Elements {
+    pub pcscf: bool,
+    pub icscf: bool,
+    pub scscf: bool,
+    pub hss: bool,
+}
+
+impl Elements {
+    /// All of them.
+    pub const ALL: Self = Self { pcscf: true, icscf: true, scscf: true, hss: true };
+    const NONE: Self = Self { pcscf: false, icscf: false, scscf: false, hss: false };
+}
+
+impl std::str::FromStr for Elements {
+    type Err = String;
+
+    /// Reads `pcscf,icscf`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut elements = Self::NONE;
+        for name in text.split(',') {
+            match name.trim() {
+                "pcscf" => elements.pcscf = true,
+                "icscf" => elements.icscf = true,
+                "scscf" => elements.scscf = true,
+                "hss" => elements.hss = true,
+                _ => return Err(format!("\"{name}\" found, pcscf, icscf, scscf or hss expected")),
+            }
+        }
+        Ok(elements)
+    }
+}
+
+impl Profile {
+    /// The P-CSCF. `local` are the elements of this process.
+    pub fn pcscf(&self, local: Elements) -> Result<PcscfConfig, Faults> {
+        let section = &self.pcscf;
+        let next_hops = match section.next_hop.as_slice() {
+            [] if local.icscf => self.icscf.listen.clone(),
+            [] => vec![self.neighbour("pcscf.next_hop", "I-CSCF", &self.icscf_host(), self.icscf.listen[0].port())?],
+            hops => self.resolve_all("pcscf.next_hop", hops)?,
+        };
+        let same_family = |a: &&SocketAddr| a.is_ipv4() == next_hops[0].is_ipv4();
+        let core = section.core.or_else(|| section.listen.iter().find(same_family).copied());
+        let all_loopback = section.listen.iter().all(|a| a.ip().is_loopback());
+        Ok(PcscfConfig {
+            listen: section.listen.clone(),
+            host: self.pcscf_host(),
+            port_s: section.port_s,
+            port_c: section.port_c.clone(),
+            sec_agree: section.sec_agree,
+            algorithms: section.algorithms.clone(),
+            full_list_in_401: section.full_list_in_401,
+            core: core.unwrap_or(section.listen[0]),
+            next_hops,
+            core_transport: self.core_transport,
+            gm_timers: self.gm_timers,
+            core_timers: self.core_timers,
+            visited_network: section.visited_network.clone().unwrap_or_else(|| self.realm.clone()),
+            ioi: section.ioi.clone().unwrap_or_else(|| self.realm.clone()),
+            many_ues_per_address: section.many_ues_per_address.unwrap_or(all_loopback),
+            accept_challenge_without_keys: section.accept_challenge_without_keys,
+            strip_from_answers: section.strip_from_answers.clone(),
+        })
+    }
+
+    /// The I-CSCF.
+    pub fn icscf(&self, local: Elements, epoch: Epoch) -> Result<IcscfConfig, Faults> {
+        let section = &self.icscf;
+        let hosts = self.hosts_with(local);
+        let scscfs = match section.scscfs.as_slice() {
+            [] => vec![ScscfEntry { name: self.scscf_name(), capabilities: Vec::new() }],
+            given => given.to_vec(),
+        };
+        for entry in &scscfs {
+            let host = uri_host(&entry.name).map_or("", |(host, _)| host);
+            if host.parse::<IpAddr>().is_err() && !hosts.contains_key(host) {
+                return Err(self.fault(
+                    &format!("hosts.{host}"),
+                    format!("missing, the address of the S-CSCF {} expected", entry.name),
+                ));
+            }
+        }
+        Ok(IcscfConfig {
+            listen: section.listen.clone(),
+            host: self.icscf_host(),
+            transport: self.core_transport,
+            timers: self.core_timers,
+            diameter: self.client_node(
+                "icscf",
+                &section.identity,
+                section.listen[0].ip(),
+                self.hss_peers("icscf.hss", &section.hss, local)?,
+                epoch,
+            ),
+            realm: self.realm.clone(),
+            scscfs,
+            hosts,
+            trusted: section.trusted.clone(),
+        })
+    }
+
+    /// The S-CSCF.
+    pub fn scscf(&self, local: Elements, epoch: Epoch) -> Result<ScscfConfig, Faults> {
+        let section = &self.scscf;
+        Ok(ScscfConfig {
+            name: self.scscf_name(),
+            listen: section.listen.clone(),
+            transport: self.core_transport,
+            timers: self.core_timers,
+            diameter: self.client_node(
+                "scscf",
+                &section.identity,
+                section.listen[0].ip(),
+                self.hss_peers("scscf.hss", &section.hss, local)?,
+                epoch,
+            ),
+            realm: self.realm.clone(),
+            min_expires: section.min_expires,
+            max_expires: section.max_expires,
+            default_expires: section.default_expires,
+            reg_await_auth: section.reg_await_auth,
+            challenge: section.challenge,
+            aka_without_sa: section.aka_without_sa,
+            qop: section.qop.clone(),
+            scheme: section.scheme.clone(),
+            akav2: section.akav2,
+            max_resyncs: section.max_resyncs,
+            max_flows: usize::try_from(section.max_flows).unwrap_or(usize::MAX),
+            ioi: section.ioi.clone().unwrap_or_else(|| self.realm.clone()),
+            store_server_name: section.store_server_name,
+            hosts: self.hosts_with(local),
+            extra_headers_in_200: section.extra_headers_in_200.clone(),
+            trusted: section.trusted.clone(),
+        })
+    }
+
+    /// The HSS.
+    pub fn hss(&self, epoch: Epoch) -> HssConfig {
+        let section = &self.hss;
+        let mut diameter = self.client_node("hss", &section.identity, section.listen.ip(), Vec::new(), epoch);
+        diameter.listen = Some(section.listen);
+        HssConfig {
+            diameter,
+            realm: self.realm.clone(),
+            visited_networks: section.visited_networks.clone(),
+            capabilities: section.capabilities.clone(),
+            store_server_name: section.store_server_name,
+            sqn: section.sqn,
+        }
+    }
+
+    /// A simulated UE with the habits of this profile. `local` is its unprotected address.
+    pub fn ue(&self, subscription: &Subscription, pcscf: SocketAddr, local: SocketAddr, epoch: Epoch) -> UeConfig {
+        let section = &self.ue;
+        UeConfig {
+            impi: subscription.impi.clone(),
+            impu: subscription.impu.clone(),
+            realm: subscription.realm.clone(),
+            usim: subscription.usim.clone(),
+            pcscf,
+            local,
+            protected_ports: (section.port_c, section.port_s),
+            port_c_pool: section.port_c_pool,
+            transport: section.transport,
+            sec_agree: section.sec_agree,
+            algorithms: section.algorithms.clone(),
+            expires: section.expires,
+            timers: self.gm_timers,
+            retry: section.retry,
+            instance: section.instance.clone(),
+            features: section.features.clone(),
+            access_network: section.access_network.clone(),
+            user_agent: section.user_agent.clone(),
+            refresh: section.refresh,
+            epoch,
+        }
+    }
+
+    fn pcscf_host(&self) -> Box<str> {
+        self.pcscf.host.clone().unwrap_or_else(|| format!("pcscf.{}", self.realm).into())
+    }
+
+    fn icscf_host(&self) -> Box<str> {
+        self.icscf.host.clone().unwrap_or_else(|| format!("icscf.{}", self.realm).into())
+    }
+
+    fn hss_host(&self) -> Box<str> {
+        self.hss.identity.origin_host.clone().unwrap_or_else(|| format!("hss.{}", self.realm).into())
+    }
+
+    /// The name of the S-CSCF, whether it is in this process or not.
+    pub fn scscf_name(&self) -> Box<str> {
+        let derived = || format!("sip:scscf.{}:{}", self.realm, self.scscf.listen[0].port()).into();
+        self.scscf.name.clone().unwrap_or_else(derived)
+    }
+
+    /// `hosts`, and the elements of this process under their own names.
+    fn hosts_with(&self, local: Elements) -> BTreeMap<Box<str>, IpAddr> {
+        let mut hosts = self.hosts.clone();
+        let scscf_name = self.scscf_name();
+        let scscf_host: Box<str> = uri_host(&scscf_name).map_or("", |(host, _)| host).into();
+        let own = [
+            (local.pcscf, self.pcscf_host(), self.pcscf.listen[0].ip()),
+            (local.icscf, self.icscf_host(), self.icscf.listen[0].ip()),
+            (local.scscf, scscf_host, self.scscf.listen[0].ip()),
+        ];
+        for (_, host, ip) in own.into_iter().filter(|(here, host, _)| *here && !host.is_empty()) {
+            hosts.entry(host).or_insert(ip);
+        }
+        hosts
+    }
+
+    fn client_node(
+        &self,
+        role: &str,
+        identity: &DiameterIdentity,
+        address: IpAddr,
+        peers: Vec<SocketAddr>,
+        epoch: Epoch,
+    ) -> NodeConfig {
+        NodeConfig {
+            origin_host: identity.origin_host.clone().unwrap_or_else(|| format!("{role}.{}", self.realm).into()),
+            origin_realm: identity.origin_realm.clone().unwrap_or_else(|| self.realm.clone()),
+            address,
+            listen: None,
+            peers,
+            watchdog: self.diameter.watchdog,
+            reconnect: self.diameter.reconnect,
+            request_timeout: self.diameter.request_timeout,
+            accept_unknown_peers: self.diameter.accept_unknown_peers,
+            epoch,
+        }
+    }
+
+    fn hss_peers(&self, key: &str, given: &[HostPort], local: Elements) -> Result<Vec<SocketAddr>, Faults> {
+        match given {
+            [] if local.hss => Ok(vec![self.hss.listen]),
+            [] => Ok(vec![self.neighbour(key, "HSS", &self.hss_host(), self.hss.listen.port())?]),
+            given => self.resolve_all(key, given),
+        }
+    }
+
+    /// A neighbour that is not in this process: it must be in `hosts` under its name.
+    fn neighbour(&self, key: &str, role: &str, host: &str, port: u16) -> Result<SocketAddr, Faults> {
+        let missing = || {
+            self.fault(
+                key,
+                format!(
+                    "missing, ADDR:PORT of the {role} expected, because it is not in this process and hosts.{host} is \
+                     not given"
+                ),
+            )
+        };
+        let ip = host.parse().ok().or_else(|| self.hosts.get(host).copied()).ok_or_else(missing)?;
+        Ok(SocketAddr::new(ip, port))
+    }
+
+    fn resolve_all(&self, key: &str, given: &[HostPort]) -> Result<Vec<SocketAddr>, Faults> {
+        let resolve = |(host, port): &HostPort| match host.parse().ok().or_else(|| self.hosts.get(host).copied()) {
+            Some(ip) => Ok(SocketAddr::new(ip, *port)),
+            None => Err(self.fault(&format!("hosts.{host}"), format!("missing, an address for {key} expected"))),
+        };
+        given.iter().map(resolve).collect()
+    }
+
+    fn fault(&self, key: &str, message: String) -> Faults {
+        let source = self.origins.first().map_or_else(|| "profile".to_owned(), |origin| origin.path.clone());
+        Faults::one(source, key, message)
+    }
+}

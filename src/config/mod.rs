@@ -1,0 +1,45 @@
+//! YAML to typed configuration. The only part that knows the YAML crate (in `yaml.rs`).
+//!
+//! ```text
+//! load_profile("lab", &settings)      -> Profile       profiles/lab.yaml or the copy in the binary, what it extends,
+//!                                                      and Settings (flags, --set) on top
+//! load_subscribers(path, &profile)    -> Subscribers   hss-data: a file, or all *.yaml of a directory; .store for Hss
+//! profile.pcscf(elements)             -> PcscfConfig   icscf(elements, epoch), scscf(elements, epoch), hss(epoch)
+//! subscribers.subscription(imsi)      -> Subscription  what a simulated UE needs; also from flags: UeFlags::subscription
+//! profile.ue(&subscription, ..)       -> UeConfig
+//! read_usim_file, write_usim_file                      the SQNs of a USIM between two runs
+//! ```
+//!
+//! Everything returns [`Faults`], all of them: its `Display` is one line a fault, `file:line:column: key.path: value
+//! found, what was expected`, and [`Faults::draw`] shows each with its line. The caller exits with status 2. No message
+//! holds key material.
+//!
+//! Derived, unless the profile says otherwise: host names and Diameter identities from the realm; the next hop, the HSS
+//! and the S-CSCF from the listeners of this process ([`Elements`]), or else from `hosts`. A driver that opens port 0
+//! writes the port it got into [`Profile`] (`profile.scscf.listen[0].set_port(..)`) before it asks for the elements.
+
+mod duplicates;
+mod elements;
+mod fault;
+mod keys;
+mod layers;
+mod mask;
+mod profile;
+mod read;
+mod source;
+mod subscribers;
+mod ue;
+mod usim_file;
+mod value;
+mod yaml;
+
+pub use elements::Elements;
+pub use fault::{Fault, Faults};
+pub use profile::{
+    DiameterIdentity, DiameterSection, HostPort, HssSection, IcscfSection, PcscfSection, Profile, ScscfSection,
+    Setting, UeSection, load_profile,
+};
+pub use source::{Origin, embedded_profiles};
+pub use subscribers::{Subscribers, load_subscribers};
+pub use ue::{Subscription, UeFlags};
+pub use usim_file::{read_usim_file, write_usim_file};

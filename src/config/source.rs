@@ -1,0 +1,130 @@
+//! Where configuration comes from: files, flags, and the files that are in the binary.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// Files of the repository that are in the binary: path and content.
+const EMBEDDED: [(&str, &str); 5] = [
+    ("profiles/lab.yaml", include_str!("../../profiles/lab.yaml")),
+    ("profiles/volte.yaml", include_str!("../../profiles/volte.yaml")),
+    ("profiles/huawei-460-60.yaml", include_str!("../../profiles/huawei-460-60.yaml")),
+    ("hss-data/lab.yaml", include_str!("../../hss-data/lab.yaml")),
+    ("hss-data/huawei-460-60.yaml", include_str!("../../hss-data/huawei-460-60.yaml")),
+];
+
+/// Which file was read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Origin {
+    /// Its path, as given or as in the repository.
+    pub path: String,
+    /// True when the copy in the binary was read.
+    pub embedded: bool,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.path)?;
+        if self.embedded { f.write_str(" (built in)") } else { Ok(()) }
+    }
+}
+
+/// Everything that was read, by number.
+#[derive(Debug, Default)]
+pub(super) struct Sources(Vec<Source>);
+
+#[derive(Debug)]
+struct Source {
+    name: String,
+    text: String,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    File { embedded: bool },
+    Flag,
+}
+
+impl Sources {
+    /// Adds a file's text.
+    pub(super) fn add_file(&mut self, origin: &Origin, text: String) -> u16 {
+        self.add(Source { name: origin.path.clone(), text, kind: Kind::File { embedded: origin.embedded } })
+    }
+
+    /// Adds a flag, named as its user wrote it.
+    pub(super) fn add_flag(&mut self, name: &str) -> u16 {
+        self.add(Source { name: name.to_owned(), text: String::new(), kind: Kind::Flag })
+    }
+
+    fn add(&mut self, source: Source) -> u16 {
+        self.0.push(source);
+        u16::try_from(self.0.len() - 1).expect("a run reads fewer than 65,536 files and flags")
+    }
+
+    pub(super) fn name(&self, source: u16) -> &str {
+        &self.0[usize::from(source)].name
+    }
+
+    pub(super) fn text(&self, source: u16) -> &str {
+        &self.0[usize::from(source)].text
+    }
+
+    pub(super) fn is_file(&self, source: u16) -> bool {
+        matches!(self.0[usize::from(source)].kind, Kind::File { .. })
+    }
+
+    /// The files in the order in which they were read.
+    pub(super) fn origins(&self) -> Vec<Origin> {
+        let origin = |s: &Source| match s.kind {
+            Kind::File { embedded } => Some(Origin { path: s.name.clone(), embedded }),
+            Kind::Flag => None,
+        };
+        self.0.iter().filter_map(origin).collect()
+    }
+}
+
+/// The file or embedded copy of `path`: a file under the current directory wins.
+pub(super) fn read(path: &Path) -> Result<(Origin, String), String> {
+    let shown = path.display().to_string();
+    match std::fs::read(path) {
+        Ok(octets) => {
+            let text = String::from_utf8(octets).map_err(|_| "not UTF-8".to_owned())?;
+            Ok((Origin { path: shown, embedded: false }, text))
+        }
+        Err(error) => match EMBEDDED.iter().find(|(known, _)| *known == shown) {
+            Some((_, text)) => Ok((Origin { path: shown, embedded: true }, (*text).to_owned())),
+            None => Err(format!("cannot be read: {error}")),
+        },
+    }
+}
+
+/// The profile called `name`: a path when it looks like one, else `NAME.yaml` beside the file that asks, in `profiles/`,
+/// or in the binary.
+pub(super) fn profile_path(name: &str, asked_by: Option<&Path>) -> PathBuf {
+    let beside = asked_by.and_then(Path::parent).unwrap_or(Path::new(""));
+    if name.contains('/') || name.ends_with(".yaml") || name.ends_with(".yml") {
+        return beside.join(name);
+    }
+    let file = format!("{name}.yaml");
+    let neighbour = beside.join(&file);
+    if asked_by.is_some() && neighbour.is_file() { neighbour } else { Path::new("profiles").join(file) }
+}
+
+/// The files of a directory that hold subscribers, or the file itself.
+pub(super) fn yaml_files(path: &Path) -> Result<Vec<PathBuf>, String> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let entries = std::fs::read_dir(path).map_err(|e| format!("cannot be read: {e}"))?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|e| Some(e.ok()?.path()))
+        .filter(|p| p.extension().is_some_and(|e| e == "yaml" || e == "yml"))
+        .collect();
+    files.sort();
+    if files.is_empty() { Err("a directory without YAML files".to_owned()) } else { Ok(files) }
+}
+
+/// Names of the profiles in the binary.
+pub fn embedded_profiles() -> impl Iterator<Item = &'static str> {
+    EMBEDDED.iter().filter_map(|(path, _)| path.strip_prefix("profiles/")?.strip_suffix(".yaml"))
+}
