@@ -224,3 +224,53 @@ fn one_line(out: &mut Vec<u8>, value: &[u8]) {
     }
     out.extend_from_slice(rest);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sip::Message;
+
+    #[test]
+    fn a_request_line_by_line() {
+        let mut out = b"before".to_vec();
+        let mut writer = Writer::request(&mut out, "REGISTER", "sip:example.com");
+        writer.header(HeaderName::CallId, "x@y").header_fmt(HeaderName::CSeq, format_args!("{} REGISTER", 7));
+        writer.header_number(HeaderName::MaxForwards, 70).header_named("X-Y", "z");
+        writer.finish(b"body");
+        let expected = "beforeREGISTER sip:example.com SIP/2.0\r\nCall-ID: x@y\r\nCSeq: 7 REGISTER\r\n\
+                        Max-Forwards: 70\r\nX-Y: z\r\nContent-Length: 4\r\n\r\nbody";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn no_value_starts_a_line() {
+        let mut out = Vec::new();
+        let mut writer = Writer::response(&mut out, 400, "Bad\r\nVia: x");
+        writer.header(HeaderName::Subject, "a \r\n\r\n\t b\rc\nd");
+        writer.header_fmt(HeaderName::Server, format_args!("{}", "x\r\nVia: y"));
+        writer.header_named("X\r\n: Y", "");
+        writer.finish(&[]);
+        let expected =
+            "SIP/2.0 400 Bad Via: x\r\nSubject: a b c d\r\nServer: x Via: y\r\nXY: \r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+
+    #[test]
+    fn copied_lines_end_in_crlf() {
+        let message = Message::parse(b"SIP/2.0 200 OK\nVia: a\n  ;b\r\nTo: c\n\n").unwrap();
+        let mut out = Vec::new();
+        let mut writer = Writer::response(&mut out, 200, "OK");
+        for line in message.lines() {
+            writer.copy(&line);
+        }
+        writer.finish(&[]);
+        assert_eq!(out, b"SIP/2.0 200 OK\r\nVia: a\r\n  ;b\r\nTo: c\r\nContent-Length: 0\r\n\r\n");
+    }
+
+    #[test]
+    fn every_status_has_a_phrase() {
+        assert_eq!((reason_phrase(401), reason_phrase(494)), ("Unauthorized", "Security Agreement Required"));
+        assert_eq!((reason_phrase(199), reason_phrase(499)), ("Early Dialog Terminated", "Bad Request"));
+        assert!((100..700).all(|status| !reason_phrase(status).is_empty()));
+    }
+}

@@ -154,3 +154,53 @@ fn incomplete(buffer: &[u8], limit: usize) -> Result<Frame, Unframeable> {
 
 const MALFORMED: Unframeable = Unframeable { status: 400 };
 const TOO_LARGE: Unframeable = Unframeable { status: 513 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REQUEST: &[u8] = b"OPTIONS sip:a SIP/2.0\r\nl: 3\r\n\r\nabc";
+
+    #[test]
+    fn a_message_ends_where_content_length_says() {
+        assert_eq!(next(REQUEST), Ok(Frame::Message(REQUEST.len())));
+        assert_eq!(next(&[REQUEST, REQUEST].concat()), Ok(Frame::Message(REQUEST.len())));
+        for end in 0..REQUEST.len() {
+            assert_eq!(next(&REQUEST[..end]), Ok(Frame::Incomplete), "{end}");
+        }
+        assert_eq!(next(b"SIP/2.0 200 OK\nVia: x\n\n"), Ok(Frame::Message(23)));
+        assert_eq!(next(b"SIP/2.0 200 OK\r\nContent-Length :\r\n 1\r\n\r\nx"), Ok(Frame::Message(41)));
+    }
+
+    #[test]
+    fn pings_pongs_and_junk() {
+        assert_eq!(next(b"\r\n\r\nX"), Ok(Frame::Ping(4)));
+        assert_eq!(next(b"\r\nX"), Ok(Frame::Skip(2)));
+        assert_eq!(next(b"\r\n"), Ok(Frame::Incomplete));
+        assert_eq!(next(b"\n"), Ok(Frame::Skip(1)));
+        assert_eq!(next(b"junk line\r\nOPTIONS"), Ok(Frame::Skip(11)));
+        assert_eq!(next(&[b"\x00\xff", REQUEST].concat()), Ok(Frame::Skip(2)));
+        assert_eq!(next(b"xx\x00SIP/2.0 200 OK\r\n\r\n"), Ok(Frame::Skip(3)));
+        assert_eq!(next(b"GET / HTTP/1.1\r\n"), Ok(Frame::Skip(16)));
+    }
+
+    #[test]
+    fn what_was_meant_as_a_request_is_framed_so_that_it_can_be_refused() {
+        for line in ["INVITE sip:user@example.com; lr SIP/2.0", "INVITE  sip:a  SIP/2.0", "OPTIONS sip:a SIP/7.0  "] {
+            let bytes = format!("{line}\r\nVia: x\r\n\r\n");
+            assert_eq!(next(bytes.as_bytes()), Ok(Frame::Message(bytes.len())), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_stream_without_sound_length_is_closed() {
+        for length in ["-1", "x", "", "1\r\nContent-Length: 2"] {
+            let bytes = format!("OPTIONS sip:a SIP/2.0\r\nContent-Length: {length}\r\n\r\n");
+            assert_eq!(next(bytes.as_bytes()), Err(Unframeable { status: 400 }), "{length}");
+        }
+        assert_eq!(next(b"OPTIONS sip:a SIP/2.0\r\nl: 9999999\r\n\r\n"), Err(Unframeable { status: 513 }));
+        let long = [b"OPTIONS sip:a SIP/2.0\r\nA: ", &[b'x'; limits::HEADER_SECTION][..]].concat();
+        assert_eq!(next(&long), Err(Unframeable { status: 513 }));
+        assert_eq!(next(&[b'x'; limits::HEADER_SECTION]), Err(Unframeable { status: 513 }));
+    }
+}

@@ -287,7 +287,7 @@ impl<'a> Message<'a> {
     }
 
     fn mandatory(&self, name: HeaderName) -> Result<&'a str, HeaderError> {
-        self.header(name).ok_or(HeaderError::bad(name, "missing"))
+        self.header(name).ok_or_else(|| HeaderError::bad(name, "missing"))
     }
 
     fn value(&self, slot: &Slot) -> &'a str {
@@ -333,9 +333,12 @@ pub(crate) fn elements(list: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A scheme that nobody here can route is 416 (RFC 3261 clause 8.2.2.1); `urn` is for emergency services (RFC 5031).
+/// Headers have no place here (RFC 3261 table 1). A scheme that nobody here can route is 416 (RFC 3261 clause 8.2.2.1); `urn` is for emergency services (RFC 5031).
 fn check_request_uri(uri: &str) -> Result<(), HeaderError> {
     let uri = Uri::parse(uri)?;
+    if uri.headers.is_some() {
+        return Err(HeaderError::bad(HeaderName::Other, "headers in the Request-URI"));
+    }
     if ["sip", "sips", "tel", "urn"].iter().any(|known| uri.scheme.eq_ignore_ascii_case(known)) {
         return Ok(());
     }
@@ -348,3 +351,105 @@ fn check_request_uri(uri: &str) -> Result<(), HeaderError> {
 /// Headers of which a second, different value makes the message ambiguous.
 const SINGLE: [HeaderName; 5] =
     [HeaderName::CallId, HeaderName::CSeq, HeaderName::From, HeaderName::To, HeaderName::MaxForwards];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEAD: &str = "Via: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCall-ID: x\r\n";
+
+    fn register(lines: &str) -> String {
+        format!("REGISTER sip:b SIP/2.0\r\n{HEAD}{lines}\r\n")
+    }
+
+    fn check(text: &str) -> Result<(), (HeaderName, u16)> {
+        Message::parse(text.as_bytes()).expect("it frames").check().map_err(|error| (error.header, error.status))
+    }
+
+    #[test]
+    fn headers_in_any_case_form_and_number() {
+        let text = "REGISTER sip:b SIP/2.0\nSUPPORTED: path\nk : sec-agree,\n\tgruu\nX-Y: 1\nx-y: 2\n\nbody";
+        let message = Message::parse(text.as_bytes()).unwrap();
+        assert_eq!(message.elements(HeaderName::Supported).collect::<Vec<_>>(), ["path", "sec-agree", "gruu"]);
+        assert!(
+            message.has_option(HeaderName::Supported, "Sec-Agree") && !message.has_option(HeaderName::Supported, "x")
+        );
+        assert_eq!((message.header_named("X-y"), message.header_named("Z")), (Some("1"), None));
+        assert_eq!(message.body(), b"body");
+        let line = message.lines().nth(1).unwrap();
+        assert_eq!((line.name, line.name_text, line.value), (HeaderName::Supported, "k", "sec-agree,\n\tgruu"));
+        assert_eq!(line.raw, b"k : sec-agree,\n\tgruu\n");
+    }
+
+    #[test]
+    fn more_lines_than_fit_on_the_stack() {
+        let many: String = (0..200).map(|n| format!("X-{n}: {n}\r\nRoute: <sip:r{n}>\r\n")).collect();
+        let text = format!("REGISTER sip:b SIP/2.0\r\n{many}To: <sip:last>\r\n\r\n");
+        let message = Message::parse(text.as_bytes()).unwrap();
+        assert_eq!(message.lines().count(), 401);
+        assert_eq!(message.values(HeaderName::Route).count(), 200);
+        assert_eq!(message.values(HeaderName::Route).last(), Some("<sip:r199>"));
+        assert_eq!(message.header_named("X-150"), Some("150"));
+        assert_eq!(message.to().unwrap().uri.host, "last");
+    }
+
+    #[test]
+    fn what_every_receiver_rejects() {
+        assert_eq!(check(&register("CSeq: 1 REGISTER\r\nMax-Forwards: 70\r\nm: *\r\nExpires: 0\r\n")), Ok(()));
+        assert_eq!(check(&register("CSeq: 1 REGISTER\r\nCSeq: 1 REGISTER\r\n")), Ok(()));
+        assert_eq!(check(&register("")), Err((HeaderName::CSeq, 400)));
+        assert_eq!(check(&register("CSeq: 1 INVITE\r\n")), Err((HeaderName::CSeq, 400)));
+        assert_eq!(check(&register("CSeq: 1 REGISTER\r\nCSeq: 2 REGISTER\r\n")), Err((HeaderName::CSeq, 400)));
+        assert_eq!(check(&register("CSeq: 1 REGISTER\r\nMax-Forwards: 256\r\n")), Err((HeaderName::MaxForwards, 400)));
+        assert_eq!(check(&register("CSeq: 1 REGISTER\r\nVia: x\r\n")), Err((HeaderName::Via, 400)));
+        assert_eq!(check(&register("CSeq: 1 REGISTER\r\nm: *\r\n")), Err((HeaderName::Contact, 400)));
+        assert_eq!(
+            check(&register("CSeq: 1 REGISTER\r\nm: *, <sip:a@b>\r\nExpires: 0\r\n")),
+            Err((HeaderName::Contact, 400))
+        );
+        let other = register("CSeq: 1 REGISTER\r\n").replace("sip:b SIP", "http:b SIP");
+        assert_eq!(check(&other), Err((HeaderName::Other, 416)));
+        let unknown = register("CSeq: 1 A\r\n").replace("REGISTER", "B");
+        assert_eq!(check(&unknown), Err((HeaderName::CSeq, 501)));
+    }
+
+    #[test]
+    fn a_refused_request_can_be_answered() {
+        let good = register("CSeq: 1 REGISTER\r\n");
+        for (text, status) in [
+            (good.replace("SIP/2.0\r\nVia", "SIP/7.0\r\nVia"), 505),
+            (good.replace("sip:b", "sip:b; lr"), 400),
+            (good.replace("Call-ID", "l: -1\r\nCall-ID"), 400),
+            (good.replace("\r\n\r\n", "\r\nbroken\r\n\r\n"), 400),
+            (format!("{}{}\r\n", good.trim_end(), "\r\nX: y".repeat(1000)), 513),
+        ] {
+            assert_eq!(Message::parse(text.as_bytes()).unwrap_err().status(), status, "{text:.60}");
+            let salvaged = Message::salvage(text.as_bytes()).expect("enough to answer");
+            assert_eq!((salvaged.cseq().unwrap().number, salvaged.body().len()), (1, 0));
+            assert_eq!(salvaged.method(), Some(Method::Register));
+        }
+        let mut encoding = good.replace("\r\n\r\n", "\r\nX: ").into_bytes();
+        encoding.extend_from_slice(b"\xff\r\n\r\n");
+        assert_eq!(Message::parse(&encoding).unwrap_err(), ParseError::Encoding);
+        assert!(Message::salvage(&encoding).is_some());
+    }
+
+    #[test]
+    fn what_cannot_be_answered() {
+        assert!(Message::salvage(b"SIP/2.0 99 X\r\n\r\n").is_none());
+        assert!(Message::salvage(b"REGISTER sip:b SIP/2.0\r\nVia: SIP/2.0/UDP h\r\nbroken\r\n").is_none());
+        let ack = register("CSeq: 1 ACK\r\nl: 9\r\n").replace("REGISTER", "ACK");
+        assert!(Message::salvage(ack.as_bytes()).is_none());
+    }
+
+    #[test]
+    fn debug_shows_no_values() {
+        let text = "SIP/2.0 401 Unauthorized\r\nWWW-Authenticate: Digest ck=\"0011\"\r\n\r\n";
+        let message = Message::parse(text.as_bytes()).unwrap();
+        let shown = format!("{message:?} {:?}", message.lines().next().unwrap());
+        assert_eq!(
+            shown,
+            format!("Message(401 Unauthorized, 1 headers, {} octets) Line(WWW-Authenticate)", text.len())
+        );
+    }
+}

@@ -48,6 +48,12 @@ mod tests {
     }
 
     #[test]
+    fn a_bare_quoted_string_is_kept() {
+        let info = AccessNetwork::parse("IEEE-802.11;i-wlan-node-id=ffffffffffff;\"ETinT\"").unwrap();
+        assert_eq!(info.params.iter().last(), Some(("\"ETinT\"", None)));
+    }
+
+    #[test]
     fn faults() {
         for text in ["", ";network-provided", "a b", "a;;"] {
             assert!(AccessNetwork::parse(text).is_err(), "{text}");

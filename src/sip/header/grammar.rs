@@ -4,7 +4,7 @@
 
 use memchr::{memchr, memchr2, memchr3};
 use nom::branch::alt;
-use nom::combinator::opt;
+use nom::combinator::{opt, recognize};
 use nom::sequence::preceded;
 use nom::{Err, IResult, Parser};
 
@@ -84,14 +84,23 @@ pub(crate) fn value(input: &str) -> Parsed<'_, &str> {
     alt((quoted, run(VALUE))).parse(input)
 }
 
-/// `name [= value]`
+/// `name [= value]`. Handsets put a bare quoted string into P-Access-Network-Info: its name keeps the quotes.
 pub(crate) fn parameter(input: &str) -> Parsed<'_, (&str, Option<&str>)> {
-    (token, opt(preceded(separator(b'='), value))).parse(input)
+    (alt((token, recognize(quoted))), opt(preceded(separator(b'='), value))).parse(input)
 }
 
 /// `; name [= value]`
 pub(crate) fn next_parameter(input: &str) -> Parsed<'_, (&str, Option<&str>)> {
-    preceded(separator(b';'), parameter).parse(input)
+    preceded(semicolons, parameter).parse(input)
+}
+
+/// One semicolon. More are outside the grammar, but even RFC 5626 prints two where a parameter begins a new line.
+fn semicolons(input: &str) -> Parsed<'_, ()> {
+    let (mut input, ()) = separator(b';')(input)?;
+    while let Some(rest) = input.strip_prefix(';') {
+        (input, ()) = lws(rest)?;
+    }
+    Ok((input, ()))
 }
 
 /// Decimal digits, all of `text`; what does not fit becomes `u64::MAX`.
@@ -234,6 +243,7 @@ mod tests {
     fn a_parameter_may_have_white_space_and_folds() {
         assert_eq!(next_parameter(" ;\r\n tag =\r\n \"x\" ;y"), Ok((" ;y", ("tag", Some("x")))));
         assert_eq!(next_parameter(";lr;a=b"), Ok((";a=b", ("lr", None))));
+        assert_eq!(next_parameter(";;\r\n ;a"), Ok(("", ("a", None))));
         assert!(next_parameter(";;").is_err());
     }
 }

@@ -103,10 +103,7 @@ impl HeaderName {
 
     /// As [`HeaderName::from_text`].
     pub(crate) fn from_bytes(text: &[u8]) -> Self {
-        let (&first, &last) = match (text.first(), text.last()) {
-            (Some(first), Some(last)) => (first, last),
-            _ => return Self::Other,
-        };
+        let (Some(&first), Some(&last)) = (text.first(), text.last()) else { return Self::Other };
         let index = match text.len() {
             1 if first.is_ascii_alphabetic() => COMPACT[(first.to_ascii_lowercase() - b'a') as usize],
             length => LONG[slot(length, first, text[length / 2], last, MULTIPLIER)],

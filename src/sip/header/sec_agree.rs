@@ -198,7 +198,7 @@ mod tests {
             "a;q=1.5",
             "a;q=0.1234",
             "a;alg",
-            "a;;b",
+            "a;;",
             "a,b",
         ] {
             assert!(parse(text).is_err(), "{text}");

@@ -120,7 +120,7 @@ mod tests {
             "SIP/2.0 h",
             "SIP/2.0/UDP h:65536",
             "SIP/2.0/UDP h:x",
-            "SIP/2.0/UDP h;;a",
+            "SIP/2.0/UDP h;a;;",
             "SIP/2.0/UDP 192.0.2.15;;,;,,",
             "SIP/2.0/UDP [::1",
             "SIP/2.0/UDP h x",
