@@ -173,7 +173,7 @@ proptest! {
         cuts.extend([0, bytes.len()]);
         cuts.sort_unstable();
         let segments: Vec<_> = cuts.windows(2).map(|pair| &bytes[pair[0]..pair[1]]).collect();
-        prop_assert_eq!(merged(frames(&segments)), whole.clone());
+        prop_assert_eq!(&merged(frames(&segments)), &whole);
         let octets: Vec<_> = bytes.chunks(1).collect();
         prop_assert_eq!(merged(frames(&octets)), whole);
     }
