@@ -14,8 +14,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// One element between lines that come in and lines that go out.
-pub struct Driver {
-    pub element: Element,
+pub(crate) struct Driver {
+    pub(crate) element: Element,
     now: u64,
     out: Outbox,
     /// Since the last [`Driver::expect`].
@@ -24,42 +24,42 @@ pub struct Driver {
 
 /// What an element sent.
 #[derive(Clone, Debug)]
-pub struct Sent {
-    pub at: u64,
-    pub from: SocketAddr,
-    pub to: SocketAddr,
-    pub transport: Transport,
-    pub bytes: Vec<u8>,
-    pub name: String,
+pub(crate) struct Sent {
+    pub(crate) at: u64,
+    pub(crate) from: SocketAddr,
+    pub(crate) to: SocketAddr,
+    pub(crate) transport: Transport,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) name: String,
 }
 
 impl Driver {
-    pub fn new(element: impl Into<Element>) -> Self {
+    pub(crate) fn new(element: impl Into<Element>) -> Self {
         Self { element: element.into(), now: 0, out: Outbox::new(), sent: Vec::new() }
     }
 
     /// Starts the element: it opens its Diameter connections.
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         self.element.start(Instant::from_millis(self.now), &mut self.out);
         self.collect(self.now);
     }
 
     /// A packet comes in.
-    pub fn send(&mut self, at: u64, packet: &Packet<'_>) {
+    pub(crate) fn send(&mut self, at: u64, packet: &Packet<'_>) {
         self.drive(at);
         self.element.receive(Instant::from_millis(at), packet, &mut self.out);
         self.collect(at);
     }
 
     /// A SIP datagram comes in.
-    pub fn send_udp(&mut self, at: u64, from: &str, to: &str, text: &str) {
+    pub(crate) fn send_udp(&mut self, at: u64, from: &str, to: &str, text: &str) {
         let (from, to) = (address(from), address(to));
         let bytes = text.as_bytes();
         self.send(at, &Packet { bytes, protocol: Protocol::Sip, transport: Transport::Udp, from, to, sa: None });
     }
 
     /// News of a connection.
-    pub fn connection(&mut self, at: u64, connection: &Connection) {
+    pub(crate) fn connection(&mut self, at: u64, connection: &Connection) {
         self.drive(at);
         self.element.connection(Instant::from_millis(at), connection, &mut self.out);
         self.collect(at);
@@ -67,7 +67,7 @@ impl Driver {
 
     /// At `at`, and not before, exactly these have been sent since the last look. Hands them out.
     #[track_caller]
-    pub fn expect<const N: usize>(&mut self, at: u64, names: [&str; N]) -> [Sent; N] {
+    pub(crate) fn expect<const N: usize>(&mut self, at: u64, names: [&str; N]) -> [Sent; N] {
         self.drive(at);
         let sent = std::mem::take(&mut self.sent);
         let found: Vec<(u64, &str)> = sent.iter().map(|sent| (sent.at, sent.name.as_str())).collect();
@@ -76,7 +76,7 @@ impl Driver {
     }
 
     /// Runs every timer up to `at`.
-    pub fn drive(&mut self, at: u64) {
+    pub(crate) fn drive(&mut self, at: u64) {
         assert!(at >= self.now, "a ladder is read downwards");
         for _ in 0..10_000 {
             match self.element.next_timeout() {
@@ -107,14 +107,14 @@ impl Driver {
 
 /// Everything that was sent in a world, and what its elements told.
 #[derive(Default)]
-pub struct Recorder {
-    pub hops: Vec<Sent>,
-    pub events: Vec<(Instant, Event)>,
+pub(crate) struct Recorder {
+    pub(crate) hops: Vec<Sent>,
+    pub(crate) events: Vec<(Instant, Event)>,
 }
 
 impl Recorder {
     /// How often each message was sent.
-    pub fn count(&self) -> BTreeMap<String, usize> {
+    pub(crate) fn count(&self) -> BTreeMap<String, usize> {
         let mut count = BTreeMap::new();
         for hop in &self.hops {
             *count.entry(hop.name.clone()).or_default() += 1;
@@ -123,7 +123,7 @@ impl Recorder {
     }
 
     /// All bytes, times and addresses: equal for equal runs.
-    pub fn everything(&self) -> Vec<u8> {
+    pub(crate) fn everything(&self) -> Vec<u8> {
         let mut all = Vec::new();
         for hop in &self.hops {
             all.extend_from_slice(format!("{} {} {} {}\n", hop.at, hop.from, hop.to, hop.transport).as_bytes());
@@ -136,7 +136,7 @@ impl Recorder {
     }
 
     /// The names of what was sent to `to`, in order.
-    pub fn to(&self, to: SocketAddr) -> Vec<&str> {
+    pub(crate) fn to(&self, to: SocketAddr) -> Vec<&str> {
         self.hops.iter().filter(|hop| hop.to == to).map(|hop| hop.name.as_str()).collect()
     }
 }
@@ -154,7 +154,7 @@ impl Tap for Recorder {
 }
 
 /// What a message is, in short.
-pub fn name(protocol: Protocol, bytes: &[u8]) -> String {
+pub(crate) fn name(protocol: Protocol, bytes: &[u8]) -> String {
     match protocol {
         Protocol::Sip => sip_name(bytes),
         Protocol::Diameter => diameter_name(bytes),
@@ -189,6 +189,6 @@ fn diameter_name(bytes: &[u8]) -> String {
     if header.request { format!("{command}R") } else { format!("{command}A") }
 }
 
-pub fn address(text: &str) -> SocketAddr {
+pub(crate) fn address(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }

@@ -5,28 +5,57 @@ use crate::sip::header::via::Via;
 use crate::sip::{HeaderName, Message, Writer};
 use std::net::{IpAddr, SocketAddr};
 
+/// The topmost Via of a request, its parameters looked through once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct TopVia<'a> {
+    pub(super) via: Via<'a>,
+    pub(super) branch: Option<&'a str>,
+    maddr: Option<&'a str>,
+    wants_port: bool,
+}
+
+impl<'a> TopVia<'a> {
+    pub(super) fn of(message: &Message<'a>) -> Option<Self> {
+        let via = message.via().ok()?;
+        let mut top = Self { via, branch: None, maddr: None, wants_port: false };
+        for (name, value) in via.params.iter() {
+            match name.len() {
+                6 if name.eq_ignore_ascii_case("branch") => top.branch = top.branch.or(value),
+                5 if name.eq_ignore_ascii_case("maddr") => top.maddr = top.maddr.or(value),
+                5 if name.eq_ignore_ascii_case("rport") => top.wants_port = true,
+                _ => {}
+            }
+        }
+        Some(top)
+    }
+
+    fn datagram_target(&self, source: SocketAddr) -> SocketAddr {
+        // A maddr of the other family or by name is out of reach for this socket.
+        let maddr = self.maddr.and_then(address).filter(|ip| ip.is_ipv4() == source.is_ipv4());
+        match maddr {
+            Some(ip) => SocketAddr::new(ip, self.port()),
+            None if self.wants_port => source,
+            None => SocketAddr::new(source.ip(), self.port()),
+        }
+    }
+
+    fn port(&self) -> u16 {
+        self.via.port.unwrap_or(DEFAULT_PORT)
+    }
+}
+
 /// Where the response to a request goes, from its packet and its topmost Via.
-pub(super) fn response_route(packet: &Packet<'_>, via: Option<&Via<'_>>) -> Route {
+pub(super) fn response_route(packet: &Packet<'_>, top: Option<&TopVia<'_>>) -> Route {
     let to = match packet.transport {
         Transport::Tcp => packet.from,
-        Transport::Udp => via.map_or(packet.from, |via| datagram_target(packet.from, via)),
+        Transport::Udp => top.map_or(packet.from, |top| top.datagram_target(packet.from)),
     };
     Route::sip(packet.transport, packet.to, to)
 }
 
-fn datagram_target(source: SocketAddr, via: &Via<'_>) -> SocketAddr {
-    // A maddr of the other family or by name is out of reach for this socket.
-    let maddr = via.params.value("maddr").and_then(address).filter(|ip| ip.is_ipv4() == source.is_ipv4());
-    match maddr {
-        Some(ip) => SocketAddr::new(ip, sent_by_port(via)),
-        None if via.params.has("rport") => source,
-        None => SocketAddr::new(source.ip(), sent_by_port(via)),
-    }
-}
-
 /// Where a new connection for the response goes once that of the request is gone.
-pub(super) fn reconnect_target(packet: &Packet<'_>, via: Option<&Via<'_>>) -> SocketAddr {
-    SocketAddr::new(packet.from.ip(), via.map_or(DEFAULT_PORT, sent_by_port))
+pub(super) fn reconnect_target(packet: &Packet<'_>, top: Option<&TopVia<'_>>) -> SocketAddr {
+    SocketAddr::new(packet.from.ip(), top.map_or(DEFAULT_PORT, TopVia::port))
 }
 
 /// Copies the Via lines of a request into a message, the topmost one with what the server adds: `received` where the
@@ -102,10 +131,6 @@ fn address(host: &str) -> Option<IpAddr> {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()
 }
 
-fn sent_by_port(via: &Via<'_>) -> u16 {
-    via.port.unwrap_or(DEFAULT_PORT)
-}
-
 const DEFAULT_PORT: u16 = 5060;
 
 #[cfg(test)]
@@ -121,7 +146,9 @@ mod tests {
         let from = "192.0.2.1:40000".parse().expect("an address");
         let to = "192.0.2.9:5060".parse().expect("an address");
         let packet = Packet { bytes: b"", protocol: Protocol::Sip, transport, from, to, sa: None };
-        let route = response_route(&packet, Some(&via(text)));
+        let request = format!("OPTIONS sip:a SIP/2.0\r\nVia: {text}\r\n\r\n");
+        let message = Message::parse(request.as_bytes()).expect("a message");
+        let route = response_route(&packet, TopVia::of(&message).as_ref());
         assert_eq!((route.from, route.transport), (to, transport));
         route.to.to_string()
     }

@@ -1,13 +1,12 @@
 //! Server transactions (RFC 3261 clause 17.2, RFC 4320, RFC 6026): INVITE as far as elements need it that refuse it.
 
 use super::key::{self, KeyShape};
-use super::route::{copy_vias, reconnect_target, response_route};
+use super::route::{TopVia, copy_vias, reconnect_target, response_route};
 use super::table::{Handle, Members, Slab};
 use super::{Incoming, ServerId, Shared, Timer, Timers};
 use crate::packet::{Connection, Outbox, Packet, Route, Transport};
 use crate::random::Random;
 use crate::sip::header::name_addr::NameAddr;
-use crate::sip::header::via::Via;
 use crate::sip::{HeaderName, Message, Method, Writer};
 use crate::time::{Duration, Instant};
 use foldhash::fast::FixedState;
@@ -113,8 +112,8 @@ impl Servers {
         out: &mut Outbox,
         shared: &mut Shared,
     ) -> Incoming<C> {
-        let via = message.via().ok();
-        let shape = key::write(&mut self.key, message, method, uri, via.as_ref());
+        let top = TopVia::of(message);
+        let shape = key::write(&mut self.key, message, method, uri, top.as_ref());
         let key_hash = self.hash(|hasher| hasher.write(&self.key));
         if let Some(handle) = self.find(key_hash) {
             if method == Method::Ack {
@@ -151,7 +150,7 @@ impl Servers {
             timers,
             since: now,
             source: packet.from,
-            route: response_route(packet, via.as_ref()),
+            route: response_route(packet, top.as_ref()),
             reconnect: None,
             key_hash,
             call_hash: call_hash.filter(|_| !is_cancel),
@@ -160,7 +159,7 @@ impl Servers {
             key_length,
             message_start: key_length + from_length,
         });
-        self.index(handle, packet, via.as_ref());
+        self.index(handle, packet, top.as_ref());
         self.start_timers(now, handle, shared);
         let server = ServerId::from(handle);
         match related {
@@ -320,7 +319,7 @@ impl Servers {
         buffer
     }
 
-    fn index(&mut self, handle: Handle, packet: &Packet<'_>, via: Option<&Via<'_>>) {
+    fn index(&mut self, handle: Handle, packet: &Packet<'_>, top: Option<&TopVia<'_>>) {
         let server = self.slab.get_mut(handle).expect("the caller has just inserted it");
         // Should two keys ever share a hash, the elder stays found and the younger absorbs nothing.
         self.by_key.entry(server.key_hash).or_insert(handle.index);
@@ -329,7 +328,7 @@ impl Servers {
         }
         if packet.transport == Transport::Tcp {
             let place = self.on_connections.join(handle.index);
-            server.reconnect = Some(Reconnect { to: reconnect_target(packet, via), place });
+            server.reconnect = Some(Reconnect { to: reconnect_target(packet, top), place });
         }
     }
 
