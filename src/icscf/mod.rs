@@ -1,23 +1,52 @@
 //! The I-CSCF: asks the HSS which S-CSCF serves a user and forwards (TS 24.229 clause 5.3, TS 29.228 clause 6.1.1).
 
+mod answer;
 mod config;
+mod refusal;
+mod register;
+mod resolve;
+mod select;
 
 pub use config::{IcscfConfig, ScscfEntry};
 
-use crate::packet::{Connection, Outbox, Packet};
+use crate::cx::envelope::encode_fault;
+use crate::diameter::Fault;
+use crate::diameter::peer::{Node, Received};
+use crate::event::{Event, Role, What};
+use crate::packet::{Connection, Outbox, Packet, Protocol};
 use crate::random::Random;
+use crate::sip::transaction::{Ended, Incoming, ServerId, Transactions};
+use crate::sip::{Message, Method};
 use crate::time::Instant;
+use refusal::Refusal;
+use register::{AwaitingScscf, AwaitingUaa};
+use std::net::IpAddr;
 
-/// The element.
+/// The element: a stateful proxy for REGISTER. What it knows lives in transactions and in requests to the HSS.
 #[derive(Debug)]
 pub struct Icscf {
     config: IcscfConfig,
+    random: Random,
+    transactions: Transactions<AwaitingScscf>,
+    node: Node<AwaitingUaa>,
+    /// sent-by of our Via, one for each listener.
+    sent_by: Vec<Box<str>>,
 }
 
 impl Icscf {
     /// With no request open.
-    pub fn new(config: IcscfConfig, _random: Random) -> Self {
-        Self { config }
+    pub fn new(config: IcscfConfig, mut random: Random) -> Self {
+        let host = match config.host.parse() {
+            Ok(IpAddr::V6(ip)) => format!("[{ip}]"),
+            _ => config.host.to_string(),
+        };
+        Self {
+            transactions: Transactions::new(random.fork()),
+            node: Node::new(config.diameter.clone(), random.fork()),
+            sent_by: config.listen.iter().map(|own| format!("{host}:{}", own.port()).into()).collect(),
+            random,
+            config,
+        }
     }
 
     /// How it was told to behave.
@@ -26,32 +55,130 @@ impl Icscf {
     }
 
     /// Connects to the HSS.
-    pub fn start(&mut self, _now: Instant, _out: &mut Outbox) {
-        todo!()
+    pub fn start(&mut self, now: Instant, out: &mut Outbox) {
+        self.node.start(now, out);
     }
 
     /// Takes a SIP or Diameter packet.
-    pub fn receive(&mut self, _now: Instant, _packet: &Packet<'_>, _out: &mut Outbox) {
-        todo!()
+    pub fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outbox) {
+        match packet.protocol {
+            Protocol::Sip => self.receive_sip(now, packet, out),
+            Protocol::Diameter => self.receive_diameter(now, packet, out),
+        }
     }
 
     /// News of a connection.
-    pub fn connection(&mut self, _now: Instant, _connection: &Connection, _out: &mut Outbox) {
-        todo!()
+    pub fn connection(&mut self, now: Instant, connection: &Connection, out: &mut Outbox) {
+        match connection.protocol {
+            Protocol::Sip => {
+                let mut ended = Vec::new();
+                self.transactions.connection_lost(now, connection, out, &mut ended);
+                self.on_ended(now, ended, out);
+            }
+            Protocol::Diameter => self.node.connection(now, connection, out),
+        }
     }
 
     /// The earliest timer.
     pub fn next_timeout(&self) -> Option<Instant> {
-        todo!()
+        [self.transactions.next_timeout(), self.node.next_timeout()].into_iter().flatten().min()
     }
 
     /// Runs what is due.
-    pub fn handle_timeout(&mut self, _now: Instant, _out: &mut Outbox) {
-        todo!()
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
+        let mut ended = Vec::new();
+        self.transactions.handle_timeout(now, out, &mut ended);
+        self.on_ended(now, ended, out);
+        let mut failed = Vec::new();
+        self.node.handle_timeout(now, out, &mut failed);
+        for (AwaitingUaa { server, request, .. }, _) in failed {
+            self.refuse_waiting(now, server, &request, &Refusal::HssSilent, out);
+        }
     }
 
     /// Disconnects from the HSS in order.
-    pub fn stop(&mut self, _now: Instant, _out: &mut Outbox) {
-        todo!()
+    pub fn stop(&mut self, now: Instant, out: &mut Outbox) {
+        self.node.stop(now, out);
+    }
+
+    fn receive_sip(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outbox) {
+        if packet.bytes.iter().all(u8::is_ascii_whitespace) {
+            return;
+        }
+        let message = match Message::parse(packet.bytes) {
+            Ok(message) => message,
+            Err(error) => {
+                let what = || What::Discarded { from: packet.from, cause: error.to_string() };
+                return out.event(|| Event { role: Role::Icscf, what: what() });
+            }
+        };
+        match self.transactions.receive(now, self.config.timers, packet, &message, out) {
+            Incoming::Request(server) => self.on_request(now, server, packet.from.ip(), &message, out),
+            Incoming::Final(_, waiting) => self.on_response(now, waiting, &message, out),
+            Incoming::Merged(server) => self.refuse(now, server, &message, &Refusal::Merged, out),
+            // CANCEL has no effect on a request other than INVITE (RFC 3261 clause 9.1).
+            Incoming::Cancel { server, cancelled: Some(_) } => self.accept(now, server, &message, out),
+            Incoming::Cancel { server, cancelled: None } => {
+                self.refuse(now, server, &message, &Refusal::NothingToCancel, out);
+            }
+            // RFC 4320: no provisional response but 100, which goes one hop, is sent for REGISTER.
+            Incoming::Ack | Incoming::Provisional(_) | Incoming::Absorbed | Incoming::Stray => {}
+        }
+    }
+
+    fn on_request(&mut self, now: Instant, server: ServerId, from: IpAddr, message: &Message<'_>, out: &mut Outbox) {
+        let outcome = match message.check() {
+            Err(error) => Err(error.into()),
+            Ok(()) if !self.is_trusted(from) => Err(Refusal::OutsideTrustDomain),
+            Ok(()) => match message.method() {
+                Some(Method::Register) => self.on_register(now, server, message, out),
+                Some(Method::Options) => return self.accept(now, server, message, out),
+                // Routing by LIR is not done here: no other method is served.
+                _ => Err(Refusal::MethodNotImplemented),
+            },
+        };
+        if let Err(refusal) = outcome {
+            self.refuse(now, server, message, &refusal, out);
+        }
+    }
+
+    fn on_response(&mut self, now: Instant, waiting: AwaitingScscf, response: &Message<'_>, out: &mut Outbox) {
+        match response.status() {
+            Some(300..=399 | 480) => self.on_scscf_failed(now, waiting, Some(response.bytes()), out),
+            // RFC 4320: a 408 is not forwarded, it says no more than silence.
+            Some(408) => self.on_scscf_failed(now, waiting, None, out),
+            _ => self.relay(now, waiting.server, response, out),
+        }
+    }
+
+    fn on_ended(&mut self, now: Instant, ended: Vec<Ended<AwaitingScscf>>, out: &mut Outbox) {
+        for Ended { context, .. } in ended {
+            self.on_scscf_failed(now, context, None, out);
+        }
+    }
+
+    fn receive_diameter(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outbox) {
+        match self.node.receive(now, packet, out) {
+            Received::Handled => {}
+            Received::Answer { context, message, .. } => self.on_uaa(now, context, message, out),
+            Received::Request { peer, header, message } => {
+                // No Cx command is addressed to an I-CSCF.
+                let fault = Fault::new(COMMAND_UNSUPPORTED, "an I-CSCF serves no Cx command");
+                let own = &self.config.diameter;
+                self.node.answer(peer, &header, true, out, |w| {
+                    encode_fault(&fault, message, &header, &own.origin_host, &own.origin_realm, w);
+                });
+            }
+        }
+    }
+
+    fn is_trusted(&self, from: IpAddr) -> bool {
+        if !self.config.trusted.is_empty() {
+            return self.config.trusted.contains(&from);
+        }
+        from.is_loopback() || self.config.hosts.values().any(|host| *host == from)
     }
 }
+
+/// DIAMETER_COMMAND_UNSUPPORTED (RFC 6733 clause 7.1.3).
+const COMMAND_UNSUPPORTED: u32 = 3001;

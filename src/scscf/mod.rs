@@ -1,23 +1,91 @@
 //! The S-CSCF: registrar, authenticator (TS 24.229 clause 5.4.1).
+//!
+//! A REGISTER without usable answer leads to MAR and a 401 (`challenge`), its answer is checked (`verify`), then SAR and
+//! a 200 (`bind`). `attempt` holds what is awaited meanwhile, `registrar` who is registered.
 
+mod answer;
+mod attempt;
+mod bind;
+mod binding;
+mod challenge;
+mod compact;
 mod config;
+mod contacts;
+mod deregister;
+mod expiry;
+mod profile;
+mod refusal;
+mod register;
+mod registrar;
+mod table;
+mod verify;
 
 pub use config::{ChallengePolicy, ScscfConfig};
 
-use crate::packet::{Connection, Outbox, Packet};
+use crate::cx::envelope::encode_fault;
+use crate::diameter::Fault;
+use crate::diameter::peer::{Node, Received, RequestFailure};
+use crate::event::{Event, Role, What};
+use crate::packet::{Connection, Outbox, Packet, Protocol};
 use crate::random::Random;
-use crate::time::Instant;
+use crate::sip::transaction::{Incoming, ServerId, Transactions};
+use crate::sip::{Message, Method};
+use crate::time::{Instant, Timeouts};
+use attempt::Attempts;
+use refusal::Refusal;
+use registrar::Registrar;
+use std::net::IpAddr;
+use table::Id;
 
 /// The element.
 #[derive(Debug)]
 pub struct Scscf {
     config: ScscfConfig,
+    random: Random,
+    transactions: Transactions<()>,
+    node: Node<Awaited>,
+    attempts: Attempts,
+    registrar: Registrar,
+    timeouts: Timeouts<Due>,
+    /// Host, port and parameters of our name: what follows the token in Service-Route.
+    route_base: Box<str>,
+}
+
+/// Whose answer of the HSS this is.
+#[derive(Clone, Copy, Debug)]
+enum Awaited {
+    /// Of an attempt in `AwaitingMaa`.
+    Maa(Id),
+    /// Of an attempt in `AwaitingSaa`.
+    Saa(Id),
+    /// Of a server assignment that nobody waits for: the registration or attempt has ended already.
+    Deregistering,
+}
+
+/// What a timer is for.
+#[derive(Clone, Copy, Debug)]
+enum Due {
+    /// reg-await-auth of an attempt.
+    RegAwaitAuth(Id),
+    /// The first binding of a registration ends.
+    Expiry(Id),
 }
 
 impl Scscf {
     /// With nothing registered.
-    pub fn new(config: ScscfConfig, _random: Random) -> Self {
-        Self { config }
+    pub fn new(config: ScscfConfig, mut random: Random) -> Self {
+        let route_base = config.name.split_once(':').map_or(&*config.name, |(_, rest)| rest);
+        let route_base = route_base.split_once('@').map_or(route_base, |(_, host)| host).trim_end_matches(";lr").into();
+        Self {
+            transactions: Transactions::new(random.fork()),
+            node: Node::new(config.diameter.clone(), random.fork()),
+            attempts: Attempts::new(random.next_u64()),
+            registrar: Registrar::new(random.next_u64(), &config.realm),
+            timeouts: Timeouts::new(),
+            route_base,
+            random,
+            config,
+        }
     }
 
     /// How it was told to behave.
@@ -26,32 +94,142 @@ impl Scscf {
     }
 
     /// Connects to the HSS.
-    pub fn start(&mut self, _now: Instant, _out: &mut Outbox) {
-        todo!()
+    pub fn start(&mut self, now: Instant, out: &mut Outbox) {
+        self.node.start(now, out);
     }
 
     /// Takes a SIP or Diameter packet.
-    pub fn receive(&mut self, _now: Instant, _packet: &Packet<'_>, _out: &mut Outbox) {
-        todo!()
+    pub fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outbox) {
+        match packet.protocol {
+            Protocol::Sip => self.receive_sip(now, packet, out),
+            Protocol::Diameter => self.receive_diameter(now, packet, out),
+        }
     }
 
     /// News of a connection.
-    pub fn connection(&mut self, _now: Instant, _connection: &Connection, _out: &mut Outbox) {
-        todo!()
+    pub fn connection(&mut self, now: Instant, connection: &Connection, out: &mut Outbox) {
+        match connection.protocol {
+            // No client transactions here, so none can end.
+            Protocol::Sip => self.transactions.connection_lost(now, connection, out, &mut Vec::new()),
+            Protocol::Diameter => self.node.connection(now, connection, out),
+        }
     }
 
     /// The earliest timer.
     pub fn next_timeout(&self) -> Option<Instant> {
-        todo!()
+        [self.transactions.next_timeout(), self.node.next_timeout(), self.timeouts.next()].into_iter().flatten().min()
     }
 
     /// Runs what is due.
-    pub fn handle_timeout(&mut self, _now: Instant, _out: &mut Outbox) {
-        todo!()
+    pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
+        self.transactions.handle_timeout(now, out, &mut Vec::new());
+        let mut failed = Vec::new();
+        self.node.handle_timeout(now, out, &mut failed);
+        for (awaited, failure) in failed {
+            self.on_hss_silent(now, awaited, failure, out);
+        }
+        while let Some(due) = self.timeouts.pop(now) {
+            match due {
+                Due::RegAwaitAuth(attempt) => self.on_reg_await_auth(now, attempt, out),
+                Due::Expiry(registration) => self.on_expiry(now, registration, out),
+            }
+        }
     }
 
     /// Disconnects from the HSS in order.
-    pub fn stop(&mut self, _now: Instant, _out: &mut Outbox) {
-        todo!()
+    pub fn stop(&mut self, now: Instant, out: &mut Outbox) {
+        self.node.stop(now, out);
+    }
+
+    /// How many implicit registration sets are registered.
+    pub fn registrations(&self) -> usize {
+        self.registrar.len()
+    }
+
+    /// How many authentication attempts go on.
+    pub fn attempts(&self) -> usize {
+        self.attempts.len()
+    }
+
+    fn receive_sip(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outbox) {
+        if packet.bytes.iter().all(u8::is_ascii_whitespace) {
+            return;
+        }
+        let message = match Message::parse(packet.bytes) {
+            Ok(message) => message,
+            Err(error) => {
+                let from = packet.from;
+                return self.tell(out, || What::Discarded { from, cause: error.to_string() });
+            }
+        };
+        match self.transactions.receive(now, self.config.timers, packet, &message, out) {
+            Incoming::Request(server) => self.on_request(now, server, packet.from.ip(), &message, out),
+            Incoming::Merged(server) => self.refuse(now, server, &message, &Refusal::Merged, out),
+            // CANCEL has no effect on a request other than INVITE (RFC 3261 clause 9.1).
+            Incoming::Cancel { server, cancelled: Some(_) } => {
+                self.respond(now, server, &message, 200, out, |_| ());
+            }
+            Incoming::Cancel { server, cancelled: None } => {
+                self.refuse(now, server, &message, &Refusal::NothingToCancel, out);
+            }
+            Incoming::Ack | Incoming::Provisional(_) | Incoming::Final(..) | Incoming::Absorbed | Incoming::Stray => {}
+        }
+    }
+
+    fn on_request(&mut self, now: Instant, server: ServerId, from: IpAddr, message: &Message<'_>, out: &mut Outbox) {
+        if let Err(error) = message.check() {
+            return self.refuse(now, server, message, &error.into(), out);
+        }
+        if !self.is_trusted(from) {
+            return self.refuse(now, server, message, &Refusal::OutsideTrustDomain, out);
+        }
+        match message.method() {
+            Some(Method::Register) => self.on_register(now, server, message, out),
+            Some(Method::Options) => self.respond(now, server, message, 200, out, |_| ()),
+            _ => self.refuse(now, server, message, &Refusal::MethodNotImplemented, out),
+        }
+    }
+
+    fn receive_diameter(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outbox) {
+        match self.node.receive(now, packet, out) {
+            Received::Handled => {}
+            Received::Request { peer, header, message } => {
+                // RTR and PPR: what the network initiates is not served.
+                let fault = Fault::new(COMMAND_UNSUPPORTED, "command not supported by this S-CSCF");
+                let own = &self.config.diameter;
+                self.node.answer(peer, &header, true, out, |w| {
+                    encode_fault(&fault, message, &header, &own.origin_host, &own.origin_realm, w);
+                });
+            }
+            Received::Answer { context: Awaited::Maa(attempt), message, .. } => {
+                self.on_maa(now, attempt, message, out);
+            }
+            Received::Answer { context: Awaited::Saa(attempt), message, .. } => {
+                self.on_saa(now, attempt, message, out);
+            }
+            Received::Answer { context: Awaited::Deregistering, .. } => {}
+        }
+    }
+
+    fn on_hss_silent(&mut self, now: Instant, awaited: Awaited, _: RequestFailure, out: &mut Outbox) {
+        match awaited {
+            Awaited::Maa(attempt) => self.fail_challenge(now, attempt, &Refusal::HssSilent, out),
+            Awaited::Saa(attempt) => self.fail_assignment(now, attempt, &Refusal::AssignmentSilent, out),
+            Awaited::Deregistering => {}
+        }
+    }
+
+    fn is_trusted(&self, from: IpAddr) -> bool {
+        if !self.config.trusted.is_empty() {
+            return self.config.trusted.contains(&from);
+        }
+        from.is_loopback() || self.config.hosts.values().any(|host| *host == from)
+    }
+
+    fn tell(&self, out: &mut Outbox, what: impl FnOnce() -> What) {
+        out.event(|| Event { role: Role::Scscf, what: what() });
     }
 }
+
+/// DIAMETER_COMMAND_UNSUPPORTED (RFC 6733 clause 7.1.3).
+const COMMAND_UNSUPPORTED: u32 = 3001;

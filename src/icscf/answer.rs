@@ -1,0 +1,134 @@
+//! Requests sent on, responses sent back, and own responses (RFC 3261 clauses 16.6 and 16.7).
+
+use super::Icscf;
+use super::refusal::Refusal;
+use crate::event::{Event, Role, What};
+use crate::packet::Outbox;
+use crate::sip::emit::reason_phrase;
+use crate::sip::header::via::Via;
+use crate::sip::transaction::ServerId;
+use crate::sip::{HeaderName, Message, Writer};
+use crate::time::Instant;
+use std::fmt;
+
+impl Icscf {
+    /// Sends the S-CSCF's answer back: our Via is removed, nothing else changed but what RFC 3261 clause 16.7 asks for.
+    pub(super) fn relay(&mut self, now: Instant, server: ServerId, response: &Message<'_>, out: &mut Outbox) {
+        let status = match response.status().unwrap_or_default() {
+            // A lone 503 would make the P-CSCF avoid us.
+            503 => 500,
+            status => status,
+        };
+        self.transactions.respond(now, server, status, out, |bytes| {
+            let mut w = Writer::response(bytes, status, reason_phrase(status));
+            let mut own_via = true;
+            for line in response.lines() {
+                match line.name {
+                    HeaderName::Via if own_via => {
+                        own_via = false;
+                        if let Ok((_, Some(rest))) = Via::parse(line.value) {
+                            w.header(HeaderName::Via, rest);
+                        }
+                    }
+                    HeaderName::ContentLength => {}
+                    _ => {
+                        w.copy(&line);
+                    }
+                }
+            }
+            w.finish(response.body());
+        });
+    }
+
+    /// 200 to what is served here.
+    pub(super) fn accept(&mut self, now: Instant, server: ServerId, request: &Message<'_>, out: &mut Outbox) {
+        self.respond(now, server, request, 200, None, out);
+    }
+
+    /// Answers a request that is not forwarded.
+    pub(super) fn refuse(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        request: &Message<'_>,
+        refusal: &Refusal,
+        out: &mut Outbox,
+    ) {
+        let unsupported = match refusal {
+            Refusal::UnknownExtension(tags) => Some(&**tags),
+            _ => None,
+        };
+        self.respond(now, server, request, refusal.status(), unsupported, out);
+        out.event(|| Event {
+            role: Role::Icscf,
+            what: What::Refused { status: refusal.status(), cause: refusal.to_string(), clause: refusal.clause() },
+        });
+    }
+
+    /// The same for a request that waited as bytes.
+    pub(super) fn refuse_waiting(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        request: &[u8],
+        refusal: &Refusal,
+        out: &mut Outbox,
+    ) {
+        let request = Message::parse(request).expect("it was parsed when it came");
+        self.refuse(now, server, &request, refusal, out);
+    }
+
+    fn respond(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        request: &Message<'_>,
+        status: u16,
+        unsupported: Option<&str>,
+        out: &mut Outbox,
+    ) {
+        let tag = self.random.token::<10>();
+        self.transactions.respond(now, server, status, out, |bytes| {
+            let mut w = Writer::response(bytes, status, reason_phrase(status));
+            let has_tag = request.to().is_ok_and(|to| to.tag().is_some());
+            for line in request.lines() {
+                match line.name {
+                    HeaderName::Via | HeaderName::From | HeaderName::CallId | HeaderName::CSeq => {
+                        w.copy(&line);
+                    }
+                    HeaderName::To if has_tag => {
+                        w.copy(&line);
+                    }
+                    HeaderName::To => {
+                        w.header_fmt(HeaderName::To, format_args!("{};tag={}", line.value, tag.as_str()));
+                    }
+                    _ => {}
+                }
+            }
+            if let Some(tags) = unsupported {
+                w.header(HeaderName::Unsupported, tags);
+            }
+            w.finish(b"");
+        });
+    }
+}
+
+/// The request as it goes to the S-CSCF: its name as Request-URI, our Via on top, no Route, one hop less.
+pub(super) fn forward(request: &Message<'_>, scscf: &str, via: fmt::Arguments<'_>, out: &mut Vec<u8>) {
+    let mut w = Writer::request(out, "REGISTER", scscf);
+    w.header_fmt(HeaderName::Via, via);
+    let hops = request.max_forwards().ok().flatten().map_or(MAX_FORWARDS, |hops| hops.saturating_sub(1));
+    w.header_fmt(HeaderName::MaxForwards, format_args!("{hops}"));
+    for line in request.lines() {
+        match line.name {
+            HeaderName::Route | HeaderName::MaxForwards | HeaderName::ContentLength => {}
+            _ => {
+                w.copy(&line);
+            }
+        }
+    }
+    w.finish(request.body());
+}
+
+/// For a request that has none (RFC 3261 clause 16.6).
+const MAX_FORWARDS: u8 = 70;

@@ -1,0 +1,231 @@
+//! REGISTER: UAR, UAA, and on to the S-CSCF (TS 24.229 clause 5.3.1, TS 29.228 clause 6.1.1).
+
+use super::refusal::Refusal;
+use super::resolve::resolve;
+use super::select::select;
+use super::{Icscf, answer};
+use crate::cx::{self, CxResult, RequestEnvelope, Uaa, Uar, UserAuthorizationType};
+use crate::packet::Outbox;
+use crate::sip::header::contact::Contacts;
+use crate::sip::transaction::{ServerId, Timers};
+use crate::sip::{HeaderName, Message, Uri};
+use crate::time::Instant;
+
+/// A REGISTER for which the HSS is asked.
+#[derive(Debug)]
+pub(super) struct AwaitingUaa {
+    /// Its transaction.
+    pub(super) server: ServerId,
+    /// Its bytes.
+    pub(super) request: Box<[u8]>,
+    /// The S-CSCFs that failed, when this is the second choice.
+    pub(super) failed: Option<Failed>,
+}
+
+/// A REGISTER that is with an S-CSCF.
+#[derive(Debug)]
+pub(super) struct AwaitingScscf {
+    /// Its transaction.
+    pub(super) server: ServerId,
+    /// Its bytes as they came.
+    pub(super) request: Box<[u8]>,
+    /// The S-CSCFs it was sent to, the present one last.
+    pub(super) tried: Vec<Box<str>>,
+}
+
+/// Why another S-CSCF is looked for.
+#[derive(Debug)]
+pub(super) struct Failed {
+    tried: Vec<Box<str>>,
+    /// What the last one answered; `None`: nothing.
+    response: Option<Box<[u8]>>,
+}
+
+impl Icscf {
+    /// Asks the HSS. Nothing is kept from the first REGISTER of an attempt to the second: both ask.
+    pub(super) fn on_register(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        message: &Message<'_>,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        if message.max_forwards()? == Some(0) {
+            return Err(Refusal::TooManyHops);
+        }
+        let unknown: Vec<&str> = message
+            .elements(HeaderName::ProxyRequire)
+            .filter(|t| !EXTENSIONS.iter().any(|e| e.eq_ignore_ascii_case(t)))
+            .collect();
+        if !unknown.is_empty() {
+            return Err(Refusal::UnknownExtension(unknown.join(", ")));
+        }
+        let waiting = AwaitingUaa { server, request: message.bytes().into(), failed: None };
+        self.send_uar(now, message, waiting, out)
+    }
+
+    /// Forwards, or refuses by the table of registration.md clause 5.
+    pub(super) fn on_uaa(&mut self, now: Instant, waiting: AwaitingUaa, message: &[u8], out: &mut Outbox) {
+        let outcome = Uaa::decode(message)
+            .map_err(|fault| Refusal::HssFault(CxResult::Base(fault.code)))
+            .and_then(|uaa| self.chosen(&uaa, waiting.failed.as_ref()));
+        match (outcome, waiting) {
+            (Ok(name), AwaitingUaa { server, request, failed }) => {
+                let mut tried = failed.map_or_else(Vec::new, |f| f.tried);
+                tried.push(name);
+                self.forward(now, AwaitingScscf { server, request, tried }, out);
+            }
+            // No other S-CSCF: what the last one said is the answer.
+            (Err(Refusal::NoneFits), AwaitingUaa { server, failed: Some(failed), request }) => {
+                self.answer_failed(now, server, &request, failed, out);
+            }
+            (Err(refusal), AwaitingUaa { server, request, .. }) => {
+                self.refuse_waiting(now, server, &request, &refusal, out);
+            }
+        }
+    }
+
+    /// The S-CSCF gave no usable answer: another one is tried where that is allowed (TS 24.229 clause 5.3.1.3).
+    /// `response` is what it said, 3xx or 480; `None`: nothing.
+    pub(super) fn on_scscf_failed(
+        &mut self,
+        now: Instant,
+        waiting: AwaitingScscf,
+        response: Option<&[u8]>,
+        out: &mut Outbox,
+    ) {
+        let AwaitingScscf { server, request, tried } = waiting;
+        let failed = Failed { tried, response: response.map(Into::into) };
+        let bytes = request.clone();
+        let message = Message::parse(&bytes).expect("it was parsed when it came");
+        // A challenge that this S-CSCF sent can be answered nowhere else.
+        if is_protected(&message) {
+            return self.answer_failed(now, server, &request, failed, out);
+        }
+        let waiting = AwaitingUaa { server, request, failed: Some(failed) };
+        if let Err(refusal) = self.send_uar(now, &message, waiting, out) {
+            self.refuse(now, server, &message, &refusal, out);
+        }
+    }
+
+    fn send_uar(
+        &mut self,
+        now: Instant,
+        message: &Message<'_>,
+        waiting: AwaitingUaa,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        let to = message.to()?.uri;
+        let credentials = message.authorization()?;
+        let mut impu = String::with_capacity(to.text.len());
+        to.canonical(&mut impu);
+        let (expires_zero, emergency) = contacts(message)?;
+        let visited = message.elements(HeaderName::PVisitedNetworkId).next();
+        let visited = visited.map(|v| v.split(';').next().unwrap_or(v).trim().trim_matches('"'));
+        let session_id = self.node.session_id();
+        let uar = Uar {
+            envelope: RequestEnvelope {
+                session_id: &session_id,
+                origin_host: &self.config.diameter.origin_host,
+                origin_realm: &self.config.diameter.origin_realm,
+                destination_host: None,
+                destination_realm: &self.config.realm,
+            },
+            impi: match credentials.and_then(|c| c.username) {
+                Some(username) if !username.is_empty() => username,
+                _ => impi_of(&to),
+            },
+            impu: &impu,
+            visited_network: visited.unwrap_or(&self.config.realm).as_bytes(),
+            authorization_type: match (&waiting.failed, expires_zero) {
+                (Some(_), _) => UserAuthorizationType::RegistrationAndCapabilities,
+                (None, true) => UserAuthorizationType::DeRegistration,
+                (None, false) => UserAuthorizationType::Registration,
+            },
+            emergency,
+        };
+        self.node.request(now, Uar::COMMAND, cx::APPLICATION, waiting, out, |w| uar.encode(w));
+        Ok(())
+    }
+
+    /// The S-CSCF that the answer names, or that we select.
+    fn chosen(&self, uaa: &Uaa<'_>, failed: Option<&Failed>) -> Result<Box<str>, Refusal> {
+        match uaa.result {
+            CxResult::SUCCESS | CxResult::FIRST_REGISTRATION | CxResult::SUBSEQUENT_REGISTRATION => {}
+            refused @ (CxResult::USER_UNKNOWN
+            | CxResult::IDENTITIES_DONT_MATCH
+            | CxResult::ROAMING_NOT_ALLOWED
+            | CxResult::AUTHORIZATION_REJECTED) => return Err(Refusal::RegistrationRefused(refused)),
+            // The second choice was asked for because the first failed; the HSS does not allow one.
+            fault if failed.is_some() => return Err(Refusal::RegistrationRefused(fault)),
+            fault => return Err(Refusal::HssFault(fault)),
+        }
+        let tried = failed.map_or(&[][..], |f| &f.tried);
+        if let Some(name) = uaa.server_name.filter(|name| !tried.iter().any(|t| t.eq_ignore_ascii_case(name))) {
+            return Ok(name.into());
+        }
+        let any = cx::Capabilities::default();
+        let wanted = uaa.capabilities.as_ref().unwrap_or(&any);
+        select(&self.config.scscfs, wanted, tried).ok_or(Refusal::NoneFits)
+    }
+
+    fn forward(&mut self, now: Instant, waiting: AwaitingScscf, out: &mut Outbox) {
+        let name = waiting.tried.last().expect("the S-CSCF chosen was just added").clone();
+        let Some((route, listener)) = resolve(&self.config, &name) else {
+            // Nobody can be reached under that name: the same as silence.
+            return self.on_scscf_failed(now, waiting, None, out);
+        };
+        let bytes = waiting.request.clone();
+        let message = Message::parse(&bytes).expect("it was parsed when it came");
+        let sent_by = &self.sent_by[listener];
+        let timers = patience(self.config.timers);
+        self.transactions.request(now, timers, route, true, waiting, out, |bytes, transport, branch| {
+            answer::forward(&message, &name, format_args!("SIP/2.0/{transport} {sent_by};branch={branch}"), bytes);
+        });
+    }
+
+    fn answer_failed(&mut self, now: Instant, server: ServerId, request: &[u8], failed: Failed, out: &mut Outbox) {
+        match failed.response {
+            Some(response) => {
+                let response = Message::parse(&response).expect("it was parsed when it came");
+                self.relay(now, server, &response, out);
+            }
+            None => self.refuse_waiting(now, server, request, &Refusal::ScscfSilent, out),
+        }
+    }
+}
+
+/// True when the REGISTER belongs to an authentication that its S-CSCF has begun or finished.
+fn is_protected(message: &Message<'_>) -> bool {
+    let credentials = message.authorization().ok().flatten();
+    credentials.and_then(|c| c.integrity_protected).is_some_and(|v| !v.eq_ignore_ascii_case("no"))
+}
+
+/// Whether the REGISTER only removes, and whether it is an emergency registration.
+fn contacts(message: &Message<'_>) -> Result<(bool, bool), Refusal> {
+    let header = message.expires();
+    Ok(match message.contacts()? {
+        Contacts::Star => (header == Some(0), false),
+        Contacts::List(list) => {
+            let zero = !list.is_empty() && list.iter().all(|c| c.expires.or(header) == Some(0));
+            (zero, list.iter().any(|c| c.address.uri.params.has("sos")))
+        }
+    })
+}
+
+/// The private identity of a UE that names none: the public one without scheme, port and parameters
+/// (TS 23.003 clause 13.3, the other way round).
+fn impi_of<'a>(to: &Uri<'a>) -> &'a str {
+    let rest = to.text.get(to.scheme.len() + 1..).unwrap_or_default();
+    let Some(user) = to.user else { return rest };
+    rest.get(..user.len() + 1 + to.host.len()).unwrap_or(rest)
+}
+
+/// The I-CSCF gives up on an S-CSCF in a quarter of the time that its own client allows: two more can be tried before
+/// the P-CSCF hears nothing for too long (field-lessons 62).
+fn patience(timers: Timers) -> Timers {
+    Timers { t1: timers.t1 / 4, ..timers }
+}
+
+/// Option tags of Proxy-Require that do not concern us. P-CSCFs in the field leave `sec-agree` where it was.
+const EXTENSIONS: [&str; 1] = ["sec-agree"];

@@ -1,0 +1,186 @@
+//! Bindings: a Contact of one UE with its Path, Call-ID and CSeq, packed.
+
+use super::compact::Compact;
+use super::contacts::Wanted;
+use super::register::Register;
+use crate::sip::{HeaderName, Uri};
+use crate::time::Instant;
+
+/// One binding.
+#[derive(Debug)]
+pub(super) struct Binding {
+    /// Contact URI, its header parameters, Call-ID, Path (as one comma list), packed, zero octets between.
+    texts: Box<[u8]>,
+    /// When it ends.
+    pub(super) expires_at: Instant,
+    /// Of the REGISTER that made or refreshed it.
+    cseq: u32,
+    /// 0: the binding belongs to no flow of RFC 5626.
+    reg_id: u32,
+}
+
+impl Binding {
+    /// What `wanted` of this REGISTER asks for.
+    pub(super) fn new(
+        register: &Register<'_, '_>,
+        wanted: &Wanted<'_>,
+        expires_at: Instant,
+        compact: &Compact,
+    ) -> Self {
+        let mut texts = Vec::with_capacity(256);
+        compact.pack(wanted.contact.address.uri.text, &mut texts);
+        texts.push(0);
+        let mut params = String::new();
+        kept_params(wanted.contact.address.params.text, &mut params);
+        compact.pack(&params, &mut texts);
+        texts.push(0);
+        compact.pack(register.call_id, &mut texts);
+        texts.push(0);
+        for (n, path) in register.message.values(HeaderName::Path).enumerate() {
+            if n > 0 {
+                texts.extend_from_slice(b", ");
+            }
+            compact.pack(path, &mut texts);
+        }
+        Self { texts: texts.into(), expires_at, cseq: register.cseq, reg_id: wanted.flow.unwrap_or(0) }
+    }
+
+    /// The same UE end: equal URIs, or the same flow (RFC 5626 clause 6).
+    pub(super) fn is_of(&self, wanted: &Wanted<'_>, compact: &Compact) -> bool {
+        match wanted.flow {
+            Some(flow) => {
+                self.reg_id == flow
+                    && wanted.contact.instance().is_some_and(|i| compact.text(self.text(PARAMS)).contains(i))
+            }
+            None => {
+                let own = compact.text(self.text(URI));
+                let other = &wanted.contact.address.uri;
+                own == other.text || Uri::parse(&own).is_ok_and(|own| own.equivalent(other))
+            }
+        }
+    }
+
+    /// True when this binding was made by `call_id` with a CSeq that `cseq` does not exceed.
+    pub(super) fn refuses(&self, call_id: &str, cseq: u32, compact: &Compact) -> bool {
+        self.cseq >= cseq && compact.is(self.text(CALL_ID), call_id)
+    }
+
+    /// True for a binding by reg-id.
+    pub(super) const fn is_flow(&self) -> bool {
+        self.reg_id != 0
+    }
+
+    /// Appends `<uri>;expires=seconds;params`.
+    pub(super) fn write(&self, now: Instant, compact: &Compact, out: &mut Vec<u8>) {
+        let left = self.expires_at.saturating_since(now);
+        // A part of a second counts as a whole one: 0 would mean that the binding has gone.
+        self.write_with(left.as_micros().div_ceil(1_000_000), compact, out);
+    }
+
+    /// Appends `<uri>;expires=0;params`, for a binding just removed.
+    pub(super) fn write_removed(&self, compact: &Compact, out: &mut Vec<u8>) {
+        self.write_with(0, compact, out);
+    }
+
+    fn write_with(&self, expires: u128, compact: &Compact, out: &mut Vec<u8>) {
+        use std::io::Write;
+        out.push(b'<');
+        compact.unpack(self.text(URI), out);
+        write!(out, ">;expires={expires}").expect("a Vec takes every octet");
+        compact.unpack(self.text(PARAMS), out);
+    }
+
+    fn text(&self, which: usize) -> &[u8] {
+        self.texts.split(|b| *b == 0).nth(which).unwrap_or_default()
+    }
+
+    #[cfg(test)]
+    pub(super) fn octets(&self) -> usize {
+        self.texts.len()
+    }
+}
+
+/// The bindings of one registration: nearly always one.
+#[derive(Debug)]
+pub(super) enum Bindings {
+    /// The usual case, without a list of its own.
+    One(Binding),
+    /// None while a registration is being changed, or several.
+    Many(Vec<Binding>),
+}
+
+impl Bindings {
+    /// All of them, the oldest first.
+    pub(super) fn as_slice(&self) -> &[Binding] {
+        match self {
+            Self::One(binding) => std::slice::from_ref(binding),
+            Self::Many(bindings) => bindings,
+        }
+    }
+
+    /// When the first one ends.
+    pub(super) fn next_expiry(&self) -> Option<Instant> {
+        self.as_slice().iter().map(|b| b.expires_at).min()
+    }
+
+    /// Takes them out.
+    pub(super) fn take(&mut self) -> Vec<Binding> {
+        match std::mem::replace(self, Self::Many(Vec::new())) {
+            Self::One(binding) => vec![binding],
+            Self::Many(bindings) => bindings,
+        }
+    }
+}
+
+impl From<Vec<Binding>> for Bindings {
+    fn from(mut bindings: Vec<Binding>) -> Self {
+        if bindings.len() == 1 {
+            Self::One(bindings.pop().expect("its length is 1"))
+        } else {
+            bindings.shrink_to_fit();
+            Self::Many(bindings)
+        }
+    }
+}
+
+const URI: usize = 0;
+const PARAMS: usize = 1;
+const CALL_ID: usize = 2;
+
+/// The header parameters that a binding keeps (TS 24.229 clause 5.4.1.2.2): all but `expires`, which the 200 states
+/// anew, and GRUUs, which only a registrar gives.
+fn kept_params(text: &str, out: &mut String) {
+    let mut quoted = false;
+    let mut escaped = false;
+    let pieces = text.split(|c: char| {
+        let here = quoted;
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        c == ';' && !here
+    });
+    for piece in pieces.map(str::trim).filter(|p| !p.is_empty()) {
+        let name = piece.split('=').next().unwrap_or_default().trim();
+        if ["expires", "pub-gruu", "temp-gruu"].iter().any(|n| n.eq_ignore_ascii_case(name)) {
+            continue;
+        }
+        out.push(';');
+        // A fold may stand around `=`; it must not come out as a line end.
+        out.extend(piece.chars().map(|c| if c == '\r' || c == '\n' { ' ' } else { c }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_kept_but_for_those_of_the_registrar() {
+        let mut out = String::new();
+        kept_params(";expires=3600; q=0.5 ;+x=\"a;expires=1\\\";b\";Pub-GRUU=\"x\";audio\r\n ;a =\r\n b", &mut out);
+        assert_eq!(out, ";q=0.5;+x=\"a;expires=1\\\";b\";audio;a =   b");
+    }
+}

@@ -1,0 +1,191 @@
+//! MAR, MAA and the 401 (TS 24.229 clause 5.4.1.2.1, TS 29.228 clause 6.3).
+
+use super::attempt::{Attempt, AwaitingMaa, Challenged, Expected, NONCE_LEN, State};
+use super::refusal::Refusal;
+use super::register::Register;
+use super::table::Id;
+use super::{Awaited, Due, Scscf};
+use crate::aka::digest::Algorithm;
+use crate::aka::{Ck, Ik, Xres};
+use crate::cx::{self, AuthItem, CxResult, Maa, Mar, RequestEnvelope};
+use crate::event::What;
+use crate::packet::Outbox;
+use crate::sip::transaction::ServerId;
+use crate::sip::{HeaderName, Message};
+use crate::time::Instant;
+use data_encoding::{BASE64, HEXLOWER};
+
+impl Scscf {
+    /// Asks for a vector. An attempt that goes on is replaced by this one.
+    pub(super) fn challenge(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        register: &Register<'_, '_>,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        let before = self.attempts.find(register.impi, &register.impu);
+        if let Some(Attempt { state: State::AwaitingMaa(waiting), .. }) = before.and_then(|id| self.attempts.remove(id))
+        {
+            self.refuse_waiting(now, waiting.server, &waiting.request, &Refusal::Replaced, out);
+        }
+        let registration = self.registrar.find(register.impi, &register.impu);
+        let hss = registration.and_then(|id| self.registrar.hss_of(id));
+        let waiting = AwaitingMaa { server, request: register.message.bytes().into(), resync: None };
+        let state = State::AwaitingMaa(waiting);
+        let attempt = self.attempts.insert(Attempt::new(register.impi, &register.impu, hss, state));
+        self.send_mar(now, attempt, out);
+        Ok(())
+    }
+
+    /// Sends MAR for an attempt in `AwaitingMaa`.
+    pub(super) fn send_mar(&mut self, now: Instant, id: Id, out: &mut Outbox) {
+        let Some(attempt) = self.attempts.get(id) else { return };
+        let State::AwaitingMaa(waiting) = &attempt.state else { return };
+        let session_id = self.node.session_id();
+        let mar = Mar {
+            envelope: RequestEnvelope {
+                session_id: &session_id,
+                origin_host: &self.config.diameter.origin_host,
+                origin_realm: &self.config.diameter.origin_realm,
+                destination_host: attempt.hss.and_then(|hss| self.registrar.hss_host(hss)),
+                destination_realm: &self.config.realm,
+            },
+            impi: attempt.impi(),
+            impu: attempt.impu(),
+            items: 1,
+            scheme: &self.config.scheme,
+            resync: waiting.resync.as_ref().map(|r| &r[..]),
+            server_name: &self.config.name,
+        };
+        let awaited = Awaited::Maa(id);
+        self.node.request(now, Mar::COMMAND, cx::APPLICATION, awaited, out, |w| mar.encode(w));
+    }
+
+    /// The vector: 401, and reg-await-auth starts. An answer for an attempt that was replaced finds nothing.
+    pub(super) fn on_maa(&mut self, now: Instant, attempt: Id, message: &[u8], out: &mut Outbox) {
+        let Some(mut attempt) = self.attempts.remove(attempt) else { return };
+        let maa = Maa::decode(message).map_err(|fault| Refusal::HssFault(CxResult::Base(fault.code)));
+        if attempt.hss.is_some() && maa.as_ref().is_ok_and(|maa| maa.result == UNABLE_TO_DELIVER) {
+            // Another HSS took the request over: it is asked by realm.
+            attempt.hss = None;
+            let id = self.attempts.insert(attempt);
+            return self.send_mar(now, id, out);
+        }
+        let State::AwaitingMaa(AwaitingMaa { server, request, .. }) = &attempt.state else { return };
+        let server = *server;
+        let message_of_ue = Message::parse(request).expect("it was parsed when it came");
+        let challenged = Register::recall(&message_of_ue).and_then(|register| {
+            let maa = maa?;
+            attempt.hss = Some(self.registrar.hss_named(maa.envelope.origin_host));
+            self.challenged(now, &register, &maa)
+        });
+        match challenged {
+            Ok((challenged, keys)) => {
+                let nonce = challenged.nonce();
+                let nonce = std::str::from_utf8(&nonce).expect("base64");
+                let (realm, algorithm) = (&self.config.realm, challenged.algorithm.as_str());
+                let qop = self.config.qop.as_deref().map_or_else(String::new, |qop| format!(",qop=\"{qop}\""));
+                let tag = self.random.token::<10>();
+                self.transactions.respond(now, server, 401, out, |bytes| {
+                    let mut w = super::answer::begin(&message_of_ue, 401, tag.as_str(), bytes);
+                    w.header_fmt(
+                        HeaderName::WwwAuthenticate,
+                        format_args!("Digest realm=\"{realm}\",nonce=\"{nonce}\",algorithm={algorithm}{qop}{keys}"),
+                    );
+                    w.finish(b"");
+                });
+                let (impi, impu) = (attempt.impi().into(), attempt.impu().into());
+                self.tell(out, || What::Challenged { impi, impu });
+                attempt.state = State::Challenged(Box::new(challenged));
+                let id = self.attempts.insert(attempt);
+                self.timeouts.after(now, self.config.reg_await_auth, Due::RegAwaitAuth(id));
+            }
+            Err(refusal) => self.refuse(now, server, &message_of_ue, &refusal, out),
+        }
+    }
+
+    /// No vector: the attempt ends.
+    pub(super) fn fail_challenge(&mut self, now: Instant, attempt: Id, refusal: &Refusal, out: &mut Outbox) {
+        if let Some(Attempt { state: State::AwaitingMaa(waiting), .. }) = self.attempts.remove(attempt) {
+            self.refuse_waiting(now, waiting.server, &waiting.request, refusal, out);
+        }
+    }
+
+    fn challenged(
+        &self,
+        now: Instant,
+        register: &Register<'_, '_>,
+        maa: &Maa<'_>,
+    ) -> Result<(Challenged, KeyParams), Refusal> {
+        match maa.result {
+            result if result.is_success() => {}
+            result @ (CxResult::USER_UNKNOWN
+            | CxResult::IDENTITIES_DONT_MATCH
+            | CxResult::AUTH_SCHEME_NOT_SUPPORTED) => return Err(Refusal::IdentityRejected(result)),
+            result => return Err(Refusal::HssFault(result)),
+        }
+        let (authenticate, expected) =
+            maa.items.first().and_then(|item| self.vector(item)).ok_or(Refusal::VectorIncomplete)?;
+        let asked = register.credentials.and_then(|c| c.algorithm).and_then(Algorithm::from_token);
+        let algorithm = match (asked, &expected) {
+            (Some(Algorithm::AkaV2Sha256), Expected::Vector { .. }) if self.config.akav2 => Algorithm::AkaV2Sha256,
+            _ => Algorithm::AkaV1Md5,
+        };
+        let keys = KeyParams::of(&expected);
+        let until = now + self.config.reg_await_auth;
+        Ok((Challenged::new(register, authenticate, expected, algorithm, until), keys))
+    }
+
+    /// A complete vector of the scheme asked for, or nothing.
+    fn vector(&self, item: &AuthItem<'_>) -> Option<([u8; 32], Expected)> {
+        if item.scheme.is_some_and(|scheme| !scheme.eq_ignore_ascii_case(&self.config.scheme)) {
+            return None;
+        }
+        let authenticate = item.authenticate?.try_into().ok()?;
+        let expected = match (item.xres, item.context) {
+            (Some(xres), _) => Expected::Vector {
+                xres: Xres::new(xres)?,
+                ck: Ck(item.ck?.try_into().ok()?),
+                ik: Ik(item.ik?.try_into().ok()?),
+            },
+            // A vector taken from a trace: what the UE answered is known, and nothing else.
+            (None, Some(response)) if response.len() == 32 => Expected::Recorded(response.into()),
+            _ => return None,
+        };
+        Some((authenticate, expected))
+    }
+}
+
+impl Challenged {
+    fn nonce(&self) -> [u8; NONCE_LEN] {
+        let mut nonce = [0; NONCE_LEN];
+        BASE64.encode_mut(&self.authenticate, &mut nonce);
+        nonce
+    }
+}
+
+/// DIAMETER_UNABLE_TO_DELIVER: nobody answers to Destination-Host any more.
+pub(super) const UNABLE_TO_DELIVER: CxResult = CxResult::Base(3002);
+
+/// `ck` and `ik` for the P-CSCF (TS 24.229 clause 7.2A.1), in hex; wiped after use.
+struct KeyParams(Option<zeroize::Zeroizing<[u8; 64]>>);
+
+impl KeyParams {
+    fn of(expected: &Expected) -> Self {
+        let Expected::Vector { ck, ik, .. } = expected else { return Self(None) };
+        let mut hex = zeroize::Zeroizing::new([0; 64]);
+        let (first, second) = hex.split_at_mut(32);
+        HEXLOWER.encode_mut(&ck.0, first);
+        HEXLOWER.encode_mut(&ik.0, second);
+        Self(Some(hex))
+    }
+}
+
+impl std::fmt::Display for KeyParams {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Some(hex) = &self.0 else { return Ok(()) };
+        let (ck, ik) = std::str::from_utf8(&hex[..]).expect("hex digits").split_at(32);
+        write!(f, ",ck=\"{ck}\",ik=\"{ik}\"")
+    }
+}

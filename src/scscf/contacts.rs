@@ -1,0 +1,123 @@
+//! What the Contacts of a REGISTER ask for (RFC 3261 clause 10.3, TS 24.229 clause 5.4.1.2.2).
+
+use super::ScscfConfig;
+use super::binding::Binding;
+use super::compact::Compact;
+use super::refusal::Refusal;
+use super::register::Register;
+use crate::sip::HeaderName;
+use crate::sip::header::contact::{Contact, Contacts};
+use crate::time::{Duration, Instant};
+
+/// What a REGISTER wants done.
+#[derive(Debug)]
+pub(super) enum Wish<'a> {
+    /// No Contact: say what is bound.
+    Query,
+    /// Bind at least one Contact, and perhaps remove others.
+    Bind(Vec<Wanted<'a>>),
+    /// Remove these.
+    Unbind(Vec<Wanted<'a>>),
+    /// `*`: remove all.
+    UnbindAll,
+}
+
+/// One Contact, and what is granted for it.
+#[derive(Debug)]
+pub(super) struct Wanted<'a> {
+    /// As received.
+    pub(super) contact: Contact<'a>,
+    /// Zero: to be removed.
+    pub(super) expires: Duration,
+    /// reg-id, where the network supports it for this UE (RFC 5626 clause 6).
+    pub(super) flow: Option<u32>,
+}
+
+impl<'a> Wish<'a> {
+    /// Reads the Contacts and checks what can be said without knowing what is bound.
+    pub(super) fn read(register: &Register<'_, 'a>, config: &ScscfConfig) -> Result<Self, Refusal> {
+        let message = register.message;
+        let header = message.expires();
+        let contacts = match message.contacts()? {
+            Contacts::Star if header == Some(0) => return Ok(Self::UnbindAll),
+            Contacts::Star => return Err(Refusal::BadStar),
+            Contacts::List(list) if list.is_empty() => return Ok(Self::Query),
+            Contacts::List(list) => list,
+        };
+        let outbound = Outbound::of(register);
+        let mut wanted = Vec::with_capacity(contacts.len());
+        for contact in contacts {
+            let asked = contact.expires.or(header).map_or(config.default_expires, |s| Duration::from_secs(s.into()));
+            // RFC 3261 clause 10.3 step 7: what is an hour or longer is never too brief.
+            if !asked.is_zero() && asked < config.min_expires.min(Duration::from_secs(3_600)) {
+                return Err(Refusal::IntervalTooBrief { min_expires: config.min_expires.as_secs() });
+            }
+            let flow = outbound.flow(&contact)?;
+            wanted.push(Wanted { contact, expires: asked.min(config.max_expires), flow });
+        }
+        let binds = |w: &&Wanted<'_>| !w.expires.is_zero();
+        if wanted.iter().filter(binds).filter(|w| w.flow.is_some()).count() > 1 {
+            return Err(Refusal::SeveralFlows);
+        }
+        Ok(if wanted.iter().any(|w| binds(&w)) { Self::Bind(wanted) } else { Self::Unbind(wanted) })
+    }
+
+    /// True when the 200 must carry `Require: outbound`.
+    pub(super) fn uses_outbound(&self) -> bool {
+        matches!(self, Self::Bind(wanted) if wanted.iter().any(|w| w.flow.is_some()))
+    }
+}
+
+/// The bindings after a REGISTER that binds: all or nothing. A Contact without flow replaces whatever was bound
+/// without flow before: parallel Contacts are not kept for one IMPI.
+pub(super) fn rebind(
+    mut bindings: Vec<Binding>,
+    register: &Register<'_, '_>,
+    wanted: &[Wanted<'_>],
+    now: Instant,
+    compact: &Compact,
+) -> Vec<Binding> {
+    if wanted.iter().any(|w| w.flow.is_none() && !w.expires.is_zero()) {
+        bindings.retain(Binding::is_flow);
+    }
+    for w in wanted {
+        bindings.retain(|b| !b.is_of(w, compact));
+        if !w.expires.is_zero() {
+            bindings.push(Binding::new(register, w, now + w.expires, compact));
+        }
+    }
+    bindings
+}
+
+/// How RFC 5626 applies to one REGISTER.
+#[derive(Clone, Copy, Debug)]
+struct Outbound {
+    /// The first Path URI has `ob`.
+    first_hop: bool,
+    /// Supported names `outbound`.
+    supported: bool,
+}
+
+impl Outbound {
+    fn of(register: &Register<'_, '_>) -> Self {
+        let path = register.message.elements(HeaderName::Path).next();
+        Self {
+            first_hop: path.is_some_and(|p| {
+                crate::sip::header::name_addr::NameAddr::parse(HeaderName::Path, p)
+                    .is_ok_and(|p| p.uri.params.has("ob"))
+            }),
+            supported: register.message.has_option(HeaderName::Supported, "outbound"),
+        }
+    }
+
+    fn flow(self, contact: &Contact<'_>) -> Result<Option<u32>, Refusal> {
+        match contact.reg_id() {
+            Some(flow) if contact.instance().is_some() => match (self.first_hop, self.supported) {
+                (true, true) => Ok(Some(flow)),
+                (false, true) => Err(Refusal::FirstHopLacksOutbound),
+                (_, false) => Ok(None),
+            },
+            _ => Ok(None),
+        }
+    }
+}

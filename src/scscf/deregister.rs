@@ -1,0 +1,63 @@
+//! De-registration by the UE (TS 24.229 clause 5.4.1.4).
+
+use super::answer::Granted;
+use super::binding::Binding;
+use super::contacts::Wish;
+use super::refusal::Refusal;
+use super::register::Register;
+use super::{Due, Scscf};
+use crate::cx::ServerAssignmentType;
+use crate::event::What;
+use crate::packet::Outbox;
+use crate::sip::transaction::ServerId;
+use crate::time::Instant;
+
+impl Scscf {
+    /// Removes bindings, all that are named or none; with the last one the registration of the whole set ends. The UE
+    /// is answered at once: whether the HSS hears of it does not change that the UE is gone.
+    pub(super) fn deregister(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        register: &Register<'_, '_>,
+        wish: &Wish<'_>,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        let id = self.registrar.find(register.impi, &register.impu).ok_or(Refusal::UnknownBinding)?;
+        let named = |b: &Binding| match wish {
+            Wish::Unbind(wanted) => wanted.iter().any(|w| b.is_of(w, &self.registrar.compact)),
+            _ => true,
+        };
+        if let Wish::Unbind(wanted) = wish {
+            let bound = self.registrar.bindings(id);
+            if !wanted.iter().all(|w| bound.iter().any(|b| b.is_of(w, &self.registrar.compact))) {
+                return Err(Refusal::UnknownBinding);
+            }
+        }
+        let chosen: Vec<bool> = self.registrar.bindings(id).iter().map(named).collect();
+        let mut chosen = chosen.into_iter();
+        let (removed, kept): (Vec<Binding>, Vec<Binding>) =
+            self.registrar.take_bindings(id).into_iter().partition(|_| chosen.next().unwrap_or(false));
+        let ended = kept.is_empty();
+        if let Some(deadline) = self.registrar.bind(id, kept) {
+            self.timeouts.at(deadline, Due::Expiry(id));
+        }
+        let granted = Granted { registration: id, others: &[], removed: &removed, outbound: false };
+        self.answer_granted(now, server, register, &granted, out);
+        if ended {
+            let hss = self.registrar.hss_of(id);
+            self.registrar.remove(id);
+            self.tell(out, || What::Deregistered {
+                impi: register.impi.into(),
+                impu: register.impu.as_str().into(),
+                cause: "the UE asked for it",
+            });
+            let assignment = match self.config.store_server_name {
+                true => ServerAssignmentType::UserDeregistrationStoreServerName,
+                false => ServerAssignmentType::UserDeregistration,
+            };
+            self.end_assignment(now, register.impi, &register.impu, assignment, hss, out);
+        }
+        Ok(())
+    }
+}

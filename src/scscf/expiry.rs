@@ -1,0 +1,48 @@
+//! What ends by itself: bindings, and challenges without answer (TS 24.229 clauses 5.4.1.2.1, 5.4.1.4 and 7.8).
+
+use super::attempt::State;
+use super::table::Id;
+use super::{Due, Scscf};
+use crate::cx::ServerAssignmentType;
+use crate::event::What;
+use crate::packet::Outbox;
+use crate::time::Instant;
+
+impl Scscf {
+    /// reg-await-auth is over: the authentication has failed, an earlier registration is untouched.
+    pub(super) fn on_reg_await_auth(&mut self, now: Instant, attempt: Id, out: &mut Outbox) {
+        if !matches!(self.attempts.state(attempt), Some(State::Challenged(c)) if c.until <= now) {
+            return;
+        }
+        let Some(attempt) = self.attempts.remove(attempt) else { return };
+        self.tell(out, || What::AuthenticationFailed {
+            impi: attempt.impi().into(),
+            cause: "no answer within reg-await-auth",
+        });
+        let assignment = ServerAssignmentType::AuthenticationTimeout;
+        self.end_assignment(now, attempt.impi(), attempt.impu(), assignment, attempt.hss, out);
+    }
+
+    /// A binding may have ended; with the last one the registration ends.
+    pub(super) fn on_expiry(&mut self, now: Instant, id: Id, out: &mut Outbox) {
+        self.registrar.timer_over(id);
+        let mut bindings = self.registrar.take_bindings(id);
+        bindings.retain(|b| b.expires_at > now);
+        if !bindings.is_empty() {
+            if let Some(deadline) = self.registrar.bind(id, bindings) {
+                self.timeouts.at(deadline, Due::Expiry(id));
+            }
+            return;
+        }
+        let hss = self.registrar.hss_of(id);
+        let Some(registration) = self.registrar.get(id) else { return };
+        let (impi, impu) = (self.registrar.impi(registration), self.registrar.default_impu(registration));
+        self.registrar.remove(id);
+        let assignment = match self.config.store_server_name {
+            true => ServerAssignmentType::TimeoutDeregistrationStoreServerName,
+            false => ServerAssignmentType::TimeoutDeregistration,
+        };
+        self.end_assignment(now, &impi, &impu, assignment, hss, out);
+        self.tell(out, || What::Deregistered { impi: impi.into(), impu: impu.into(), cause: "expired" });
+    }
+}

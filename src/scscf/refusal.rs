@@ -1,0 +1,154 @@
+//! Why a request is refused: one variant a fault, each with its status and clause.
+
+use crate::cx::CxResult;
+use crate::sip::HeaderError;
+use thiserror::Error;
+
+/// A request that is not served.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub(super) enum Refusal {
+    #[error("{0}")]
+    Header(HeaderError),
+    #[error("the sender is not of the trust domain")]
+    OutsideTrustDomain,
+    #[error("this S-CSCF registers only")]
+    MethodNotImplemented,
+    #[error("merged request")]
+    Merged,
+    #[error("CANCEL for no transaction")]
+    NothingToCancel,
+    #[error("Require names {0}")]
+    UnknownExtension(String),
+    #[error("Contact * with another Contact or an expiry other than 0")]
+    BadStar,
+    #[error("several Contacts with reg-id")]
+    SeveralFlows,
+    #[error("reg-id, but the first hop of Path lacks ob")]
+    FirstHopLacksOutbound,
+    #[error("CSeq is not larger than before for this Call-ID")]
+    CSeqNotNewer,
+    #[error("the HSS says {0}")]
+    IdentityRejected(CxResult),
+    #[error("the HSS says {0}")]
+    HssFault(CxResult),
+    #[error("no answer from the HSS")]
+    HssSilent,
+    #[error("the HSS says {0}")]
+    AssignmentFault(CxResult),
+    #[error("no answer from the HSS to the server assignment")]
+    AssignmentSilent,
+    #[error("no complete vector of the scheme asked for")]
+    VectorIncomplete,
+    #[error("answer to a challenge of another Call-ID")]
+    WrongCallId,
+    #[error("nonce is not that of the challenge")]
+    WrongNonce,
+    #[error("algorithm is not that of the challenge")]
+    WrongAlgorithm,
+    #[error("credentials are incomplete")]
+    IncompleteCredentials,
+    #[error("response is wrong")]
+    WrongResponse,
+    #[error("auts is not 14 octets in base64")]
+    BadAuts,
+    #[error("too many resynchronisations")]
+    TooManyResyncs,
+    #[error("the UE found two challenges in a row invalid")]
+    TooManyMacFailures,
+    #[error("the challenge was replaced by a newer one")]
+    Replaced,
+    #[error("an earlier REGISTER is still being served")]
+    Busy,
+    #[error("protected REGISTER of a user who is not registered here")]
+    UnknownUser,
+    #[error("a Contact never seen before in a REGISTER that was not challenged")]
+    NewContactUnchallenged,
+    #[error("expiry below {min_expires} s")]
+    IntervalTooBrief { min_expires: u64 },
+    #[error("more flows than allowed")]
+    TooManyFlows,
+    #[error("no such binding")]
+    UnknownBinding,
+    #[error("user data cannot be used")]
+    BadUserData,
+    #[error("identity not of the set that the HSS returned")]
+    NotInSet,
+    #[error("every identity of the set is barred")]
+    AllBarred,
+}
+
+impl Refusal {
+    /// The status to answer with.
+    pub(super) const fn status(&self) -> u16 {
+        match self {
+            Self::Header(error) => error.status,
+            Self::BadStar | Self::SeveralFlows | Self::IncompleteCredentials => 400,
+            Self::OutsideTrustDomain
+            | Self::IdentityRejected(_)
+            | Self::WrongCallId
+            | Self::WrongNonce
+            | Self::WrongAlgorithm
+            | Self::WrongResponse
+            | Self::BadAuts
+            | Self::TooManyResyncs
+            | Self::TooManyMacFailures
+            | Self::NewContactUnchallenged
+            | Self::TooManyFlows
+            | Self::NotInSet
+            | Self::AllBarred => 403,
+            Self::UnknownExtension(_) => 420,
+            Self::IntervalTooBrief { .. } => 423,
+            Self::FirstHopLacksOutbound => 439,
+            // With 480 the I-CSCF may try another S-CSCF, which may reach the HSS.
+            Self::HssFault(_) | Self::HssSilent | Self::VectorIncomplete => 480,
+            Self::UnknownBinding | Self::NothingToCancel => 481,
+            Self::Merged => 482,
+            Self::CSeqNotNewer
+            | Self::Replaced
+            | Self::Busy
+            | Self::UnknownUser
+            | Self::BadUserData
+            | Self::AssignmentFault(_)
+            | Self::AssignmentSilent => 500,
+            Self::MethodNotImplemented => 501,
+        }
+    }
+
+    /// Retry-After in seconds, where trying again soon may help.
+    pub(super) const fn retry_after(&self) -> Option<u32> {
+        match self {
+            Self::Busy => Some(5),
+            Self::AssignmentFault(_) | Self::AssignmentSilent => Some(30),
+            Self::BadUserData => Some(300),
+            _ => None,
+        }
+    }
+
+    /// The clause that asks for it.
+    pub(super) const fn clause(&self) -> &'static str {
+        match self {
+            Self::Header(_) => "RFC 3261 clause 8.2",
+            Self::Merged => "RFC 3261 clause 8.2.2.2",
+            Self::NothingToCancel => "RFC 3261 clause 9.2",
+            Self::MethodNotImplemented => "RFC 3261 clause 8.2.1",
+            Self::UnknownExtension(_) => "RFC 3261 clause 8.2.2.3",
+            Self::BadStar | Self::CSeqNotNewer => "RFC 3261 clause 10.3",
+            Self::IntervalTooBrief { .. } => "RFC 3261 clause 10.2.8",
+            Self::SeveralFlows | Self::FirstHopLacksOutbound => "RFC 5626 clause 6",
+            Self::OutsideTrustDomain => "TS 24.229 clause 4.4",
+            Self::IncompleteCredentials => "RFC 2617 clause 3.2.2",
+            Self::BadAuts | Self::TooManyResyncs | Self::TooManyMacFailures => "TS 24.229 clause 5.4.1.2.3",
+            Self::UnknownBinding => "TS 24.229 clause 5.4.1.4",
+            Self::HssFault(_) | Self::HssSilent | Self::VectorIncomplete => "TS 29.228 clause 6.3",
+            Self::IdentityRejected(_) => "TS 29.228 clause 6.1",
+            Self::Replaced => "TS 24.229 clause 5.4.1.2.1",
+            _ => "TS 24.229 clause 5.4.1.2.2",
+        }
+    }
+}
+
+impl From<HeaderError> for Refusal {
+    fn from(error: HeaderError) -> Self {
+        Self::Header(error)
+    }
+}

@@ -1,0 +1,192 @@
+//! A REGISTER: who, with what proof, and which case it is (TS 24.229 clauses 5.4.1.2.1 and 5.4.1.2.2).
+
+use super::attempt::State;
+use super::contacts::Wish;
+use super::refusal::Refusal;
+use super::registrar::HssId;
+use super::{ChallengePolicy, Scscf};
+use crate::packet::Outbox;
+use crate::sip::header::digest::Digest;
+use crate::sip::transaction::ServerId;
+use crate::sip::{HeaderName, Message, Uri};
+use crate::time::Instant;
+
+impl Scscf {
+    /// Serves a REGISTER or refuses it.
+    pub(super) fn on_register(&mut self, now: Instant, server: ServerId, message: &Message<'_>, out: &mut Outbox) {
+        let outcome = Register::read(message).and_then(|register| self.admit(now, server, &register, out));
+        if let Err(refusal) = outcome {
+            self.refuse(now, server, message, &refusal, out);
+        }
+    }
+
+    fn admit(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        register: &Register<'_, '_>,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        let registration = self.registrar.find(register.impi, &register.impu);
+        if registration.is_some_and(|id| self.registrar.refuses(id, register.call_id, register.cseq)) {
+            return Err(Refusal::CSeqNotNewer);
+        }
+        if let Some(attempt) = self.attempts.find(register.impi, &register.impu) {
+            match self.attempts.state(attempt) {
+                Some(State::AwaitingSaa(_)) => return Err(Refusal::Busy),
+                Some(State::Challenged(challenged)) => {
+                    let of_challenge = challenged.call_id() == register.call_id;
+                    if of_challenge && register.cseq <= challenged.cseq {
+                        return Err(Refusal::CSeqNotNewer);
+                    }
+                    if register.nonce().is_some() && self.may_answer(register) {
+                        if of_challenge {
+                            return self.on_answer(now, server, attempt, register, out);
+                        }
+                        if challenged.has_nonce(register.nonce().unwrap_or_default()) {
+                            return Err(Refusal::WrongCallId);
+                        }
+                    }
+                }
+                Some(State::AwaitingMaa(_)) | None => {}
+            }
+        }
+        match register.protection() {
+            Protection::AuthenticatedElsewhere => self.serve(now, server, register, None, out),
+            Protection::SecurityAssociation => match registration {
+                Some(id) if !self.must_challenge(now, id) => {
+                    let known = self.registrar.knows_contacts(id, &Wish::read(register, &self.config)?);
+                    if !known {
+                        return Err(Refusal::NewContactUnchallenged);
+                    }
+                    self.registrar.count_unchallenged(id);
+                    let hss = self.registrar.hss_of(id);
+                    self.serve(now, server, register, hss, out)
+                }
+                // Another identity of a UE that is registered: its SAs prove the IMPI.
+                None if !self.registrar.knows(register.impi) => Err(Refusal::UnknownUser),
+                _ => self.challenge(now, server, register, out),
+            },
+            Protection::None => self.challenge(now, server, register, out),
+        }
+    }
+
+    /// What an authenticated user asks for.
+    pub(super) fn serve(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        register: &Register<'_, '_>,
+        hss: Option<HssId>,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        let wish = Wish::read(register, &self.config)?;
+        match &wish {
+            Wish::Query => {
+                self.answer_query(now, server, register, out);
+                Ok(())
+            }
+            Wish::Bind(wanted) => self.assign(now, server, register, wanted, hss, out),
+            Wish::Unbind(_) | Wish::UnbindAll => self.deregister(now, server, register, &wish, out),
+        }
+    }
+
+    /// A response counts when it came over an SA, or where the policy trusts the response alone. That a challenge is
+    /// not accepted (AUTS, or no response) is told without an SA: there can be none yet.
+    fn may_answer(&self, register: &Register<'_, '_>) -> bool {
+        let claims =
+            register.credentials.is_some_and(|c| c.auts.is_none() && c.response.is_some_and(|r| !r.is_empty()));
+        !claims || register.protection() == Protection::SecurityAssociation || self.config.aka_without_sa
+    }
+
+    fn must_challenge(&self, now: Instant, registration: super::table::Id) -> bool {
+        let Some((authenticated_at, unchallenged)) = self.registrar.authentication(registration) else { return true };
+        match self.config.challenge {
+            ChallengePolicy::Always => true,
+            ChallengePolicy::Never => false,
+            ChallengePolicy::Every(n) => unchallenged + 1 >= n,
+            ChallengePolicy::After(age) => now.saturating_since(authenticated_at) > age,
+        }
+    }
+}
+
+/// A REGISTER with what decides its case read.
+#[derive(Debug)]
+pub(super) struct Register<'m, 'a> {
+    /// All of it.
+    pub(super) message: &'m Message<'a>,
+    /// From Authorization, else from To.
+    pub(super) impi: &'a str,
+    /// To, canonical.
+    pub(super) impu: String,
+    /// Authorization.
+    pub(super) credentials: Option<Digest<'a>>,
+    /// Call-ID
+    pub(super) call_id: &'a str,
+    /// CSeq number.
+    pub(super) cseq: u32,
+}
+
+/// How a REGISTER reached the P-CSCF (TS 24.229 clause 7.2A.2: `integrity-protected`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Protection {
+    /// `yes`
+    SecurityAssociation,
+    /// `auth-done`: a trusted node has authenticated the user.
+    AuthenticatedElsewhere,
+    /// `no`, absent, and the values of SIP Digest, which prove nothing under AKA.
+    None,
+}
+
+impl<'m, 'a> Register<'m, 'a> {
+    /// Reads who registers what; refuses what this S-CSCF does not understand.
+    pub(super) fn read(message: &'m Message<'a>) -> Result<Self, Refusal> {
+        let unknown: Vec<&str> = message
+            .elements(HeaderName::Require)
+            .filter(|t| !EXTENSIONS.iter().any(|e| e.eq_ignore_ascii_case(t)))
+            .collect();
+        if !unknown.is_empty() {
+            return Err(Refusal::UnknownExtension(unknown.join(", ")));
+        }
+        Self::recall(message)
+    }
+
+    /// Reads a REGISTER that was found sound when it came.
+    pub(super) fn recall(message: &'m Message<'a>) -> Result<Self, Refusal> {
+        let credentials = message.authorization()?;
+        let to = message.to()?.uri;
+        let mut impu = String::with_capacity(to.text.len());
+        to.canonical(&mut impu);
+        let impi = match credentials.and_then(|c| c.username) {
+            Some(username) if !username.is_empty() => username,
+            _ => impi_of(&to),
+        };
+        Ok(Self { message, impi, impu, credentials, call_id: message.call_id()?, cseq: message.cseq()?.number })
+    }
+
+    /// The nonce answered, if one is.
+    pub(super) fn nonce(&self) -> Option<&'a str> {
+        self.credentials.and_then(|c| c.nonce).filter(|n| !n.is_empty())
+    }
+
+    /// How it came.
+    pub(super) fn protection(&self) -> Protection {
+        match self.credentials.and_then(|c| c.integrity_protected) {
+            Some(v) if v.eq_ignore_ascii_case("yes") => Protection::SecurityAssociation,
+            Some(v) if v.eq_ignore_ascii_case("auth-done") => Protection::AuthenticatedElsewhere,
+            _ => Protection::None,
+        }
+    }
+}
+
+/// The private identity of a UE that names none: the public one without scheme, port and parameters
+/// (TS 23.003 clause 13.3, the other way round).
+fn impi_of<'a>(to: &Uri<'a>) -> &'a str {
+    let rest = to.text.get(to.scheme.len() + 1..).unwrap_or_default();
+    let Some(user) = to.user else { return rest };
+    let end = user.len() + 1 + to.host.len();
+    rest.get(..end).unwrap_or(rest)
+}
+
+/// Option tags of Require that this registrar understands.
+const EXTENSIONS: [&str; 2] = ["path", "outbound"];

@@ -1,0 +1,273 @@
+//! Who is registered: one entry for each IMPI and implicit registration set, packed.
+
+use super::binding::{Binding, Bindings};
+use super::compact::Compact;
+use super::contacts::{Wanted, Wish};
+use super::profile::{Profile, ProfileId, Profiles};
+use super::table::{Id, Table};
+use crate::sip::Uri;
+use crate::time::Instant;
+use foldhash::fast::FixedState;
+use std::hash::BuildHasher;
+
+/// A registered implicit set of one IMPI.
+#[derive(Debug)]
+pub(super) struct Registration {
+    /// IMPI, then the identities of the set in order, packed, zero octets between.
+    texts: Box<[u8]>,
+    /// What is bound to each identity of the set.
+    pub(super) bindings: Bindings,
+    /// The last challenge that was answered.
+    authenticated_at: Instant,
+    /// The earliest timer set: one is set only if it must be earlier.
+    timer: Option<Instant>,
+    profile: ProfileId,
+    /// Re-registrations since then that were not challenged.
+    unchallenged: u32,
+    hss: Option<HssId>,
+}
+
+/// All registrations of this S-CSCF.
+#[derive(Debug)]
+pub(super) struct Registrar {
+    table: Table<Registration>,
+    hasher: FixedState,
+    profiles: Profiles,
+    hss: Vec<Box<str>>,
+    /// How their texts are packed.
+    pub(super) compact: Compact,
+}
+
+/// An HSS by its Origin-Host; that of the first answer is asked ever after (TS 29.228 clause 5.4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct HssId(u16);
+
+/// What a server assignment brought: the identities of the set, and the rest of the profile.
+pub(super) type UserData = (Vec<String>, Profile);
+
+impl Registrar {
+    /// Nobody is registered.
+    pub(super) fn new(seed: u64, home: &str) -> Self {
+        Self {
+            table: Table::new(seed),
+            hasher: FixedState::with_seed(seed),
+            profiles: Profiles::default(),
+            hss: Vec::new(),
+            compact: Compact::new(home),
+        }
+    }
+
+    /// The registration of `impi` whose set holds `impu`, which is canonical.
+    pub(super) fn find(&self, impi: &str, impu: &str) -> Option<Id> {
+        self.of_impi(impi).find(|(_, r)| self.holds(r, impu)).map(|(id, _)| id)
+    }
+
+    /// True when `impi` has registered any identity.
+    pub(super) fn knows(&self, impi: &str) -> bool {
+        self.of_impi(impi).next().is_some()
+    }
+
+    /// The registration, if it is still there.
+    pub(super) fn get(&self, id: Id) -> Option<&Registration> {
+        self.table.get(id)
+    }
+
+    /// How many sets are registered.
+    pub(super) fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// True when a REGISTER of this Call-ID and CSeq is older than a binding.
+    pub(super) fn refuses(&self, id: Id, call_id: &str, cseq: u32) -> bool {
+        self.bindings(id).iter().any(|b| b.refuses(call_id, cseq, &self.compact))
+    }
+
+    /// When the last challenge was answered, and how many re-registrations went without since.
+    pub(super) fn authentication(&self, id: Id) -> Option<(Instant, u32)> {
+        self.table.get(id).map(|r| (r.authenticated_at, r.unchallenged))
+    }
+
+    /// One more re-registration without challenge.
+    pub(super) fn count_unchallenged(&mut self, id: Id) {
+        if let Some(r) = self.table.get_mut(id) {
+            r.unchallenged = r.unchallenged.saturating_add(1);
+        }
+    }
+
+    /// The challenge was answered.
+    pub(super) fn authenticated(&mut self, id: Id, now: Instant) {
+        if let Some(r) = self.table.get_mut(id) {
+            (r.authenticated_at, r.unchallenged) = (now, 0);
+        }
+    }
+
+    /// True unless `wish` binds a Contact that is neither bound already nor a flow of its own.
+    pub(super) fn knows_contacts(&self, id: Id, wish: &Wish<'_>) -> bool {
+        let Wish::Bind(wanted) = wish else { return true };
+        let new = |w: &&Wanted<'_>| !w.expires.is_zero() && w.flow.is_none();
+        wanted.iter().filter(new).all(|w| self.bindings(id).iter().any(|b| b.is_of(w, &self.compact)))
+    }
+
+    /// The bindings of a registration.
+    pub(super) fn bindings(&self, id: Id) -> &[Binding] {
+        self.table.get(id).map_or(&[], |r| r.bindings.as_slice())
+    }
+
+    /// Takes the bindings out, to be changed and [`Registrar::bind`]ed again.
+    pub(super) fn take_bindings(&mut self, id: Id) -> Vec<Binding> {
+        self.table.get_mut(id).map_or_else(Vec::new, |r| r.bindings.take())
+    }
+
+    /// Replaces the bindings. Returns the deadline that needs a timer, if one is needed.
+    pub(super) fn bind(&mut self, id: Id, bindings: Vec<Binding>) -> Option<Instant> {
+        let registration = self.table.get_mut(id)?;
+        registration.bindings = bindings.into();
+        let next = registration.bindings.next_expiry()?;
+        if registration.timer.is_some_and(|timer| timer <= next) {
+            return None;
+        }
+        registration.timer = Some(next);
+        Some(next)
+    }
+
+    /// A timer of the registration has run down.
+    pub(super) fn timer_over(&mut self, id: Id) {
+        if let Some(r) = self.table.get_mut(id) {
+            r.timer = None;
+        }
+    }
+
+    /// Adds a registration without bindings.
+    pub(super) fn insert(&mut self, now: Instant, impi: &str, (identities, profile): UserData) -> Id {
+        let registration = Registration {
+            texts: self.pack(impi, &identities),
+            bindings: Bindings::Many(Vec::new()),
+            authenticated_at: now,
+            timer: None,
+            profile: self.profiles.share(profile),
+            unchallenged: 0,
+            hss: None,
+        };
+        let hash = self.hasher.hash_one(impi);
+        self.table.insert(hash, registration)
+    }
+
+    /// Takes newer user data.
+    pub(super) fn update(&mut self, id: Id, impi: &str, (identities, profile): UserData) {
+        let texts = self.pack(impi, &identities);
+        let profile = self.profiles.share(profile);
+        let Some(registration) = self.table.get_mut(id) else {
+            return self.profiles.release(profile);
+        };
+        registration.texts = texts;
+        self.profiles.release(std::mem::replace(&mut registration.profile, profile));
+    }
+
+    /// Ends a registration.
+    pub(super) fn remove(&mut self, id: Id) -> Option<Registration> {
+        let registration = self.table.remove(id)?;
+        self.profiles.release(registration.profile);
+        Some(registration)
+    }
+
+    /// The private identity of a registration.
+    pub(super) fn impi(&self, registration: &Registration) -> String {
+        self.compact.text(registration.texts.split(|b| *b == 0).next().unwrap_or_default())
+    }
+
+    /// The default public identity: the first that is stated in P-Associated-URI.
+    pub(super) fn default_impu(&self, registration: &Registration) -> String {
+        self.associated(registration).next().map_or_else(String::new, |packed| self.compact.text(packed))
+    }
+
+    /// Appends the identities of the set as P-Associated-URI states them, the default first.
+    pub(super) fn write_associated(&self, registration: &Registration, out: &mut Vec<u8>) {
+        for (n, packed) in self.associated(registration).enumerate() {
+            out.extend_from_slice(if n == 0 { b"<" } else { b", <" });
+            self.compact.unpack(packed, out);
+            out.push(b'>');
+        }
+    }
+
+    /// The profile of a registration.
+    pub(super) fn profile(&self, registration: &Registration) -> &Profile {
+        self.profiles.get(registration.profile)
+    }
+
+    /// Remembers the HSS that answered.
+    pub(super) fn hss_named(&mut self, host: &str) -> HssId {
+        let at = self.hss.iter().position(|h| **h == *host).unwrap_or_else(|| {
+            self.hss.push(host.into());
+            self.hss.len() - 1
+        });
+        // More than 65,536 HSSs share a name here; Destination-Host is a hint then.
+        HssId(u16::try_from(at).unwrap_or(u16::MAX))
+    }
+
+    /// Origin-Host of an HSS.
+    pub(super) fn hss_host(&self, id: HssId) -> Option<&str> {
+        self.hss.get(usize::from(id.0)).map(|h| &**h)
+    }
+
+    /// Which HSS serves a registration.
+    pub(super) fn hss_of(&self, id: Id) -> Option<HssId> {
+        self.table.get(id)?.hss
+    }
+
+    /// An HSS has answered for a registration, or the one known is not reached any more.
+    pub(super) fn set_hss(&mut self, id: Id, hss: Option<HssId>) {
+        if let Some(r) = self.table.get_mut(id) {
+            r.hss = hss;
+        }
+    }
+
+    fn of_impi(&self, impi: &str) -> impl Iterator<Item = (Id, &Registration)> {
+        let of = move |r: &Registration| self.compact.is(r.texts.split(|b| *b == 0).next().unwrap_or_default(), impi);
+        self.table.chain(self.hasher.hash_one(impi)).filter(move |(_, r)| of(r))
+    }
+
+    fn holds(&self, registration: &Registration, impu: &str) -> bool {
+        let set = || registration.texts.split(|b| *b == 0).skip(1);
+        set().any(|packed| self.compact.is(packed, impu))
+            || set().any(|packed| is_canonically(&self.compact.text(packed), impu))
+    }
+
+    fn associated<'r>(&'r self, registration: &'r Registration) -> impl Iterator<Item = &'r [u8]> {
+        let profile = self.profiles.get(registration.profile);
+        let identities = registration.texts.split(|b| *b == 0).skip(1).enumerate();
+        identities.filter(|(n, _)| profile.is_associated(*n)).map(|(_, packed)| packed)
+    }
+
+    fn pack(&self, impi: &str, identities: &[String]) -> Box<[u8]> {
+        let mut texts = Vec::with_capacity(128);
+        self.compact.pack(impi, &mut texts);
+        for identity in identities {
+            texts.push(0);
+            self.compact.pack(identity, &mut texts);
+        }
+        texts.into()
+    }
+}
+
+/// True when `identity` in its canonical form is `impu`.
+pub(super) fn is_canonically(identity: &str, impu: &str) -> bool {
+    if identity == impu {
+        return true;
+    }
+    let mut canonical = String::with_capacity(identity.len());
+    Uri::parse(identity).is_ok_and(|uri| {
+        uri.canonical(&mut canonical);
+        canonical == impu
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_small() {
+        // Issue 3: at most 1 kB for a registered subscriber over all elements. This is the fixed part here.
+        assert!(size_of::<Registration>() <= 112, "{}", size_of::<Registration>());
+    }
+}

@@ -1,0 +1,152 @@
+//! Values under ids, found again by a hash: a slab whose slots form chains of equal hash.
+
+use foldhash::fast::FixedState;
+use std::collections::HashMap;
+
+/// Where a value is. Stale ids find nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Id {
+    index: u32,
+    generation: u32,
+}
+
+impl Id {
+    /// The id as one number, for texts that lead back to it.
+    pub(super) const fn to_bits(self) -> u64 {
+        (self.generation as u64) << 32 | self.index as u64
+    }
+}
+
+/// The slab. Several values may share a hash: whoever looks one up says which it means.
+#[derive(Debug)]
+pub(super) struct Table<T> {
+    slots: Vec<Slot<T>>,
+    /// First unused slot; unused slots are chained by `next`.
+    free: u32,
+    heads: HashMap<u64, u32, FixedState>,
+}
+
+#[derive(Debug)]
+struct Slot<T> {
+    hash: u64,
+    generation: u32,
+    /// The next slot of this hash, or the next unused one; [`NONE`] ends a chain.
+    next: u32,
+    value: Option<T>,
+}
+
+impl<T> Table<T> {
+    /// Empty; `seed` keeps chains unpredictable from outside.
+    pub(super) fn new(seed: u64) -> Self {
+        Self { slots: Vec::new(), free: NONE, heads: HashMap::with_hasher(FixedState::with_seed(seed)) }
+    }
+
+    /// Adds a value.
+    pub(super) fn insert(&mut self, hash: u64, value: T) -> Id {
+        let index = match self.slots.get_mut(self.free as usize) {
+            Some(slot) => {
+                let index = self.free;
+                self.free = slot.next;
+                slot.hash = hash;
+                slot.value = Some(value);
+                index
+            }
+            None => {
+                let index = u32::try_from(self.slots.len()).expect("fewer than 2^32 - 1 values fit in memory");
+                self.slots.push(Slot { hash, generation: 0, next: NONE, value: Some(value) });
+                index
+            }
+        };
+        let behind = self.heads.insert(hash, index).unwrap_or(NONE);
+        let slot = &mut self.slots[index as usize];
+        slot.next = behind;
+        Id { index, generation: slot.generation }
+    }
+
+    /// All ids of this hash.
+    pub(super) fn chain(&self, hash: u64) -> impl Iterator<Item = (Id, &T)> {
+        let mut at = self.heads.get(&hash).copied().unwrap_or(NONE);
+        std::iter::from_fn(move || {
+            let slot = self.slots.get(at as usize)?;
+            let id = Id { index: at, generation: slot.generation };
+            at = slot.next;
+            Some((id, slot.value.as_ref().expect("only used slots are chained to a hash")))
+        })
+    }
+
+    /// The value, if it is still there.
+    pub(super) fn get(&self, id: Id) -> Option<&T> {
+        self.slots.get(id.index as usize).filter(|s| s.generation == id.generation)?.value.as_ref()
+    }
+
+    /// The value, if it is still there.
+    pub(super) fn get_mut(&mut self, id: Id) -> Option<&mut T> {
+        self.slots.get_mut(id.index as usize).filter(|s| s.generation == id.generation)?.value.as_mut()
+    }
+
+    /// Takes the value out.
+    pub(super) fn remove(&mut self, id: Id) -> Option<T> {
+        let slot = self.slots.get_mut(id.index as usize).filter(|s| s.generation == id.generation)?;
+        let value = slot.value.take()?;
+        let (hash, next) = (slot.hash, slot.next);
+        slot.generation = slot.generation.wrapping_add(1);
+        slot.next = self.free;
+        self.free = id.index;
+        self.unchain(hash, id.index, next);
+        Some(value)
+    }
+
+    /// How many values there are.
+    pub(super) fn len(&self) -> usize {
+        self.slots.iter().filter(|s| s.value.is_some()).count()
+    }
+
+    fn unchain(&mut self, hash: u64, index: u32, next: u32) {
+        let head = self.heads.get_mut(&hash).expect("a used slot is chained to its hash");
+        if *head != index {
+            let mut at = *head;
+            while self.slots[at as usize].next != index {
+                at = self.slots[at as usize].next;
+            }
+            self.slots[at as usize].next = next;
+        } else if next == NONE {
+            self.heads.remove(&hash);
+        } else {
+            *head = next;
+        }
+    }
+}
+
+const NONE: u32 = u32::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_hashes_form_a_chain_that_survives_removals_in_any_order() {
+        for first in 0..3 {
+            let mut t = Table::new(1);
+            let ids: Vec<Id> = (0..3).map(|n| t.insert(7, n)).collect();
+            t.insert(8, 9);
+            assert_eq!(t.remove(ids[first]), Some(first));
+            assert_eq!(t.remove(ids[first]), None);
+            let mut left: Vec<usize> = t.chain(7).map(|(_, v)| *v).collect();
+            left.sort_unstable();
+            assert_eq!(left, (0..3).filter(|n| *n != first).collect::<Vec<_>>());
+            assert_eq!(t.len(), 3);
+        }
+    }
+
+    #[test]
+    fn a_slot_used_again_does_not_answer_to_the_old_id() {
+        let mut t = Table::new(1);
+        let old = t.insert(7, 'a');
+        t.remove(old);
+        let new = t.insert(7, 'b');
+        assert_eq!((old.index, t.get(old), t.get(new)), (new.index, None, Some(&'b')));
+        assert_eq!(t.chain(7).count(), 1);
+        t.remove(new);
+        assert_eq!(t.chain(7).count(), 0);
+    }
+}

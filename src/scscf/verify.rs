@@ -1,0 +1,174 @@
+//! The answer to a challenge (TS 24.229 clauses 5.4.1.2.2 and 5.4.1.2.3).
+
+use super::Scscf;
+use super::attempt::{AwaitingMaa, Challenged, Expected, RESYNC_LEN, State};
+use super::refusal::Refusal;
+use super::register::Register;
+use super::table::Id;
+use crate::aka::digest::{self, Algorithm, Inputs, Qop, Secret};
+use crate::cx::ServerAssignmentType;
+use crate::event::What;
+use crate::packet::Outbox;
+use crate::sip::header::digest::Digest;
+use crate::sip::transaction::ServerId;
+use crate::time::Instant;
+use data_encoding::BASE64;
+use subtle::ConstantTimeEq;
+
+impl Scscf {
+    /// A REGISTER of the Call-ID that was challenged, with a nonce.
+    pub(super) fn on_answer(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        attempt: Id,
+        register: &Register<'_, '_>,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        let (Some(State::Challenged(challenged)), Some(credentials)) =
+            (self.attempts.state(attempt), &register.credentials)
+        else {
+            return Err(Refusal::WrongNonce);
+        };
+        // A wrong nonce does not end the attempt: anybody may write one.
+        if !challenged.has_nonce(register.nonce().unwrap_or_default()) {
+            return Err(Refusal::WrongNonce);
+        }
+        if credentials.algorithm.is_some_and(|a| Algorithm::from_token(a) != Some(challenged.algorithm)) {
+            return Err(Refusal::WrongAlgorithm);
+        }
+        if let Some(auts) = credentials.auts {
+            return self.on_synchronisation_failure(now, server, attempt, register, auts, out);
+        }
+        let Some(response) = credentials.response.filter(|r| !r.is_empty()) else {
+            return self.on_mac_failure(now, server, attempt, register, out);
+        };
+        let right = is_right(challenged, credentials, response, register)?;
+        let hss = self.attempts.remove(attempt).and_then(|a| a.hss);
+        let impi = register.impi;
+        if !right {
+            self.tell(out, || What::AuthenticationFailed { impi: impi.into(), cause: "response is wrong" });
+            let failure = ServerAssignmentType::AuthenticationFailure;
+            self.end_assignment(now, impi, &register.impu, failure, hss, out);
+            return Err(Refusal::WrongResponse);
+        }
+        self.tell(out, || What::ResponseVerified { impi: impi.into() });
+        if let Some(id) = self.registrar.find(impi, &register.impu) {
+            self.registrar.authenticated(id, now);
+        }
+        self.serve(now, server, register, hss, out)
+    }
+
+    /// The USIM found the SQN out of range: a new vector, made after AUTS.
+    fn on_synchronisation_failure(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        attempt: Id,
+        register: &Register<'_, '_>,
+        auts: &str,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        let auts = BASE64.decode(auts.as_bytes()).ok().filter(|a| a.len() == AUTS_LEN).ok_or(Refusal::BadAuts)?;
+        let most = self.config.max_resyncs;
+        let Some(going_on) = self.attempts.get_mut(attempt) else { return Err(Refusal::WrongNonce) };
+        let State::Challenged(challenged) = &going_on.state else { return Err(Refusal::WrongNonce) };
+        if going_on.resyncs >= most {
+            return Err(self.give_up(now, attempt, register, Refusal::TooManyResyncs, out));
+        }
+        let mut rand_auts = [0; RESYNC_LEN];
+        rand_auts[..RAND_LEN].copy_from_slice(&challenged.authenticate[..RAND_LEN]);
+        rand_auts[RAND_LEN..].copy_from_slice(&auts);
+        going_on.resyncs += 1;
+        going_on.mac_failures = 0;
+        let request = register.message.bytes().into();
+        going_on.state = State::AwaitingMaa(AwaitingMaa { server, request, resync: Some(rand_auts) });
+        self.send_mar(now, attempt, out);
+        Ok(())
+    }
+
+    /// The USIM found the MAC wrong: one more vector, then the end (a UE answers two invalid challenges in a row).
+    fn on_mac_failure(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        attempt: Id,
+        register: &Register<'_, '_>,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        let Some(going_on) = self.attempts.get_mut(attempt) else { return Err(Refusal::WrongNonce) };
+        going_on.mac_failures += 1;
+        if going_on.mac_failures >= MAC_FAILURES {
+            return Err(self.give_up(now, attempt, register, Refusal::TooManyMacFailures, out));
+        }
+        let request = register.message.bytes().into();
+        going_on.state = State::AwaitingMaa(AwaitingMaa { server, request, resync: None });
+        self.send_mar(now, attempt, out);
+        Ok(())
+    }
+
+    fn give_up(
+        &mut self,
+        now: Instant,
+        attempt: Id,
+        register: &Register<'_, '_>,
+        refusal: Refusal,
+        out: &mut Outbox,
+    ) -> Refusal {
+        let hss = self.attempts.remove(attempt).and_then(|a| a.hss);
+        let cause = match refusal {
+            Refusal::TooManyResyncs => "too many resynchronisations",
+            _ => "the UE found the challenges invalid",
+        };
+        let impi = register.impi;
+        self.tell(out, || What::AuthenticationFailed { impi: impi.into(), cause });
+        self.end_assignment(now, impi, &register.impu, ServerAssignmentType::AuthenticationFailure, hss, out);
+        refusal
+    }
+}
+
+/// Compares in constant time. The digest covers `uri` as the UE wrote it: proxies change the Request-URI.
+fn is_right(
+    challenged: &Challenged,
+    credentials: &Digest<'_>,
+    response: &str,
+    register: &Register<'_, '_>,
+) -> Result<bool, Refusal> {
+    let (xres, ck, ik) = match &challenged.expected {
+        Expected::Recorded(recorded) => return Ok(bool::from(recorded.ct_eq(response.as_bytes()))),
+        Expected::Vector { xres, ck, ik } => (xres, ck, ik),
+    };
+    let qop = match (credentials.qop, credentials.nc, credentials.cnonce) {
+        (None, ..) => None,
+        (Some(qop), Some(nc), Some(cnonce)) if is_count(nc) => Some(Qop { auth_int: is_auth_int(qop)?, nc, cnonce }),
+        _ => return Err(Refusal::IncompleteCredentials),
+    };
+    let inputs = Inputs {
+        algorithm: challenged.algorithm,
+        username: credentials.username.ok_or(Refusal::IncompleteCredentials)?,
+        realm: credentials.realm.ok_or(Refusal::IncompleteCredentials)?,
+        nonce: credentials.nonce.unwrap_or_default(),
+        uri: credentials.uri.ok_or(Refusal::IncompleteCredentials)?,
+        method: "REGISTER",
+        qop,
+        body: register.message.body(),
+    };
+    Ok(digest::response(&inputs, Secret::Aka { res: xres.as_slice(), ik: &ik.0, ck: &ck.0 }).matches(response))
+}
+
+/// Each nonce is used once, so any count but zero is larger than the one before.
+fn is_count(nc: &str) -> bool {
+    nc.len() == 8 && u32::from_str_radix(nc, 16).is_ok_and(|n| n > 0)
+}
+
+fn is_auth_int(qop: &str) -> Result<bool, Refusal> {
+    match qop {
+        q if q.eq_ignore_ascii_case("auth") => Ok(false),
+        q if q.eq_ignore_ascii_case("auth-int") => Ok(true),
+        _ => Err(Refusal::IncompleteCredentials),
+    }
+}
+
+const RAND_LEN: usize = 16;
+const AUTS_LEN: usize = RESYNC_LEN - RAND_LEN;
+const MAC_FAILURES: u32 = 2;
