@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod aka;
+pub mod capture;
 #[cfg(feature = "live")]
 pub mod cli;
 #[cfg(feature = "live")]
@@ -18,6 +19,7 @@ pub mod icscf;
 pub mod identity;
 pub mod ims;
 pub mod ipsec;
+pub mod ladder;
 #[cfg(feature = "live")]
 pub mod live;
 pub mod packet;

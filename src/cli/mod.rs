@@ -1,3 +1,113 @@
-//! The command line.
+//! The command line: arguments to configuration to one run.
 
 pub mod args;
+mod first_run;
+mod network;
+mod record;
+mod register;
+mod report;
+mod serve;
+mod simulate;
+
+use crate::config::Faults;
+use crate::live::BindError;
+use args::{Cli, Command, CommonArgs};
+use std::future::Future;
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Why a command ends without having done its work.
+#[derive(Debug)]
+pub enum Failure {
+    /// Configuration: exit status 2.
+    Config(Faults),
+    /// A port: exit status 2.
+    Bind(BindError, args::FlagsOf),
+    /// Bad input of another kind: exit status 2.
+    Usage(String),
+    /// The thing under test failed: exit status 1.
+    Failed(String),
+}
+
+impl From<Faults> for Failure {
+    fn from(faults: Faults) -> Self {
+        Self::Config(faults)
+    }
+}
+
+/// Runs one command to its end.
+pub fn run(cli: Cli) -> ExitCode {
+    let common = match &cli.command {
+        None => &cli.first_run.common,
+        Some(Command::Serve(a)) => &a.common,
+        Some(Command::Register(a)) => &a.common,
+        Some(Command::Simulate(a)) => &a.common,
+    };
+    log_to_stderr(common);
+    let done = match cli.command {
+        None => in_runtime(first_run::run(cli.first_run)),
+        Some(Command::Serve(args)) => in_runtime(serve::run(*args)),
+        Some(Command::Register(args)) => in_runtime(register::run(*args)),
+        Some(Command::Simulate(args)) => simulate::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Config(faults)) => {
+            let text = if io::stderr().is_terminal() { faults.draw(colour()) } else { format!("{faults}\n") };
+            eprint!("{text}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Bind(error, flags)) => {
+            let flag = args::flag_for(flags, network::key_of(&error.listener));
+            eprintln!("imsreg: {error}; choose another with {flag}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Usage(text)) => {
+            eprintln!("imsreg: {text}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Failed(text)) => {
+            eprintln!("imsreg: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One thread, and tasks that never leave it.
+fn in_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Failure::Usage(format!("the system gives no event queue: {e}")))?;
+    tokio::task::LocalSet::new().block_on(&runtime, command)
+}
+
+/// Ctrl-C or SIGTERM.
+async fn interrupted() {
+    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = int.recv() => {}
+        _ = term.recv() => {}
+    }
+}
+
+/// Standard output may be coloured: it is a terminal, and NO_COLOR is not set.
+fn colour() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+}
+
+fn log_to_stderr(common: &CommonArgs) {
+    let level = match common.verbose {
+        0 => "warn",
+        1 => "imsreg=debug,info",
+        _ => "trace",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("IMSREG_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colour());
+    // A second initialisation in one process (tests) keeps the first.
+    let _ = if common.json { log.json().try_init() } else { log.try_init() };
+}

@@ -1,0 +1,91 @@
+//! `imsreg` without a command: a whole network on loopback, one UE that registers, the ladder.
+
+use super::args::{FirstRunArgs, FlagsOf};
+use super::record::Record;
+use super::{Failure, interrupted, network, report};
+use crate::config::{Elements, load_profile, load_subscribers};
+use crate::ims::ElementId;
+use crate::ladder::{Columns, Options};
+use crate::live::{Clock, Live};
+use crate::time::Duration;
+use crate::ue::{Ue, UeStatus};
+
+pub(super) async fn run(args: FirstRunArgs) -> Result<(), Failure> {
+    let mut profile = load_profile(args.profile.name(), &args.settings()?)?;
+    let subscribers = load_subscribers(&args.hss_data(), &profile)?;
+    let Some(subscription) = subscribers.subscription(0) else {
+        return Err(Failure::Usage(format!("{}: no subscriber whose keys are known", args.hss_data().display())));
+    };
+    if !args.common.json {
+        println!("profile {}, subscribers {}", report::list(&profile.origins), report::list(&subscribers.origins));
+    }
+
+    let clock = Clock::start();
+    let mut network = network::build(&mut profile, Elements::ALL, Some(subscribers), clock, FlagsOf::FirstRun)?;
+    let pcscf = profile.pcscf.listen[0];
+    let ue = profile.ue(&subscription, pcscf, profile.ue.address, clock.epoch());
+    let ue = network
+        .ims
+        .add(Ue::new(ue, network.random.fork()))
+        .map_err(|e| Failure::Usage(format!("{e}; choose another with --ue ADDR:PORT")))?;
+
+    let record = Record::new();
+    let columns = Columns::from_listeners(network.ims.listeners().iter().map(|l| (l.address, l.role)));
+    let options = Options { columns, show_keys: args.show_keys, colour: super::colour(), ..Options::default() };
+    record.keep();
+    if args.common.json {
+        record.print_lines(options.clone());
+    }
+    if let Some(path) = &args.capture {
+        record.write_to(path, clock.epoch())?;
+    }
+    let listeners = network.ims.listeners();
+    let live = Live::start(network.ims, network.sockets, clock, Box::new(record.clone()))
+        .map_err(|e| Failure::Bind(e, FlagsOf::FirstRun))?;
+    if args.common.json {
+        report::ready_json(&listeners, &profile.realm);
+    }
+    live.command(ue, |e, now, out| {
+        if let Some(ue) = e.as_ue_mut() {
+            ue.register(now, out);
+        }
+    });
+
+    let registered = tokio::select! {
+        outcome = settled(&live, ue) => outcome,
+        () = interrupted() => Err("interrupted before the registration ended".to_owned()),
+    };
+    if !args.common.json {
+        record.with_capture(|capture| print!("{}", crate::ladder::text(capture, &options)));
+        if registered.is_ok() {
+            print!("{}", report::next_steps(&profile, args.once));
+        }
+    }
+    record.forget();
+    if !args.once && registered.is_ok() {
+        interrupted().await;
+    }
+    live.stop(Duration::from_secs(2)).await;
+    if args.common.json {
+        report::report_json(registered.as_ref().err().map(String::as_str));
+    }
+    record.finish()?;
+    registered.map_err(Failure::Failed)
+}
+
+/// Waits until the UE is registered or has given up.
+pub(super) async fn settled(live: &Live, ue: ElementId) -> Result<(), String> {
+    loop {
+        let look = live.look(|ims| {
+            let ue = ims.element(ue).as_ue()?;
+            Some((ue.status(), ue.failure().map(str::to_owned)))
+        });
+        match look {
+            Some((UeStatus::Registered, _)) => return Ok(()),
+            Some((UeStatus::Failed { status }, why)) => {
+                return Err(why.unwrap_or_else(|| format!("the registration failed with status {status}")));
+            }
+            _ => live.changed().await,
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! From a profile to elements with their sockets.
+
+use super::Failure;
+use super::args::FlagsOf;
+use crate::config::{Elements, Profile, Subscribers};
+use crate::event::Role;
+use crate::hss::Hss;
+use crate::icscf::Icscf;
+use crate::ims::{Ims, Listener};
+use crate::live::{Clock, Sockets};
+use crate::packet::Protocol;
+use crate::pcscf::Pcscf;
+use crate::random::Random;
+use crate::scscf::Scscf;
+use std::net::SocketAddr;
+
+/// Elements, wired, and the sockets that had to be opened first because their port was 0.
+pub(super) struct Network {
+    pub(super) ims: Ims,
+    pub(super) sockets: Sockets,
+    pub(super) random: Random,
+}
+
+/// Builds the elements of this process. Port 0 becomes the port that the system gives, in `profile` too.
+pub(super) fn build(
+    profile: &mut Profile,
+    elements: Elements,
+    subscribers: Option<Subscribers>,
+    clock: Clock,
+    flags: FlagsOf,
+) -> Result<Network, Failure> {
+    let mut sockets = Sockets::new();
+    open_port_zero(profile, elements, &mut sockets, flags)?;
+    let mut random = seed()?;
+    let mut ims = Ims::new(profile.wiring);
+    let taken = |e: crate::ims::AddressTaken| Failure::Usage(e.to_string());
+    if let Some(subscribers) = subscribers.filter(|_| elements.hss) {
+        ims.add(Hss::new(profile.hss(clock.epoch()), subscribers.store, random.fork())).map_err(taken)?;
+    }
+    if elements.scscf {
+        ims.add(Scscf::new(profile.scscf(elements, clock.epoch())?, random.fork())).map_err(taken)?;
+    }
+    if elements.icscf {
+        ims.add(Icscf::new(profile.icscf(elements, clock.epoch())?, random.fork())).map_err(taken)?;
+    }
+    if elements.pcscf {
+        ims.add(Pcscf::new(profile.pcscf(elements)?, random.fork())).map_err(taken)?;
+    }
+    Ok(Network { ims, sockets, random })
+}
+
+/// The generator of a live run.
+pub(super) fn seed() -> Result<Random, Failure> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|e| Failure::Usage(format!("the system gives no random numbers: {e}")))?;
+    Ok(Random::from_seed(seed))
+}
+
+fn open_port_zero(
+    profile: &mut Profile,
+    elements: Elements,
+    sockets: &mut Sockets,
+    flags: FlagsOf,
+) -> Result<(), Failure> {
+    let mut open = |address: &mut SocketAddr, role, protocol| -> Result<(), Failure> {
+        if address.port() == 0 {
+            let udp = protocol == Protocol::Sip;
+            let listener = Listener { address: *address, protocol, role, protected: false, tcp: true, udp };
+            *address = sockets.bind(&listener).map_err(|e| Failure::Bind(e, flags))?;
+        }
+        Ok(())
+    };
+    if elements.hss {
+        open(&mut profile.hss.listen, Role::Hss, Protocol::Diameter)?;
+    }
+    let sip = [
+        (elements.scscf, &mut profile.scscf.listen, Role::Scscf),
+        (elements.icscf, &mut profile.icscf.listen, Role::Icscf),
+        (elements.pcscf, &mut profile.pcscf.listen, Role::Pcscf),
+    ];
+    for (_, addresses, role) in sip.into_iter().filter(|(here, ..)| *here) {
+        for address in addresses {
+            open(address, role, Protocol::Sip)?;
+        }
+    }
+    Ok(())
+}
+
+/// The key of the profile that says where a listener is.
+pub(super) const fn key_of(listener: &Listener) -> &'static str {
+    match (listener.role, listener.protected, listener.tcp) {
+        (Role::Pcscf, true, true) => "pcscf.port_s",
+        (Role::Pcscf, true, false) => "pcscf.port_c",
+        (Role::Pcscf, false, _) => "pcscf.listen",
+        (Role::Icscf, ..) => "icscf.listen",
+        (Role::Scscf, ..) => "scscf.listen",
+        (Role::Hss, ..) => "hss.listen",
+        (Role::Ue | Role::ApplicationServer, ..) => "ue.address",
+    }
+}

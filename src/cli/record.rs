@@ -1,0 +1,137 @@
+//! What a command keeps of a run: hops and events for the ladder, JSON lines, the capture file.
+
+use super::Failure;
+use crate::capture::pcapng::Writer;
+use crate::capture::{Capture, Entry};
+use crate::event::{Event, What};
+use crate::ims::Tap;
+use crate::ladder::{Options, json};
+use crate::packet::Packet;
+use crate::time::{Epoch, Instant};
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::Path;
+use std::rc::Rc;
+
+/// Where a run is recorded; every copy is the same record.
+#[derive(Clone)]
+pub(super) struct Record(Rc<RefCell<Inner>>);
+
+struct Inner {
+    capture: Option<Capture>,
+    file: Option<Writer<BufWriter<File>>>,
+    lines: Option<Options>,
+    /// A file that could not be written is said once.
+    file_failed: Option<String>,
+    /// Somebody reads events: ladder or JSON.
+    events: bool,
+    registered: u64,
+}
+
+impl Record {
+    /// Keeps nothing.
+    pub(super) fn new() -> Self {
+        Self(Rc::new(RefCell::new(Inner {
+            capture: None,
+            file: None,
+            lines: None,
+            file_failed: None,
+            events: false,
+            registered: 0,
+        })))
+    }
+
+    /// Keeps everything in memory, for a ladder.
+    pub(super) fn keep(&self) {
+        let mut inner = self.0.borrow_mut();
+        inner.capture = Some(Capture::new());
+        inner.events = true;
+    }
+
+    /// Prints a JSON object for each message and event as they come.
+    pub(super) fn print_lines(&self, options: Options) {
+        let mut inner = self.0.borrow_mut();
+        inner.lines = Some(options);
+        inner.events = true;
+    }
+
+    /// Writes every message to a pcapng file.
+    pub(super) fn write_to(&self, path: &Path, epoch: Epoch) -> Result<(), Failure> {
+        let fail = |e: &dyn std::fmt::Display| Failure::Usage(format!("--capture {}: {e}", path.display()));
+        let file = File::create(path).map_err(|e| fail(&e))?;
+        let writer = Writer::new(BufWriter::new(file), epoch).map_err(|e| fail(&e))?;
+        self.0.borrow_mut().file = Some(writer);
+        Ok(())
+    }
+
+    /// Looks at what was kept.
+    pub(super) fn with_capture<T>(&self, look: impl FnOnce(&Capture) -> T) -> Option<T> {
+        self.0.borrow().capture.as_ref().map(look)
+    }
+
+    /// Stops keeping messages in memory: a server that stays up must not grow.
+    pub(super) fn forget(&self) {
+        self.0.borrow_mut().capture = None;
+    }
+
+    /// Registrations told by S-CSCFs or UEs so far.
+    pub(super) fn registered(&self) -> u64 {
+        self.0.borrow().registered
+    }
+
+    /// Writes the end of the capture file.
+    pub(super) fn finish(&self) -> Result<(), Failure> {
+        let mut inner = self.0.borrow_mut();
+        let finished = match inner.file.take() {
+            Some(writer) => writer.finish().map_err(|e| e.to_string()),
+            None => Ok(()),
+        };
+        match (finished, inner.file_failed.take()) {
+            (Err(e), _) | (_, Some(e)) => Err(Failure::Usage(format!("the capture is incomplete: {e}"))),
+            _ => Ok(()),
+        }
+    }
+
+    fn add(&self, entry: &Entry) {
+        let mut inner = self.0.borrow_mut();
+        let inner = &mut *inner;
+        if let (Some(file), Entry::Hop(hop)) = (&mut inner.file, entry)
+            && let Err(e) = file.hop(hop)
+        {
+            inner.file_failed = Some(e.to_string());
+            inner.file = None;
+        }
+        if let Some(options) = &inner.lines {
+            let mut out = std::io::stdout().lock();
+            let _ = writeln!(out, "{}", json::entry(entry, options));
+        }
+        if let Some(capture) = &mut inner.capture {
+            capture.entries.push(entry.clone());
+        }
+    }
+}
+
+impl Tap for Record {
+    fn packet(&mut self, now: Instant, packet: &Packet<'_>) {
+        let wanted = {
+            let inner = self.0.borrow();
+            inner.capture.is_some() || inner.file.is_some() || inner.lines.is_some()
+        };
+        if wanted {
+            self.add(&Entry::hop(now, packet));
+        }
+    }
+
+    fn event(&mut self, now: Instant, event: &Event) {
+        if matches!(event.what, What::Registered { .. }) {
+            self.0.borrow_mut().registered += 1;
+        }
+        tracing::debug!(at = %now, role = %event.role, "{:?}", event.what);
+        self.add(&Entry::Event { at: now, event: event.clone() });
+    }
+
+    fn wants_events(&self) -> bool {
+        self.0.borrow().events || tracing::enabled!(tracing::Level::DEBUG)
+    }
+}

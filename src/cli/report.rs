@@ -1,0 +1,72 @@
+//! Lines that scripts rely on, and those that help a newcomer on.
+
+use crate::config::Profile;
+use crate::event::Role;
+use crate::ims::Listener;
+use serde_json::{Map, Value, json};
+use std::fmt::Display;
+
+/// `a, b`
+pub(super) fn list<T: Display>(items: &[T]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// `ready realm=R pcscf=ADDR:PORT ...`: one word an unprotected listener.
+pub(super) fn ready_line(listeners: &[Listener], realm: &str) -> String {
+    let mut line = format!("ready realm={realm}");
+    for listener in shown(listeners) {
+        line.push_str(&format!(" {}={}", key(listener.role), listener.address));
+    }
+    line
+}
+
+/// The same as a JSON object.
+pub(super) fn ready_json(listeners: &[Listener], realm: &str) {
+    let mut addresses: Map<String, Value> = Map::new();
+    for listener in shown(listeners) {
+        let entry = addresses.entry(key(listener.role)).or_insert_with(|| json!([]));
+        if let Some(list) = entry.as_array_mut() {
+            list.push(json!(listener.address.to_string()));
+        }
+    }
+    let mut object = json!({"event": "ready", "at": 0.0, "realm": realm});
+    if let Some(object) = object.as_object_mut() {
+        object.extend(addresses);
+    }
+    println!("{object}");
+}
+
+/// The last line of a run with `--json`.
+pub(super) fn report_json(failure: Option<&str>) {
+    println!("{}", json!({"event": "report", "ok": failure.is_none(), "failure": failure}));
+}
+
+/// Three lines for somebody who has just seen the first ladder.
+pub(super) fn next_steps(profile: &Profile, once: bool) -> String {
+    let pcscf = profile.pcscf.listen[0];
+    let lines = [
+        format!(
+            "be another UE:   imsreg register --pcscf {pcscf} --imsi 001010000001000 \
+             --k 4b303031303130303030303031303030 --op 30313233343536373839616263646566"
+        ),
+        "point your own:  imsreg serve --sip ADDR:5060 --realm REALM --hss-data FILE".to_owned(),
+        "keep the trace:  imsreg --once --capture first.pcapng".to_owned(),
+    ];
+    let stays = if once { "" } else { "The network stays up until Ctrl-C.\n" };
+    format!("\n{}\n{stays}", lines.join("\n"))
+}
+
+fn shown(listeners: &[Listener]) -> impl Iterator<Item = &Listener> {
+    listeners.iter().filter(|l| !l.protected)
+}
+
+const fn key(role: Role) -> &'static str {
+    match role {
+        Role::Ue => "ue",
+        Role::Pcscf => "pcscf",
+        Role::Icscf => "icscf",
+        Role::Scscf => "scscf",
+        Role::Hss => "hss",
+        Role::ApplicationServer => "as",
+    }
+}

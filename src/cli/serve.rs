@@ -1,0 +1,45 @@
+//! `imsreg serve`: any subset of the elements.
+
+use super::args::{FlagsOf, ServeArgs};
+use super::record::Record;
+use super::{Failure, interrupted, network, report};
+use crate::config::{load_profile, load_subscribers};
+use crate::ladder::{Columns, Options};
+use crate::live::{Clock, Live};
+use crate::time::Duration;
+
+pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
+    let elements = args.elements();
+    let mut profile = load_profile(args.profile.name(), &args.settings()?)?;
+    let subscribers = if elements.hss { Some(load_subscribers(&args.hss_data(), &profile)?) } else { None };
+    let origins = subscribers.as_ref().map(|s| format!(", subscribers {}", report::list(&s.origins)));
+    let started_with = format!("profile {}{}", report::list(&profile.origins), origins.unwrap_or_default());
+
+    let clock = Clock::start();
+    let network = network::build(&mut profile, elements, subscribers, clock, FlagsOf::Serve)?;
+    let listeners = network.ims.listeners();
+    let record = Record::new();
+    if args.common.json {
+        let columns = Columns::from_listeners(listeners.iter().map(|l| (l.address, l.role)));
+        record.print_lines(Options { columns, show_keys: args.show_keys, ..Options::default() });
+    } else {
+        println!("{started_with}");
+    }
+    if let Some(path) = &args.capture {
+        record.write_to(path, clock.epoch())?;
+        eprintln!("imsreg: the capture holds CK, IK and XRES as they are on Cx and Mw");
+    }
+    let live = Live::start(network.ims, network.sockets, clock, Box::new(record.clone()))
+        .map_err(|e| Failure::Bind(e, FlagsOf::Serve))?;
+    if args.common.json {
+        report::ready_json(&listeners, &profile.realm);
+    } else {
+        println!("{}", report::ready_line(&listeners, &profile.realm));
+    }
+    interrupted().await;
+    live.stop(Duration::from_secs(2)).await;
+    if args.common.json {
+        report::report_json(None);
+    }
+    record.finish()
+}
