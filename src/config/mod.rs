@@ -7,6 +7,7 @@
 //! profile.pcscf(elements)             -> PcscfConfig   icscf(elements, epoch), scscf(elements, epoch), hss(epoch)
 //! subscribers.subscription(imsi)      -> Subscription  what a simulated UE needs; also from flags: UeFlags::subscription
 //! profile.ue(&subscription, ..)       -> UeConfig
+//! load_scenario(path)         -> Scenario      what happens in a simulated world
 //! read_usim_file, write_usim_file                      the SQNs of a USIM between two runs
 //! ```
 //!
@@ -26,6 +27,7 @@ mod layers;
 mod mask;
 mod profile;
 mod read;
+mod scenario;
 mod source;
 mod subscribers;
 mod ue;
@@ -39,6 +41,7 @@ pub use profile::{
     DiameterIdentity, DiameterSection, HostPort, HssSection, IcscfSection, PcscfSection, Profile, ScscfSection,
     Setting, UeSection, load_profile,
 };
+pub use scenario::{Action, NetworkFault, Scenario, Step, load_scenario};
 pub use source::{Origin, embedded_profiles};
 pub use subscribers::{Subscribers, load_subscribers};
 pub use ue::{Subscription, UeFlags};

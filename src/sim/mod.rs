@@ -5,7 +5,11 @@
 
 mod connections;
 mod link;
+#[cfg(feature = "live")]
+mod scenario;
 mod world;
 
 pub use link::{Link, Links, Outage};
+#[cfg(feature = "live")]
+pub use scenario::Simulation;
 pub use world::{Letter, World};

@@ -1,0 +1,285 @@
+//! Scenarios: `tests/scenarios/*.yaml`, what happens in a simulated world and when.
+//!
+//! ```yaml
+//! seed: 1
+//! profile: lab                     # and hss_data: hss-data/lab.yaml
+//! set: {ue.transport: tcp}         # keys of the profile, on top of it
+//! ues: 2                           # the first two subscribers
+//! steps:                           # without `ue`: every UE
+//!   - {at: 0s, ue: 1, do: register}
+//!   - {at: 90s, do: deregister}
+//! faults:                          # without `between`: every link
+//!   - {between: [ue, pcscf], loss: 20%, duplication: 1%, jitter: 30ms, latency: 40ms}
+//!   - {outage: icscf, from: 10s, until: 2m}
+//! until: 2m                        # else ten seconds after the last step
+//! ```
+//!
+//! Times count from the moment when the elements have had a second to connect.
+
+use super::fault::{Collector, Faults};
+use super::profile::Setting;
+use super::read::{self, Fields, Leaf, Path};
+use super::source::{self, Sources};
+use super::value::{COUNT, TEXT};
+use super::yaml::{self, Node, Value};
+use crate::event::Role;
+use crate::time::Duration;
+use std::path::{Path as FilePath, PathBuf};
+
+/// A scenario.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Scenario {
+    /// `seed`; 1 if the file has none.
+    pub seed: u64,
+    /// `profile`; else `lab`.
+    pub profile: String,
+    /// `set`
+    pub settings: Vec<Setting>,
+    /// `hss_data`; else `hss-data/lab.yaml`.
+    pub hss_data: PathBuf,
+    /// `ues`: the first so many subscribers.
+    pub ues: u32,
+    /// `steps`, in the order of time.
+    pub steps: Vec<Step>,
+    /// `faults`
+    pub faults: Vec<NetworkFault>,
+    /// `until`
+    pub until: Duration,
+}
+
+/// What UEs are told to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Step {
+    /// `at`
+    pub at: Duration,
+    /// `ue`, counted from 0; `None`: every one.
+    pub ue: Option<u32>,
+    /// `do`
+    pub action: Action,
+}
+
+/// `do`
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Action {
+    Register,
+    Reregister,
+    Deregister,
+}
+
+/// One entry of `faults`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NetworkFault {
+    /// A link, or all of them, that is not as it should be.
+    Link {
+        /// `between`
+        between: Option<(Role, Role)>,
+        /// `latency`
+        latency: Option<Duration>,
+        /// `jitter`
+        jitter: Duration,
+        /// `loss`, of a thousand.
+        loss: u32,
+        /// `duplication`, of a thousand.
+        duplication: u32,
+    },
+    /// An element that is cut off.
+    Outage {
+        /// `outage`
+        role: Role,
+        /// `from`
+        from: Duration,
+        /// `until`
+        until: Duration,
+    },
+}
+
+/// Reads a scenario.
+pub fn load_scenario(path: &FilePath) -> Result<Scenario, Faults> {
+    let mut sources = Sources::default();
+    let mut faults = Collector::default();
+    let (origin, text) = source::read(path).map_err(|why| Faults::one(path.display().to_string(), "", why))?;
+    let number = sources.add_file(&origin, text);
+    let scenario = match yaml::parse(sources.text(number), number) {
+        Ok(root) => Some(decode(&root, &mut faults)),
+        Err(error) => {
+            faults.syntax(number, error);
+            None
+        }
+    };
+    faults.finish(&sources, scenario)
+}
+
+fn decode(root: &Node, faults: &mut Collector) -> Scenario {
+    let mut f = Fields::new(root, Path::Root, faults);
+    let seed = f.leaf("seed", SEED, faults).unwrap_or(1);
+    let profile = f.leaf("profile", TEXT, faults).map_or_else(|| "lab".to_owned(), Into::into);
+    let settings = f.entries("set", TEXT, faults).unwrap_or_default();
+    let hss_data = f.leaf("hss_data", TEXT, faults).map_or_else(|| "hss-data/lab.yaml".into(), |t| PathBuf::from(&*t));
+    let ues = f.leaf("ues", COUNT, faults).unwrap_or(1);
+    let items = |f: &mut Fields<'_>, key, faults: &mut Collector| f.items(key, faults).map(<[Node]>::to_vec);
+    let steps_node = items(&mut f, "steps", faults).unwrap_or_default();
+    let faults_node = items(&mut f, "faults", faults).unwrap_or_default();
+    let path = |key| Path::Key(&Path::Root, key);
+    let mut steps: Vec<Step> = (steps_node.iter().enumerate())
+        .filter_map(|(i, node)| step(node, Path::Index(&path("steps"), i), ues, faults))
+        .collect();
+    steps.sort_by_key(|step| step.at);
+    let network = (faults_node.iter().enumerate())
+        .filter_map(|(i, node)| network_fault(node, Path::Index(&path("faults"), i), faults))
+        .collect();
+    let last = steps.last().map_or(Duration::ZERO, |step| step.at);
+    let until = f.leaf("until", MOMENT, faults).unwrap_or(last + Duration::from_secs(10));
+    f.finish(faults);
+    let settings = settings.into_iter().map(|(key, value)| Setting::new("set", &key, value)).collect();
+    Scenario { seed, profile, settings, hss_data, ues, steps, faults: network, until }
+}
+
+fn step(node: &Node, path: Path<'_>, ues: u32, faults: &mut Collector) -> Option<Step> {
+    let mut f = Fields::new(node, path, faults);
+    let at = f.leaf("at", MOMENT, faults).unwrap_or_default();
+    let ue = f.leaf_at("ue", COUNT, faults);
+    let action = f.leaf("do", ACTION, faults);
+    if f.get("do").is_none() {
+        f.missing("do", ACTION.expected, faults);
+    }
+    f.finish(faults);
+    if let Some((node, number)) = ue
+        && number > ues
+    {
+        faults.at(node, Path::Key(&path, "ue"), format!("\"{number}\" found, one of {ues} UEs expected"));
+    }
+    Some(Step { at, ue: ue.map(|(_, number)| number - 1), action: action? })
+}
+
+fn network_fault(node: &Node, path: Path<'_>, faults: &mut Collector) -> Option<NetworkFault> {
+    let mut f = Fields::new(node, path, faults);
+    let outage = f.get("outage").is_some();
+    let fault = if outage {
+        let role = f.leaf("outage", ROLE, faults);
+        let from = f.leaf("from", MOMENT, faults).unwrap_or_default();
+        let until = f.leaf("until", MOMENT, faults).unwrap_or(Duration::MAX);
+        role.map(|role| NetworkFault::Outage { role, from, until })
+    } else {
+        let between = f.get("between").map(|node| pair(node, Path::Key(&path, "between"), faults));
+        let latency = f.leaf("latency", MOMENT, faults);
+        let jitter = f.leaf("jitter", MOMENT, faults).unwrap_or_default();
+        let loss = f.leaf("loss", PERCENT, faults).unwrap_or(0);
+        let duplication = f.leaf("duplication", PERCENT, faults).unwrap_or(0);
+        match between {
+            Some(None) => None,
+            between => Some(NetworkFault::Link { between: between.flatten(), latency, jitter, loss, duplication }),
+        }
+    };
+    f.finish(faults);
+    fault
+}
+
+fn pair(node: &Node, path: Path<'_>, faults: &mut Collector) -> Option<(Role, Role)> {
+    let Value::List(items) = &node.value else {
+        faults.at(node, path, format!("{} found, two elements such as [ue, pcscf] expected", read::found(node, "")));
+        return None;
+    };
+    let [a, b] = items.as_slice() else {
+        faults.at(node, path, format!("{} elements found, two such as [ue, pcscf] expected", items.len()));
+        return None;
+    };
+    let a = read::leaf(a, Path::Index(&path, 0), ROLE, faults);
+    let b = read::leaf(b, Path::Index(&path, 1), ROLE, faults);
+    a.zip(b)
+}
+
+const SEED: Leaf<u64> = Leaf { read: |t| t.parse().ok(), expected: "a number from 0 to 18446744073709551615" };
+
+const MOMENT: Leaf<Duration> = Leaf {
+    read: |t| match t {
+        "0" | "0s" | "0ms" => Some(Duration::ZERO),
+        _ => (super::value::DURATION.read)(t),
+    },
+    expected: "a time such as 0s, 500ms, 60s, 4m or 2h",
+};
+
+const ACTION: Leaf<Action> = Leaf {
+    read: |t| match t {
+        "register" => Some(Action::Register),
+        "reregister" => Some(Action::Reregister),
+        "deregister" => Some(Action::Deregister),
+        _ => None,
+    },
+    expected: "register, reregister or deregister",
+};
+
+const ROLE: Leaf<Role> = Leaf {
+    read: |t| match t {
+        "ue" => Some(Role::Ue),
+        "pcscf" => Some(Role::Pcscf),
+        "icscf" => Some(Role::Icscf),
+        "scscf" => Some(Role::Scscf),
+        "hss" => Some(Role::Hss),
+        _ => None,
+    },
+    expected: "ue, pcscf, icscf, scscf or hss",
+};
+
+/// As parts of a thousand.
+const PERCENT: Leaf<u32> = Leaf {
+    read: |t| {
+        let (whole, tenth) = match t.strip_suffix('%')?.split_once('.') {
+            Some((whole, tenth)) => (whole, Some(tenth).filter(|tenth| tenth.len() == 1)?),
+            None => (t.strip_suffix('%')?, "0"),
+        };
+        let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u32>().ok()).flatten();
+        digits(whole)?.checked_mul(10)?.checked_add(digits(tenth)?).filter(|rate| *rate <= 1_000)
+    },
+    expected: "a percentage from 0% to 100%, with one decimal place at most",
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Scenario, Vec<String>> {
+        let mut sources = Sources::default();
+        let mut faults = Collector::default();
+        let origin = super::super::Origin { path: "s.yaml".to_owned(), embedded: false };
+        let number = sources.add_file(&origin, text.to_owned());
+        let scenario = decode(&yaml::parse(text, number).expect("YAML"), &mut faults);
+        faults.finish(&sources, Some(scenario)).map_err(|f| f.0.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn the_example_above_is_read() {
+        let text: String = include_str!("scenario.rs")
+            .lines()
+            .skip_while(|line| *line != "//! ```yaml")
+            .skip(1)
+            .take_while(|line| *line != "//! ```")
+            .flat_map(|line| [line.trim_start_matches("//! "), "\n"])
+            .collect();
+        let scenario = read(&text).expect("no faults");
+        assert_eq!((scenario.seed, scenario.ues, scenario.until), (1, 2, Duration::from_secs(120)));
+        assert_eq!(scenario.settings, [Setting::new("set", "ue.transport", "tcp")]);
+        let [first, second] = scenario.steps[..] else { panic!("{scenario:?}") };
+        assert_eq!(first, Step { at: Duration::ZERO, ue: Some(0), action: Action::Register });
+        assert_eq!(second, Step { at: Duration::from_secs(90), ue: None, action: Action::Deregister });
+        let [NetworkFault::Link { between, loss, duplication, .. }, NetworkFault::Outage { role, from, .. }] =
+            scenario.faults[..]
+        else {
+            panic!("{scenario:?}")
+        };
+        assert_eq!((between, loss, duplication), (Some((Role::Ue, Role::Pcscf)), 200, 10));
+        assert_eq!((role, from), (Role::Icscf, Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn every_fault_has_its_place() {
+        let text = "ues: 1\nsteps:\n  - {at: soon, do: register}\n  - {ue: 2, do: dance}\n  - {at: 1s}\n\
+                    faults:\n  - {loss: 120%}\n  - {between: [ue, mgcf]}\n  - {between: ue}\n  - {outage: all}\nspeed: 1\n";
+        let faults = read(text).expect_err("faults");
+        let starts = ["s.yaml:3:10", "s.yaml:4:10", "s.yaml:4:17", "s.yaml:5:5", "s.yaml:7:12", "s.yaml:8:20"];
+        for (fault, start) in faults.iter().zip(starts) {
+            assert!(fault.starts_with(start), "{faults:#?}");
+        }
+        assert_eq!(faults.len(), 9, "{faults:#?}");
+    }
+}
