@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::capture::pcapng::Writer;
 use crate::capture::{Capture, Entry};
-use crate::event::{Event, What};
+use crate::event::Event;
 use crate::ims::Tap;
 use crate::ladder::{Options, json};
 use crate::packet::Packet;
@@ -26,20 +26,12 @@ struct Inner {
     file_failed: Option<String>,
     /// Somebody reads events: ladder or JSON.
     events: bool,
-    registered: u64,
 }
 
 impl Record {
     /// Keeps nothing.
     pub(super) fn new() -> Self {
-        Self(Rc::new(RefCell::new(Inner {
-            capture: None,
-            file: None,
-            lines: None,
-            file_failed: None,
-            events: false,
-            registered: 0,
-        })))
+        Self(Rc::new(RefCell::new(Inner { capture: None, file: None, lines: None, file_failed: None, events: false })))
     }
 
     /// Keeps everything in memory, for a ladder.
@@ -73,11 +65,6 @@ impl Record {
     /// Stops keeping messages in memory: a server that stays up must not grow.
     pub(super) fn forget(&self) {
         self.0.borrow_mut().capture = None;
-    }
-
-    /// Registrations told by S-CSCFs or UEs so far.
-    pub(super) fn registered(&self) -> u64 {
-        self.0.borrow().registered
     }
 
     /// Writes the end of the capture file.
@@ -124,9 +111,6 @@ impl Tap for Record {
     }
 
     fn event(&mut self, now: Instant, event: &Event) {
-        if matches!(event.what, What::Registered { .. }) {
-            self.0.borrow_mut().registered += 1;
-        }
         tracing::debug!(at = %now, role = %event.role, "{:?}", event.what);
         self.add(&Entry::Event { at: now, event: event.clone() });
     }

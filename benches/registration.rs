@@ -1,0 +1,294 @@
+//! What one registration costs: CPU of P-, I-, S-CSCF and HSS in one process, every hop real bytes, and memory for each
+//! subscriber that stays registered (`docs/architecture.md`, `docs/performance.md`).
+//!
+//!     cargo bench --bench registration                 CPU over 100,000 subscribers, then memory
+//!     cargo bench --bench registration -- cpu 20000    only CPU, over so many
+//!     cargo bench --bench registration -- memory       only memory
+//!
+//! The UEs run once with the same seed and what they send is recorded; it is then played back against a fresh core, which
+//! therefore answers the same bytes, and the process CPU of that second run is what counts. Vectors are computed inside,
+//! transactions time out inside, 200s are counted. For the memory figure the recording lies in a file and another process
+//! plays it, so that no UE is in the process that is measured.
+
+use imsreg::config::{Elements, Profile, Subscribers, load_profile, load_subscribers};
+use imsreg::hss::Hss;
+use imsreg::icscf::Icscf;
+use imsreg::ims::{Ims, Outward};
+use imsreg::packet::{Effect, Outbox, Packet, Protocol, Transport};
+use imsreg::pcscf::Pcscf;
+use imsreg::random::Random;
+use imsreg::scscf::Scscf;
+use imsreg::time::{Duration, Epoch, Instant};
+use imsreg::ue::{Ue, UeStatus};
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const SEED: u64 = 7;
+/// Between two registrations, in virtual time: a thousand a second.
+const PACE: Duration = Duration::from_millis(1);
+
+fn main() -> io::Result<()> {
+    let mut args = std::env::args().skip(1).filter(|a| a != "--bench");
+    let what = args.next();
+    let count = |given: Option<String>, or: u32| given.and_then(|n| n.parse().ok()).unwrap_or(or);
+    match what.as_deref() {
+        None => {
+            cpu(100_000)?;
+            memory()
+        }
+        Some("cpu") => cpu(count(args.next(), 100_000)),
+        Some("memory") => memory(),
+        Some("play") => play_for_memory(Path::new(&args.next().expect("play FILE"))),
+        Some("once") => once(count(args.next(), 1_000)),
+        Some(other) => panic!("cpu, memory or once expected, {other} found"),
+    }
+}
+
+/// Records `count` registrations and prints the CPU of playing them back.
+fn cpu(count: u32) -> io::Result<()> {
+    let mut recording = Vec::new();
+    record(count, &mut recording)?;
+    // The first playback warms caches and allocator up, the second is measured.
+    play(&mut &recording[..], &mut Core::new(count), |_, _| ())?;
+    let mut core = Core::new(count);
+    let before = cpu_nanos();
+    let registered = play(&mut &recording[..], &mut core, |_, _| ())?;
+    core.settle();
+    let spent = cpu_nanos() - before;
+    assert_eq!(registered, count, "every registration must end with its 200");
+    println!("CPU per registration, 12 SIP and 8 Cx messages: {:.2} us ({count} registrations)", micros(spent, count));
+    Ok(())
+}
+
+/// Plays `count` registrations back once: for callgrind, which counts instructions of the whole process.
+fn once(count: u32) -> io::Result<()> {
+    let mut recording = Vec::new();
+    record(count, &mut recording)?;
+    let mut core = Core::new(count);
+    let registered = play(&mut &recording[..], &mut core, |_, _| ())?;
+    core.settle();
+    println!("{registered} registrations played back");
+    Ok(())
+}
+
+fn memory() -> io::Result<()> {
+    let file = target().join("registration-recording.bin");
+    record(MEMORY_LAST, &mut BufWriter::new(File::create(&file)?))?;
+    let me = std::env::current_exe()?;
+    let output = Command::new(me).arg("play").arg(&file).output()?;
+    fs::remove_file(&file)?;
+    io::stdout().write_all(&output.stdout)?;
+    io::stderr().write_all(&output.stderr)?;
+    assert!(output.status.success(), "the process that plays the recording failed");
+    Ok(())
+}
+
+const MEMORY_FIRST: u32 = 10_000;
+const MEMORY_LAST: u32 = 110_000;
+
+fn play_for_memory(file: &Path) -> io::Result<()> {
+    let mut core = Core::new(MEMORY_LAST);
+    let mut first = 0;
+    let registered = play(&mut BufReader::new(File::open(file)?), &mut core, |core, registered| {
+        if registered == MEMORY_FIRST && first == 0 {
+            core.settle();
+            first = resident();
+        }
+    })?;
+    core.settle();
+    let last = resident();
+    assert_eq!(registered, MEMORY_LAST, "every registration must end with its 200");
+    let each = (last - first) / u64::from(MEMORY_LAST - MEMORY_FIRST);
+    println!("memory per registered subscriber, all elements: {each} octets ({first} to {last} resident)");
+    Ok(())
+}
+
+/// P-, I-, S-CSCF and HSS, wired within the process.
+struct Core {
+    ims: Ims,
+    out: Outward,
+    now: Instant,
+}
+
+impl Core {
+    fn new(count: u32) -> Self {
+        let (profile, subscribers) = lab(count);
+        let mut random = Random::seeded(SEED);
+        let mut ims = Ims::new(profile.wiring);
+        let epoch = Epoch::SIMULATION;
+        let all = Elements::ALL;
+        let wired = "the lab's addresses differ";
+        ims.add(Hss::new(profile.hss(epoch), subscribers.store, random.fork())).expect(wired);
+        ims.add(Scscf::new(profile.scscf(all, epoch).expect("lab"), random.fork())).expect(wired);
+        ims.add(Icscf::new(profile.icscf(all, epoch).expect("lab"), random.fork())).expect(wired);
+        ims.add(Pcscf::new(profile.pcscf(all).expect("lab"), random.fork())).expect(wired);
+        let mut core = Self { ims, out: Outward::new(), now: Instant::ZERO };
+        core.ims.start(core.now, &mut core.out, &mut ());
+        core.out.clear();
+        core
+    }
+
+    /// Runs timers up to `at`.
+    fn advance(&mut self, at: Instant, answers: &mut dyn FnMut(&Effect, &[u8])) {
+        while let Some(due) = self.ims.next_timeout().filter(|due| *due <= at) {
+            self.now = due;
+            self.ims.handle_timeout(due, &mut self.out, &mut ());
+            self.hand_out(answers);
+        }
+        self.now = at;
+    }
+
+    fn receive(&mut self, packet: &Packet<'_>, answers: &mut dyn FnMut(&Effect, &[u8])) {
+        self.ims.receive(self.now, packet, &mut self.out, &mut ());
+        self.hand_out(answers);
+    }
+
+    fn hand_out(&mut self, answers: &mut dyn FnMut(&Effect, &[u8])) {
+        {
+            let (effects, bytes) = self.out.drain();
+            effects.for_each(|(_, effect)| answers(&effect, bytes));
+        }
+        self.out.clear();
+    }
+
+    /// Lets every transaction end.
+    fn settle(&mut self) {
+        let end = self.now + Duration::from_secs(300);
+        self.advance(end, &mut |_, _| ());
+    }
+}
+
+fn lab(count: u32) -> (Profile, Subscribers) {
+    let profile = load_profile("lab", &[]).expect("the lab profile is sound");
+    let yaml = format!(
+        "subscribers:\n  - {{imsi: \"001010000001000\", range: {count}, k: \"4b{{imsi}}\", op: 30313233343536373839616263646566, \
+         msisdn: \"+99900000000\"}}\n"
+    );
+    let file = target().join(format!("bench-subscribers-{}.yaml", std::process::id()));
+    fs::write(&file, yaml).expect("target/ is writable");
+    let subscribers = load_subscribers(&file, &profile).expect("the subscribers are sound");
+    fs::remove_file(&file).expect("just written");
+    (profile, subscribers)
+}
+
+/// Runs `count` UEs one after the other against a core, and writes what they send.
+fn record(count: u32, recording: &mut impl Write) -> io::Result<()> {
+    let (profile, subscribers) = lab(count);
+    let mut core = Core::new(count);
+    let mut random = Random::seeded(SEED + 1);
+    for n in 0..count {
+        let at = Instant::ZERO + PACE * n;
+        core.advance(at, &mut |_, _| ());
+        // Each UE has an address of its own, as in a network.
+        let local = SocketAddr::new(IpAddr::V4(Ipv4Addr::from(0x0a00_0001 + n)), 5060);
+        let subscription = subscribers.subscription(u64::from(n)).expect("within the range");
+        let mut config = profile.ue(&subscription, profile.pcscf.listen[0], local, Epoch::SIMULATION);
+        config.refresh = false;
+        let mut ue = Ue::new(config, random.fork());
+        let mut out = Outbox::without_events();
+        ue.register(at, &mut out);
+        let mut back: VecDeque<(Vec<u8>, SocketAddr, SocketAddr)> = VecDeque::new();
+        loop {
+            let (bytes, effects) = out.take();
+            for effect in effects {
+                let Effect::Transmit { from, to, transport, range, .. } = effect else { continue };
+                let packet = sip(&bytes[range], from, to, transport);
+                write_packet(recording, at, &packet)?;
+                core.receive(&packet, &mut |effect, bytes| {
+                    if let Effect::Transmit { from, to, range, .. } = effect {
+                        back.push_back((bytes[range.clone()].to_vec(), *from, *to));
+                    }
+                });
+            }
+            let Some((bytes, from, to)) = back.pop_front() else { break };
+            ue.receive(at, &sip(&bytes, from, to, Transport::Udp), &mut out);
+        }
+        assert_eq!(ue.status(), UeStatus::Registered, "UE {n}: {:?}", ue.failure());
+    }
+    recording.flush()
+}
+
+/// Plays a recording; counts the 200s and tells `progress` after each.
+fn play(recording: &mut impl Read, core: &mut Core, mut progress: impl FnMut(&mut Core, u32)) -> io::Result<u32> {
+    let mut registered = 0;
+    let mut buffer = Vec::new();
+    while let Some((at, from, to, transport)) = read_packet(recording, &mut buffer)? {
+        let before = registered;
+        let mut count = |effect: &Effect, bytes: &[u8]| {
+            if let Effect::Transmit { range, .. } = effect {
+                registered += u32::from(bytes[range.clone()].starts_with(b"SIP/2.0 200"));
+            }
+        };
+        if at > core.now {
+            core.advance(at, &mut count);
+        }
+        core.receive(&sip(&buffer, from, to, transport), &mut count);
+        if registered != before {
+            progress(core, registered);
+        }
+    }
+    Ok(registered)
+}
+
+fn sip(bytes: &[u8], from: SocketAddr, to: SocketAddr, transport: Transport) -> Packet<'_> {
+    Packet { bytes, protocol: Protocol::Sip, transport, from, to, sa: None }
+}
+
+fn write_packet(out: &mut impl Write, at: Instant, packet: &Packet<'_>) -> io::Result<()> {
+    out.write_all(&at.as_micros().to_be_bytes())?;
+    for address in [packet.from, packet.to] {
+        let IpAddr::V4(v4) = address.ip() else { unreachable!("the bench uses IPv4") };
+        out.write_all(&v4.octets())?;
+        out.write_all(&address.port().to_be_bytes())?;
+    }
+    out.write_all(&[u8::from(packet.transport == Transport::Tcp)])?;
+    let length = u32::try_from(packet.bytes.len()).expect("a SIP message");
+    out.write_all(&length.to_be_bytes())?;
+    out.write_all(packet.bytes)
+}
+
+type Head = (Instant, SocketAddr, SocketAddr, Transport);
+
+fn read_packet(input: &mut impl Read, bytes: &mut Vec<u8>) -> io::Result<Option<Head>> {
+    let mut head = [0; 25];
+    match input.read_exact(&mut head) {
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        other => other?,
+    }
+    let number = |range: std::ops::Range<usize>| head[range].iter().fold(0_u64, |n, b| n << 8 | u64::from(*b));
+    let address = |at: usize| {
+        let port = u16::from_be_bytes([head[at + 4], head[at + 5]]);
+        SocketAddr::from(([head[at], head[at + 1], head[at + 2], head[at + 3]], port))
+    };
+    let transport = if head[20] == 1 { Transport::Tcp } else { Transport::Udp };
+    bytes.resize(usize::try_from(number(21..25)).expect("32 bits"), 0);
+    input.read_exact(bytes)?;
+    Ok(Some((Instant::from_micros(number(0..8)), address(8), address(14), transport)))
+}
+
+/// CPU that this thread has used (the bench has one).
+fn cpu_nanos() -> u64 {
+    let text = fs::read_to_string("/proc/self/schedstat").expect("Linux");
+    text.split_whitespace().next().and_then(|n| n.parse().ok()).expect("nanoseconds first")
+}
+
+/// Resident octets of this process.
+fn resident() -> u64 {
+    let text = fs::read_to_string("/proc/self/statm").expect("Linux");
+    let pages: u64 = text.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("resident pages second");
+    pages * 4_096
+}
+
+fn micros(nanos: u64, count: u32) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+    let nanos = nanos as f64;
+    nanos / f64::from(count) / 1_000.0
+}
+
+fn target() -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+}
