@@ -14,21 +14,21 @@ const NOT_HELD: [u32; 2] = [dictionary::SUPPORTED_FEATURES, dictionary::LOOSE_RO
 fn every_message_of_ours_is_read_and_written_again_unchanged() {
     let mut seen = 0;
     for (id, bytes) in &*VECTORS {
-        let header = Header::parse(&bytes).unwrap();
+        let header = Header::parse(bytes).unwrap();
         // The generic answer grammar of RFC 6733 clause 7.2 is not the command's.
         if header.application != APPLICATION || header.error || id == "uaa-5005-missing-avp" {
             continue;
         }
         let mut expected = Vec::new();
         let mut w = Writer::new(&mut expected, &header);
-        for avp in Avps::of(&bytes).map(Result::unwrap) {
+        for avp in Avps::of(bytes).map(Result::unwrap) {
             if !NOT_HELD.contains(&avp.code) {
                 w.raw(avp.raw);
             }
         }
         w.finish();
         let mut again = Vec::new();
-        recode(&header, &bytes, &mut again).unwrap_or_else(|fault| panic!("{id}: {fault}"));
+        recode(&header, bytes, &mut again).unwrap_or_else(|fault| panic!("{id}: {fault}"));
         if id == "saa-name-not-stored" {
             // The one message of the file with User-Name in front of the result.
             assert_eq!(sorted(&again), sorted(&expected), "{id}");
@@ -97,12 +97,12 @@ fn faulty_requests_get_the_result_code_and_failed_avp_asked_for() {
 #[test]
 fn a_fault_is_answered_within_the_grammar_of_the_command() {
     let request = find(&NEGATIVE, "missing-public-identity");
-    let header = Header::parse(&request).unwrap();
-    let fault = Uar::decode(&request).unwrap_err();
+    let header = Header::parse(request).unwrap();
+    let fault = Uar::decode(request).unwrap_err();
     assert!(!fault.is_protocol_error());
     let mut answer = Vec::new();
     let mut w = Writer::new(&mut answer, &header.answer(fault.is_protocol_error()));
-    encode_fault(&fault, &request, &header, "hss.example", "example", &mut w);
+    encode_fault(&fault, request, &header, "hss.example", "example", &mut w);
     w.finish();
     let codes: Vec<u32> = Avps::of(&answer).map(|avp| avp.unwrap().code).collect();
     assert_eq!(codes, [263, 260, 277, 264, 296, 268, 281, 279]);
@@ -116,11 +116,11 @@ fn a_fault_is_answered_within_the_grammar_of_the_command() {
 #[test]
 fn required_features_that_are_not_supported_are_refused() {
     let request = find(&VECTORS, "uar-register");
-    let header = Header::parse(&request).unwrap();
+    let header = Header::parse(request).unwrap();
     let with_features = |mandatory: bool, list: u32| {
         let mut out = Vec::new();
         let mut w = Writer::new(&mut out, &header);
-        for avp in Avps::of(&request) {
+        for avp in Avps::of(request) {
             w.raw(avp.unwrap().raw);
         }
         w.group(dictionary::SUPPORTED_FEATURES, VENDOR, mandatory, |w| {
@@ -146,10 +146,10 @@ fn required_features_that_are_not_supported_are_refused() {
 #[test]
 fn experimental_result_with_v_is_read() {
     let bytes = find(&VECTORS, "uaa-first");
-    let header = Header::parse(&bytes).unwrap();
+    let header = Header::parse(bytes).unwrap();
     let mut out = Vec::new();
     let mut w = Writer::new(&mut out, &header);
-    for avp in Avps::of(&bytes).map(Result::unwrap) {
+    for avp in Avps::of(bytes).map(Result::unwrap) {
         match avp.code {
             dictionary::EXPERIMENTAL_RESULT => w.octets(avp.code, VENDOR, true, avp.data),
             _ => w.raw(avp.raw),
@@ -200,7 +200,7 @@ fn sar_wants_the_identities_that_its_type_needs() {
 fn secrets_are_not_in_debug() {
     for id in ["maa-aka", "maa-sip-digest"] {
         let bytes = find(&VECTORS, id);
-        let maa = Maa::decode(&bytes).unwrap();
+        let maa = Maa::decode(bytes).unwrap();
         let item = maa.items[0];
         let text = format!("{maa:?} {:?}", item.digest);
         for secret in [item.xres, item.ck, item.ik].into_iter().flatten() {

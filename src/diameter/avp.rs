@@ -96,7 +96,10 @@ impl<'a> Avps<'a> {
 
     /// Walks to the end, for the sake of the lengths.
     pub fn check(self) -> Result<(), Fault> {
-        self.map(|avp| avp.map(drop)).collect()
+        for avp in self {
+            avp?;
+        }
+        Ok(())
     }
 }
 

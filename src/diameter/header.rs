@@ -103,13 +103,6 @@ pub(super) fn mark_retransmitted(message: &mut [u8]) {
     }
 }
 
-/// Replaces the hop-by-hop id of a message that was written before.
-pub(super) fn set_hop_by_hop(message: &mut [u8], id: u32) {
-    if let Some(octets) = message.get_mut(12..16) {
-        octets.copy_from_slice(&id.to_be_bytes());
-    }
-}
-
 fn declared_len([_, a, b, c]: [u8; 4]) -> usize {
     u32::from_be_bytes([0, a, b, c]) as usize
 }
