@@ -1,0 +1,245 @@
+//! What the core answers to a REGISTER: 401, 200, anything else, or nothing (TS 24.229 clause 5.2.2.1).
+
+use super::Pcscf;
+use super::flow::{Challenging, Origin};
+use super::from_core::{FromCore, Keys};
+use super::refusal::Refusal;
+use super::sets::Opening;
+use super::to_core::write_again;
+use super::to_ue::Answer;
+use crate::event::{Event, Role, What};
+use crate::identity::{Impi, Impu};
+use crate::packet::Outbox;
+use crate::sip::header::contact::Contacts;
+use crate::sip::header::name_addr::NameAddr;
+use crate::sip::transaction::{ClientId, Ended};
+use crate::sip::{HeaderName, Message};
+use crate::time::{Duration, Instant};
+
+impl Pcscf {
+    /// The final response to a REGISTER.
+    pub(super) fn on_final(
+        &mut self,
+        now: Instant,
+        client: ClientId,
+        context: Challenging,
+        message: &Message<'_>,
+        out: &mut Outbox,
+    ) {
+        let (response, keys) = FromCore::new(message);
+        match response.status() {
+            401 => self.on_401(now, context, &response, keys, out),
+            200..=299 => self.on_200(now, client, &context, &response, out),
+            // TS 24.229 clause 5.2.2.1: another entry point of the home network.
+            300..=399 | 408 | 480 => self.on_next_hop(now, client, context, out),
+            _ => {
+                self.relay(now, &context, &response, None, out);
+                self.end_attempt(now, &context);
+            }
+        }
+    }
+
+    /// No final response.
+    pub(super) fn on_silence(&mut self, now: Instant, ended: Ended<Challenging>, out: &mut Outbox) {
+        self.on_next_hop(now, ended.client, ended.context, out);
+    }
+
+    /// A challenge: the keys stay here, and a temporary set is made of them before the UE hears of it.
+    fn on_401(
+        &mut self,
+        now: Instant,
+        context: Challenging,
+        response: &FromCore<'_>,
+        keys: Option<Keys>,
+        out: &mut Outbox,
+    ) {
+        let Challenging { server, origin, flow, agreement, .. } = context;
+        let over = match origin {
+            Origin::Protected(set) => Some(set),
+            Origin::Clear { .. } => None,
+        };
+        let Some(agreement) = agreement else {
+            match over {
+                // A new set needs new SPIs and ports of the UE (TS 33.203 clause 7.4).
+                Some(_) => self.refuse_instead(now, server, response, &Refusal::NothingToInstall, out),
+                None => {
+                    let answer = relayed(&self.config.strip_from_answers, response, None);
+                    self.to_ue.answer(now, server, &answer, out);
+                }
+            }
+            return;
+        };
+        let keys = match keys {
+            Some(keys) => keys,
+            None if self.config.accept_challenge_without_keys => Keys::unknown(),
+            None => return self.refuse_instead(now, server, response, &Refusal::NoKeys, out),
+        };
+        let (ue, here) = match origin {
+            Origin::Clear { ue, here } => (ue, here.ip()),
+            Origin::Protected(set) => match self.books.get(set) {
+                Some(set) => (std::net::SocketAddr::new(set.ue_address, set.ue.port_c), self.books.address(set)),
+                // It has ended while the core was thinking: nothing could carry the answer.
+                None => return self.to_ue.abandon(now, server),
+            },
+        };
+        let nonce = self.hash_of_nonce(response.nonce().unwrap_or_default());
+        let opening = Opening { flow, ue, here, over, agreement, keys, nonce };
+        match self.books.open(now, opening, &mut self.random, out) {
+            Ok(set) => {
+                let set = self.books.get(set).expect("just opened");
+                let list = self.security_server(set.algorithms, set.pcscf(self.config.port_s));
+                let answer = relayed(&self.config.strip_from_answers, response, Some(&list));
+                self.to_ue.answer(now, server, &answer, out);
+            }
+            Err(refusal) => {
+                self.refuse_instead(now, server, response, &refusal, out);
+                if let Some(set) = over {
+                    self.books.fail(now, set);
+                }
+            }
+        }
+    }
+
+    /// Success: what was temporary serves now.
+    fn on_200(
+        &mut self,
+        now: Instant,
+        client: ClientId,
+        context: &Challenging,
+        response: &FromCore<'_>,
+        out: &mut Outbox,
+    ) {
+        if let (Origin::Clear { .. }, Some(_)) = (context.origin, &context.agreement) {
+            // Without a challenge there are no keys and no SAs, and the UE asked for both.
+            self.refuse_instead(now, context.server, response, &Refusal::NotChallenged, out);
+            return;
+        }
+        self.relay(now, context, response, None, out);
+        let Some(request) = self.core.sent(client).and_then(|sent| Message::parse(sent).ok()) else { return };
+        let Ok(to) = request.to() else { return };
+        let mut aor = String::new();
+        to.uri.canonical(&mut aor);
+        let granted = granted(&request, response);
+        let impi = request.authorization().ok().flatten().and_then(|c| c.username).unwrap_or_default();
+        let impi = || Impi::from(impi);
+        match granted {
+            Granted::Nothing => {}
+            Granted::End => {
+                self.books.deregister(now, context.flow, &aor);
+                let cause = "the UE asked for it";
+                out.event(|| Event {
+                    role: Role::Pcscf,
+                    what: What::Deregistered { impi: impi(), impu: Impu::from(aor), cause },
+                });
+            }
+            Granted::For(expires) => {
+                let mut service_route = String::new();
+                for element in response.elements(HeaderName::ServiceRoute) {
+                    service_route.push_str(if service_route.is_empty() { "" } else { "," });
+                    service_route.push_str(element);
+                }
+                let identities = identities(response, &aor);
+                let default = Impu::from(identities.lines().next().unwrap_or(&aor));
+                let in_clear = match context.origin {
+                    Origin::Clear { ue, .. } => Some(ue),
+                    Origin::Protected(set) => {
+                        self.books.establish(now, set, expires, out);
+                        None
+                    }
+                };
+                self.books.register(context.flow, now + expires, identities, &service_route, in_clear);
+                out.event(|| Event {
+                    role: Role::Pcscf,
+                    what: What::Registered { impi: impi(), impu: default, expires },
+                });
+            }
+        }
+    }
+
+    /// The next entry point takes the request, or the UE hears 504 (RFC 4320: never 408).
+    fn on_next_hop(&mut self, now: Instant, client: ClientId, mut context: Challenging, out: &mut Outbox) {
+        let Some(sent) = self.core.sent(client).map(<[u8]>::to_vec) else {
+            return self.to_ue.abandon(now, context.server);
+        };
+        let Ok(request) = Message::parse(&sent) else { return self.to_ue.abandon(now, context.server) };
+        context.hop += 1;
+        if let Some(&hop) = self.config.next_hops.get(context.hop) {
+            let route = self.core_route(hop);
+            let sent_by = &self.texts.sent_by;
+            self.core.request(now, self.config.core_timers, route, true, context, out, |bytes, transport, branch| {
+                write_again(bytes, transport, branch, sent_by, &request);
+            });
+            return;
+        }
+        let refusal = Refusal::CoreSilent;
+        let answer = Answer::Forwarded { request: &request, status: refusal.status() };
+        self.to_ue.answer(now, context.server, &answer, out);
+        super::tell(&refusal, out);
+        self.end_attempt(now, &context);
+    }
+
+    fn relay(
+        &mut self,
+        now: Instant,
+        context: &Challenging,
+        response: &FromCore<'_>,
+        list: Option<&str>,
+        out: &mut Outbox,
+    ) {
+        let answer = relayed(&self.config.strip_from_answers, response, list);
+        self.to_ue.answer(now, context.server, &answer, out);
+    }
+
+    /// A final answer other than 200 ends the attempt of the temporary set that carried the request.
+    fn end_attempt(&mut self, now: Instant, context: &Challenging) {
+        if let Origin::Protected(set) = context.origin {
+            self.books.fail(now, set);
+        }
+    }
+}
+
+/// What a 200 means for the identity in To.
+enum Granted {
+    /// The bindings were asked for, not changed.
+    Nothing,
+    /// The binding is gone.
+    End,
+    /// It lives this long.
+    For(Duration),
+}
+
+/// The grant is in the answer: `expires` of the own Contact, else Expires (field lesson 64); not what was asked for.
+fn granted(request: &Message<'_>, response: &FromCore<'_>) -> Granted {
+    let asked = match request.contacts() {
+        Ok(Contacts::Star) => return Granted::End,
+        Ok(Contacts::List(list)) if !list.is_empty() => list,
+        _ => return Granted::Nothing,
+    };
+    let Ok(Contacts::List(bound)) = response.contacts() else { return Granted::End };
+    let own = bound.iter().filter(|b| asked.iter().any(|a| a.address.uri.equivalent(&b.address.uri)));
+    let longest = own.map(|b| b.expires.or_else(|| response.expires()).unwrap_or(0)).max().unwrap_or(0);
+    match longest {
+        0 => Granted::End,
+        seconds => Granted::For(Duration::from_secs(u64::from(seconds))),
+    }
+}
+
+/// P-Associated-URI in canonical form, one a line, and the identity registered where it is not among them.
+fn identities(response: &FromCore<'_>, aor: &str) -> String {
+    let mut all = String::new();
+    for element in response.elements(HeaderName::PAssociatedUri) {
+        if let Ok(address) = NameAddr::parse(HeaderName::PAssociatedUri, element) {
+            address.uri.canonical(&mut all);
+            all.push('\n');
+        }
+    }
+    if !all.lines().any(|i| i == aor) {
+        all.push_str(aor);
+        all.push('\n');
+    }
+    all
+}
+
+fn relayed<'a>(strip: &'a [Box<str>], response: &'a FromCore<'a>, list: Option<&'a str>) -> Answer<'a> {
+    Answer::Relayed { response, strip, security_server: list }
+}

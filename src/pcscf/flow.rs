@@ -1,0 +1,176 @@
+//! What a P-CSCF knows of one subscriber: `Challenging` while a REGISTER is with the core, `Challenged` while a temporary
+//! set waits for the answer, `Registered` with the sets that serve it. A re-registration keeps `Registered` and holds a
+//! new `Challenged` beside it (TS 33.203 clause 7.4).
+//!
+//! There are hundreds of thousands of these: texts are packed, numbers are numbers, and what is known from the
+//! configuration is not stored.
+
+use crate::identity::Spi;
+use crate::ipsec::association::{Algorithms, Endpoint, SaId, SaSetId};
+use crate::ipsec::negotiate::Offer;
+use crate::sip::transaction::ServerId;
+use crate::time::Instant;
+use foldhash::quality::FixedState;
+use std::hash::BuildHasher;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+
+/// Names a subscriber: a keyed hash of the IMPI, in place of its 60 octets. As text it is the token in our Path, which
+/// nobody can foretell without the key.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct FlowKey(u64);
+
+impl FlowKey {
+    pub(super) fn of(hasher: &FixedState, impi: &str) -> Self {
+        Self(hasher.hash_one(impi))
+    }
+
+    /// 13 characters of base 32.
+    pub(super) fn token(self) -> [u8; 13] {
+        std::array::from_fn(|i| b"abcdefghijklmnopqrstuvwxyz234567"[(self.0 >> (5 * i) & 31) as usize])
+    }
+}
+
+/// One subscriber.
+#[derive(Debug, Default)]
+pub(super) struct Flow {
+    /// One for each implicit set registered; usually one in all.
+    pub(super) registrations: Box<[Registration]>,
+    /// The newest of its sets of SAs, the others follow by [`Set::next`].
+    pub(super) newest: Option<SetIndex>,
+    /// Where it is registered without SAs.
+    pub(super) in_clear: Option<Box<Place>>,
+}
+
+/// One implicit registration set.
+#[derive(Debug)]
+pub(super) struct Registration {
+    /// When it expires.
+    pub(super) until: Instant,
+    /// Its identities in canonical form, the default first, each ended by a line end.
+    pub(super) identities: Box<str>,
+    /// Service-Route: the elements, separated by commas. Shared by all whose S-CSCF gives the same.
+    pub(super) service_route: Rc<str>,
+}
+
+impl Registration {
+    pub(super) fn holds(&self, identity: &str) -> bool {
+        self.identities.lines().any(|i| i == identity)
+    }
+}
+
+/// A UE as clear text shows it: its address, and its port where many UEs share an address.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Place {
+    pub(super) address: IpAddr,
+    pub(super) port: u16,
+}
+
+/// Where in the list of sets. Meaningful with the id beside it, see [`SetRef`].
+pub(super) type SetIndex = u32;
+
+/// A set that may have gone in the meantime.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct SetRef {
+    pub(super) index: SetIndex,
+    pub(super) id: SaSetId,
+}
+
+/// One set of four SAs.
+#[derive(Debug)]
+pub(super) struct Set {
+    pub(super) id: SaSetId,
+    pub(super) flow: FlowKey,
+    /// Its end at the SIP level; nothing else ends it.
+    pub(super) ends: Instant,
+    pub(super) next: Option<SetIndex>,
+    pub(super) ue_address: IpAddr,
+    /// Where the UE sent its unprotected REGISTER from.
+    pub(super) clear_port: u16,
+    /// Our address, by its place in the list.
+    pub(super) here: u16,
+    pub(super) ue: Endpoint,
+    pub(super) spi_c: Spi,
+    pub(super) spi_s: Spi,
+    pub(super) port_c: u16,
+    pub(super) algorithms: Algorithms,
+    pub(super) phase: Phase,
+}
+
+/// Where a set stands.
+#[derive(Debug)]
+pub(super) enum Phase {
+    /// Made for a challenge; accepts its answer only.
+    Challenged(Box<Challenged>),
+    /// Its attempt is over without success; it lives for retransmissions of the answer.
+    Failed,
+    /// Serves the registration.
+    Registered {
+        /// Something came over it since its 200: the UE has it too.
+        used: bool,
+    },
+    /// A newer set serves.
+    Replaced,
+    /// The last registration is over; it lives for retransmissions of the 200.
+    Deregistered,
+}
+
+impl Phase {
+    /// True from the 200 on: clear text beside such a set is refused.
+    pub(super) const fn is_established(&self) -> bool {
+        matches!(self, Self::Registered { .. } | Self::Replaced | Self::Deregistered)
+    }
+}
+
+/// What the answer to a challenge is compared with.
+#[derive(Debug)]
+pub(super) struct Challenged {
+    /// Security-Client of the challenged REGISTER.
+    pub(super) client: Box<str>,
+    /// Hash of the nonce.
+    pub(super) nonce: u64,
+    /// The challenged REGISTER came in clear: the new set replaces all others at its 200.
+    pub(super) from_clear: bool,
+}
+
+/// A REGISTER is with the core.
+#[derive(Debug)]
+pub(super) struct Challenging {
+    /// Whom to answer.
+    pub(super) server: ServerId,
+    /// How it came.
+    pub(super) origin: Origin,
+    /// Whose it is.
+    pub(super) flow: FlowKey,
+    /// What SAs would be made of.
+    pub(super) agreement: Option<Box<Agreement>>,
+    /// Which next hop has it.
+    pub(super) hop: usize,
+}
+
+/// How a REGISTER came.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Origin {
+    /// Unprotected, from `ue` to our `here`.
+    Clear { ue: SocketAddr, here: SocketAddr },
+    /// Over this set.
+    Protected(SetRef),
+}
+
+/// The mechanism chosen, and the header that offered it.
+#[derive(Debug)]
+pub(super) struct Agreement {
+    pub(super) offer: Offer,
+    pub(super) client: Box<str>,
+}
+
+impl Set {
+    pub(super) const fn sa(&self, pair: crate::ipsec::association::PortPair) -> SaId {
+        SaId { set: self.id, pair }
+    }
+
+    /// Our half.
+    pub(super) const fn pcscf(&self, port_s: u16) -> Endpoint {
+        Endpoint { spi_c: self.spi_c, spi_s: self.spi_s, port_c: self.port_c, port_s }
+    }
+}

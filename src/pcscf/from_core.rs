@@ -1,0 +1,320 @@
+//! A response from the core on its way to the UE: the only value of that kind that Gm takes, and it holds no keys.
+//!
+//! CK and IK are for the P-CSCF alone (TS 24.229 clause 5.2.2.1, TS 33.203 clause 7.2). [`FromCore`] keeps the received
+//! message private. Keys come out once, when it is made; its lines come out by [`FromCore::write`] and the few typed
+//! readers below, and each line passes [`FromCore::may_leave`], whatever its header, status, method or CSeq.
+
+use super::auth_params::{names_a_key, rewrite};
+use crate::aka::{Ck, Ik};
+use crate::sip::header::contact::Contacts;
+use crate::sip::header::via::Via;
+use crate::sip::{HeaderError, HeaderName, Line, Message, Writer};
+use data_encoding::HEXLOWER_PERMISSIVE;
+use zeroize::Zeroizing;
+
+/// A response from the core without its keys.
+pub(super) struct FromCore<'m> {
+    message: &'m Message<'m>,
+    /// The texts of all keys seen, none of which may leave in whatever disguise.
+    keys: Vec<Zeroizing<Box<str>>>,
+}
+
+/// CK and IK of one challenge. `Debug` shows nothing of them.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    pub(super) ck: Ck,
+    pub(super) ik: Ik,
+}
+
+impl Keys {
+    /// What stands for keys that nobody knows (recorded vectors, plane `none`).
+    pub(super) const fn unknown() -> Self {
+        Self { ck: Ck([0; 16]), ik: Ik([0; 16]) }
+    }
+}
+
+impl<'m> FromCore<'m> {
+    /// Takes the keys out: those of the first challenge that has both.
+    pub(super) fn new(message: &'m Message<'m>) -> (Self, Option<Keys>) {
+        let mut this = Self { message, keys: Vec::new() };
+        let mut found = None;
+        for line in message.lines().filter(|l| is_challenge(l)) {
+            let (mut ck, mut ik) = (None, None);
+            let read = rewrite(line.value, &mut Vec::new(), |name, value| {
+                let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
+                let slot = if is("ck") { &mut ck } else { &mut ik };
+                if is("ck") || is("ik") {
+                    if value.len() >= SHORTEST_KEY {
+                        this.keys.push(Zeroizing::new(value.into()));
+                    }
+                    *slot = slot.take().or_else(|| octets(value));
+                }
+                false
+            });
+            if line.name == HeaderName::WwwAuthenticate && read.is_ok() && found.is_none() {
+                found = ck.zip(ik).map(|(ck, ik)| Keys { ck: Ck(*ck), ik: Ik(*ik) });
+            }
+        }
+        (this, found)
+    }
+
+    /// The status.
+    pub(super) fn status(&self) -> u16 {
+        self.message.status().unwrap_or(500)
+    }
+
+    /// `nonce` of the first challenge.
+    pub(super) fn nonce(&self) -> Option<&'m str> {
+        let mut nonce = None;
+        for value in self.message.values(HeaderName::WwwAuthenticate) {
+            // A fault later in the value does not change what stood before it.
+            let _ = rewrite(value, &mut Vec::new(), |name, value| {
+                if name.eq_ignore_ascii_case("nonce") {
+                    nonce = nonce.or(Some(value));
+                }
+                false
+            });
+        }
+        nonce
+    }
+
+    /// The bindings that it lists.
+    pub(super) fn contacts(&self) -> Result<Contacts<'m>, HeaderError> {
+        self.message.contacts()
+    }
+
+    /// Expires.
+    pub(super) fn expires(&self) -> Option<u32> {
+        self.message.expires()
+    }
+
+    /// The elements of P-Associated-URI or Service-Route.
+    pub(super) fn elements(&self, name: HeaderName) -> impl Iterator<Item = &'m str> + '_ {
+        debug_assert!(matches!(name, HeaderName::PAssociatedUri | HeaderName::ServiceRoute));
+        self.message.elements(name).filter(|e| !self.holds_a_key(e.as_bytes()))
+    }
+
+    /// Writes it for the UE: our Via, what is meant for the P-CSCF, and `strip` removed; `security_server` added.
+    pub(super) fn write(&self, out: &mut Vec<u8>, strip: &[Box<str>], security_server: Option<&str>) {
+        let reason = match self.message.start() {
+            crate::sip::StartLine::Response { reason, .. } if self.may_pass(reason.as_bytes()) => reason,
+            _ => crate::sip::emit::reason_phrase(self.status()),
+        };
+        let mut w = Writer::response(out, self.status(), reason);
+        self.write_vias(&mut w);
+        for line in self.message.lines().filter(|l| !is_for_us(l, strip)) {
+            if is_challenge(&line) {
+                self.write_challenge(&mut w, &line);
+            } else if self.may_leave(&line) {
+                w.copy(&line);
+            }
+        }
+        if let Some(list) = security_server {
+            w.header(HeaderName::SecurityServer, list);
+        }
+        let body = self.message.body();
+        w.finish(if self.may_pass(body) { body } else { b"" });
+    }
+
+    /// Writes the response that takes its place.
+    pub(super) fn write_instead(&self, out: &mut Vec<u8>, status: u16, headers: &[(HeaderName, &str)]) {
+        let mut w = Writer::response(out, status, crate::sip::emit::reason_phrase(status));
+        self.write_vias(&mut w);
+        for line in self.message.lines().filter(|l| is_dialog_line(l.name) && self.may_leave(l)) {
+            w.copy(&line);
+        }
+        for (name, value) in headers {
+            w.header(*name, value);
+        }
+        w.finish(b"");
+    }
+
+    /// All Via elements but the topmost, which is ours.
+    fn write_vias(&self, w: &mut Writer<'_>) {
+        let mut topmost = true;
+        for line in self.message.lines().filter(|l| l.name == HeaderName::Via) {
+            if !topmost {
+                if self.may_leave(&line) {
+                    w.copy(&line);
+                }
+            } else if let Ok((_, Some(rest))) = Via::parse(line.value)
+                && self.may_pass(rest.as_bytes())
+            {
+                w.header(HeaderName::Via, rest.trim_ascii());
+            }
+            topmost = false;
+        }
+    }
+
+    fn write_challenge(&self, w: &mut Writer<'_>, line: &Line<'_>) {
+        let start = w.raw().len();
+        let name = if line.name == HeaderName::Other { line.name_text } else { line.name.as_str() };
+        w.raw().extend_from_slice(name.as_bytes());
+        w.raw().extend_from_slice(b": ");
+        let read = rewrite(line.value, w.raw(), |name, _| KEY_PARAMETERS.iter().any(|k| name.eq_ignore_ascii_case(k)));
+        // What cannot be read safely does not leave: the UE is better off without it.
+        if read.is_err() || !self.may_pass(&w.raw()[start..]) {
+            w.raw().truncate(start);
+        } else {
+            w.raw().extend_from_slice(b"\r\n");
+        }
+    }
+
+    /// The gate that every line passes.
+    fn may_leave(&self, line: &Line<'_>) -> bool {
+        self.may_pass(line.raw)
+    }
+
+    fn may_pass(&self, text: &[u8]) -> bool {
+        !names_a_key(text) && !self.holds_a_key(text)
+    }
+
+    fn holds_a_key(&self, text: &[u8]) -> bool {
+        self.keys.iter().any(|key| text.windows(key.len()).any(|w| w.eq_ignore_ascii_case(key.as_bytes())))
+    }
+}
+
+/// Headers that carry authentication parameters.
+fn is_challenge(line: &Line<'_>) -> bool {
+    matches!(line.name, HeaderName::WwwAuthenticate | HeaderName::ProxyAuthenticate | HeaderName::AuthenticationInfo)
+        || line.name_text.eq_ignore_ascii_case("Proxy-Authentication-Info")
+}
+
+/// What ends at the P-CSCF: the Via lines are written apart, the rest is not for a UE (TS 24.229 clause 5.2.2.1).
+fn is_for_us(line: &Line<'_>, strip: &[Box<str>]) -> bool {
+    matches!(
+        line.name,
+        HeaderName::Via
+            | HeaderName::ContentLength
+            | HeaderName::PChargingVector
+            | HeaderName::PChargingFunctionAddresses
+            | HeaderName::PVisitedNetworkId
+            | HeaderName::Authorization
+            | HeaderName::ProxyAuthorization
+            | HeaderName::SecurityClient
+            | HeaderName::SecurityServer
+            | HeaderName::SecurityVerify
+    ) || strip
+        .iter()
+        .any(|name| name.eq_ignore_ascii_case(line.name_text) || name.eq_ignore_ascii_case(line.name.as_str()))
+}
+
+const fn is_dialog_line(name: HeaderName) -> bool {
+    matches!(name, HeaderName::From | HeaderName::To | HeaderName::CallId | HeaderName::CSeq)
+}
+
+fn octets(hex: &str) -> Option<Zeroizing<[u8; 16]>> {
+    let mut out = Zeroizing::new([0; 16]);
+    // Also false for a text of another length.
+    let fits = HEXLOWER_PERMISSIVE.decode_len(hex.len()) == Ok(out.len());
+    (fits && HEXLOWER_PERMISSIVE.decode_mut(hex.as_bytes(), &mut *out).is_ok()).then_some(out)
+}
+
+/// Parameters that the S-CSCF and the P-CSCF use among themselves (TS 24.229 clause 7.2A).
+const KEY_PARAMETERS: [&str; 3] = ["ck", "ik", "integrity-protected"];
+
+/// A shorter text would be found in messages by chance.
+const SHORTEST_KEY: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CK: &str = "d53c02758b376066fad0af7daa6df765";
+    const IK: &str = "e1763cf28cc2e584588800193137ec92";
+
+    fn response(status: &str, lines: &str, body: &str) -> String {
+        format!(
+            "SIP/2.0 {status}\r\nVia: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKp, SIP/2.0/UDP 10.0.0.7:5060;branch=z9hG4bKu\r\n\
+             From: <sip:u@x>;tag=a\r\nTo: <sip:u@x>;tag=b\r\nCall-ID: c\r\nCSeq: 1 REGISTER\r\n{lines}\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    }
+
+    fn to_ue(text: &str) -> (String, Option<Keys>) {
+        let message = Message::parse(text.as_bytes()).expect("a message");
+        let (from_core, keys) = FromCore::new(&message);
+        let mut out = Vec::new();
+        from_core.write(&mut out, &["X-Strip".into()], Some("ipsec-3gpp;alg=hmac-sha-1-96"));
+        (String::from_utf8(out).unwrap(), keys)
+    }
+
+    fn assert_clean(text: &str) {
+        let lower = text.to_ascii_lowercase();
+        assert!(!lower.contains(CK) && !lower.contains(IK), "a key left: {text}");
+        assert!(!names_a_key(text.as_bytes()), "a name of a key left: {text}");
+    }
+
+    #[test]
+    fn keys_come_out_once_and_the_rest_goes_on() {
+        let challenge =
+            format!("WWW-Authenticate: Digest realm=\"x\",nonce=\"n\",ck=\"{CK}\",ik=\"{IK}\",qop=\"auth\"\r\n");
+        let (text, keys) =
+            to_ue(&response("401 Unauthorized", &(challenge + "P-Charging-Vector: a\r\nx-STRIP: 1\r\n"), ""));
+        let keys = keys.unwrap();
+        assert_eq!((keys.ck.0[0], keys.ik.0[15]), (0xd5, 0x92));
+        assert_clean(&text);
+        assert!(text.contains("\r\nWWW-Authenticate: Digest realm=\"x\",nonce=\"n\",qop=\"auth\"\r\n"), "{text}");
+        assert!(text.contains("\r\nVia: SIP/2.0/UDP 10.0.0.7:5060;branch=z9hG4bKu\r\n"), "{text}");
+        assert!(!text.contains("z9hG4bKp") && !text.contains("P-Charging") && !text.contains("STRIP"), "{text}");
+        assert!(text.contains("\r\nSecurity-Server: ipsec-3gpp;alg=hmac-sha-1-96\r\n"));
+    }
+
+    /// Field lesson 1, in every dress that we could think of.
+    #[test]
+    fn lesson_01_no_key_passes_in_whatever_line_status_or_spelling() {
+        let pair = format!("ck=\"{CK}\",ik=\"{IK}\"");
+        let upper = format!("CK={},IK = {}", CK.to_uppercase(), IK.to_uppercase());
+        let lines = [
+            format!("WWW-Authenticate: Digest {pair}\r\n"),
+            format!("www-AUTHENTICATE : DIGEST realm=\"a,b\", {upper},nonce=\"n\"\r\n"),
+            format!("WWW-Authenticate: Digest realm=x,{pair}, Digest realm=y,{pair}\r\n"),
+            format!("WWW-Authenticate: Digest realm=x,{pair}\r\nWWW-Authenticate: Digest realm=y,{upper}\r\n"),
+            format!("WWW-Authenticate: Digest realm=x\r\n ,ck\r\n =\r\n\t\"{CK}\"\r\n , ik=\r\n \"{IK}\"\r\n"),
+            format!("WWW-Authenticate: Digest realm=\"open, {pair}\r\n"),
+            format!("WWW-Authenticate: Digest realm=\"x\\\", {pair}\r\n"),
+            format!("WWW-Authenticate: {pair}\r\n"),
+            format!("Proxy-Authenticate: Digest realm=x,{pair}\r\n"),
+            format!("Authentication-Info: {pair},nextnonce=\"n\"\r\n"),
+            format!("Proxy-Authentication-Info: {pair}\r\n"),
+            format!("Authorization: Digest {pair}\r\n"),
+            format!("X-Debug: {pair}\r\n"),
+            format!("X-Debug: keys {CK}/{IK}\r\nWWW-Authenticate: Digest realm=x,{pair}\r\n"),
+            format!("Warning: 399 core \"{CK}\"\r\nWWW-Authenticate: Digest realm=x,{upper}\r\n"),
+            format!("P-Associated-URI: <sip:a@b;ck={CK}>\r\n"),
+            format!("Contact: <sip:a@b>;ik={IK};expires=1\r\n"),
+        ];
+        for status in ["401 Unauthorized", "200 OK", "407 x", "403 Forbidden", "500 E", "603 D", "302 M"] {
+            for line in &lines {
+                assert_clean(&to_ue(&response(status, line, "")).0);
+            }
+        }
+        let challenge = format!("WWW-Authenticate: Digest realm=x,{pair}\r\n");
+        assert_clean(&to_ue(&response("401 Unauthorized", &challenge, &format!("key {CK}"))).0);
+        assert_clean(&to_ue(&response("401 Unauthorized", "", &pair)).0);
+        assert_clean(&to_ue(&response(&format!("401 {pair}"), &challenge, "")).0);
+    }
+
+    #[test]
+    fn what_takes_its_place_holds_no_keys_either() {
+        let text = response("401 Unauthorized", &format!("WWW-Authenticate: Digest ck=\"{CK}\",ik=\"{IK}\"\r\n"), "")
+            .replace("tag=b", &format!("tag={CK}"));
+        let message = Message::parse(text.as_bytes()).unwrap();
+        let mut out = Vec::new();
+        FromCore::new(&message).0.write_instead(&mut out, 500, &[(HeaderName::Require, "sec-agree")]);
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.starts_with("SIP/2.0 500 Server Internal Error\r\nVia: SIP/2.0/UDP 10.0.0.7"), "{text}");
+        assert_clean(&text);
+    }
+
+    #[test]
+    fn keys_of_the_wrong_form_are_no_keys() {
+        for pair in ["ck=\"12\",ik=\"34\"", "ck=\"\"", &format!("ck=\"{CK}\""), &format!("ck={CK}0,ik={IK}")] {
+            let line = format!("WWW-Authenticate: Digest realm=x,{pair}\r\n");
+            let (text, keys) = to_ue(&response("401 Unauthorized", &line, ""));
+            assert!(keys.is_none(), "{pair}");
+            assert_clean(&text);
+        }
+    }
+}

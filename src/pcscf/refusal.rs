@@ -1,0 +1,126 @@
+//! Why a request of a UE is not served, with the status that says so and the clause that asks for it.
+
+/// A fault of a request, or of what the core made of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Refusal {
+    /// Syntax: what [`crate::sip::Message::check`] found.
+    Malformed { status: u16, fault: String },
+    /// No security agreement asked for, and one is wanted.
+    AgreementWanted,
+    /// An agreement asked for, without a mechanism that we have.
+    NoCommonMechanism,
+    /// An agreement asked for across another proxy.
+    NotFirstHop,
+    /// The answer to a challenge whose agreement names SAs came without them.
+    AnswerInClear,
+    /// The set of SAs of this attempt could not be made.
+    SetUpFailed,
+    /// Security-Verify is missing or not what was sent.
+    VerifyDiffers,
+    /// Security-Client is missing or not what was challenged.
+    ClientDiffers,
+    /// The SA belongs to another IMPI.
+    ForeignIdentity,
+    /// Via names another address than the SA's.
+    ForeignVia,
+    /// A challenge came, and there are no new SPIs and ports to make SAs of.
+    NothingToInstall,
+    /// SPIs or ports offered are in use.
+    OfferInUse,
+    /// Three sets are alive for this IMPI.
+    TooManySets,
+    /// No port_pc is left for this UE.
+    NoPortLeft,
+    /// The challenge came without CK and IK.
+    NoKeys,
+    /// The registrar accepted without a challenge what had to be protected.
+    NotChallenged,
+    /// Max-Forwards has run out.
+    TooManyHops,
+    /// Proxy-Require names what we do not know.
+    UnknownExtension { tags: String },
+    /// A merged request.
+    Merged,
+    /// A CANCEL of nothing.
+    NothingToCancel,
+    /// A request of nobody registered.
+    NotRegistered,
+    /// A request of a registered UE that is not served.
+    NotServed,
+    /// No answer from any I-CSCF.
+    CoreSilent,
+}
+
+impl Refusal {
+    /// What the UE hears.
+    pub(super) const fn status(&self) -> u16 {
+        match self {
+            Self::Malformed { status, .. } => *status,
+            Self::ForeignIdentity | Self::ForeignVia | Self::OfferInUse | Self::TooManySets | Self::NotRegistered => {
+                403
+            }
+            Self::UnknownExtension { .. } => 420,
+            Self::AgreementWanted => 421,
+            Self::NothingToCancel => 481,
+            Self::Merged => 482,
+            Self::TooManyHops => 483,
+            Self::NoCommonMechanism
+            | Self::AnswerInClear
+            | Self::VerifyDiffers
+            | Self::ClientDiffers
+            | Self::NothingToInstall => 494,
+            Self::SetUpFailed | Self::NoPortLeft | Self::NoKeys | Self::NotChallenged => 500,
+            Self::NotServed => 501,
+            Self::NotFirstHop => 502,
+            Self::CoreSilent => 504,
+        }
+    }
+
+    /// Where it is written.
+    pub(super) const fn clause(&self) -> &'static str {
+        match self {
+            Self::Malformed { .. } => "RFC 3261 clause 16.3",
+            Self::AgreementWanted | Self::NoCommonMechanism | Self::NotFirstHop => "RFC 3329 clause 2.3.1",
+            Self::AnswerInClear | Self::SetUpFailed => "TS 33.203 clause 7.2",
+            Self::VerifyDiffers | Self::ClientDiffers => "RFC 3329 clause 2.3.1, TS 33.203 clause 7.2",
+            Self::ForeignIdentity | Self::ForeignVia | Self::NothingToInstall => "TS 24.229 clause 5.2.2.2",
+            Self::NoKeys | Self::NotChallenged => "TS 24.229 clause 5.2.2.1",
+            Self::OfferInUse | Self::TooManySets | Self::NoPortLeft => "TS 33.203 clause 7.4",
+            Self::TooManyHops | Self::UnknownExtension { .. } => "RFC 3261 clause 16.3",
+            Self::Merged => "RFC 3261 clause 8.2.2.2",
+            Self::NothingToCancel => "RFC 3261 clause 9.2",
+            Self::NotRegistered | Self::NotServed => "TS 24.229 clause 5.2.6",
+            Self::CoreSilent => "TS 24.229 clause 5.2.2.1, RFC 4320",
+        }
+    }
+
+    /// In words.
+    pub(super) fn cause(&self) -> String {
+        let text = match self {
+            Self::Malformed { fault, .. } => return fault.clone(),
+            Self::UnknownExtension { tags } => return format!("Proxy-Require: {tags}"),
+            Self::AgreementWanted => "no security agreement asked for",
+            Self::NoCommonMechanism => "no usable mechanism in Security-Client",
+            Self::NotFirstHop => "security agreement asked for across another proxy",
+            Self::AnswerInClear => "answer to a challenge in clear, after SAs were agreed",
+            Self::SetUpFailed => "the SAs of this attempt could not be set up",
+            Self::VerifyDiffers => "Security-Verify is not the Security-Server that was sent",
+            Self::ClientDiffers => "Security-Client is not the one that was challenged",
+            Self::ForeignIdentity => "the SA belongs to another private identity",
+            Self::ForeignVia => "Via names another address than that of the SA",
+            Self::NothingToInstall => "challenged without a Security-Client to make SAs of",
+            Self::OfferInUse => "SPIs or ports of Security-Client are in use",
+            Self::TooManySets => "three sets of SAs are alive",
+            Self::NoPortLeft => "every port_pc is in use for this UE",
+            Self::NoKeys => "challenge without CK and IK",
+            Self::NotChallenged => "accepted without a challenge, so that no SA protects it",
+            Self::TooManyHops => "Max-Forwards is 0",
+            Self::Merged => "the same request came by another branch",
+            Self::NothingToCancel => "CANCEL of no request",
+            Self::NotRegistered => "no registration known",
+            Self::NotServed => "only REGISTER is served",
+            Self::CoreSilent => "no I-CSCF answers",
+        };
+        text.to_owned()
+    }
+}

@@ -1,0 +1,320 @@
+//! REGISTER from a UE: what must be agreed and compared, then onwards (TS 24.229 clause 5.2.2.1, RFC 3329 clause 2.3).
+
+use super::Pcscf;
+use super::config::SecAgreePolicy;
+use super::flow::{Agreement, Challenging, FlowKey, Origin, Phase, Set, SetRef};
+use super::refusal::Refusal;
+use super::to_core::{Additions, via_count, write_register};
+use crate::event::{Event, Role, What};
+use crate::ipsec::association::{Algorithms, Endpoint, PortPair};
+use crate::ipsec::negotiate;
+use crate::packet::{Outbox, Packet, Protocol, Route, Transport};
+use crate::sip::header::digest::Digest;
+use crate::sip::header::sec_agree::Mechanisms;
+use crate::sip::transaction::ServerId;
+use crate::sip::{HeaderError, HeaderName, Message, Uri};
+use crate::time::Instant;
+use std::net::SocketAddr;
+
+/// Why a REGISTER ends here, and what that means for the set it came over.
+pub(super) struct Refused {
+    pub(super) refusal: Refusal,
+    /// The set whose attempt is over.
+    pub(super) failed: Option<SetRef>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self { refusal, failed: None }
+    }
+}
+
+impl From<HeaderError> for Refused {
+    fn from(error: HeaderError) -> Self {
+        Refusal::from(error).into()
+    }
+}
+
+/// What examination has found.
+struct Examined {
+    flow: FlowKey,
+    agreement: Option<Box<Agreement>>,
+    integrity: Option<&'static str>,
+}
+
+impl Pcscf {
+    /// A REGISTER not seen before.
+    pub(super) fn on_register(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        message: &Message<'_>,
+        server: ServerId,
+        over: Option<SetRef>,
+        out: &mut Outbox,
+    ) {
+        let examined = match over {
+            Some(set) => self.examine_protected(packet, message, set, out),
+            None => self.examine_clear(message, out),
+        };
+        match examined {
+            Ok(examined) => {
+                let origin = over.map_or(Origin::Clear { ue: packet.from, here: packet.to }, Origin::Protected);
+                self.forward(now, packet.from, message, server, origin, examined, out);
+            }
+            Err(Refused { refusal, failed }) => {
+                let list = over.and_then(|o| self.books.get(o)).map(|s| (s.pcscf(self.config.port_s), s.algorithms));
+                self.refuse_with_list(now, packet.from, message, server, &refusal, list, out);
+                if let Some(set) = failed {
+                    self.books.fail(now, set);
+                }
+            }
+        }
+    }
+
+    /// True for a REGISTER in clear that a UE with established SAs may send: it has lost them and begins again.
+    pub(super) fn begins_again(&self, message: &Message<'_>) -> bool {
+        let is_answer = message.authorization().ok().flatten().is_some_and(|c| is_answer(&c));
+        let offers = message.security(HeaderName::SecurityClient);
+        self.config.sec_agree != SecAgreePolicy::Off
+            && !is_answer
+            && offers.is_ok_and(|list| {
+                negotiate::choose_at_pcscf(&self.config.algorithms, &negotiate::usable(&list, &mut String::new()))
+                    .is_some()
+            })
+    }
+
+    fn examine_clear(&mut self, message: &Message<'_>, out: &mut Outbox) -> Result<Examined, Refused> {
+        let credentials = message.authorization()?;
+        if let Some(nonce) = credentials.filter(is_answer).and_then(|c| c.nonce)
+            && let Some(refusal) = self.books.agreed(self.hash_of_nonce(nonce))
+        {
+            return Err(refusal.into());
+        }
+        let agreement = match self.config.sec_agree {
+            SecAgreePolicy::Off => None,
+            policy => self.negotiate(message, policy, out)?,
+        };
+        let is_aka = agreement.is_some() || credentials.is_some_and(|c| is_aka(&c));
+        Ok(Examined {
+            flow: self.flow_of(message, credentials.as_ref())?,
+            agreement,
+            // SIP digest without an answer carries no parameter: `no` would select AKA (TS 24.229 clause 5.2.2.1).
+            integrity: (is_aka && credentials.is_some()).then_some("no"),
+        })
+    }
+
+    /// RFC 3329 clause 2.3.1, with the exception of TS 24.229: a REGISTER with a usable offer goes on.
+    fn negotiate(
+        &self,
+        message: &Message<'_>,
+        policy: SecAgreePolicy,
+        out: &mut Outbox,
+    ) -> Result<Option<Box<Agreement>>, Refusal> {
+        let tagged = |name| message.has_option(name, "sec-agree");
+        let asked = tagged(HeaderName::Require) || tagged(HeaderName::ProxyRequire);
+        if asked && via_count(message) > 1 {
+            return Err(Refusal::NotFirstHop);
+        }
+        if let Some(agreement) = self.agreement(message, out) {
+            return Ok(Some(agreement));
+        }
+        match policy {
+            _ if asked => Err(Refusal::NoCommonMechanism),
+            // Who sends an offer asks, though we have nothing of it.
+            _ if message.header(HeaderName::SecurityClient).is_some() => Err(Refusal::NoCommonMechanism),
+            SecAgreePolicy::Required if tagged(HeaderName::Supported) => Err(Refusal::NoCommonMechanism),
+            SecAgreePolicy::Required => Err(Refusal::AgreementWanted),
+            SecAgreePolicy::Offered | SecAgreePolicy::Off => Ok(None),
+        }
+    }
+
+    /// The mechanism of our priority list that Security-Client offers.
+    fn agreement(&self, message: &Message<'_>, out: &mut Outbox) -> Option<Box<Agreement>> {
+        let list = message.security(HeaderName::SecurityClient).ok()?;
+        let mut unknown = String::new();
+        let offers = negotiate::usable(&list, &mut unknown);
+        if !unknown.is_empty() {
+            out.event(|| Event { role: Role::Pcscf, what: What::OfferSkipped { unknown } });
+        }
+        let offer = negotiate::choose_at_pcscf(&self.config.algorithms, &offers)?;
+        Some(Box::new(Agreement { offer, client: joined(message, HeaderName::SecurityClient) }))
+    }
+
+    fn examine_protected(
+        &mut self,
+        packet: &Packet<'_>,
+        message: &Message<'_>,
+        over: SetRef,
+        out: &mut Outbox,
+    ) -> Result<Examined, Refused> {
+        let set = self.books.get(over).ok_or(Refusal::NotRegistered)?;
+        let credentials = message.authorization()?;
+        let flow = self.flow_of(message, credentials.as_ref())?;
+        if flow != set.flow {
+            return Err(Refusal::ForeignIdentity.into());
+        }
+        if message.via()?.ip().is_some_and(|ip| ip != packet.from.ip()) {
+            return Err(Refusal::ForeignVia.into());
+        }
+        let ends = |refusal| Refused { refusal, failed: Some(over) };
+        if !self.is_verified(message, set) {
+            return Err(ends(Refusal::VerifyDiffers));
+        }
+        if let Phase::Challenged(challenged) = &set.phase
+            && !is_same_client(message, &challenged.client)
+        {
+            return Err(ends(Refusal::ClientDiffers));
+        }
+        let agreement = self.agreement(message, out);
+        Ok(Examined { flow, agreement, integrity: credentials.is_some().then_some("yes") })
+    }
+
+    /// TS 33.203 clause 7.2: the UE mirrors what was sent, unchanged.
+    fn is_verified(&self, message: &Message<'_>, set: &Set) -> bool {
+        let Ok(verify) = message.security(HeaderName::SecurityVerify) else { return false };
+        let endpoint = set.pcscf(self.config.port_s);
+        if self.config.full_list_in_401 {
+            negotiate::is_copy_of(&verify, negotiate::static_list(&self.config.algorithms, endpoint))
+        } else {
+            negotiate::is_copy_of(&verify, [alone(set.algorithms, endpoint)])
+        }
+    }
+
+    /// Whose REGISTER it is: the user name, or the IMPI that To implies (TS 23.003 clause 13.3).
+    fn flow_of(&self, message: &Message<'_>, credentials: Option<&Digest<'_>>) -> Result<FlowKey, HeaderError> {
+        match credentials.and_then(|c| c.username).filter(|u| !u.is_empty()) {
+            Some(username) => Ok(FlowKey::of(&self.hasher, username)),
+            None => Ok(FlowKey::of(&self.hasher, &impi_of(&message.to()?.uri))),
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the parts of one request, each found by somebody else")]
+    fn forward(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        message: &Message<'_>,
+        server: ServerId,
+        origin: Origin,
+        examined: Examined,
+        out: &mut Outbox,
+    ) {
+        let Some(&hop) = self.config.next_hops.first() else {
+            self.refuse(now, source, message, server, &Refusal::CoreSilent, out);
+            return;
+        };
+        let Examined { flow, agreement, integrity } = examined;
+        let token = flow.token();
+        let icid = self.random.token::<20>();
+        let add = Additions {
+            source,
+            sent_by: &self.texts.sent_by,
+            token: std::str::from_utf8(&token).expect("characters of base 32"),
+            host: &self.texts.path_host,
+            integrity,
+            visited_network: &self.config.visited_network,
+            icid: icid.as_str(),
+            address: self.config.core.ip(),
+            ioi: &self.config.ioi,
+        };
+        let context = Challenging { server, origin, flow, agreement, hop: 0 };
+        let route = self.core_route(hop);
+        self.core.request(now, self.config.core_timers, route, true, context, out, |bytes, transport, branch| {
+            write_register(bytes, transport, branch, message, &add);
+        });
+    }
+
+    /// The way to a next hop.
+    pub(super) fn core_route(&self, hop: SocketAddr) -> Route {
+        let same_family = |a: &SocketAddr| a.is_ipv4() == hop.is_ipv4();
+        let from = match self.config.core {
+            core if same_family(&core) => core,
+            core => self.config.listen.iter().copied().find(same_family).unwrap_or(core),
+        };
+        match self.config.core_transport {
+            Transport::Udp => Route::sip(Transport::Udp, from, hop),
+            Transport::Tcp => Route::sip(Transport::Tcp, SocketAddr::new(from.ip(), 0), hop),
+        }
+    }
+
+    /// Where answers to a protected request go: UDP from port_pc to port_us, whatever Via says; TCP on the connection it
+    /// came by (TS 24.229 clause 5.2.2; field lessons 25 and 26).
+    pub(super) fn answer_route(&self, packet: &Packet<'_>, set: &Set) -> Route {
+        let here = self.books.address(set);
+        let (from, to, pair) = match packet.transport {
+            Transport::Udp => {
+                (SocketAddr::new(here, set.port_c), SocketAddr::new(set.ue_address, set.ue.port_s), PortPair::UsPc)
+            }
+            Transport::Tcp => (packet.to, packet.from, PortPair::UcPs),
+        };
+        Route { from, to, transport: packet.transport, protocol: Protocol::Sip, sa: Some(set.sa(pair)) }
+    }
+
+    /// The Security-Server of a set.
+    pub(super) fn security_server(&self, chosen: Algorithms, endpoint: Endpoint) -> String {
+        if self.config.full_list_in_401 {
+            return self.static_list(endpoint);
+        }
+        let mut list = String::new();
+        negotiate::write_element(&mut list, chosen, &endpoint, None);
+        list
+    }
+
+    /// Our whole list: it does not depend on what anybody offered (RFC 3329 clause 2.3.1).
+    pub(super) fn static_list(&self, endpoint: Endpoint) -> String {
+        let mut list = String::new();
+        for offer in negotiate::static_list(&self.config.algorithms, endpoint) {
+            if !list.is_empty() {
+                list.push_str(", ");
+            }
+            negotiate::write_element(&mut list, offer.algorithms, &offer.endpoint, Some(offer.q));
+        }
+        list
+    }
+
+    pub(super) fn hash_of_nonce(&self, nonce: &str) -> u64 {
+        use std::hash::BuildHasher;
+        self.hasher.hash_one(nonce)
+    }
+}
+
+/// The element of a Security-Server that holds the chosen pair only.
+const fn alone(algorithms: Algorithms, endpoint: Endpoint) -> negotiate::Offer {
+    negotiate::Offer { algorithms, endpoint, q: 1_000 }
+}
+
+/// True for credentials that answer a challenge. An empty response reports a wrong MAC, `auts` an SQN out of range: with
+/// these the UE asks for another challenge, and it has no SAs (TS 24.229 clause 5.1.1.5.3).
+fn is_answer(credentials: &Digest<'_>) -> bool {
+    credentials.response.is_some_and(|r| !r.is_empty()) && credentials.auts.is_none()
+}
+
+fn is_aka(credentials: &Digest<'_>) -> bool {
+    credentials.algorithm.and_then(|a| a.get(..3)).is_some_and(|a| a.eq_ignore_ascii_case("AKA"))
+}
+
+fn is_same_client(message: &Message<'_>, challenged: &str) -> bool {
+    let then = Mechanisms::parse(HeaderName::SecurityClient, std::iter::once(challenged));
+    let now = message.security(HeaderName::SecurityClient);
+    then.is_ok_and(|then| now.is_ok_and(|now| negotiate::same(&then, &now)))
+}
+
+/// The values of all lines of one header as one list.
+fn joined(message: &Message<'_>, name: HeaderName) -> Box<str> {
+    let mut values = message.values(name);
+    let mut all = values.next().unwrap_or_default().to_owned();
+    for value in values {
+        all.push(',');
+        all.push_str(value);
+    }
+    all.into()
+}
+
+/// TS 24.229 clause 5.4.1.2.1A: To without scheme, port and parameters.
+fn impi_of(to: &Uri<'_>) -> String {
+    let bare = Uri { port: None, ..*to };
+    let mut text = String::new();
+    bare.canonical(&mut text);
+    text.split_once(':').map_or_else(|| text.clone(), |(_, impi)| impi.to_owned())
+}

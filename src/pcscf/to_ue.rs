@@ -1,0 +1,165 @@
+//! The side of the UE: the only way for a message to Gm.
+//!
+//! [`ToUe`] owns the transactions with UEs, and nobody else can write to them. It takes answers to what a UE sent, in the
+//! P-CSCF's own words, or a [`FromCore`]: there is no third kind, so no path leads from a message of the core to a UE
+//! without losing its keys.
+
+use super::from_core::FromCore;
+use crate::packet::{Connection, Outbox, Packet, Route};
+use crate::random::Random;
+use crate::sip::emit::reason_phrase;
+use crate::sip::transaction::{Incoming, ServerId, Timers, Transactions, copy_vias};
+use crate::sip::{HeaderName, Message, Writer};
+use crate::time::Instant;
+use std::convert::Infallible;
+use std::net::SocketAddr;
+
+/// Transactions with UEs.
+#[derive(Debug)]
+pub(super) struct ToUe {
+    transactions: Transactions<Infallible>,
+    timers: Timers,
+    random: Random,
+}
+
+/// What a UE may be told.
+pub(super) enum Answer<'a> {
+    /// What the core said.
+    Relayed {
+        /// It.
+        response: &'a FromCore<'a>,
+        /// Headers to leave out, by name.
+        strip: &'a [Box<str>],
+        /// Our list, in a challenge.
+        security_server: Option<&'a str>,
+    },
+    /// Something in place of what the core said.
+    Instead {
+        /// What the core said.
+        response: &'a FromCore<'a>,
+        /// What the UE hears.
+        status: u16,
+        /// With these.
+        headers: &'a [(HeaderName, &'a str)],
+    },
+    /// Our own word.
+    Own {
+        /// The request, as the UE sent it.
+        request: &'a Message<'a>,
+        /// Where it came from.
+        source: SocketAddr,
+        /// The status.
+        status: u16,
+        /// With these.
+        headers: &'a [(HeaderName, &'a str)],
+    },
+    /// Our own word, when all that is left of the request is what we made of it.
+    Forwarded {
+        /// The request as we sent it to the core.
+        request: &'a Message<'a>,
+        /// The status.
+        status: u16,
+    },
+}
+
+impl ToUe {
+    pub(super) fn new(timers: Timers, mut random: Random) -> Self {
+        Self { transactions: Transactions::new(random.fork()), timers, random }
+    }
+
+    /// Takes what a UE sent.
+    pub(super) fn receive(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        message: &Message<'_>,
+        out: &mut Outbox,
+    ) -> Incoming<Infallible> {
+        self.transactions.receive(now, self.timers, packet, message, out)
+    }
+
+    /// Sends the answers of `server` over a security association.
+    pub(super) fn set_route(&mut self, server: ServerId, route: Route) {
+        self.transactions.set_route(server, route);
+    }
+
+    /// Answers.
+    pub(super) fn answer(&mut self, now: Instant, server: ServerId, answer: &Answer<'_>, out: &mut Outbox) {
+        let random = &mut self.random;
+        self.transactions.respond(now, server, answer.status(), out, |bytes| answer.write(bytes, random));
+    }
+
+    /// Says nothing.
+    pub(super) fn abandon(&mut self, now: Instant, server: ServerId) {
+        self.transactions.abandon(now, server);
+    }
+
+    /// A connection has gone.
+    pub(super) fn connection_lost(&mut self, now: Instant, connection: &Connection, out: &mut Outbox) {
+        self.transactions.connection_lost(now, connection, out, &mut Vec::new());
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.transactions.next_timeout()
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
+        self.transactions.handle_timeout(now, out, &mut Vec::new());
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.transactions.len()
+    }
+}
+
+impl Answer<'_> {
+    fn status(&self) -> u16 {
+        match self {
+            Self::Relayed { response, .. } => response.status(),
+            Self::Instead { status, .. } | Self::Own { status, .. } | Self::Forwarded { status, .. } => *status,
+        }
+    }
+
+    fn write(&self, out: &mut Vec<u8>, random: &mut Random) {
+        match *self {
+            Self::Relayed { response, strip, security_server } => response.write(out, strip, security_server),
+            Self::Instead { response, status, headers } => response.write_instead(out, status, headers),
+            Self::Own { request, source, status, headers } => {
+                let mut w = Writer::response(out, status, reason_phrase(status));
+                copy_vias(request, source, &mut w);
+                write_dialog_lines(request, &mut w, random);
+                for (name, value) in headers {
+                    w.header(*name, value);
+                }
+                w.finish(b"");
+            }
+            Self::Forwarded { request, status } => {
+                let mut w = Writer::response(out, status, reason_phrase(status));
+                // The topmost line is ours alone: it was written as one.
+                for line in request.lines().filter(|l| l.name == HeaderName::Via).skip(1) {
+                    w.copy(&line);
+                }
+                write_dialog_lines(request, &mut w, random);
+                w.finish(b"");
+            }
+        }
+    }
+}
+
+/// From, To with a tag, Call-ID and CSeq (RFC 3261 clause 8.2.6.2).
+fn write_dialog_lines(request: &Message<'_>, w: &mut Writer<'_>, random: &mut Random) {
+    for line in request.lines() {
+        match line.name {
+            HeaderName::From | HeaderName::CallId | HeaderName::CSeq => {
+                w.copy(&line);
+            }
+            HeaderName::To if request.to().is_ok_and(|to| to.tag().is_none()) => {
+                w.header_fmt(HeaderName::To, format_args!("{};tag={}", line.value, random.token::<8>()));
+            }
+            HeaderName::To => {
+                w.copy(&line);
+            }
+            _ => {}
+        }
+    }
+}
