@@ -2,8 +2,9 @@
 
 use super::Records;
 use super::auc::{Challenge, Expected, Generator, join};
+use super::source::{Auth, Member};
 use super::state::{Registration, State};
-use super::store::{Auth, Member, RecordedVector};
+use super::store::RecordedVector;
 use crate::cx::{AuthItem, CxResult, Envelope, Maa, Mar};
 use crate::event::{Event, Role, What};
 use crate::identity::Impi;

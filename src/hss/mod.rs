@@ -6,6 +6,7 @@ mod lir;
 mod mar;
 mod range;
 mod sar;
+mod source;
 mod state;
 pub mod store;
 mod uar;
@@ -159,7 +160,7 @@ impl Records {
     }
 
     /// What an S-CSCF must and should be capable of for `member`.
-    fn capabilities(&self, member: store::Member) -> Capabilities<'_> {
+    fn capabilities(&self, member: source::Member) -> Capabilities<'_> {
         let own = self.store.of(member).capabilities.as_ref();
         let (mandatory, optional) = own.unwrap_or(&self.config.capabilities);
         Capabilities { mandatory: mandatory.clone(), optional: optional.clone(), server_names: Vec::new() }

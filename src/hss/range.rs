@@ -1,6 +1,7 @@
 //! A range of subscribers: identities, keys and user data of the n-th, found by arithmetic on their digits.
 
-use super::store::{DuplicateIdentity, KeyTemplate, OperatorTemplate, Place, RangeKeys, Source};
+use super::source::{Place, Source};
+use super::store::{DuplicateIdentity, KeyTemplate, OperatorTemplate, RangeKeys};
 use crate::aka::milenage::Milenage;
 use crate::aka::vector::SubscriberKeys;
 use crate::aka::{K, Op, Opc};

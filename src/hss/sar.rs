@@ -1,8 +1,8 @@
 //! SAR: an S-CSCF takes, keeps or gives up a user, and reads the profile (TS 29.228 clause 6.1.2.1).
 
 use super::Records;
+use super::source::{Member, Place, Source};
 use super::state::Registration;
-use super::store::{Member, Place, Source};
 use crate::cx::sar::{Charging, ServerAssignmentType};
 use crate::cx::user_data::IdentityType;
 use crate::cx::{CxResult, Saa, Sar, VENDOR};

@@ -1,7 +1,7 @@
 //! What the HSS knows of a subscriber beyond its provisioning (TS 29.228 clause 6, TS 23.228 clause 5.2.1). It comes
 //! into being with the first request that changes it.
 
-use super::store::{Member, Source};
+use super::source::{Member, Source};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 

@@ -1,8 +1,9 @@
 //! Subscribers as provisioned. A range of a million is one entry: nothing is spent on a subscriber that never came.
 
 use super::range::Range;
+use super::source::{Auth, Member, Place, Source};
 use crate::aka::vector::SubscriberKeys;
-use crate::cx::user_data::{IdentityType, ImsSubscription, ServiceProfile};
+use crate::cx::user_data::ServiceProfile;
 use crate::identity::Impi;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -115,7 +116,7 @@ pub struct Store {
 impl Store {
     /// Adds one subscriber.
     pub fn add(&mut self, subscriber: Subscriber) -> Result<(), DuplicateIdentity> {
-        let source = Source::new(self.members, subscriber, None);
+        let source = Source::new(self.members, subscriber);
         let mut own = HashSet::new();
         for (impu, _) in source.impus() {
             if !own.insert(impu) || self.by_impu(impu).is_some() {
@@ -137,7 +138,7 @@ impl Store {
     /// number; where they would not do, the identity that comes round again is the duplicate.
     pub fn add_range(&mut self, range: SubscriberRange) -> Result<(), DuplicateIdentity> {
         let SubscriberRange { first, imsi, msisdn, count, keys } = range;
-        let source = Source::new(self.members, first, None);
+        let source = Source::new(self.members, first);
         let range = Range::new(&source, &imsi, msisdn.as_deref(), count, keys)?;
         if let Some(impi) = self.impis.keys().find(|impi| range.by_impi(impi).is_some()) {
             return Err(DuplicateIdentity(impi.to_string()));
@@ -222,79 +223,5 @@ impl Store {
 
     fn next_index(&self) -> u32 {
         u32::try_from(self.sources.len()).expect("a file of four thousand million entries does not fit into memory")
-    }
-}
-
-/// One subscriber of the store.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Member {
-    /// Counts all subscribers, those of ranges included.
-    pub(super) id: u64,
-    source: u32,
-    /// Which of its range, from zero.
-    n: u64,
-}
-
-/// Where an identity stands: index of the service profile, index within it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Place {
-    profile: u16,
-    identity: u16,
-}
-
-/// Where the vectors of one subscriber come from.
-pub(super) enum Auth<'a> {
-    Algorithm(Cow<'a, SubscriberKeys>),
-    Recorded(&'a [RecordedVector]),
-}
-
-/// One entry of the subscriber file: a subscriber, or a range with its first.
-#[derive(Debug)]
-pub(super) struct Source {
-    first_id: u64,
-    pub(super) document: ImsSubscription,
-    auth: AuthVectors,
-    pub(super) amf: [u8; 2],
-    pub(super) sqn: u64,
-    pub(super) capabilities: Option<(Vec<u32>, Vec<u32>)>,
-    pub(super) visited_networks: Option<Vec<Box<str>>>,
-    pub(super) charging: [Option<Box<str>>; 4],
-    range: Option<Box<Range>>,
-}
-
-impl Source {
-    fn new(first_id: u64, subscriber: Subscriber, range: Option<Box<Range>>) -> Self {
-        let Subscriber { impi, profiles, auth, amf, sqn, capabilities, visited_networks, charging } = subscriber;
-        let document = ImsSubscription { private_id: impi.to_string(), profiles };
-        Self { first_id, document, auth, amf, sqn, capabilities, visited_networks, charging, range }
-    }
-
-    pub(super) fn impi(&self) -> &str {
-        &self.document.private_id
-    }
-
-    /// All public identities in order.
-    pub(super) fn impus(&self) -> impl Iterator<Item = (&str, Place)> {
-        self.document.profiles.iter().zip(0..).flat_map(|(profile, p)| {
-            let place = move |identity| Place { profile: p, identity };
-            profile.identities.iter().zip(0..).map(move |(impu, i)| (impu.identity.as_str(), place(i)))
-        })
-    }
-
-    pub(super) fn profile(&self, place: Place) -> &ServiceProfile {
-        &self.document.profiles[usize::from(place.profile)]
-    }
-
-    pub(super) fn kind(&self, place: Place) -> IdentityType {
-        self.profile(place).identities[usize::from(place.identity)].kind
-    }
-
-    pub(super) fn is_barred(&self, place: Place) -> bool {
-        self.profile(place).identities[usize::from(place.identity)].barred
-    }
-
-    /// True when nothing of the implicit registration set may be used.
-    pub(super) fn is_wholly_barred(&self) -> bool {
-        self.document.profiles.iter().all(|profile| profile.identities.iter().all(|impu| impu.barred))
     }
 }

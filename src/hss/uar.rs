@@ -1,8 +1,8 @@
 //! UAR: may this user register here, and which S-CSCF serves it (TS 29.228 clause 6.1.1.1).
 
 use super::Records;
+use super::source::{Member, Source};
 use super::state::Registration;
-use super::store::{Member, Source};
 use crate::cx::user_data::IdentityType;
 use crate::cx::{Capabilities, CxResult, Uaa, Uar, UserAuthorizationType};
 
