@@ -7,7 +7,7 @@ use crate::diameter::peer::NodeConfig;
 pub struct HssConfig {
     /// The Diameter side; `listen` is set, `peers` is empty.
     pub diameter: NodeConfig,
-    /// Home realm: anything else in Destination-Realm is 3003.
+    /// Home realm: a user who visits it does not roam.
     pub realm: Box<str>,
     /// Networks in which roaming is allowed for everybody; empty: all.
     pub visited_networks: Vec<Box<str>>,

@@ -15,7 +15,7 @@ pub use config::{HssConfig, SqnScheme};
 pub use store::{Store, Subscriber};
 
 use crate::cx::envelope::{self, encode_fault};
-use crate::cx::{self, Capabilities, Lir, Mar, RequestEnvelope, Sar, Uar};
+use crate::cx::{Capabilities, Lir, Mar, RequestEnvelope, Sar, Uar};
 use crate::diameter::peer::{Node, PeerId, Received};
 use crate::diameter::{Fault, Header};
 use crate::packet::{Connection, Outbox, Packet};
@@ -100,35 +100,29 @@ impl Hss {
         out: &mut Outbox,
     ) -> Result<(), Fault> {
         let Self { node, records } = self;
-        if header.application != cx::APPLICATION {
-            return Err(Fault::new(3007, "application not supported"));
-        }
         match header.command {
             Uar::COMMAND => {
                 let uar = Uar::decode(message)?;
-                records.is_for_us(&uar.envelope)?;
                 let uaa = uar::answer(records, &uar);
                 node.answer(peer, header, false, out, |w| uaa.encode(w));
             }
             Mar::COMMAND => {
                 let mar = Mar::decode(message)?;
-                records.is_for_us(&mar.envelope)?;
                 let given = mar::answer(records, now, &mar, out);
                 let maa = given.message(records.envelope(&mar.envelope), &mar);
                 node.answer(peer, header, false, out, |w| maa.encode(w));
             }
             Sar::COMMAND => {
                 let sar = Sar::decode(message)?;
-                records.is_for_us(&sar.envelope)?;
                 let saa = sar::answer(records, &sar, message)?;
                 node.answer(peer, header, false, out, |w| saa.encode(w));
             }
             Lir::COMMAND => {
                 let lir = Lir::decode(message)?;
-                records.is_for_us(&lir.envelope)?;
                 let lia = lir::answer(records, &lir);
                 node.answer(peer, header, false, out, |w| lia.encode(w));
             }
+            // RTR and PPR go the other way.
             _ => return Err(Fault::new(3001, "command not supported")),
         }
         Ok(())
@@ -145,18 +139,6 @@ impl Records {
     fn envelope<'a>(&'a self, request: &RequestEnvelope<'a>) -> envelope::Envelope<'a> {
         let (origin_host, origin_realm) = self.origin();
         envelope::Envelope { session_id: request.session_id, origin_host, origin_realm }
-    }
-
-    /// The HSS relays nothing (RFC 6733 clause 6.1.4).
-    fn is_for_us(&self, request: &RequestEnvelope<'_>) -> Result<(), Fault> {
-        let is_other = |host: &str| !host.eq_ignore_ascii_case(self.origin().0);
-        if !request.destination_realm.eq_ignore_ascii_case(&self.config.realm) {
-            return Err(Fault::new(3003, "realm not served"));
-        }
-        if request.destination_host.is_some_and(is_other) {
-            return Err(Fault::new(3002, "Destination-Host is not this node"));
-        }
-        Ok(())
     }
 
     /// What an S-CSCF must and should be capable of for `member`.

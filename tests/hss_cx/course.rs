@@ -5,9 +5,9 @@ use imsreg::aka::usim::{Usim, Verdict};
 use imsreg::aka::vector::{SubscriberKeys, Vector, open_auts};
 use imsreg::aka::{K, Opc};
 use imsreg::cx::{
-    self, Capabilities, CxResult, Maa, RequestEnvelope, Saa, ServerAssignmentType as Type, Uaa, Uar, VENDOR,
+    self, Capabilities, CxResult, Lir, Maa, RequestEnvelope, Saa, ServerAssignmentType as Type, Uaa, Uar, VENDOR,
 };
-use imsreg::diameter::dictionary as d;
+use imsreg::diameter::{Avps, dictionary as d};
 use imsreg::event::What;
 use imsreg::hss::store::{AuthVectors, KeyTemplate, OperatorTemplate, RangeKeys, RecordedVector, SubscriberRange};
 use imsreg::hss::{HssConfig, SqnScheme, Store};
@@ -130,6 +130,34 @@ fn requests_for_somebody_else() {
     assert_eq!(ask(&mut lab, Uar::COMMAND, 16_777_217, None, REALM), protocol_error(3007));
     let served = (CxResult::FIRST_REGISTRATION, false);
     assert_eq!(ask(&mut lab, Uar::COMMAND, cx::APPLICATION, Some(HOST), REALM), served);
+}
+
+/// RFC 6733 clause 6.2.
+#[test]
+fn proxy_info_comes_back() {
+    let mut lab = lab();
+    let envelope = RequestEnvelope {
+        session_id: "s;1;1",
+        origin_host: "cscf.example",
+        origin_realm: REALM,
+        destination_host: None,
+        destination_realm: REALM,
+    };
+    let lir = Lir { envelope, impu: &full("alice"), originating: false, authorization_type: None };
+    let answer = lab.ask(Lir::COMMAND, cx::APPLICATION, |w| {
+        lir.encode(w);
+        for state in [&b"one"[..], b"three"] {
+            w.group(d::PROXY_INFO, 0, true, |w| {
+                w.octets(d::PROXY_HOST, 0, true, b"agent.example").octets(d::PROXY_STATE, 0, true, state);
+            });
+        }
+    });
+    let states: Vec<_> = Avps::of(&answer.bytes)
+        .map(Result::unwrap)
+        .filter(|avp| avp.code == d::PROXY_INFO)
+        .map(|avp| avp.group().find(d::PROXY_STATE, 0).unwrap().data.to_vec())
+        .collect();
+    assert_eq!(states, [b"one".to_vec(), b"three".to_vec()]);
 }
 
 #[test]
