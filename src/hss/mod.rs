@@ -18,6 +18,7 @@ use crate::cx::envelope::{self, encode_fault};
 use crate::cx::{Capabilities, Lir, Mar, RequestEnvelope, Sar, Uar};
 use crate::diameter::peer::{Node, PeerId, Received};
 use crate::diameter::{Fault, Header};
+use crate::event::Role;
 use crate::packet::{Connection, Outbox, Packet};
 use crate::random::Random;
 use crate::time::Instant;
@@ -44,7 +45,7 @@ struct Records {
 impl Hss {
     /// With the subscribers of `store`, none of them registered.
     pub fn new(config: HssConfig, store: Store, mut random: Random) -> Self {
-        let node = Node::new(config.diameter.clone(), random.fork());
+        let node = Node::new(config.diameter.clone(), random.fork()).with_role(Role::Hss);
         let states = States::default();
         Self { node, records: Records { config, store, states, random, user_data: Vec::new() } }
     }

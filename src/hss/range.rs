@@ -112,7 +112,15 @@ struct Digits {
 struct Template {
     /// With the digits of the first member.
     text: Box<[u8]>,
-    holes: Box<[std::ops::Range<usize>]>,
+    holes: Box<[Hole]>,
+}
+
+/// Digits that count up.
+#[derive(Debug)]
+struct Hole {
+    at: std::ops::Range<usize>,
+    /// Their value in the first member.
+    first: u64,
 }
 
 impl Template {
@@ -121,16 +129,18 @@ impl Template {
         let (mut holes, mut at) = (Vec::new(), 0);
         while at < text.len() {
             let rest = &text[at..];
-            if !imsi.is_empty() && rest.starts_with(imsi) {
-                holes.push(at..at + imsi.len());
-                at += imsi.len();
+            let (sign, len) = if !imsi.is_empty() && rest.starts_with(imsi) {
+                (0, imsi.len())
             } else if !msisdn.is_empty() && rest.starts_with(msisdn) {
                 // The plus sign stays.
-                holes.push(at + 1..at + msisdn.len());
-                at += msisdn.len();
+                (1, msisdn.len())
             } else {
                 at += 1;
-            }
+                continue;
+            };
+            let hole = at + sign..at + len;
+            holes.extend(value(&text[hole.clone()]).map(|first| Hole { at: hole, first }));
+            at += len;
         }
         Self { text: text.into(), holes: holes.into() }
     }
@@ -143,15 +153,15 @@ impl Template {
         }
         let (mut number, mut at) = (None, 0);
         for hole in &self.holes {
-            if candidate[at..hole.start] != self.text[at..hole.start] {
+            if candidate[at..hole.at.start] != self.text[at..hole.at.start] {
                 return None;
             }
-            let n = value(&candidate[hole.clone()])?.checked_sub(value(&self.text[hole.clone()])?)?;
+            let n = value(&candidate[hole.at.clone()])?.checked_sub(hole.first)?;
             if number.is_some_and(|other| other != n) {
                 return None;
             }
             number = Some(n);
-            at = hole.end;
+            at = hole.at.end;
         }
         let n = number.unwrap_or(0);
         (candidate[at..] == self.text[at..] && n < count).then_some(n)
@@ -159,9 +169,9 @@ impl Template {
 
     /// True when `count` members get as many texts.
     fn is_distinct(&self, count: u64) -> bool {
-        let fits = |hole: &std::ops::Range<usize>| {
-            let last = value(&self.text[hole.clone()]).and_then(|first| first.checked_add(count.saturating_sub(1)));
-            last.is_some_and(|last| 10_u64.checked_pow(hole.len() as u32).is_none_or(|end| last < end))
+        let fits = |hole: &Hole| {
+            let end = 10_u64.checked_pow(hole.at.len() as u32);
+            hole.first.checked_add(count.saturating_sub(1)).is_some_and(|last| end.is_some_and(|end| last < end))
         };
         self.holes.iter().all(fits) && (count <= 1 || !self.holes.is_empty())
     }
@@ -170,7 +180,7 @@ impl Template {
         let start = out.len();
         out.extend_from_slice(&self.text);
         for hole in &self.holes {
-            count_up(&mut out[start + hole.start..start + hole.end], n);
+            count_up(&mut out[start + hole.at.start..start + hole.at.end], n);
         }
     }
 
@@ -194,9 +204,19 @@ fn count_up(digits: &mut [u8], n: u64) {
     }
 }
 
+/// `None` unless there are one to eighteen ASCII digits.
 fn value(digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(0_u64, |value, digit| {
-        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
-        value.checked_mul(10)?.checked_add(digit.into())
-    })
+    // Eighteen digits cannot overflow, which keeps the loop to a multiplication and two additions for each.
+    let mut value = 0;
+    if !(1..=18).contains(&digits.len()) {
+        return None;
+    }
+    for octet in digits {
+        let digit = octet.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        value = value * 10 + u64::from(digit);
+    }
+    Some(value)
 }
