@@ -1,5 +1,8 @@
 //! User-Data XML (TS 29.228 annex E, CxDataType): service profiles, identities, initial filter criteria.
 
+mod read;
+mod write;
+
 use thiserror::Error;
 
 /// IMSSubscription.
@@ -124,22 +127,56 @@ pub struct UserDataError {
 
 impl ImsSubscription {
     /// Reads and checks a document.
-    pub fn parse(_xml: &[u8]) -> Result<Self, UserDataError> {
-        todo!()
+    pub fn parse(xml: &[u8]) -> Result<Self, UserDataError> {
+        read::document(xml)
     }
 
     /// Appends the document.
-    pub fn write(&self, _out: &mut Vec<u8>) {
-        todo!()
+    pub fn write(&self, out: &mut Vec<u8>) {
+        write::document(self, out);
     }
 
     /// The implicit registration set: non-barred, distinct (not wildcarded) identities in order, the default first.
     pub fn associated_uris(&self) -> impl Iterator<Item = &str> {
-        std::iter::empty()
+        let identities = self.profiles.iter().flat_map(|profile| &profile.identities);
+        identities.filter(|i| !i.barred && !i.is_wildcarded()).map(|i| &*i.identity)
     }
 
     /// The default public user identity: the first of the set that is not barred.
     pub fn default_impu(&self) -> Option<&str> {
-        todo!()
+        self.associated_uris().next()
+    }
+}
+
+impl PublicIdentity {
+    /// An identity that stands for itself.
+    pub fn new(identity: impl Into<String>) -> Self {
+        Self {
+            identity: identity.into(),
+            barred: false,
+            kind: IdentityType::default(),
+            wildcard: None,
+            display_name: None,
+        }
+    }
+
+    /// True when the identity is a pattern (TS 23.003 clause 13.4A): never the default, never in P-Associated-URI.
+    pub const fn is_wildcarded(&self) -> bool {
+        matches!(self.kind, IdentityType::WildcardedPsi | IdentityType::WildcardedPublicUserIdentity)
+    }
+}
+
+impl UserDataError {
+    fn new(element: impl Into<String>, fault: &'static str) -> Self {
+        Self { element: element.into(), fault }
+    }
+
+    /// The same, with the name of the element around.
+    fn within(mut self, outer: &str) -> Self {
+        if !self.element.is_empty() {
+            self.element.insert(0, '/');
+        }
+        self.element.insert_str(0, outer);
+        self
     }
 }
