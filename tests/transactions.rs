@@ -71,9 +71,20 @@ impl Ladder {
 
     /// A message comes in.
     fn receive(&mut self, at: u64, transport: Transport, from: &str, text: &str) -> Incoming<&'static str> {
+        self.receive_at(at, PROXY, transport, from, text)
+    }
+
+    fn receive_at(
+        &mut self,
+        at: u64,
+        to: &str,
+        transport: Transport,
+        from: &str,
+        text: &str,
+    ) -> Incoming<&'static str> {
         self.drive(at);
         let message = Message::parse(text.as_bytes()).expect("a message");
-        let (from, to) = (address(from), address(PROXY));
+        let (from, to) = (address(from), address(to));
         let packet = Packet { bytes: text.as_bytes(), protocol: Protocol::Sip, transport, from, to, sa: None };
         let now = Instant::from_millis(at);
         let incoming = self.transactions.receive(now, self.timers, &packet, &message, &mut self.out);
@@ -450,7 +461,7 @@ fn a_request_is_repeated_by_timer_e_and_ends_by_timer_f() {
 }
 
 #[test]
-fn after_a_provisional_response_the_interval_is_t2() {
+fn lesson_84_after_a_provisional_response_the_interval_is_t2() {
     let register = "UDP 192.0.2.20:5060 REGISTER sip:example.org SIP/2.0";
     let mut l = Ladder::new(Timers::CORE);
     l.forward(0, Transport::Udp, 10);
@@ -524,6 +535,37 @@ fn a_lost_connection_ends_what_waits_on_it() {
     );
     l.drive(60_000);
     assert!(l.ended.is_empty());
+}
+
+/// What fails locally after the answer, or on a connection that has nothing to do with it, ends nothing.
+#[test]
+fn lesson_90_a_local_failure_never_beats_a_real_answer() {
+    let mut l = Ladder::new(Timers::CORE);
+    l.forward(0, Transport::Tcp, 10);
+    let ok = response(200, &l.branch(), "REGISTER");
+    assert!(matches!(l.send(100, &ok), Incoming::Final(_, "mine")));
+    l.connection(101, PROXY, CORE, ConnectionState::Closed);
+    l.forward(200, Transport::Tcp, 10);
+    l.connection(201, PROXY, CORE, ConnectionState::Failed);
+    let late = response(200, &l.branch(), "REGISTER");
+    assert!(matches!(l.send(202, &late), Incoming::Stray));
+    l.drive(60_000);
+    assert_eq!(l.ended.len(), 1);
+}
+
+#[test]
+fn lesson_27_answers_leave_from_where_the_request_came_to() {
+    let mut l = Ladder::new(Timers::CORE);
+    let second = "192.0.2.9:5090";
+    let register = Request { via: "SIP/2.0/UDP 192.0.2.1:5080;rport;branch=z9hG4bKone", ..REGISTER }.text();
+    let Incoming::Request(server) = l.receive_at(0, second, Transport::Udp, "192.0.2.1:7000", &register) else {
+        panic!()
+    };
+    l.respond(10, server, 200);
+    l.expect(10, ["192.0.2.9:5090 > UDP 192.0.2.1:7000 SIP/2.0 200 x"]);
+    let again = l.receive_at(500, second, Transport::Udp, "192.0.2.1:7000", &register);
+    assert!(matches!(again, Incoming::Absorbed));
+    l.expect(500, ["192.0.2.9:5090 > UDP 192.0.2.1:7000 SIP/2.0 200 x"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! `401 REGISTER`, `UAR`, `UAA 2001`.
 #![expect(dead_code, reason = "every test program uses its own part")]
 
+use imsreg::capture::{Capture, Entry};
 use imsreg::diameter::Header;
 use imsreg::event::Event;
 use imsreg::ims::{Element, Tap};
@@ -109,7 +110,7 @@ impl Driver {
 #[derive(Default)]
 pub(crate) struct Recorder {
     pub(crate) hops: Vec<Sent>,
-    pub(crate) events: Vec<(Instant, Event)>,
+    pub(crate) capture: Capture,
 }
 
 impl Recorder {
@@ -129,8 +130,10 @@ impl Recorder {
             all.extend_from_slice(format!("{} {} {} {}\n", hop.at, hop.from, hop.to, hop.transport).as_bytes());
             all.extend_from_slice(&hop.bytes);
         }
-        for (at, event) in &self.events {
-            all.extend_from_slice(format!("{at} {event:?}\n").as_bytes());
+        for entry in &self.capture.entries {
+            if let Entry::Event { at, event } = entry {
+                all.extend_from_slice(format!("{at} {event:?}\n").as_bytes());
+            }
         }
         all
     }
@@ -145,11 +148,12 @@ impl Tap for Recorder {
     fn packet(&mut self, now: Instant, packet: &Packet<'_>) {
         let Packet { from, to, transport, protocol, bytes, .. } = *packet;
         let name = name(protocol, bytes);
+        self.capture.entries.push(Entry::hop(now, packet));
         self.hops.push(Sent { at: now.as_micros() / 1_000, from, to, transport, bytes: bytes.to_vec(), name });
     }
 
     fn event(&mut self, now: Instant, event: &Event) {
-        self.events.push((now, event.clone()));
+        self.capture.entries.push(Entry::Event { at: now, event: event.clone() });
     }
 }
 

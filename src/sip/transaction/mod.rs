@@ -19,6 +19,7 @@ use crate::random::Random;
 use crate::time::{Duration, Instant, Timeouts};
 use client::{ClientTimer, Clients};
 use server::{ServerTimer, Servers};
+use std::net::SocketAddr;
 use table::{Buffers, Handle};
 
 /// T1, T2 and T4 of one side.
@@ -152,6 +153,11 @@ impl<C> Transactions<C> {
             }
             StartLine::Response { status, .. } => clients.receive(now, status, message, shared),
         }
+    }
+
+    /// Where the request of `server` came from: for [`copy_vias`].
+    pub fn source(&self, server: ServerId) -> Option<SocketAddr> {
+        self.servers.source(server)
     }
 
     /// Where the answer of `server` will go: RFC 3261 clause 18.2.2 and RFC 3581, from the request's topmost Via.

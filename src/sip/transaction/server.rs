@@ -169,6 +169,10 @@ impl Servers {
         }
     }
 
+    pub(super) fn source(&self, server: ServerId) -> Option<SocketAddr> {
+        self.slab.get(server.into()).map(|server| server.source)
+    }
+
     pub(super) fn route(&self, server: ServerId) -> Option<Route> {
         self.slab.get(server.into()).map(|server| server.route)
     }

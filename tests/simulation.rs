@@ -1,0 +1,129 @@
+//! Registration over a simulated network: the scenarios of `tests/scenarios`.
+//!
+//! `first-registration.ladder` is what the ladder of that scenario must look like; with `IMSREG_BLESS` set, the test
+//! writes it.
+#![cfg(feature = "live")]
+
+mod common;
+
+use common::Recorder;
+use imsreg::config::{Scenario, load_scenario};
+use imsreg::ladder::{self, Columns, Options};
+use imsreg::sim::Simulation;
+use imsreg::ue::UeStatus;
+use std::path::{Path, PathBuf};
+
+fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios").join(name)
+}
+
+fn scenario(name: &str) -> Scenario {
+    load_scenario(&path(&format!("{name}.yaml"))).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn run(scenario: &Scenario) -> Simulation<Recorder> {
+    let mut simulation = Simulation::new(scenario, Recorder::default()).unwrap_or_else(|faults| panic!("{faults}"));
+    simulation.run();
+    simulation
+}
+
+fn count(simulation: &Simulation<Recorder>, name: &str) -> usize {
+    simulation.world().tap.count().get(name).copied().unwrap_or(0)
+}
+
+const REGISTER: &str = "REGISTER sip:ims.mnc001.mcc001.3gppnetwork.org";
+
+/// Messages that the transport repeats or that no transaction needs do not count.
+#[test]
+fn a_registration_is_twelve_sip_and_eight_cx_messages() {
+    let simulation = run(&scenario("first-registration"));
+    assert_eq!(simulation.registered(), 1);
+    let found = simulation.world().tap.count();
+    let expected = [(REGISTER, 6), ("401 REGISTER", 3), ("200 REGISTER", 3)];
+    let cx = ["UAR", "UAA", "MAR", "MAA", "SAR", "SAA"].map(|name| (name, if name.starts_with('U') { 2 } else { 1 }));
+    for (name, times) in expected.into_iter().chain(cx) {
+        assert_eq!(found.get(name), Some(&times), "{name} in {found:?}");
+    }
+    let base = ["CER", "CEA", "DWR", "DWA"];
+    let known = |name: &str| base.contains(&name) || expected.iter().chain(&cx).any(|(known, _)| *known == name);
+    assert!(found.keys().all(|name| known(name)), "{found:?}");
+    assert_eq!(simulation.world().ims().sa_sets(), 2, "one set, at either end");
+}
+
+#[test]
+fn the_ladder_of_a_first_registration_is_as_it_was() {
+    let simulation = run(&scenario("first-registration"));
+    let listeners = simulation.world().ims().listeners();
+    let columns = Columns::from_listeners(listeners.iter().map(|listener| (listener.address, listener.role)));
+    let text = ladder::text(&simulation.into_tap().capture, &Options { columns, ..Options::default() });
+    let golden = path("first-registration.ladder");
+    if std::env::var_os("IMSREG_BLESS").is_some() {
+        std::fs::write(&golden, &text).expect("a place to write");
+    }
+    let expected = std::fs::read_to_string(&golden).expect("a golden ladder");
+    assert!(text == expected, "it looks different now:\n{text}");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    for name in ["first-registration", "loss", "duplication", "reordering", "life"] {
+        let mut scenario = scenario(name);
+        let one = run(&scenario).into_tap().everything();
+        assert!(one == run(&scenario).into_tap().everything(), "{name} differs from itself");
+        scenario.seed += 1;
+        assert!(one != run(&scenario).into_tap().everything(), "{name} does not depend on its seed");
+    }
+}
+
+#[test]
+fn a_lossy_radio_link_delays_registrations_and_prevents_none() {
+    let simulation = run(&scenario("loss"));
+    assert_eq!(simulation.registered(), 10, "{:?}", simulation.world().tap.count());
+    assert!(count(&simulation, REGISTER) > 60, "nothing was lost, so nothing was tested");
+}
+
+#[test]
+fn duplicates_are_acted_upon_once() {
+    let simulation = run(&scenario("duplication"));
+    assert_eq!(simulation.registered(), 10);
+    assert_eq!((count(&simulation, "MAR"), count(&simulation, "SAR")), (10, 10));
+    assert!(count(&simulation, "401 REGISTER") > 30, "no duplicate was answered");
+}
+
+#[test]
+fn messages_that_overtake_each_other_do_no_harm() {
+    let simulation = run(&scenario("reordering"));
+    assert_eq!(simulation.registered(), 10, "{:?}", simulation.world().tap.count());
+    assert_eq!(count(&simulation, "482 REGISTER"), 0);
+}
+
+#[test]
+fn without_the_icscf_the_ue_gets_504() {
+    let simulation = run(&scenario("icscf-outage"));
+    let ue = simulation.ues().next().expect("a UE").config().local;
+    let answers = simulation.world().tap.to(ue);
+    assert!(!answers.is_empty() && answers.iter().all(|name| *name == "504 REGISTER"), "{answers:?}");
+    assert_eq!(simulation.world().ims().sa_sets(), 0);
+}
+
+#[test]
+fn without_the_hss_nobody_is_registered_until_it_is_back() {
+    let mut scenario = scenario("hss-outage");
+    let end = std::mem::replace(&mut scenario.until, std::time::Duration::from_secs(15));
+    let down = run(&scenario);
+    assert_eq!(down.registered(), 0);
+    assert_eq!(count(&down, "UAR"), 0);
+    let ue = down.ues().next().expect("a UE").config().local;
+    let answers = down.world().tap.to(ue);
+    assert!(!answers.is_empty() && answers.iter().all(|name| ["480 REGISTER", "504 REGISTER"].contains(name)));
+    scenario.until = end;
+    assert_eq!(run(&scenario).registered(), 1, "the UE tries again");
+}
+
+#[test]
+fn a_ue_refreshes_and_goes() {
+    let simulation = run(&scenario("life"));
+    let states: Vec<UeStatus> = simulation.ues().map(imsreg::ue::Ue::status).collect();
+    assert_eq!(states, [UeStatus::Idle, UeStatus::Registered]);
+    assert_eq!(simulation.world().ims().sa_sets(), 2, "those of the UE that stays");
+}
