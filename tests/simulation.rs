@@ -37,7 +37,7 @@ const REGISTER: &str = "REGISTER sip:ims.mnc001.mcc001.3gppnetwork.org";
 #[test]
 fn a_registration_is_twelve_sip_and_eight_cx_messages() {
     let simulation = run(&scenario("first-registration"));
-    assert_eq!(simulation.registered(), 1);
+    assert_eq!(simulation.registered(), 1, "{}", simulation.world().tap.trace());
     let found = simulation.world().tap.count();
     let expected = [(REGISTER, 6), ("401 REGISTER", 3), ("200 REGISTER", 3)];
     let cx = ["UAR", "UAA", "MAR", "MAA", "SAR", "SAA"].map(|name| (name, if name.starts_with('U') { 2 } else { 1 }));
@@ -78,7 +78,7 @@ fn the_same_seed_gives_the_same_bytes() {
 #[test]
 fn a_lossy_radio_link_delays_registrations_and_prevents_none() {
     let simulation = run(&scenario("loss"));
-    assert_eq!(simulation.registered(), 10, "{:?}", simulation.world().tap.count());
+    assert_eq!(simulation.registered(), 10, "{}", simulation.world().tap.trace());
     assert!(count(&simulation, REGISTER) > 60, "nothing was lost, so nothing was tested");
 }
 
@@ -93,16 +93,20 @@ fn duplicates_are_acted_upon_once() {
 #[test]
 fn messages_that_overtake_each_other_do_no_harm() {
     let simulation = run(&scenario("reordering"));
-    assert_eq!(simulation.registered(), 10, "{:?}", simulation.world().tap.count());
+    assert_eq!(simulation.registered(), 10, "{}", simulation.world().tap.trace());
     assert_eq!(count(&simulation, "482 REGISTER"), 0);
 }
 
 #[test]
 fn without_the_icscf_the_ue_gets_504() {
     let simulation = run(&scenario("icscf-outage"));
-    let ue = simulation.ues().next().expect("a UE").config().local;
+    let ue = simulation.ues().next().expect("a UE").config().local.ip();
     let answers = simulation.world().tap.to(ue);
-    assert!(!answers.is_empty() && answers.iter().all(|name| *name == "504 REGISTER"), "{answers:?}");
+    assert!(
+        !answers.is_empty() && answers.iter().all(|name| *name == "504 REGISTER"),
+        "{}",
+        simulation.world().tap.trace()
+    );
     assert_eq!(simulation.world().ims().sa_sets(), 0);
 }
 
@@ -113,9 +117,13 @@ fn without_the_hss_nobody_is_registered_until_it_is_back() {
     let down = run(&scenario);
     assert_eq!(down.registered(), 0);
     assert_eq!(count(&down, "UAR"), 0);
-    let ue = down.ues().next().expect("a UE").config().local;
+    let ue = down.ues().next().expect("a UE").config().local.ip();
     let answers = down.world().tap.to(ue);
-    assert!(!answers.is_empty() && answers.iter().all(|name| ["480 REGISTER", "504 REGISTER"].contains(name)));
+    assert!(
+        !answers.is_empty() && answers.iter().all(|name| ["480 REGISTER", "504 REGISTER"].contains(name)),
+        "{}",
+        down.world().tap.trace()
+    );
     scenario.until = end;
     assert_eq!(run(&scenario).registered(), 1, "the UE tries again");
 }

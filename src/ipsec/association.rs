@@ -5,7 +5,7 @@ use crate::identity::Spi;
 use std::fmt;
 use std::net::IpAddr;
 
-/// Names a set of SAs within one process. Never reused.
+/// Names a set of SAs within one process. Never reused. Below 2^63.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SaSetId(pub u64);
 

@@ -8,7 +8,7 @@ use crate::ipsec::association::SaSetId;
 use crate::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Protocol, Route, SaFailure, Transport};
 use crate::random::Random;
 use crate::time::{Duration, Instant, Timeouts};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
 /// Elements, links and a clock. `T` sees every packet as it is sent, also one that gets lost.
@@ -29,6 +29,7 @@ pub struct World<T> {
     letters: Vec<Letter>,
     refuses_sas: bool,
     out: Outward,
+    notes: Notes,
 }
 
 /// A message that arrived at an address outside.
@@ -55,6 +56,7 @@ enum Arrival {
 impl<T: Tap> World<T> {
     /// `ims` must be wired by the driver. The seed decides about loss, duplication and jitter, nothing else.
     pub fn new(ims: Ims, links: Links, seed: u64, tap: T) -> Self {
+        let notes = Notes { wants_events: tap.wants_events(), ..Notes::default() };
         let listeners = ims.listeners().into_iter().map(|listener| (listener.address, listener.role)).collect();
         Self {
             ims,
@@ -69,6 +71,7 @@ impl<T: Tap> World<T> {
             letters: Vec::new(),
             refuses_sas: false,
             out: Outward::new(),
+            notes,
         }
     }
 
@@ -99,20 +102,19 @@ impl<T: Tap> World<T> {
 
     /// Lets the elements open their Diameter connections.
     pub fn start(&mut self) {
-        self.ims.start(self.now, &mut self.out, &mut self.tap);
+        self.ims.start(self.now, &mut self.out, &mut self.notes);
         self.carry_out();
     }
 
     /// Gives an element a command.
     pub fn command(&mut self, id: ElementId, command: impl FnOnce(&mut Element, Instant, &mut Outbox)) {
         let now = self.now;
-        self.ims.command(id, now, &mut self.out, &mut self.tap, |element, out| command(element, now, out));
+        self.ims.command(id, now, &mut self.out, &mut self.notes, |element, out| command(element, now, out));
         self.carry_out();
     }
 
     /// A message leaves an address outside.
     pub fn send_from_outside(&mut self, route: Route, bytes: &[u8]) {
-        self.tap.packet(self.now, &packet_of(&route, bytes));
         self.transmit(None, route, bytes);
     }
 
@@ -148,7 +150,7 @@ impl<T: Tap> World<T> {
         self.now = self.now.max(next);
         match self.on_the_way.pop(self.now) {
             Some(arrival) => self.arrive(arrival),
-            None => self.ims.handle_timeout(self.now, &mut self.out, &mut self.tap),
+            None => self.ims.handle_timeout(self.now, &mut self.out, &mut self.notes),
         }
         self.carry_out();
     }
@@ -160,21 +162,21 @@ impl<T: Tap> World<T> {
                 self.letters.push(Letter { at: now, route, bytes });
             }
             Arrival::Message(route, bytes) => {
-                let mut tap = SentOnly { tap: &mut self.tap, arriving: true };
-                self.ims.receive(now, &packet_of(&route, &bytes), &mut self.out, &mut tap);
+                self.notes.arriving = true;
+                self.ims.receive(now, &packet_of(&route, &bytes), &mut self.out, &mut self.notes);
             }
             Arrival::News(owner, news) => {
-                self.ims.connection(now, owner, &news, &mut self.out, &mut self.tap);
+                self.ims.connection(now, owner, &news, &mut self.out, &mut self.notes);
             }
             Arrival::Broken(direction, protocol) => {
                 if let Some(ends) = self.connections.close(direction) {
                     for (inbound, owner) in [(true, None), (false, ends.client)] {
                         let news = end_of(direction, inbound, protocol, ConnectionState::Closed);
-                        self.ims.connection(now, owner, &news, &mut self.out, &mut self.tap);
+                        self.ims.connection(now, owner, &news, &mut self.out, &mut self.notes);
                     }
                 }
             }
-            Arrival::SaFailed(set) => self.ims.sa_failed(now, SaFailure { set }, &mut self.out, &mut self.tap),
+            Arrival::SaFailed(set) => self.ims.sa_failed(now, SaFailure { set }, &mut self.out, &mut self.notes),
         }
     }
 
@@ -194,6 +196,7 @@ impl<T: Tap> World<T> {
             for (owner, effect) in effects {
                 match effect {
                     Effect::Transmit { from, to, transport, protocol, sa, range } => {
+                        self.show_events();
                         self.transmit(Some(owner), Route { from, to, transport, protocol, sa }, &bytes[range]);
                     }
                     Effect::Connect { from, to, protocol } => {
@@ -207,8 +210,16 @@ impl<T: Tap> World<T> {
                 }
             }
         }
+        self.show_events();
         out.clear();
         self.out = out;
+    }
+
+    /// Shows what was told before the next packet.
+    fn show_events(&mut self) {
+        while let Some(Note::Event(event)) = self.notes.list.pop_front() {
+            self.tap.event(self.now, &event);
+        }
     }
 
     fn transmit(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8]) {
@@ -219,6 +230,7 @@ impl<T: Tap> World<T> {
     }
 
     fn transmit_datagram(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8]) {
+        self.tap.packet(self.now, &packet_of(&route, bytes));
         let (a, b) = (self.sender(owner, route.from), self.receiver(route.to));
         let arrivals: Vec<Duration> = self.links.link(a, b).datagram(&mut self.random).collect();
         if self.links.down_until(a, b, self.now).is_none() {
@@ -236,6 +248,9 @@ impl<T: Tap> World<T> {
         else {
             return;
         };
+        let from = if direction.to_server { direction.client } else { direction.server };
+        let route = Route { from, ..route };
+        self.tap.packet(self.now, &packet_of(&route, bytes));
         let client = self.connections.ends(direction).and_then(|ends| ends.client);
         let a = self.sender(owner, route.from);
         let b = match client {
@@ -251,8 +266,7 @@ impl<T: Tap> World<T> {
             until => until.unwrap_or(self.now),
         };
         let at = self.connections.arrival(direction, start + passage);
-        let from = if direction.to_server { direction.client } else { direction.server };
-        self.on_the_way.at(at, Arrival::Message(Route { from, ..route }, bytes.to_vec()));
+        self.on_the_way.at(at, Arrival::Message(route, bytes.to_vec()));
     }
 
     /// Opens a connection, or tells the owner that it cannot be.
@@ -320,31 +334,40 @@ impl<T: Tap> World<T> {
     }
 }
 
-/// Hides the packet that arrives: it has been seen when it was sent.
-struct SentOnly<'t> {
-    tap: &'t mut dyn Tap,
+/// What the elements did in one call, in order. Packets are shown once their connections, and so their ports, are known.
+#[derive(Debug, Default)]
+struct Notes {
+    list: VecDeque<Note>,
+    /// The next packet arrives: it has been shown when it was sent.
     arriving: bool,
+    wants_events: bool,
 }
 
-impl Tap for SentOnly<'_> {
-    fn packet(&mut self, now: Instant, packet: &Packet<'_>) {
+#[derive(Debug)]
+enum Note {
+    Packet,
+    Event(Event),
+}
+
+impl Tap for Notes {
+    fn packet(&mut self, _now: Instant, _packet: &Packet<'_>) {
         if !std::mem::take(&mut self.arriving) {
-            self.tap.packet(now, packet);
+            self.list.push_back(Note::Packet);
         }
     }
 
-    fn event(&mut self, now: Instant, event: &Event) {
-        self.tap.event(now, event);
+    fn event(&mut self, _now: Instant, event: &Event) {
+        self.list.push_back(Note::Event(event.clone()));
     }
 
     fn wants_events(&self) -> bool {
-        self.tap.wants_events()
+        self.wants_events
     }
 }
 
 fn packet_of<'a>(route: &Route, bytes: &'a [u8]) -> Packet<'a> {
-    let Route { from, to, transport, protocol, .. } = *route;
-    Packet { bytes, protocol, transport, from, to, sa: None }
+    let Route { from, to, transport, protocol, sa } = *route;
+    Packet { bytes, protocol, transport, from, to, sa }
 }
 
 /// What one end of a connection is told.

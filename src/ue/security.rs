@@ -113,9 +113,9 @@ impl Allocator {
         Proposal { endpoint, text: text.into() }
     }
 
-    /// A name for a set. The P-CSCF of the same process counts from zero: the top bit keeps them apart.
+    /// A name for a set. The P-CSCF of the same process counts from zero: the top bit of a name keeps them apart.
     pub(super) fn name(random: &mut Random) -> SaSetId {
-        SaSetId(random.next_u64() | 1 << 63)
+        SaSetId(random.next_u64() >> 1 | 1 << 62)
     }
 }
 

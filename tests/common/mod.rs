@@ -12,7 +12,7 @@ use imsreg::packet::{Connection, Effect, Outbox, Packet, Protocol, Transport};
 use imsreg::sip::Message;
 use imsreg::time::Instant;
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// One element between lines that come in and lines that go out.
 pub(crate) struct Driver {
@@ -138,9 +138,26 @@ impl Recorder {
         all
     }
 
-    /// The names of what was sent to `to`, in order.
-    pub(crate) fn to(&self, to: SocketAddr) -> Vec<&str> {
-        self.hops.iter().filter(|hop| hop.to == to).map(|hop| hop.name.as_str()).collect()
+    /// A line for each message and event, for messages of failing tests.
+    pub(crate) fn trace(&self) -> String {
+        use std::fmt::Write;
+        let mut text = String::new();
+        for entry in &self.capture.entries {
+            match entry {
+                Entry::Hop(hop) => {
+                    let (from, to, name) = (hop.from, hop.to, name(hop.protocol, &hop.bytes));
+                    writeln!(text, "{} {from} > {} {to} {name}", hop.at, hop.transport)
+                }
+                Entry::Event { at, event } => writeln!(text, "{at} {} {:?}", event.role, event.what),
+            }
+            .expect("a String takes every write");
+        }
+        text
+    }
+
+    /// The names of what was sent to a host, in order.
+    pub(crate) fn to(&self, host: IpAddr) -> Vec<&str> {
+        self.hops.iter().filter(|hop| hop.to.ip() == host).map(|hop| hop.name.as_str()).collect()
     }
 }
 
