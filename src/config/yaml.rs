@@ -70,6 +70,20 @@ pub(super) fn parse(text: &str, source: u16) -> Result<Node, SyntaxError> {
     Ok(root)
 }
 
+/// Reads the lines before a syntax error, as many as make a document: the document, and its length in octets.
+pub(super) fn parse_front(text: &str, source: u16, error: &SyntaxError) -> Option<(Node, usize)> {
+    let ends: Vec<usize> = text
+        .split_inclusive('\n')
+        .scan(0, |at, l| {
+            *at += l.len();
+            Some(*at)
+        })
+        .collect();
+    let before = ends.get(..error.position.line.saturating_sub(1))?;
+    // What is wrong may have begun some lines above the place where it shows.
+    before.iter().rev().take(20).find_map(|end| Some((parse(&text[..*end], source).ok()?, *end)))
+}
+
 /// The places of the nodes and keys numbered in `wanted`.
 pub(super) fn locate(text: &str, wanted: impl IntoIterator<Item = u32>) -> BTreeMap<u32, Position> {
     let Ok(root) = parse(text, 0) else { return BTreeMap::new() };
