@@ -574,6 +574,11 @@ fn find_duplicates(provisions: &[Provision], faults: &mut Collector) {
                     seen.add_range(identity, counted, range.count, p.at)
                 }
             };
+            if other == Some(p.at) {
+                let message = format!("\"{identity}\" given twice");
+                faults.at_id(p.at.0, p.at.1, &p.path, message);
+                break;
+            }
             if let Some(other) = other {
                 let what = if is_impi { "IMPI" } else { "IMPU" };
                 let message = match &p.range {
