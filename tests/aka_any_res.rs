@@ -30,11 +30,13 @@ fn any_res_verifies() {
             response(&inputs, secret).matches(answer.as_str())
         };
         assert!(right(&vector.xres), "vector {n}");
-        // An implementation that ends RES at its first NUL would take these for the same.
-        let mut cut = res.as_slice().to_vec();
-        cut.truncate(cut.iter().position(|octet| *octet == 0).unwrap_or(cut.len() - 1).max(1));
-        assert!(!right(&Xres::new(&cut).unwrap()) || cut == res.as_slice(), "vector {n}");
-        with_zero += u64::from(res.as_slice().contains(&0));
+        // An implementation that ends RES at its first NUL would take the rest of it for the same.
+        if let Some(zero) = res.as_slice().iter().position(|octet| *octet == 0) {
+            with_zero += 1;
+            if let Some(cut) = Xres::new(&res.as_slice()[..zero]) {
+                assert!(!right(&cut), "vector {n}");
+            }
+        }
     }
     assert!(with_zero > 2_000, "{with_zero} RES with a NUL octet are too few to show anything");
 }

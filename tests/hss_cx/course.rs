@@ -4,6 +4,7 @@ use super::support::*;
 use imsreg::aka::usim::{Usim, Verdict};
 use imsreg::aka::vector::{SubscriberKeys, Vector, open_auts};
 use imsreg::aka::{K, Opc};
+use imsreg::cx::user_data::ImsSubscription;
 use imsreg::cx::{
     self, Capabilities, CxResult, Lir, Maa, RequestEnvelope, Saa, ServerAssignmentType as Type, Uaa, Uar, VENDOR,
 };
@@ -330,6 +331,8 @@ fn a_range() {
         for identity in [format!("{imsi}@{REALM}"), full(&imsi), format!("tel:{msisdn}")] {
             assert!(xml.contains(&format!(">{identity}<")), "{identity} in {xml}");
         }
+        let document = ImsSubscription::parse(saa.user_data.unwrap()).unwrap();
+        assert_eq!(document.default_impu(), Some(&*full(&imsi)));
         assert_eq!(lab.cx(&lir(&format!("tel:{msisdn}"))).result(), CxResult::SUCCESS);
     }
     for stranger in ["001010000000999", "001010001001000", "00101000000100x", "0001010000001000"] {
