@@ -21,7 +21,7 @@ pub use config::{PcscfConfig, SecAgreePolicy};
 use crate::event::{Event, Role, What};
 use crate::identity::Spi;
 use crate::ipsec::association::{Algorithms, Endpoint, PortPair};
-use crate::packet::{Connection, Outbox, Packet, Protocol, SaFailure};
+use crate::packet::{Connection, Outbox, Packet, Protocol, Route, SaFailure};
 use crate::random::Random;
 use crate::sip::transaction::{Incoming, ServerId, Transactions};
 use crate::sip::{HeaderError, HeaderName, Message, Method, StartLine, Uri};
@@ -212,6 +212,8 @@ impl Pcscf {
         if let Some(set) = over.and_then(|o| self.books.get(o)) {
             let route = self.answer_route(packet, set);
             self.to_ue.set_route(server, route);
+        } else if !self.can_answer_in_clear(packet, server) {
+            return self.to_ue.abandon(now, server);
         }
         match incoming {
             Incoming::Merged(_) => return self.refuse(now, packet.from, message, server, &Refusal::Merged, out),
@@ -224,6 +226,12 @@ impl Pcscf {
             self.books.used(now, set);
         }
         if let Err(refusal) = self.check(message) {
+            if message.via().is_err() {
+                // An answer without Via could not be read by anybody.
+                let (from, cause) = (packet.from, refusal.cause());
+                out.event(|| Event { role: Role::Pcscf, what: What::Discarded { from, cause } });
+                return self.to_ue.abandon(now, server);
+            }
             return self.refuse(now, packet.from, message, server, &refusal, out);
         }
         match method {
@@ -278,6 +286,21 @@ impl Pcscf {
             Phase::Failed => Admission::OnlyRepetitions,
             _ => Admission::Protected(over),
         }
+    }
+
+    /// Nothing goes in clear to a protected port (field lesson 23): not even where the Via of a request in clear names
+    /// one, which is then answered where it came from.
+    fn can_answer_in_clear(&mut self, packet: &Packet<'_>, server: ServerId) -> bool {
+        let is_protected = |target| self.books.is_protected_port(packet.from, target, self.config.port_c.clone());
+        let named = self.to_ue.route(server).map_or(packet.from, |r| r.to);
+        if !is_protected(named) {
+            return true;
+        }
+        let answerable = named != packet.from && !is_protected(packet.from);
+        if answerable {
+            self.to_ue.set_route(server, Route::sip(packet.transport, packet.to, packet.from));
+        }
+        answerable
     }
 
     /// RFC 3261 clause 16.3.

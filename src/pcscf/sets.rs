@@ -12,6 +12,7 @@ use crate::time::{Duration, Instant, Timeouts};
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 
 /// Everything that outlives a transaction.
@@ -22,8 +23,8 @@ pub(super) struct Books {
     free: Vec<SetIndex>,
     /// From UE address, its port and our port.
     selectors: HashMap<(IpAddr, u16, u16), SetIndex, RandomState>,
-    /// How many established sets a place has.
-    established: HashMap<Place, u16, RandomState>,
+    /// How many sets a place has, all and established ones.
+    places: HashMap<Place, (u16, u16), RandomState>,
     /// Who is registered without SAs, by place.
     in_clear: HashMap<Place, FlowKey, RandomState>,
     /// Nonces whose answers must come protected, by hash; false when their SAs could not be set up.
@@ -79,7 +80,7 @@ impl Books {
             sets: Vec::new(),
             free: Vec::new(),
             selectors: HashMap::default(),
-            established: HashMap::default(),
+            places: HashMap::default(),
             in_clear: HashMap::default(),
             nonces: HashMap::default(),
             pending: HashMap::default(),
@@ -112,11 +113,17 @@ impl Books {
 
     /// True when the UE that sends clear text from `source` has established SAs.
     pub(super) fn has_established(&self, source: SocketAddr) -> bool {
-        self.established.contains_key(&self.place(source))
+        self.places.get(&self.place(source)).is_some_and(|&(_, established)| established > 0)
             // Behind a shared address the protected client port gives it away, too.
             || self.selectors.get(&(source.ip(), source.port(), self.settings.port_s)).is_some_and(|&index| {
                 self.sets[index as usize].as_ref().is_some_and(|s| s.phase.is_established())
             })
+    }
+
+    /// True when `target` is a protected port of the UE that sends clear text from `source`.
+    pub(super) fn is_protected_port(&self, source: SocketAddr, target: SocketAddr, ports: RangeInclusive<u16>) -> bool {
+        let has = |ours| self.selectors.contains_key(&(target.ip(), target.port(), ours));
+        self.places.contains_key(&self.place(source)) && (has(self.settings.port_s) || { ports }.any(has))
     }
 
     /// True when somebody is registered without SAs at `source`.
@@ -271,7 +278,7 @@ impl Books {
         let flow = this.flow;
         let place = self.place(SocketAddr::new(this.ue_address, this.clear_port));
         self.pending.remove(&set.id);
-        *self.established.entry(place).or_default() += 1;
+        self.places.entry(place).or_default().1 += 1;
         let mut latest = Instant::ZERO;
         self.for_each(flow, |books, index| {
             let Some(other) = books.sets[index as usize].as_mut().filter(|o| o.id != set.id) else { return };
@@ -474,6 +481,8 @@ impl Books {
         for selector in self.selectors_of(&set) {
             self.selectors.insert(selector, index);
         }
+        let place = self.place(SocketAddr::new(set.ue_address, set.clear_port));
+        self.places.entry(place).or_default().0 += 1;
         let flow = self.flows.entry(set.flow).or_default();
         set.next = flow.newest.replace(index);
         self.sets[index as usize] = Some(set);
@@ -488,13 +497,12 @@ impl Books {
         }
         self.allocator.release([set.spi_c, set.spi_s]);
         self.pending.remove(&set.id);
-        if set.phase.is_established() {
-            let place = self.place(SocketAddr::new(set.ue_address, set.clear_port));
-            if let Some(count) = self.established.get_mut(&place) {
-                *count -= 1;
-                if *count == 0 {
-                    self.established.remove(&place);
-                }
+        let place = self.place(SocketAddr::new(set.ue_address, set.clear_port));
+        if let Some((all, established)) = self.places.get_mut(&place) {
+            *all -= 1;
+            *established -= u16::from(set.phase.is_established());
+            if *all == 0 {
+                self.places.remove(&place);
             }
         }
         self.unlink(set.flow, index, set.next);

@@ -78,6 +78,11 @@ impl ToUe {
         self.transactions.receive(now, self.timers, packet, message, out)
     }
 
+    /// Where the answers of `server` go.
+    pub(super) fn route(&self, server: ServerId) -> Option<Route> {
+        self.transactions.route(server)
+    }
+
     /// Sends the answers of `server` over a security association.
     pub(super) fn set_route(&mut self, server: ServerId, route: Route) {
         self.transactions.set_route(server, route);
