@@ -1,5 +1,7 @@
-//! What moved, in order: the common currency of ladder, files and (later) judge and replay.
+//! Traffic and events in the order in which they happened: what ladders are drawn from and captures written.
 
+#[cfg(feature = "live")]
+mod headers;
 #[cfg(feature = "live")]
 pub mod pcapng;
 
@@ -9,14 +11,35 @@ use crate::packet::{Packet, Protocol, Transport};
 use crate::time::Instant;
 use std::net::SocketAddr;
 
-/// One message that moved.
+/// Everything that was seen, in order.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Capture {
+    /// Packets and events.
+    pub entries: Vec<Entry>,
+}
+
+/// One thing seen.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Entry {
+    /// A message on its way.
+    Hop(Hop),
+    /// What an element told.
+    Event {
+        /// When.
+        at: Instant,
+        /// What.
+        event: Event,
+    },
+}
+
+/// One message between two addresses.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hop {
     /// When.
     pub at: Instant,
-    /// Sender.
+    /// The sender.
     pub from: SocketAddr,
-    /// Receiver.
+    /// The receiver.
     pub to: SocketAddr,
     /// What carried it.
     pub transport: Transport,
@@ -28,18 +51,19 @@ pub struct Hop {
     pub bytes: Vec<u8>,
 }
 
-/// A message, or something that an element told between two messages.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Entry {
-    /// A message.
-    Hop(Hop),
-    /// An event.
-    Event {
-        /// When.
-        at: Instant,
-        /// What.
-        event: Event,
-    },
+impl Capture {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The messages.
+    pub fn hops(&self) -> impl Iterator<Item = &Hop> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Hop(hop) => Some(hop),
+            Entry::Event { .. } => None,
+        })
+    }
 }
 
 impl Entry {
@@ -50,24 +74,10 @@ impl Entry {
     }
 }
 
-/// Messages and events in order.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Capture {
-    /// The entries.
-    pub entries: Vec<Entry>,
-}
-
-impl Capture {
-    /// Nothing yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// The messages.
-    pub fn hops(&self) -> impl Iterator<Item = &Hop> {
-        self.entries.iter().filter_map(|e| match e {
-            Entry::Hop(hop) => Some(hop),
-            Entry::Event { .. } => None,
-        })
+impl Hop {
+    /// As a packet again.
+    pub fn packet(&self) -> Packet<'_> {
+        let Self { from, to, transport, protocol, sa, .. } = *self;
+        Packet { bytes: &self.bytes, protocol, transport, from, to, sa }
     }
 }

@@ -1,9 +1,186 @@
-//! One JSON object for each message and event.
+//! One JSON object a line: messages and events for programs.
 
 use super::Options;
-use crate::capture::Entry;
+use crate::capture::{Entry, Hop};
+use crate::event::{Event, What};
+use crate::time::Instant;
+use std::fmt::Write;
 
-/// The object as one line: `event`, `at` in seconds, and what the ladder would show.
-pub fn entry(_entry: &Entry, _options: &Options) -> String {
-    todo!()
+/// The object as one line, without its end: `event`, `at` in seconds, and what the ladder would show.
+pub fn entry(entry: &Entry, options: &Options) -> String {
+    match entry {
+        Entry::Hop(hop) => message(hop, options),
+        Entry::Event { at, event } => self::event(*at, event),
+    }
+}
+
+fn message(hop: &Hop, options: &Options) -> String {
+    let mut o = Object::new("message", hop.at);
+    if let Some((from, to)) = options.columns.ends(&hop.packet()) {
+        o.text("from", from.as_str()).text("to", to.as_str());
+    }
+    let protocol = format!("{:?}", hop.protocol);
+    o.text("source", &hop.from.to_string()).text("destination", &hop.to.to_string());
+    o.text("protocol", &protocol).text("transport", hop.transport.as_str());
+    o.raw("protected", if hop.sa.is_some() { "true" } else { "false" });
+    let summary = super::summary(hop.protocol, &hop.bytes, options.show_keys);
+    o.text("label", &summary.label).list("details", &summary.details);
+    o.end()
+}
+
+fn event(at: Instant, event: &Event) -> String {
+    let mut o = Object::new(name(&event.what), at);
+    o.text("role", event.role.as_str());
+    match &event.what {
+        What::AutnVerified { impi } | What::MacFailure { impi } | What::ResponseVerified { impi } => {
+            o.text("impi", impi.as_str());
+        }
+        What::SqnOutOfRange { impi, sqn, sqn_ms } => {
+            o.text("impi", impi.as_str()).text("sqn", &format!("{sqn:012x}")).text("sqn_ms", &format!("{sqn_ms:012x}"));
+        }
+        What::SqnResynchronised { impi, before, after, mac_s_valid } => {
+            o.text("impi", impi.as_str()).text("before", &format!("{before:012x}"));
+            o.text("after", &format!("{after:012x}")).raw("mac_s_valid", &mac_s_valid.to_string());
+        }
+        What::Challenged { impi, impu } => {
+            o.text("impi", impi.as_str()).text("impu", impu.as_str());
+        }
+        What::AuthenticationFailed { impi, cause } => {
+            o.text("impi", impi.as_str()).text("cause", cause);
+        }
+        What::Registered { impi, impu, expires } => {
+            o.text("impi", impi.as_str()).text("impu", impu.as_str()).raw("expires", &expires.as_secs().to_string());
+        }
+        What::Deregistered { impi, impu, cause } => {
+            o.text("impi", impi.as_str()).text("impu", impu.as_str()).text("cause", cause);
+        }
+        What::Refused { status, cause, clause } => {
+            o.number("status", (*status).into()).text("cause", cause).text("clause", clause);
+        }
+        What::SaInstalled { set, ue, algorithms, spis, ports } => {
+            o.text("set", &set.to_string()).text("ue", &ue.to_string()).text("algorithms", algorithms);
+            o.raw("spi_c", &spis.0.to_string()).raw("spi_s", &spis.1.to_string());
+            o.number("port_c", ports.0.into()).number("port_s", ports.1.into());
+        }
+        What::SaEstablished { set, lifetime } => {
+            o.text("set", &set.to_string()).raw("lifetime", &lifetime.as_secs().to_string());
+        }
+        What::SaRemoved { set, cause } => {
+            o.text("set", &set.to_string()).text("cause", cause);
+        }
+        What::PacketDropped { from, to, cause } => {
+            o.text("source", &from.to_string()).text("destination", &to.to_string()).text("cause", cause);
+        }
+        What::OfferSkipped { unknown } => {
+            o.text("unknown", unknown);
+        }
+        What::PeerOpen { host } => {
+            o.text("host", host);
+        }
+        What::PeerDown { host, cause } => {
+            o.text("host", host).text("cause", cause);
+        }
+        What::Discarded { from, cause } => {
+            o.text("source", &from.to_string()).text("cause", cause);
+        }
+        What::RetryAt { after, cause } => {
+            o.raw("after", &format!("{:.3}", after.as_secs_f64())).text("cause", cause);
+        }
+        What::GaveUp { status, cause } => {
+            o.number("status", (*status).into()).text("cause", cause);
+        }
+    }
+    o.end()
+}
+
+/// The value of `event`.
+const fn name(what: &What) -> &'static str {
+    match what {
+        What::AutnVerified { .. } => "autn-verified",
+        What::MacFailure { .. } => "mac-failure",
+        What::SqnOutOfRange { .. } => "sqn-out-of-range",
+        What::SqnResynchronised { .. } => "sqn-resynchronised",
+        What::Challenged { .. } => "challenged",
+        What::ResponseVerified { .. } => "response-verified",
+        What::AuthenticationFailed { .. } => "authentication-failed",
+        What::Registered { .. } => "registered",
+        What::Deregistered { .. } => "deregistered",
+        What::Refused { .. } => "refused",
+        What::SaInstalled { .. } => "sa-installed",
+        What::SaEstablished { .. } => "sa-established",
+        What::SaRemoved { .. } => "sa-removed",
+        What::PacketDropped { .. } => "packet-dropped",
+        What::OfferSkipped { .. } => "offer-skipped",
+        What::PeerOpen { .. } => "peer-open",
+        What::PeerDown { .. } => "peer-down",
+        What::Discarded { .. } => "discarded",
+        What::RetryAt { .. } => "retry-at",
+        What::GaveUp { .. } => "gave-up",
+    }
+}
+
+/// Writes one object.
+#[derive(Debug)]
+struct Object(String);
+
+impl Object {
+    fn new(event: &str, at: Instant) -> Self {
+        let mut this = Self("{".to_owned());
+        this.text("event", event).raw("at", &at.to_string());
+        this
+    }
+
+    fn key(&mut self, key: &str) -> &mut Self {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        self.string(key);
+        self.0.push(':');
+        self
+    }
+
+    fn text(&mut self, key: &str, value: &str) -> &mut Self {
+        self.key(key).string(value);
+        self
+    }
+
+    fn number(&mut self, key: &str, value: usize) -> &mut Self {
+        self.raw(key, &value.to_string())
+    }
+
+    fn raw(&mut self, key: &str, value: &str) -> &mut Self {
+        self.key(key).0.push_str(value);
+        self
+    }
+
+    fn list(&mut self, key: &str, values: &[String]) -> &mut Self {
+        self.key(key).0.push('[');
+        for (i, value) in values.iter().enumerate() {
+            if i > 0 {
+                self.0.push(',');
+            }
+            self.string(value);
+        }
+        self.0.push(']');
+        self
+    }
+
+    /// RFC 8259 clause 7.
+    fn string(&mut self, value: &str) {
+        self.0.push('"');
+        for c in value.chars() {
+            match c {
+                '"' => self.0.push_str("\\\""),
+                '\\' => self.0.push_str("\\\\"),
+                c if c < ' ' => write!(self.0, "\\u{:04x}", u32::from(c)).expect("writing to a String"),
+                c => self.0.push(c),
+            }
+        }
+        self.0.push('"');
+    }
+
+    fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
 }

@@ -1,31 +1,26 @@
-//! A capture drawn as a ladder: columns, arrows, notes.
+//! Ladders: messages as arrows between the columns of UE, P-CSCF, I-CSCF, S-CSCF and HSS, events as notes between them.
+//!
+//! A [`Draughtsman`] turns one packet or event after the other into a [`Row`], so a ladder can grow while its traffic
+//! runs; [`Ladder::of`] draws a whole [`Capture`]. [`draw`] and [`json`] print them.
 
-#[cfg(feature = "live")]
+mod columns;
+mod cx;
+pub mod draw;
 pub mod json;
+mod notes;
+mod sip;
 
-use crate::capture::Capture;
-use crate::event::Role;
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
+pub use columns::Columns;
 
-/// Which address belongs to which column.
-#[derive(Clone, Debug, Default)]
-pub struct Columns {
-    roles: BTreeMap<SocketAddr, Role>,
-}
-
-impl Columns {
-    /// From the listeners of elements. Other addresses are told apart by what they do: the client end of a Diameter
-    /// connection by its Origin-Host or its neighbour, an unknown SIP sender towards the P-CSCF is a UE.
-    pub fn from_listeners(listeners: impl IntoIterator<Item = (SocketAddr, Role)>) -> Self {
-        Self { roles: listeners.into_iter().collect() }
-    }
-
-    /// The column of an address, if a listener has it.
-    pub fn role(&self, address: SocketAddr) -> Option<Role> {
-        self.roles.get(&address).copied()
-    }
-}
+use crate::capture::{Capture, Entry};
+use crate::diameter::{Header, dictionary};
+use crate::event::{Event, Role};
+use crate::packet::{Packet, Protocol};
+use crate::sip::Message;
+use crate::time::Instant;
+use notes::SetNumbers;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 
 /// How to draw.
 #[derive(Clone, Debug, Default)]
@@ -38,7 +33,241 @@ pub struct Options {
     pub colour: bool,
 }
 
-/// The ladder as text, one line or two an arrow, at most 120 columns wide.
-pub fn text(_capture: &Capture, _options: &Options) -> String {
-    todo!()
+/// The ladder as text, at most 120 columns wide.
+pub fn text(capture: &Capture, options: &Options) -> String {
+    let ladder = Ladder::of(capture, options);
+    let start = ladder.rows.first().map_or(Instant::ZERO, Row::at);
+    draw::ladder(&ladder, &draw::Style { colour: options.colour, start, ..draw::Style::default() })
+}
+
+/// What a message says, in short.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Summary {
+    /// Method, status, or name and code of a Diameter command.
+    pub label: String,
+    /// The parameters that matter.
+    pub details: Vec<String>,
+}
+
+impl Summary {
+    const fn new(label: String) -> Self {
+        Self { label, details: Vec::new() }
+    }
+
+    fn say(&mut self, detail: Option<String>) {
+        self.details.extend(detail.filter(|detail| !detail.is_empty()));
+    }
+}
+
+impl std::fmt::Display for Summary {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.label)?;
+        for (i, detail) in self.details.iter().enumerate() {
+            write!(f, "{}{detail}", if i == 0 { ": " } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads a SIP or Diameter message; what cannot be read is said to be so.
+pub fn summary(protocol: Protocol, bytes: &[u8], show_keys: bool) -> Summary {
+    let unreadable = || Summary::new(format!("{} octets", bytes.len()));
+    match protocol {
+        Protocol::Sip => {
+            Message::parse(bytes).map_or_else(|_| unreadable(), |message| sip::summary(&message, show_keys))
+        }
+        Protocol::Diameter => {
+            Header::parse(bytes).map_or_else(|_| unreadable(), |header| cx::summary(bytes, &header, show_keys))
+        }
+    }
+}
+
+/// One line of a ladder.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Row {
+    /// A message.
+    Arrow(Arrow),
+    /// An event.
+    Note(Note),
+}
+
+impl Row {
+    /// When.
+    pub const fn at(&self) -> Instant {
+        match self {
+            Self::Arrow(arrow) => arrow.at,
+            Self::Note(note) => note.at,
+        }
+    }
+}
+
+/// A message between two columns.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Arrow {
+    /// Counts the arrows from 1.
+    pub number: usize,
+    /// When.
+    pub at: Instant,
+    /// Tail.
+    pub from: Role,
+    /// Head.
+    pub to: Role,
+    /// SIP or Diameter.
+    pub protocol: Protocol,
+    /// Carried by an SA.
+    pub protected: bool,
+    /// What it says.
+    pub summary: Summary,
+    /// The number of the arrow that carried the same bytes the same way before.
+    pub repeats: Option<usize>,
+}
+
+/// An event at a column.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Note {
+    /// When.
+    pub at: Instant,
+    /// Whose.
+    pub role: Role,
+    /// In words.
+    pub text: String,
+}
+
+/// What was seen, by kind.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Counts {
+    /// SIP messages drawn, repetitions included.
+    pub sip: usize,
+    /// Cx messages drawn.
+    pub cx: usize,
+    /// 100 Trying, which is not drawn.
+    pub trying: usize,
+    /// CER, DWR, DPR and their answers, which are not drawn.
+    pub base: usize,
+    /// Packets that no column could be found for, and keep-alives.
+    pub other: usize,
+}
+
+/// Draws row by row.
+#[derive(Debug)]
+pub struct Draughtsman {
+    columns: Columns,
+    show_keys: bool,
+    counts: Counts,
+    seen: HashMap<u64, usize>,
+    hasher: RandomState,
+    sets: SetNumbers,
+}
+
+impl Draughtsman {
+    /// Nothing drawn yet.
+    pub fn new(options: &Options) -> Self {
+        let (counts, seen, sets) = (Counts::default(), HashMap::new(), SetNumbers::default());
+        let (columns, show_keys) = (options.columns.clone(), options.show_keys);
+        Self { columns, show_keys, counts, seen, hasher: RandomState::new(), sets }
+    }
+
+    /// The arrow of a packet, `None` for what is only counted.
+    pub fn packet(&mut self, at: Instant, packet: &Packet<'_>) -> Option<Arrow> {
+        let ends = self.columns.ends(packet);
+        let counts = &mut self.counts;
+        match (Kind::of(packet), ends) {
+            (Kind::Sip, Some(_)) => counts.sip += 1,
+            (Kind::Cx, Some(_)) => counts.cx += 1,
+            (Kind::Trying, _) => counts.trying += 1,
+            (Kind::Base, _) => counts.base += 1,
+            (Kind::Other, _) | (_, None) => counts.other += 1,
+        }
+        let (Kind::Sip | Kind::Cx, Some((from, to))) = (Kind::of(packet), ends) else { return None };
+        let number = counts.sip + counts.cx;
+        let first = *self.seen.entry(self.hasher.hash_one((packet.bytes, from, to))).or_insert(number);
+        Some(Arrow {
+            number,
+            at,
+            from,
+            to,
+            protocol: packet.protocol,
+            protected: packet.sa.is_some(),
+            summary: summary(packet.protocol, packet.bytes, self.show_keys),
+            repeats: (first != number).then_some(first),
+        })
+    }
+
+    /// The note of an event, `None` for what a ladder does not show.
+    pub fn event(&mut self, at: Instant, event: &Event) -> Option<Note> {
+        let text = notes::text(event, &mut self.sets)?;
+        Some(Note { at, role: event.role, text })
+    }
+
+    /// What was seen so far.
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+}
+
+/// A whole ladder.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Ladder {
+    /// From top to bottom.
+    pub rows: Vec<Row>,
+    /// What was seen.
+    pub counts: Counts,
+}
+
+impl Ladder {
+    /// Draws all of `capture`.
+    pub fn of(capture: &Capture, options: &Options) -> Self {
+        let mut draughtsman = Draughtsman::new(options);
+        let row = |entry: &Entry| match entry {
+            Entry::Hop(hop) => draughtsman.packet(hop.at, &hop.packet()).map(Row::Arrow),
+            Entry::Event { at, event } => draughtsman.event(*at, event).map(Row::Note),
+        };
+        let rows = capture.entries.iter().filter_map(row).collect();
+        Self { rows, counts: draughtsman.counts() }
+    }
+}
+
+/// What a packet counts as.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Sip,
+    Cx,
+    Trying,
+    Base,
+    Other,
+}
+
+impl Kind {
+    fn of(packet: &Packet<'_>) -> Self {
+        match packet.protocol {
+            Protocol::Sip => match Message::parse(packet.bytes) {
+                Ok(message) if message.status() == Some(100) => Self::Trying,
+                Ok(_) => Self::Sip,
+                Err(_) => Self::Other,
+            },
+            Protocol::Diameter => match Header::read(packet.bytes) {
+                Some(header) if header.application == dictionary::CX => Self::Cx,
+                Some(_) => Self::Base,
+                None => Self::Other,
+            },
+        }
+    }
+}
+
+fn key(show: bool, hex: &str) -> &str {
+    if show { hex } else { "****" }
+}
+
+/// Eight characters are enough to tell nonces apart.
+fn short(text: &str) -> String {
+    match text.char_indices().nth(8) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+/// An identity without scheme and domain, which are the same in the whole ladder.
+fn identity(text: &str) -> String {
+    let user = text.split(['@', ';']).next().unwrap_or_default();
+    user.strip_prefix("sip:").or_else(|| user.strip_prefix("tel:")).unwrap_or(user).to_owned()
 }

@@ -1,0 +1,63 @@
+//! Events in words.
+
+use crate::event::{Event, Role, What};
+use crate::ipsec::association::SaSetId;
+use std::collections::HashMap;
+
+/// Numbers the sets of SAs of each element from 1, in the order in which they were installed.
+#[derive(Default, Debug)]
+pub(super) struct SetNumbers {
+    numbers: HashMap<(Role, SaSetId), usize>,
+    last: HashMap<Role, usize>,
+}
+
+impl SetNumbers {
+    fn of(&mut self, role: Role, set: SaSetId) -> usize {
+        let last = self.last.entry(role).or_default();
+        *self.numbers.entry((role, set)).or_insert_with(|| {
+            *last += 1;
+            *last
+        })
+    }
+}
+
+/// `None`: not worth a line.
+pub(super) fn text(event: &Event, sets: &mut SetNumbers) -> Option<String> {
+    Some(match &event.what {
+        What::AutnVerified { .. } => "AUTN verified: MAC right, SQN fresh".to_owned(),
+        What::MacFailure { .. } => "AUTN refused: MAC wrong".to_owned(),
+        What::SqnOutOfRange { sqn, sqn_ms, .. } => {
+            format!("AUTN refused: SQN {sqn:012x} out of range, SQN_MS {sqn_ms:012x}")
+        }
+        What::SqnResynchronised { before, after, mac_s_valid: true, .. } => {
+            format!("AUTS verified: SQN_HE {before:012x} becomes {after:012x}")
+        }
+        What::SqnResynchronised { before, .. } => format!("AUTS refused: MAC-S wrong, SQN_HE stays {before:012x}"),
+        What::Challenged { .. } => "challenge made, reg-await-auth started".to_owned(),
+        What::ResponseVerified { .. } => "RES verified".to_owned(),
+        What::AuthenticationFailed { cause, .. } => format!("authentication failed: {cause}"),
+        What::Registered { impu, expires, .. } => format!("registered {impu} for {} s", expires.as_secs()),
+        What::Deregistered { impu, cause, .. } => format!("no longer registered {impu}: {cause}"),
+        What::Refused { status, cause, clause } => format!("refused by {status}: {cause} ({clause})"),
+        What::SaInstalled { set, algorithms, spis, ports, .. } => format!(
+            "SA set {} installed ({algorithms}, spi {}/{}, port {}/{})",
+            sets.of(event.role, *set),
+            spis.0,
+            spis.1,
+            ports.0,
+            ports.1
+        ),
+        What::SaEstablished { set, lifetime } => {
+            format!("SA set {} established for {} s", sets.of(event.role, *set), lifetime.as_secs())
+        }
+        What::SaRemoved { set, cause } => format!("SA set {} removed: {cause}", sets.of(event.role, *set)),
+        What::PacketDropped { from, to, cause } => format!("packet {from} to {to} dropped: {cause}"),
+        What::OfferSkipped { unknown } => format!("skipped in the offer: {unknown}"),
+        What::PeerDown { host, cause } => format!("Diameter peer {host} down: {cause}"),
+        What::Discarded { from, cause } => format!("bytes from {from} dropped: {cause}"),
+        What::RetryAt { after, cause } => format!("next attempt in {:.1} s: {cause}", after.as_secs_f64()),
+        What::GaveUp { cause, .. } => format!("given up: {cause}"),
+        // Peers open before anything is drawn; the ladder is about subscribers.
+        What::PeerOpen { .. } => return None,
+    })
+}
