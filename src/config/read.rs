@@ -62,9 +62,7 @@ impl<'n> Fields<'n> {
 
     /// The value of `key`, unless it is absent or empty.
     pub(super) fn get(&mut self, key: &'static str) -> Option<&'n Node> {
-        if !self.known.contains(&key) {
-            self.known.push(key);
-        }
+        self.known.push(key);
         let node = &self.entries.iter().find(|e| &*e.key == key)?.value;
         if matches!(node.value, Value::Null) { None } else { Some(node) }
     }
@@ -142,12 +140,8 @@ impl<'n> Fields<'n> {
         Some(inner.entries.iter().filter_map(read).collect())
     }
 
-    /// Notes that `key` is missing: at the mapping, or at the key if it is there without a value. What is no mapping at
-    /// all, or one that a syntax error cuts short, misses nothing.
+    /// Notes that `key` is missing: at the mapping, or at the key if it is there without a value.
     pub(super) fn missing(&self, key: &str, expected: &str, faults: &mut Collector) {
-        if faults.is_cut(self.node.source) || matches!(self.node.value, Value::Text(_) | Value::List(_)) {
-            return;
-        }
         let path = Path::Key(&self.path, key);
         let message = format!("missing, {expected} expected");
         match self.entries.iter().find(|e| &*e.key == key) {
@@ -170,7 +164,9 @@ impl<'n> Fields<'n> {
     pub(super) fn finish(self, faults: &mut Collector) {
         for entry in self.entries {
             if !self.known.contains(&&*entry.key) {
-                let message = format!("unknown key, one of {} expected", self.known.join(", "));
+                let mut known = self.known.clone();
+                known.dedup();
+                let message = format!("unknown key, one of {} expected", known.join(", "));
                 faults.at_id(entry.key_source, entry.key_id, Path::Key(&self.path, &entry.key), message);
             }
         }

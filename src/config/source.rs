@@ -1,7 +1,5 @@
 //! Where configuration comes from: files, flags, and the files that are in the binary.
 
-use super::fault::Collector;
-use super::yaml::{self, Node};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -38,8 +36,6 @@ pub(super) struct Sources(Vec<Source>);
 struct Source {
     name: String,
     text: String,
-    /// How much of it is a document; less than all after a syntax error.
-    sound: usize,
     kind: Kind,
 }
 
@@ -52,17 +48,12 @@ enum Kind {
 impl Sources {
     /// Adds a file's text.
     pub(super) fn add_file(&mut self, origin: &Origin, text: String) -> u16 {
-        self.add(Source {
-            name: origin.path.clone(),
-            sound: text.len(),
-            text,
-            kind: Kind::File { embedded: origin.embedded },
-        })
+        self.add(Source { name: origin.path.clone(), text, kind: Kind::File { embedded: origin.embedded } })
     }
 
     /// Adds a flag, named as its user wrote it.
     pub(super) fn add_flag(&mut self, name: &str) -> u16 {
-        self.add(Source { name: name.to_owned(), text: String::new(), sound: 0, kind: Kind::Flag })
+        self.add(Source { name: name.to_owned(), text: String::new(), kind: Kind::Flag })
     }
 
     fn add(&mut self, source: Source) -> u16 {
@@ -76,26 +67,6 @@ impl Sources {
 
     pub(super) fn text(&self, source: u16) -> &str {
         &self.0[usize::from(source)].text
-    }
-
-    /// The part of the text that was read.
-    pub(super) fn sound_text(&self, source: u16) -> &str {
-        let source = &self.0[usize::from(source)];
-        &source.text[..source.sound]
-    }
-
-    /// Reads a document. After a syntax error, which is noted, what stands before it.
-    pub(super) fn parse(&mut self, source: u16, faults: &mut Collector) -> Option<Node> {
-        let slot = &mut self.0[usize::from(source)];
-        let error = match yaml::parse(&slot.text, source) {
-            Ok(node) => return Some(node),
-            Err(error) => error,
-        };
-        let front = yaml::parse_front(&slot.text, source, &error);
-        faults.syntax(source, error);
-        let (node, sound) = front?;
-        slot.sound = sound;
-        Some(node)
     }
 
     pub(super) fn is_file(&self, source: u16) -> bool {

@@ -8,7 +8,7 @@ use super::read::{Fields, Leaf, Path};
 use super::source::{self, Sources};
 use super::ue::Subscription;
 use super::value::{HOST, NUMBER, REALM, TEXT};
-use super::yaml::Node;
+use super::yaml::{self, Node};
 use super::{Origin, mask};
 use crate::aka::usim::Usim;
 use crate::cx::user_data::{IdentityType, PublicIdentity, ServiceProfile};
@@ -88,7 +88,7 @@ pub fn load_subscribers(path: &FilePath, profile: &Profile) -> Result<Subscriber
         let node = match source::read(&file) {
             Ok((origin, text)) => {
                 let number = sources.add_file(&origin, text);
-                sources.parse(number, &mut faults)
+                yaml::parse(sources.text(number), number).map_err(|e| faults.syntax(number, e)).ok()
             }
             Err(why) => {
                 let origin = Origin { path: file.display().to_string(), embedded: false };
@@ -178,7 +178,6 @@ fn read_subscriber(
     profile_realm: &str,
     faults: &mut Collector,
 ) -> Option<Provision> {
-    let before = faults.len();
     let mut f = Fields::new(node, path, faults);
     let imsi = f.leaf_at("imsi", IMSI, faults);
     if imsi.is_none() && f.get("imsi").is_none() {
@@ -208,16 +207,14 @@ fn read_subscriber(
     let realm = common.realm(&imsi, profile_realm);
     let impi = impi.unwrap_or_else(|| impi_from_imsi(&imsi, &realm));
     let impus = impus.unwrap_or_else(|| implicit_set(&imsi, msisdn.as_ref().map(|(_, m)| &**m), &realm));
-    // With a fault already found the set may lack what the file has.
-    let sound = faults.len() == before;
-    for identity in barred.iter().filter(|_| sound) {
+    for identity in &barred {
         if !impus.contains(identity) {
             let at = f.get("barred").unwrap_or(node);
             let message = format!("\"{identity}\" found, an identity of the set expected: {}", impus.join(", "));
             faults.at(at, Path::Key(&f.path, "barred"), message);
         }
     }
-    if sound && impus.iter().all(|i| barred.contains(i)) {
+    if impus.is_empty() || impus.iter().all(|i| barred.contains(i)) {
         let at = f.get("barred").or_else(|| f.get("impus")).unwrap_or(node);
         let key = if impus.is_empty() { "impus" } else { "barred" };
         faults.at(at, Path::Key(&f.path, key), "nothing left to register, one identity that is not barred expected");
@@ -574,11 +571,6 @@ fn find_duplicates(provisions: &[Provision], faults: &mut Collector) {
                     seen.add_range(identity, counted, range.count, p.at)
                 }
             };
-            if other == Some(p.at) {
-                let message = format!("\"{identity}\" given twice");
-                faults.at_id(p.at.0, p.at.1, &p.path, message);
-                break;
-            }
             if let Some(other) = other {
                 let what = if is_impi { "IMPI" } else { "IMPU" };
                 let message = match &p.range {

@@ -20,8 +20,13 @@ pub fn read_usim_file(path: &Path) -> Result<Option<[u64; 32]>, Faults> {
     };
     let (mut sources, mut faults) = (Sources::default(), Collector::default());
     let source = sources.add_file(&Origin { path: path.display().to_string(), embedded: false }, text);
-    let root = sources.parse(source, &mut faults);
-    let array = root.and_then(|root| read(&root, &mut faults));
+    let array = match yaml::parse(sources.text(source), source) {
+        Ok(root) => read(&root, &mut faults),
+        Err(error) => {
+            faults.syntax(source, error);
+            None
+        }
+    };
     faults.finish(&sources, Some(array))
 }
 

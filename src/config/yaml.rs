@@ -70,20 +70,6 @@ pub(super) fn parse(text: &str, source: u16) -> Result<Node, SyntaxError> {
     Ok(root)
 }
 
-/// Reads the lines before a syntax error, as many as make a document: the document, and its length in octets.
-pub(super) fn parse_front(text: &str, source: u16, error: &SyntaxError) -> Option<(Node, usize)> {
-    let ends: Vec<usize> = text
-        .split_inclusive('\n')
-        .scan(0, |at, l| {
-            *at += l.len();
-            Some(*at)
-        })
-        .collect();
-    let before = ends.get(..error.position.line.saturating_sub(1))?;
-    // What is wrong may have begun some lines above the place where it shows.
-    before.iter().rev().take(20).find_map(|end| Some((parse(&text[..*end], source).ok()?, *end)))
-}
-
 /// The places of the nodes and keys numbered in `wanted`.
 pub(super) fn locate(text: &str, wanted: impl IntoIterator<Item = u32>) -> BTreeMap<u32, Position> {
     let Ok(root) = parse(text, 0) else { return BTreeMap::new() };
@@ -460,86 +446,5 @@ impl<'de> DeserializeSeed<'de> for Content<'_> {
 
     fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_any(Locate(self.0))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    /// Every node and key with its place, as `text@line:column`.
-    fn places(text: &str) -> Vec<String> {
-        let root = parse(text, 0).unwrap();
-        let mut all = Vec::new();
-        collect(&root, &mut all);
-        let places = locate(text, all.iter().map(|(id, _)| *id));
-        all.iter().map(|(id, name)| format!("{name}@{}:{}", places[id].line, places[id].column)).collect()
-    }
-
-    fn collect(node: &Node, out: &mut Vec<(u32, String)>) {
-        match &node.value {
-            Value::Null => out.push((node.id, "null".to_owned())),
-            Value::Text(text) => out.push((node.id, text.to_string())),
-            Value::List(items) => {
-                out.push((node.id, "[]".to_owned()));
-                items.iter().for_each(|n| collect(n, out));
-            }
-            Value::Map(entries) => {
-                out.push((node.id, "{}".to_owned()));
-                for entry in entries {
-                    out.push((entry.key_id, entry.key.to_string()));
-                    collect(&entry.value, out);
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn every_node_has_its_place() {
-        let text = "a: [1, {b: 0x10}, []]\nc:\n  - d: {}\n    e: ~\n  - \"f\"\n? g\n: !t 1e5\n";
-        let expected = [
-            "{}@1:1",
-            "a@1:1",
-            "[]@1:4",
-            "1@1:5",
-            "{}@1:8",
-            "b@1:9",
-            "0x10@1:12",
-            "[]@1:19",
-            "c@2:1",
-            "[]@3:3",
-            "{}@3:5",
-            "d@3:5",
-            "{}@3:8",
-            "e@4:5",
-            "null@4:8",
-            "f@5:5",
-            "g@6:3",
-            "1e5@7:3",
-        ];
-        assert_eq!(places(text), expected);
-    }
-
-    #[test]
-    fn scalars_keep_their_text() {
-        for text in
-            ["001010000000001", "310410123456789", "8e12345", "1e400", "0x1F", "0o17", "+99912345", "yes", "true", ".5"]
-        {
-            let root = parse(text, 0).unwrap();
-            assert!(matches!(&root.value, Value::Text(t) if **t == *text), "{text}: {root:?}");
-        }
-        assert!(matches!(parse("~", 0).unwrap().value, Value::Null));
-        assert!(matches!(parse("\"~\"", 0).unwrap().value, Value::Text(_)));
-    }
-
-    proptest! {
-        #[test]
-        fn nothing_panics_and_every_node_is_found(text in "([ab:,\\[\\]{}&*!|>~'\"#? -]|\n|\n  |: |- |1|&a |\\*a ){0,40}") {
-            if parse(&text, 0).is_ok() {
-                // `places` panics where one is not found.
-                places(&text);
-            }
-        }
     }
 }

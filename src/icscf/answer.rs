@@ -27,7 +27,7 @@ impl Icscf {
                     HeaderName::Via if own_via => {
                         own_via = false;
                         if let Ok((_, Some(rest))) = Via::parse(line.value) {
-                            w.header(HeaderName::Via, rest);
+                            w.header(HeaderName::Via, rest.trim_start());
                         }
                     }
                     HeaderName::ContentLength => {}

@@ -10,9 +10,9 @@ use crate::sip::header::contact::Contacts;
 use crate::sip::transaction::{ServerId, Timers};
 use crate::sip::{HeaderName, Message, Uri};
 use crate::time::Instant;
+use std::fmt;
 
 /// A REGISTER for which the HSS is asked.
-#[derive(Debug)]
 pub(super) struct AwaitingUaa {
     /// Its transaction.
     pub(super) server: ServerId,
@@ -23,7 +23,6 @@ pub(super) struct AwaitingUaa {
 }
 
 /// A REGISTER that is with an S-CSCF.
-#[derive(Debug)]
 pub(super) struct AwaitingScscf {
     /// Its transaction.
     pub(super) server: ServerId,
@@ -34,7 +33,6 @@ pub(super) struct AwaitingScscf {
 }
 
 /// Why another S-CSCF is looked for.
-#[derive(Debug)]
 pub(super) struct Failed {
     tried: Vec<Box<str>>,
     /// What the last one answered; `None`: nothing.
@@ -192,6 +190,23 @@ impl Icscf {
             }
             None => self.refuse_waiting(now, server, request, &Refusal::ScscfSilent, out),
         }
+    }
+}
+
+impl fmt::Debug for AwaitingUaa {
+    /// Shows no message.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwaitingUaa").field("server", &self.server).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for AwaitingScscf {
+    /// Shows no message.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AwaitingScscf")
+            .field("server", &self.server)
+            .field("tried", &self.tried)
+            .finish_non_exhaustive()
     }
 }
 

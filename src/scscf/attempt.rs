@@ -3,15 +3,16 @@
 use super::registrar::HssId;
 use super::table::{Id, Table};
 use crate::aka::{Ck, Ik, Xres};
+use crate::identity::Shortened;
 use crate::sip::transaction::ServerId;
 use crate::time::Instant;
 use data_encoding::BASE64;
 use foldhash::fast::FixedState;
+use std::fmt;
 use std::hash::BuildHasher;
 use subtle::ConstantTimeEq;
 
 /// One attempt of one IMPI to register one IMPU.
-#[derive(Debug)]
 pub(super) struct Attempt {
     impi: Box<str>,
     impu: Box<str>,
@@ -26,7 +27,6 @@ pub(super) struct Attempt {
 }
 
 /// What an attempt waits for.
-#[derive(Debug)]
 pub(super) enum State {
     /// The HSS is asked for a vector.
     AwaitingMaa(AwaitingMaa),
@@ -37,7 +37,6 @@ pub(super) enum State {
 }
 
 /// The REGISTER to be challenged.
-#[derive(Debug)]
 pub(super) struct AwaitingMaa {
     /// Its transaction.
     pub(super) server: ServerId,
@@ -48,7 +47,6 @@ pub(super) struct AwaitingMaa {
 }
 
 /// The challenge, tied to Call-ID and nonce; the attempt ties it to IMPI and IMPU.
-#[derive(Debug)]
 pub(super) struct Challenged {
     call_id: Box<str>,
     /// Of the REGISTER that was challenged.
@@ -64,7 +62,6 @@ pub(super) struct Challenged {
 }
 
 /// What an answer is checked against.
-#[derive(Debug)]
 pub(super) enum Expected {
     /// The response is computed from these.
     Vector {
@@ -80,7 +77,6 @@ pub(super) enum Expected {
 }
 
 /// The REGISTER that binds.
-#[derive(Debug)]
 pub(super) struct AwaitingSaa {
     /// Its transaction.
     pub(super) server: ServerId,
@@ -169,6 +165,18 @@ impl Attempts {
 
     fn hash(&self, impi: &str, impu: &str) -> u64 {
         self.hasher.hash_one((impi, impu))
+    }
+}
+
+impl fmt::Debug for Attempt {
+    /// Shows neither keys nor messages.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = match self.state {
+            State::AwaitingMaa(_) => "AwaitingMaa",
+            State::Challenged(_) => "Challenged",
+            State::AwaitingSaa(_) => "AwaitingSaa",
+        };
+        f.debug_struct(state).field("impi", &Shortened(&self.impi)).field("impu", &Shortened(&self.impu)).finish()
     }
 }
 

@@ -4,10 +4,10 @@ use super::answer::Granted;
 use super::attempt::{Attempt, AwaitingSaa, State};
 use super::challenge::UNABLE_TO_DELIVER;
 use super::contacts::{Wanted, Wish, rebind};
-use super::profile::Profile;
+use super::profile::UserData;
 use super::refusal::Refusal;
 use super::register::Register;
-use super::registrar::{HssId, UserData, is_canonically};
+use super::registrar::{HssId, is_canonically};
 use super::table::Id;
 use super::{Awaited, Due, Scscf};
 use crate::cx::{self, CxResult, RequestEnvelope, Saa, Sar, ServerAssignmentType};
@@ -117,7 +117,7 @@ impl Scscf {
         let Wish::Bind(wanted) = &wish else { return Err(Refusal::UnknownBinding) };
         let hss = self.registrar.hss_named(saa.envelope.origin_host);
         let before = self.registrar.find(register.impi, &register.impu);
-        let registration = match (before, user_data(saa, &register.impu)) {
+        let registration = match (before, self.user_data(saa, &register.impu)) {
             (Some(id), Ok(None)) => id,
             (Some(id), Ok(Some(data))) => {
                 self.registrar.update(id, register.impi, data);
@@ -172,6 +172,21 @@ impl Scscf {
         others.filter_map(|impi| self.registrar.find(impi, &register.impu)).collect()
     }
 
+    /// The set of the SAA: it must hold the identity registered, and one that is not barred.
+    fn user_data<'x>(&mut self, saa: &Saa<'x>, impu: &str) -> Result<Option<UserData<'x>>, Refusal> {
+        let Some(xml) = saa.user_data else { return Ok(None) };
+        let data = self.registrar.user_data(xml, saa.charging).map_err(|_| Refusal::BadUserData)?;
+        let refusal = if !data.identities.iter().any(|identity| is_canonically(identity, impu)) {
+            Refusal::NotInSet
+        } else if self.registrar.is_all_barred(&data) {
+            Refusal::AllBarred
+        } else {
+            return Ok(Some(data));
+        };
+        self.registrar.discard(data);
+        Err(refusal)
+    }
+
     fn flows_after(&self, registration: Option<Id>, wanted: &[Wanted<'_>]) -> usize {
         let bound = wanted.iter().filter(|w| !w.expires.is_zero()).count();
         let replaces_all = wanted.iter().any(|w| w.flow.is_none() && !w.expires.is_zero());
@@ -211,17 +226,4 @@ impl Scscf {
         };
         self.node.request(now, Sar::COMMAND, cx::APPLICATION, awaited, out, |w| sar.encode(w));
     }
-}
-
-/// The set of the SAA: it must hold the identity registered, and one that is not barred.
-fn user_data(saa: &Saa<'_>, impu: &str) -> Result<Option<UserData>, Refusal> {
-    let Some(xml) = saa.user_data else { return Ok(None) };
-    let (identities, profile) = Profile::read(xml, saa.charging).map_err(|_| Refusal::BadUserData)?;
-    if !identities.iter().any(|identity| is_canonically(identity, impu)) {
-        return Err(Refusal::NotInSet);
-    }
-    if profile.is_all_barred() {
-        return Err(Refusal::AllBarred);
-    }
-    Ok(Some((identities, profile)))
 }

@@ -7,7 +7,6 @@ use crate::sip::{HeaderName, Uri};
 use crate::time::Instant;
 
 /// One binding.
-#[derive(Debug)]
 pub(super) struct Binding {
     /// Contact URI, its header parameters, Call-ID, Path (as one comma list), packed, zero octets between.
     texts: Box<[u8]>,
@@ -93,15 +92,9 @@ impl Binding {
     fn text(&self, which: usize) -> &[u8] {
         self.texts.split(|b| *b == 0).nth(which).unwrap_or_default()
     }
-
-    #[cfg(test)]
-    pub(super) fn octets(&self) -> usize {
-        self.texts.len()
-    }
 }
 
 /// The bindings of one registration: nearly always one.
-#[derive(Debug)]
 pub(super) enum Bindings {
     /// The usual case, without a list of its own.
     One(Binding),

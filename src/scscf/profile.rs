@@ -2,6 +2,8 @@
 
 use crate::cx::sar::Charging;
 use crate::cx::user_data::{IdentityType, ImsSubscription, PublicIdentity, ServiceProfile, UserDataError};
+use std::borrow::Cow;
+use std::collections::VecDeque;
 
 /// What subscribers of the same shape share: everything but the identities themselves.
 #[derive(PartialEq, Eq, Debug)]
@@ -23,30 +25,16 @@ struct Identity {
     associated: bool,
 }
 
-impl Profile {
-    /// Reads user data: the identities in order, and the rest.
-    pub(super) fn read(xml: &[u8], charging: Option<Charging<'_>>) -> Result<(Vec<String>, Self), UserDataError> {
-        let mut services = ImsSubscription::parse(xml)?.profiles;
-        let mut texts = Vec::new();
-        let mut identities = Vec::new();
-        for (n, service) in services.iter_mut().enumerate() {
-            for identity in std::mem::take(&mut service.identities) {
-                let service = u16::try_from(n).unwrap_or(u16::MAX);
-                identities.push(Identity { service, associated: is_associated(&identity) });
-                texts.push(identity.identity);
-            }
-        }
-        let Charging { primary_event, secondary_event, primary_collection, secondary_collection } =
-            charging.unwrap_or_default();
-        let charging = [primary_event, secondary_event, primary_collection, secondary_collection];
-        let profile = Self {
-            identities: identities.into(),
-            services: services.into(),
-            charging: charging.map(|name| name.map(Into::into)),
-        };
-        Ok((texts, profile))
-    }
+/// User data as an assignment brings them.
+#[derive(Debug)]
+pub(super) struct UserData<'x> {
+    /// The identities of the set, in order.
+    pub(super) identities: Vec<Cow<'x, str>>,
+    /// The rest; it counts as used once, see [`Profiles::release`].
+    pub(super) profile: ProfileId,
+}
 
+impl Profile {
     /// True when no identity may be registered (TS 24.229 clause 5.4.1.2.2).
     pub(super) fn is_all_barred(&self) -> bool {
         self.identities.iter().all(|i| !i.associated)
@@ -69,6 +57,17 @@ impl Profile {
 #[derive(Debug, Default)]
 pub(super) struct Profiles {
     slots: Vec<(Option<Profile>, usize)>,
+    /// Documents seen lately, without what differs between subscribers: such a document need not be parsed again.
+    shapes: VecDeque<Shape>,
+}
+
+/// A document with the identities taken out.
+#[derive(Debug)]
+struct Shape {
+    skeleton: Vec<u8>,
+    charging: [Option<Box<str>>; 4],
+    /// Counts as used once.
+    profile: ProfileId,
 }
 
 /// One of [`Profiles`].
@@ -76,8 +75,42 @@ pub(super) struct Profiles {
 pub(super) struct ProfileId(u32);
 
 impl Profiles {
+    /// Reads user data.
+    pub(super) fn read<'x>(
+        &mut self,
+        xml: &'x [u8],
+        charging: Option<Charging<'_>>,
+    ) -> Result<UserData<'x>, UserDataError> {
+        let charging = charging.unwrap_or_default();
+        let charging = [
+            charging.primary_event,
+            charging.secondary_event,
+            charging.primary_collection,
+            charging.secondary_collection,
+        ];
+        let split = split(xml);
+        if let Some((skeleton, identities)) = &split {
+            let same = |s: &&Shape| s.skeleton == *skeleton && s.charging.iter().map(Option::as_deref).eq(charging);
+            if let Some(profile) = self.shapes.iter().find(same).map(|s| s.profile) {
+                self.slots[profile.0 as usize].1 += 1;
+                return Ok(UserData { identities: identities.iter().copied().map(Cow::Borrowed).collect(), profile });
+            }
+        }
+        let (identities, profile) = parse(xml, charging)?;
+        let profile = self.share(profile);
+        if let Some((skeleton, _)) = split.filter(|(_, found)| identities.iter().eq(found)) {
+            self.slots[profile.0 as usize].1 += 1;
+            self.shapes.push_front(Shape { skeleton, charging: charging.map(|name| name.map(Into::into)), profile });
+            if self.shapes.len() > SHAPES {
+                let oldest = self.shapes.pop_back().expect("there are more than none");
+                self.release(oldest.profile);
+            }
+        }
+        Ok(UserData { identities: identities.into_iter().map(Cow::Owned).collect(), profile })
+    }
+
     /// Counts one more user of `profile`.
-    pub(super) fn share(&mut self, profile: Profile) -> ProfileId {
+    fn share(&mut self, profile: Profile) -> ProfileId {
         // Networks have few shapes. Where they have many, a bounded search only costs some memory.
         let known = self.slots.iter().rev().take(SEARCHED).position(|(p, _)| p.as_ref() == Some(&profile));
         let at = match known {
@@ -113,11 +146,138 @@ impl Profiles {
     }
 }
 
+/// Identities in order, and the rest.
+fn parse(xml: &[u8], charging: [Option<&str>; 4]) -> Result<(Vec<String>, Profile), UserDataError> {
+    let mut services = ImsSubscription::parse(xml)?.profiles;
+    let mut texts = Vec::new();
+    let mut identities = Vec::new();
+    for (n, service) in services.iter_mut().enumerate() {
+        for identity in std::mem::take(&mut service.identities) {
+            let service = u16::try_from(n).unwrap_or(u16::MAX);
+            identities.push(Identity { service, associated: is_associated(&identity) });
+            texts.push(identity.identity);
+        }
+    }
+    let charging = charging.map(|name| name.map(Into::into));
+    Ok((texts, Profile { identities: identities.into(), services: services.into(), charging }))
+}
+
+/// The document without PrivateID and identities, and the identities; `None` where one of them is not plain text.
+/// Whether every text found is an identity is for the caller to check: comments may hold anything.
+fn split(xml: &[u8]) -> Option<(Vec<u8>, Vec<&str>)> {
+    let mut skeleton = Vec::with_capacity(xml.len());
+    let mut identities = Vec::with_capacity(4);
+    let mut rest = xml;
+    while let Some(start) = memchr::memmem::find(rest, b"I") {
+        let (before, behind) = rest.split_at(start);
+        skeleton.extend_from_slice(before);
+        let (tag, is_identity) = match behind {
+            _ if behind.starts_with(IDENTITY) && before.ends_with(b"<") => (IDENTITY, true),
+            _ if behind.starts_with(PRIVATE_ID) && before.ends_with(b"<Private") => (PRIVATE_ID, false),
+            _ => {
+                skeleton.push(b'I');
+                rest = &behind[1..];
+                continue;
+            }
+        };
+        skeleton.extend_from_slice(tag);
+        let behind = &behind[tag.len()..];
+        let (text, behind) = behind.split_at(memchr::memchr(b'<', behind)?);
+        let text = std::str::from_utf8(text).ok()?;
+        // References, white space and wildcards are for the parser.
+        if text.bytes().any(|b| b == b'&' || b == b'!' || b <= b' ') {
+            return None;
+        }
+        if is_identity {
+            identities.push(text);
+        }
+        rest = behind;
+    }
+    skeleton.extend_from_slice(rest);
+    Some((skeleton, identities))
+}
+
 /// Barred identities are registered implicitly but never stated; neither are wildcarded ones.
 fn is_associated(identity: &PublicIdentity) -> bool {
     let wildcarded = matches!(identity.kind, IdentityType::WildcardedPsi | IdentityType::WildcardedPublicUserIdentity);
     !identity.barred && !wildcarded && identity.wildcard.is_none()
 }
 
+const IDENTITY: &[u8] = b"Identity>";
+const PRIVATE_ID: &[u8] = b"ID>";
+
+/// How many documents are remembered.
+const SHAPES: usize = 16;
+
 /// How many profiles are compared before one counts as new.
 const SEARCHED: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn xml(impi: &str, impu: &str, more: &str) -> String {
+        format!(
+            "<?xml version=\"1.0\"?><IMSSubscription><PrivateID>{impi}</PrivateID><ServiceProfile><PublicIdentity>\
+             <BarringIndication>1</BarringIndication><Identity>sip:{impi}</Identity></PublicIdentity><PublicIdentity>\
+             <Identity>{impu}</Identity></PublicIdentity>{more}</ServiceProfile></IMSSubscription>"
+        )
+    }
+
+    #[test]
+    fn subscribers_of_one_shape_share_all_but_their_identities() {
+        let mut profiles = Profiles::default();
+        let (first, second) = (xml("a@x", "tel:+1", ""), xml("bb@x", "sip:b@y", ""));
+        let first = profiles.read(first.as_bytes(), None).unwrap();
+        let second = profiles.read(second.as_bytes(), None).unwrap();
+        assert_eq!(
+            (first.profile, &second.identities[..]),
+            (second.profile, &["sip:bb@x".into(), "sip:b@y".into()][..])
+        );
+        assert!(second.identities.iter().all(|i| matches!(i, Cow::Borrowed(_))), "it was not parsed again");
+        let profile = profiles.get(first.profile);
+        assert_eq!((profile.is_associated(0), profile.is_associated(1), profile.is_all_barred()), (false, true, false));
+        let third = xml("c@x", "tel:+3", "").replace("<BarringIndication>1", "<BarringIndication>0");
+        let third = profiles.read(third.as_bytes(), None).unwrap();
+        assert_ne!(third.profile, first.profile);
+        assert!(profiles.get(third.profile).is_associated(0));
+        let charging = Charging { primary_collection: Some("aaa://ccf"), ..Charging::default() };
+        let fourth = xml("d@x", "tel:+4", "");
+        let fourth = profiles.read(fourth.as_bytes(), Some(charging)).unwrap();
+        assert_eq!(profiles.get(fourth.profile).charging().collect::<Vec<_>>(), [("ccf", "aaa://ccf")]);
+    }
+
+    #[test]
+    fn what_a_comment_holds_is_no_identity() {
+        let mut profiles = Profiles::default();
+        for (comment, impu) in
+            [("<!--<Identity>sip:evil@x</Identity>-->", "tel:+1"), ("<!--<Identity>sip:e@x</Identity>-->", "tel:+2")]
+        {
+            let xml = xml("a@x", impu, comment);
+            let data = profiles.read(xml.as_bytes(), None).unwrap();
+            assert_eq!(data.identities, ["sip:a@x", impu]);
+        }
+    }
+
+    #[test]
+    fn references_are_resolved() {
+        let mut profiles = Profiles::default();
+        for impu in ["sip:a&amp;b@x", "sip:c&amp;d@x"] {
+            let xml = xml("a@x", impu, "");
+            let data = profiles.read(xml.as_bytes(), None).unwrap();
+            assert_eq!(data.identities[1], impu.replace("&amp;", "&"));
+        }
+    }
+
+    #[test]
+    fn a_profile_ends_with_its_last_user_and_the_memory_of_it_is_bounded() {
+        let mut profiles = Profiles::default();
+        for n in 0..100 {
+            let more = format!("<Extension><SharedIFCSetID>{n}</SharedIFCSetID></Extension>");
+            let xml = xml("a@x", "tel:+1", &more);
+            let data = profiles.read(xml.as_bytes(), None).unwrap();
+            profiles.release(data.profile);
+        }
+        assert!(profiles.slots.iter().filter(|(p, _)| p.is_some()).count() <= SHAPES);
+    }
+}

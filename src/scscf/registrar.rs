@@ -3,15 +3,18 @@
 use super::binding::{Binding, Bindings};
 use super::compact::Compact;
 use super::contacts::{Wanted, Wish};
-use super::profile::{Profile, ProfileId, Profiles};
+use super::profile::{Profile, ProfileId, Profiles, UserData};
 use super::table::{Id, Table};
+use crate::cx::sar::Charging;
+use crate::cx::user_data::UserDataError;
 use crate::sip::Uri;
 use crate::time::Instant;
 use foldhash::fast::FixedState;
+use std::borrow::Cow;
+use std::fmt;
 use std::hash::BuildHasher;
 
 /// A registered implicit set of one IMPI.
-#[derive(Debug)]
 pub(super) struct Registration {
     /// IMPI, then the identities of the set in order, packed, zero octets between.
     texts: Box<[u8]>,
@@ -41,9 +44,6 @@ pub(super) struct Registrar {
 /// An HSS by its Origin-Host; that of the first answer is asked ever after (TS 29.228 clause 5.4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct HssId(u16);
-
-/// What a server assignment brought: the identities of the set, and the rest of the profile.
-pub(super) type UserData = (Vec<String>, Profile);
 
 impl Registrar {
     /// Nobody is registered.
@@ -138,13 +138,13 @@ impl Registrar {
     }
 
     /// Adds a registration without bindings.
-    pub(super) fn insert(&mut self, now: Instant, impi: &str, (identities, profile): UserData) -> Id {
+    pub(super) fn insert(&mut self, now: Instant, impi: &str, data: UserData<'_>) -> Id {
         let registration = Registration {
-            texts: self.pack(impi, &identities),
+            texts: self.pack(impi, &data.identities),
             bindings: Bindings::Many(Vec::new()),
             authenticated_at: now,
             timer: None,
-            profile: self.profiles.share(profile),
+            profile: data.profile,
             unchallenged: 0,
             hss: None,
         };
@@ -153,14 +153,30 @@ impl Registrar {
     }
 
     /// Takes newer user data.
-    pub(super) fn update(&mut self, id: Id, impi: &str, (identities, profile): UserData) {
-        let texts = self.pack(impi, &identities);
-        let profile = self.profiles.share(profile);
-        let Some(registration) = self.table.get_mut(id) else {
-            return self.profiles.release(profile);
-        };
+    pub(super) fn update(&mut self, id: Id, impi: &str, data: UserData<'_>) {
+        let texts = self.pack(impi, &data.identities);
+        let Some(registration) = self.table.get_mut(id) else { return self.discard(data) };
         registration.texts = texts;
-        self.profiles.release(std::mem::replace(&mut registration.profile, profile));
+        self.profiles.release(std::mem::replace(&mut registration.profile, data.profile));
+    }
+
+    /// Reads user data, which must then be inserted, updated or discarded.
+    pub(super) fn user_data<'x>(
+        &mut self,
+        xml: &'x [u8],
+        charging: Option<Charging<'_>>,
+    ) -> Result<UserData<'x>, UserDataError> {
+        self.profiles.read(xml, charging)
+    }
+
+    /// Gives up user data.
+    pub(super) fn discard(&mut self, data: UserData<'_>) {
+        self.profiles.release(data.profile);
+    }
+
+    /// True when no identity of the set may be registered.
+    pub(super) fn is_all_barred(&self, data: &UserData<'_>) -> bool {
+        self.profiles.get(data.profile).is_all_barred()
     }
 
     /// Ends a registration.
@@ -238,7 +254,7 @@ impl Registrar {
         identities.filter(|(n, _)| profile.is_associated(*n)).map(|(_, packed)| packed)
     }
 
-    fn pack(&self, impi: &str, identities: &[String]) -> Box<[u8]> {
+    fn pack(&self, impi: &str, identities: &[Cow<'_, str>]) -> Box<[u8]> {
         let mut texts = Vec::with_capacity(128);
         self.compact.pack(impi, &mut texts);
         for identity in identities {
@@ -246,6 +262,13 @@ impl Registrar {
             self.compact.pack(identity, &mut texts);
         }
         texts.into()
+    }
+}
+
+impl fmt::Debug for Registration {
+    /// Shows no identity.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registration").field("next_expiry", &self.bindings.next_expiry()).finish_non_exhaustive()
     }
 }
 
