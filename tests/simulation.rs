@@ -7,7 +7,8 @@
 mod common;
 
 use common::Recorder;
-use imsreg::config::{Scenario, load_scenario};
+use imsreg::config::{NetworkFault, Scenario, Setting, load_scenario};
+use imsreg::event::Role;
 use imsreg::ladder::{self, Columns, Options};
 use imsreg::sim::Simulation;
 use imsreg::ue::UeStatus;
@@ -108,6 +109,54 @@ fn without_the_icscf_the_ue_gets_504() {
         simulation.world().tap.trace()
     );
     assert_eq!(simulation.world().ims().sa_sets(), 0);
+}
+
+/// Over UDP the P-CSCF waits for timer F of the core, and tells the UE so once its timer E has grown (RFC 4320).
+#[test]
+fn lesson_84_a_slow_core_is_a_100_and_then_504() {
+    let mut scenario = scenario("icscf-outage");
+    scenario.settings = self::scenario("loss").settings;
+    let simulation = run(&scenario);
+    let ue = simulation.ues().next().expect("a UE").config().local.ip();
+    let answers: Vec<(u64, &str)> =
+        simulation.world().tap.hops.iter().filter(|hop| hop.to.ip() == ue).map(|hop| (hop.at, &*hop.name)).collect();
+    // The second 100 answers the REGISTER that the UE repeats 16 s after its third repetition.
+    let [(15_001, "100 REGISTER"), (31_001, "100 REGISTER"), (33_001, "504 REGISTER")] = answers[..] else {
+        panic!("{}", simulation.world().tap.trace())
+    };
+}
+
+#[test]
+fn without_the_scscf_the_ue_gets_504() {
+    let mut scenario = scenario("icscf-outage");
+    let NetworkFault::Outage { role, .. } = &mut scenario.faults[0] else { panic!("an outage is expected") };
+    *role = Role::Scscf;
+    let simulation = run(&scenario);
+    let ue = simulation.ues().next().expect("a UE").config().local.ip();
+    let answers = simulation.world().tap.to(ue);
+    assert!(
+        !answers.is_empty() && answers.iter().all(|name| *name == "504 REGISTER"),
+        "{}",
+        simulation.world().tap.trace()
+    );
+}
+
+#[test]
+fn everything_works_over_ipv6() {
+    let mut scenario = scenario("life");
+    for (key, value) in [
+        ("pcscf.listen", "[\"[::1]:5060\"]"),
+        ("icscf.listen", "[\"[::1]:4060\"]"),
+        ("scscf.listen", "[\"[::1]:6060\"]"),
+        ("hss.listen", "\"[::1]:3868\""),
+        ("hosts", "{scscf.ims.mnc001.mcc001.3gppnetwork.org: \"::1\"}"),
+    ] {
+        scenario.settings.push(Setting::new("test", key, value));
+    }
+    let simulation = run(&scenario);
+    assert!(simulation.world().tap.hops.iter().all(|hop| hop.from.is_ipv6() && hop.to.is_ipv6()));
+    let states: Vec<UeStatus> = simulation.ues().map(imsreg::ue::Ue::status).collect();
+    assert_eq!(states, [UeStatus::Idle, UeStatus::Registered], "{}", simulation.world().tap.trace());
 }
 
 #[test]

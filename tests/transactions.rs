@@ -631,3 +631,78 @@ fn contexts_are_dropped_with_their_transactions() {
     ended.clear();
     assert_eq!(Rc::strong_count(&context), 1);
 }
+
+/// Thousands of steps in any order, at any time: nothing panics, and when all timers have run nothing is left.
+#[test]
+fn whatever_happens_everything_ends() {
+    for seed in 0..20 {
+        let mut random = Random::seeded(seed);
+        let mut l = Ladder::new(if seed % 2 == 0 { Timers::CORE } else { Timers::GM });
+        let (mut servers, mut branches) = (Vec::new(), vec!["z9hG4bKx".to_owned()]);
+        let mut at = 0;
+        for _ in 0..2_000 {
+            at += u64::from(random.below(3_000));
+            let transport = if random.below(2) == 0 { Transport::Udp } else { Transport::Tcp };
+            match random.below(8) {
+                0..3 => {
+                    let text = any_request(&mut random);
+                    match l.receive(at, transport, UE, &text) {
+                        Incoming::Request(server) | Incoming::Merged(server) | Incoming::Cancel { server, .. } => {
+                            servers.push(server);
+                        }
+                        Incoming::Ack | Incoming::Absorbed => {}
+                        other => panic!("{other:?} for a request"),
+                    }
+                }
+                3 if !servers.is_empty() => {
+                    let server = servers[pick(&mut random, servers.len())];
+                    let status = [100, 180, 200, 404, 408, 500][pick(&mut random, 6)];
+                    l.respond(at, server, status);
+                }
+                4 if !servers.is_empty() => {
+                    l.drive(at);
+                    let server = servers.swap_remove(pick(&mut random, servers.len()));
+                    l.transactions.abandon(Instant::from_millis(at), server);
+                }
+                5 => {
+                    l.forward(at, transport, pick(&mut random, 2_000));
+                    branches.push(l.branch());
+                }
+                6 => {
+                    let branch = branches[pick(&mut random, branches.len())].clone();
+                    let status = [100, 200, 401][pick(&mut random, 3)];
+                    l.send(at, &response(status, &branch, "REGISTER"));
+                }
+                _ => {
+                    let remote = if random.below(2) == 0 { UE } else { CORE };
+                    l.connection(at, PROXY, remote, ConnectionState::Closed);
+                }
+            }
+        }
+        l.drive(at + 400_000);
+        assert!(l.transactions.is_empty(), "{} are left", l.transactions.len());
+        assert_eq!(l.transactions.next_timeout(), None);
+    }
+}
+
+fn any_request(random: &mut Random) -> String {
+    let (method, cseq) = [
+        ("REGISTER", "1 REGISTER"),
+        ("INVITE", "1 INVITE"),
+        ("ACK", "1 ACK"),
+        ("CANCEL", "1 CANCEL"),
+        ("OPTIONS", "2 OPTIONS"),
+    ][pick(random, 5)];
+    let via = [
+        "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKone",
+        "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKtwo;rport",
+        "SIP/2.0/UDP 192.0.2.1",
+        "SIP/2.0/UDP [2001:db8::1]:5070;branch=1;maddr=192.0.2.77",
+    ][pick(random, 4)];
+    let to = ["<sip:a@example.org>", "<sip:a@example.org>;tag=ours"][pick(random, 2)];
+    Request { method, cseq, via, from_tag: ["a", "b"][pick(random, 2)], to }.text()
+}
+
+fn pick(random: &mut Random, count: usize) -> usize {
+    random.below(u32::try_from(count).expect("few")) as usize
+}
