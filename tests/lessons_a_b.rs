@@ -300,7 +300,7 @@ fn lesson_15_change_of_set_at_re_authentication() {
     // Nothing is cut at the 200, and the old set still carries.
     rig.drive(2_000_000);
     assert_eq!(rig.plane.len(), 2);
-    let mut over_old = Phone { branch: 5_000, ..old.clone() };
+    let mut over_old = Phone { branch: 5_000, ..old };
     let text = over_old.request("MESSAGE", 31_001, "");
     over_old.send_over_sa(&mut rig, 2_000_000, &text);
     assert_eq!(rig.answer().from.port(), first.pcscf.port_c, "answers go over the set of the request");

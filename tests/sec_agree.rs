@@ -166,7 +166,8 @@ fn security_server_holds_our_numbers_and_no_more() {
 #[test]
 fn the_protected_answer_is_compared() {
     let verify = "Security-Verify: ";
-    let bends: [(&str, fn(String) -> String); 9] = [
+    type Bend = fn(String) -> String;
+    let bends: [(&str, Bend); 9] = [
         ("no Security-Verify", |t| t.replace("Security-Verify", "X-Verify")),
         ("no Security-Client", |t| t.replace("Security-Client", "X-Client")),
         ("another port-s in Verify", |t| t.replace("port-s=6100", "port-s=6101")),

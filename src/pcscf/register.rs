@@ -84,7 +84,7 @@ impl Pcscf {
             })
     }
 
-    fn examine_clear(&mut self, message: &Message<'_>, out: &mut Outbox) -> Result<Examined, Refused> {
+    fn examine_clear(&self, message: &Message<'_>, out: &mut Outbox) -> Result<Examined, Refused> {
         let credentials = message.authorization()?;
         if let Some(nonce) = credentials.filter(is_answer).and_then(|c| c.nonce)
             && let Some(refusal) = self.books.agreed(self.hash_of_nonce(nonce))
@@ -142,7 +142,7 @@ impl Pcscf {
     }
 
     fn examine_protected(
-        &mut self,
+        &self,
         packet: &Packet<'_>,
         message: &Message<'_>,
         over: SetRef,

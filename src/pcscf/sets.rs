@@ -155,7 +155,12 @@ impl Books {
     ) -> Result<SetRef, Refusal> {
         let Opening { flow, ue, here, over, agreement, keys, nonce } = opening;
         let from_clear = over.is_none();
-        self.make_room(flow, ue, over, &agreement, out)?;
+        let clear_port = match over.and_then(|o| self.get(o)) {
+            Some(set) => set.clear_port,
+            None => ue.port(),
+        };
+        let place = self.place(SocketAddr::new(ue.ip(), clear_port));
+        self.make_room(flow, (ue.ip(), place), over, &agreement, out)?;
         let Agreement { offer, client } = *agreement;
         let address = ue.ip();
         let port_c = self
@@ -165,7 +170,6 @@ impl Books {
         let (spi_c, spi_s) = self.allocator.spis(random, [offer.endpoint.spi_c, offer.endpoint.spi_s]);
         self.last_id += 1;
         let id = SaSetId(self.last_id);
-        let clear_port = over.and_then(|o| self.get(o)).map_or(ue.port(), |s| s.clear_port);
         let here_index = self.addresses.iter().position(|a| *a == here).unwrap_or_default();
         let set = Set {
             id,
@@ -415,15 +419,13 @@ impl Books {
     fn make_room(
         &mut self,
         flow: FlowKey,
-        ue: SocketAddr,
+        (address, place): (IpAddr, Place),
         over: Option<SetRef>,
         agreement: &Agreement,
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
         let theirs = agreement.offer.endpoint;
         let is_over = |set: &Set| over.is_some_and(|o| o.id == set.id);
-        let place =
-            self.place(SocketAddr::new(ue.ip(), over.and_then(|o| self.get(o)).map_or(ue.port(), |s| s.clear_port)));
         let mut doomed = Vec::new();
         let mut alive = 0;
         let mut oldest_attempt = None;
@@ -433,7 +435,7 @@ impl Books {
             let set = self.sets[index as usize].as_ref().expect("the chain holds sets alive");
             next = set.next;
             let spis = [set.ue.spi_c, set.ue.spi_s];
-            let same_address = set.ue_address == ue.ip();
+            let same_address = set.ue_address == address;
             let clashes = same_address
                 && (spis.contains(&theirs.spi_c) || spis.contains(&theirs.spi_s) || set.ue.port_c == theirs.port_c);
             let temporary = matches!(set.phase, Phase::Challenged(_) | Phase::Failed);
@@ -460,10 +462,14 @@ impl Books {
         }
         if alive >= MAX_SETS {
             // Somebody else may have asked for a challenge in this name: that must not lock the subscriber out.
-            let victim = oldest_attempt.or(oldest_replaced.filter(|_| over.is_none())).ok_or(Refusal::TooManySets)?;
+            let victim = match over {
+                None => oldest_attempt.or(oldest_replaced),
+                Some(_) => oldest_attempt,
+            };
+            let victim = victim.ok_or(Refusal::TooManySets)?;
             doomed.push((victim, "more than three sets"));
         }
-        let taken = self.selectors.get(&(ue.ip(), theirs.port_c, self.settings.port_s));
+        let taken = self.selectors.get(&(address, theirs.port_c, self.settings.port_s));
         if taken.is_some_and(|index| !doomed.iter().any(|(d, _)| d == index)) {
             return Err(Refusal::OfferInUse);
         }

@@ -168,7 +168,7 @@ impl Rig {
     }
 
     #[track_caller]
-    pub(crate) fn silent(&mut self) {
+    pub(crate) fn silent(&self) {
         assert!(self.to_ue.is_empty() && self.to_core.is_empty(), "{:#?} {:#?}", self.to_ue, self.to_core);
     }
 
@@ -227,10 +227,13 @@ impl Rig {
             match effect {
                 Effect::Transmit { from, to, transport, sa, range, .. } => {
                     let text = String::from_utf8(bytes[range].to_vec()).expect("text");
-                    let name = Message::parse(text.as_bytes()).map_or("?".into(), |m| match m.status() {
-                        Some(status) => status.to_string(),
-                        None => m.method().expect("a request").to_string(),
-                    });
+                    let name = Message::parse(text.as_bytes()).map_or_else(
+                        |_| "?".into(),
+                        |m| match m.status() {
+                            Some(status) => status.to_string(),
+                            None => m.method().expect("a request").to_string(),
+                        },
+                    );
                     self.order.push(name);
                     let sent = Sent { at, from, to, transport, protected: sa.is_some(), text };
                     if to == address(CORE) || to == address(SECOND_CORE) {
@@ -350,7 +353,7 @@ impl Phone {
     }
 
     pub(crate) fn note(&mut self, answer: &Sent) {
-        self.server = answer.header(HeaderName::SecurityServer).or(self.server.take());
+        self.server = answer.header(HeaderName::SecurityServer).or_else(|| self.server.take());
         if let Some(challenge) = answer.message().challenges().expect("a challenge").first() {
             self.nonce = challenge.nonce.unwrap_or_default().to_owned();
         }
