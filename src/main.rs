@@ -1,8 +1,7 @@
 //! The `imsreg` command.
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    imsreg::cli::run(imsreg::cli::args::Cli::parse())
+    imsreg::cli::run(imsreg::cli::args::Cli::from_command_line())
 }

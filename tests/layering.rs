@@ -38,7 +38,8 @@ const JUDGES: &[&str] = &["capture", "ladder"];
 const ELEMENTS: &[&str] = &["pcscf", "icscf", "scscf", "hss", "ue", "ims"];
 
 /// What an element borrows from another: the same policy word on both sides of Gm.
-const EXCEPTIONS: &[(&str, &str)] = &[("ue", "pcscf::SecAgreePolicy")];
+/// The wiring is a word of the profile that only `ims` acts on.
+const EXCEPTIONS: &[(&str, &str)] = &[("ue", "pcscf::SecAgreePolicy"), ("config", "ims::Wiring")];
 
 type Row = (&'static str, u8, &'static [&'static str]);
 

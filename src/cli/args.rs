@@ -1,6 +1,6 @@
 //! The command line: what each command takes, and which keys of the profile its flags set.
 
-use crate::config::{Elements, Faults, Setting, UeFlags};
+use crate::config::{Elements, Faults, Setting, UeFlags, hss_data_of, mask_value};
 use clap::{Args, Parser, Subcommand};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -16,6 +16,22 @@ pub struct Cli {
     /// Flags of the first run.
     #[command(flatten)]
     pub first_run: FirstRunArgs,
+}
+
+impl Cli {
+    /// The command line of this process. What is wrong with it is told without keys: they may stand in wrong places.
+    pub fn from_command_line() -> Self {
+        Self::try_parse().unwrap_or_else(|error| {
+            let text = error.to_string();
+            let masked = mask_value(&text);
+            // Help and version have examples with keys that everybody knows.
+            if error.use_stderr() && masked != text {
+                eprint!("{masked}");
+                std::process::exit(2);
+            }
+            error.exit()
+        })
+    }
 }
 
 /// The commands.
@@ -381,8 +397,7 @@ impl Settings {
 
 /// The file asked for, or the one that goes with the profile.
 fn hss_data(given: Option<&PathBuf>, profile: &ProfileArgs) -> PathBuf {
-    let name = if profile.name() == "huawei-460-60" { "hss-data/huawei-460-60.yaml" } else { "hss-data/lab.yaml" };
-    given.cloned().unwrap_or_else(|| PathBuf::from(name))
+    given.cloned().unwrap_or_else(|| hss_data_of(profile.name()))
 }
 
 /// An address alone leaves the port to the system.

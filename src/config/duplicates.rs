@@ -10,8 +10,11 @@ pub(super) type At = (u16, u32);
 pub(super) struct Identities {
     single: HashMap<Box<str>, At, foldhash::fast::RandomState>,
     /// What stands around the digits that count, and how many digits there are; then the first number of each range.
-    ranges: BTreeMap<(Box<str>, Box<str>, usize), BTreeMap<u64, (u64, At)>>,
+    ranges: BTreeMap<(Box<str>, Box<str>, usize), Ranges>,
 }
+
+/// First number to last number.
+type Ranges = BTreeMap<u64, (u64, At)>;
 
 impl Identities {
     /// Adds the identity of one subscriber; who has it already is returned.

@@ -94,6 +94,8 @@ impl Fault {
 #[derive(Debug, Default)]
 pub(super) struct Collector {
     raw: Vec<Raw>,
+    /// Documents that end in a syntax error.
+    cut: Vec<u16>,
 }
 
 #[derive(Debug)]
@@ -136,10 +138,16 @@ impl Collector {
         self.raw.push(Raw { source: at.0, id: Some(at.1), position: None, path: path.to_string(), message });
     }
 
-    /// A document that cannot be read.
+    /// A document that cannot be read to its end. From now on nothing is missed in it.
     pub(super) fn syntax(&mut self, source: u16, error: SyntaxError) {
         let message = Message::Text(format!("not YAML: {}", error.message));
         self.raw.push(Raw { source, id: None, position: Some(error.position), path: String::new(), message });
+        self.cut.push(source);
+    }
+
+    /// True for a document that ends in a syntax error.
+    pub(super) fn is_cut(&self, source: u16) -> bool {
+        self.cut.contains(&source)
     }
 
     /// A file as a whole.
@@ -175,7 +183,7 @@ impl Collector {
         let places: BTreeMap<u16, BTreeMap<u32, Position>> = wanted
             .into_iter()
             .filter(|(source, _)| sources.is_file(*source))
-            .map(|(source, ids)| (source, locate(sources.text(source), ids)))
+            .map(|(source, ids)| (source, locate(sources.sound_text(source), ids)))
             .collect();
         let place = |source: u16, id: u32| places.get(&source).and_then(|p| p.get(&id)).copied();
         let mut faults: Vec<(u16, Option<Position>, Fault)> = Vec::new();

@@ -44,7 +44,7 @@ impl KeyText {
 
     fn push_hex(&mut self, text: &str) -> Option<()> {
         let digits = text.as_bytes();
-        if digits.len() % 2 != 0 {
+        if !digits.len().is_multiple_of(2) {
             return None;
         }
         for pair in digits.chunks_exact(2) {

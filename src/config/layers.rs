@@ -49,13 +49,7 @@ fn read_file(
     };
     chain.push(path.to_owned());
     let number = sources.add_file(&origin, text);
-    let node = match yaml::parse(sources.text(number), number) {
-        Ok(node) => node,
-        Err(error) => {
-            faults.syntax(number, error);
-            return None;
-        }
-    };
+    let node = sources.parse(number, faults)?;
     let Some(extends) = entry(&node, "extends").map(|e| &e.value) else { return Some(node) };
     let name = match &extends.value {
         Value::Text(name) => name,

@@ -2,7 +2,7 @@
 
 /// `text` with everything that may be a key replaced by `..`: keys end up in wrong places, and a message must not print
 /// them there either.
-pub(super) fn mask_value(text: &str) -> String {
+pub fn mask_value(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for (word, is_key) in words(text) {
         out.push_str(if is_key { ".." } else { word });
@@ -48,10 +48,14 @@ const fn is_word_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_'
 }
 
-/// Longer than an IMSI or IMEI and mostly hexadecimal digits, a slip of the pen or two included.
+/// Longer than an IMSI or IMEI and mostly hexadecimal digits, a slip of the pen or two included; or a piece of a key
+/// that a slip has cut: eight hexadecimal digits or more, letters and digits mixed.
 fn looks_like_key(word: &str) -> bool {
     let digits = word.bytes().filter(u8::is_ascii_hexdigit).count();
-    word.len() >= 20 && digits * 10 >= word.len() * 8
+    let decimal = word.bytes().filter(u8::is_ascii_digit).count();
+    let whole = word.len() >= 20 && digits * 10 >= word.len() * 8;
+    let piece = word.len() >= 8 && digits == word.len() && (1..digits).contains(&decimal);
+    whole || piece
 }
 
 #[cfg(test)]
@@ -64,6 +68,7 @@ mod tests {
     fn keys_are_masked_wherever_they_are() {
         assert_eq!(mask_value(&format!("amf {K}")), "amf ..");
         assert_eq!(mask_value(&format!("k:{}x", &K[..30])), "k:..");
+        assert_eq!(mask_value(&format!("{},{}", &K[..14], &K[14..])), "..,..");
         assert_eq!(mask_value("001010000000001"), "001010000000001");
         assert_eq!(mask_value("ims.mnc001.mcc001.3gppnetwork.org"), "ims.mnc001.mcc001.3gppnetwork.org");
     }

@@ -37,12 +37,13 @@ mod yaml;
 
 pub use elements::Elements;
 pub use fault::{Fault, Faults};
+pub use mask::mask_value;
 pub use profile::{
     DiameterIdentity, DiameterSection, HostPort, HssSection, IcscfSection, PcscfSection, Profile, ScscfSection,
     Setting, UeSection, load_profile,
 };
 pub use scenario::{Action, NetworkFault, Scenario, Step, load_scenario};
-pub use source::{Origin, embedded_profiles};
+pub use source::{Origin, embedded_profiles, hss_data_of};
 pub use subscribers::{Subscribers, load_subscribers};
 pub use ue::{Subscription, UeFlags};
 pub use usim_file::{read_usim_file, write_usim_file};

@@ -62,7 +62,9 @@ impl<'n> Fields<'n> {
 
     /// The value of `key`, unless it is absent or empty.
     pub(super) fn get(&mut self, key: &'static str) -> Option<&'n Node> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         let node = &self.entries.iter().find(|e| &*e.key == key)?.value;
         if matches!(node.value, Value::Null) { None } else { Some(node) }
     }
@@ -122,10 +124,11 @@ impl<'n> Fields<'n> {
         }
     }
 
-    /// All keys of a mapping whose keys are the user's, each with a leaf.
+    /// All keys of a mapping whose keys are the user's, each a `name` with a leaf.
     pub(super) fn entries<T>(
         &mut self,
         key: &'static str,
+        name: Leaf<Box<str>>,
         leaf: Leaf<T>,
         faults: &mut Collector,
     ) -> Option<Vec<(Box<str>, T)>> {
@@ -134,14 +137,22 @@ impl<'n> Fields<'n> {
         let inner = Fields::new(node, path, faults);
         inner.duplicates(faults);
         let read = |e: &Entry| {
+            if (name.read)(&e.key).is_none() {
+                let message = format!("{:?} found, {} expected", mask_value(&e.key), name.expected);
+                faults.at_id(e.key_source, e.key_id, path, message);
+            }
             let value = read_leaf(&e.value, Path::Key(&path, &e.key), &e.key, leaf, faults)?;
             Some((e.key.clone(), value))
         };
         Some(inner.entries.iter().filter_map(read).collect())
     }
 
-    /// Notes that `key` is missing: at the mapping, or at the key if it is there without a value.
+    /// Notes that `key` is missing: at the mapping, or at the key if it is there without a value. What is no mapping at
+    /// all, or one that a syntax error cuts short, misses nothing.
     pub(super) fn missing(&self, key: &str, expected: &str, faults: &mut Collector) {
+        if faults.is_cut(self.node.source) || matches!(self.node.value, Value::Text(_) | Value::List(_)) {
+            return;
+        }
         let path = Path::Key(&self.path, key);
         let message = format!("missing, {expected} expected");
         match self.entries.iter().find(|e| &*e.key == key) {
@@ -164,9 +175,7 @@ impl<'n> Fields<'n> {
     pub(super) fn finish(self, faults: &mut Collector) {
         for entry in self.entries {
             if !self.known.contains(&&*entry.key) {
-                let mut known = self.known.clone();
-                known.dedup();
-                let message = format!("unknown key, one of {} expected", known.join(", "));
+                let message = format!("unknown key, one of {} expected", self.known.join(", "));
                 faults.at_id(entry.key_source, entry.key_id, Path::Key(&self.path, &entry.key), message);
             }
         }

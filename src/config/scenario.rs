@@ -114,7 +114,7 @@ fn decode(root: &Node, faults: &mut Collector) -> Scenario {
     let mut f = Fields::new(root, Path::Root, faults);
     let seed = f.leaf("seed", SEED, faults).unwrap_or(1);
     let profile = f.leaf("profile", TEXT, faults).map_or_else(|| "lab".to_owned(), Into::into);
-    let settings = f.entries("set", TEXT, faults).unwrap_or_default();
+    let settings = f.entries("set", TEXT, TEXT, faults).unwrap_or_default();
     let hss_data = f.leaf("hss_data", TEXT, faults).map_or_else(|| "hss-data/lab.yaml".into(), |t| PathBuf::from(&*t));
     let ues = f.leaf("ues", COUNT, faults).unwrap_or(1);
     let items = |f: &mut Fields<'_>, key, faults: &mut Collector| f.items(key, faults).map(<[Node]>::to_vec);

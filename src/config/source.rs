@@ -1,5 +1,7 @@
 //! Where configuration comes from: files, flags, and the files that are in the binary.
 
+use super::fault::Collector;
+use super::yaml::{self, Node};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +38,8 @@ pub(super) struct Sources(Vec<Source>);
 struct Source {
     name: String,
     text: String,
+    /// How much of it is a document; less than all after a syntax error.
+    sound: usize,
     kind: Kind,
 }
 
@@ -48,12 +52,17 @@ enum Kind {
 impl Sources {
     /// Adds a file's text.
     pub(super) fn add_file(&mut self, origin: &Origin, text: String) -> u16 {
-        self.add(Source { name: origin.path.clone(), text, kind: Kind::File { embedded: origin.embedded } })
+        self.add(Source {
+            name: origin.path.clone(),
+            sound: text.len(),
+            text,
+            kind: Kind::File { embedded: origin.embedded },
+        })
     }
 
     /// Adds a flag, named as its user wrote it.
     pub(super) fn add_flag(&mut self, name: &str) -> u16 {
-        self.add(Source { name: name.to_owned(), text: String::new(), kind: Kind::Flag })
+        self.add(Source { name: name.to_owned(), text: String::new(), sound: 0, kind: Kind::Flag })
     }
 
     fn add(&mut self, source: Source) -> u16 {
@@ -67,6 +76,26 @@ impl Sources {
 
     pub(super) fn text(&self, source: u16) -> &str {
         &self.0[usize::from(source)].text
+    }
+
+    /// The part of the text that was read.
+    pub(super) fn sound_text(&self, source: u16) -> &str {
+        let source = &self.0[usize::from(source)];
+        &source.text[..source.sound]
+    }
+
+    /// Reads a document. After a syntax error, which is noted, what stands before it.
+    pub(super) fn parse(&mut self, source: u16, faults: &mut Collector) -> Option<Node> {
+        let slot = &mut self.0[usize::from(source)];
+        let error = match yaml::parse(&slot.text, source) {
+            Ok(node) => return Some(node),
+            Err(error) => error,
+        };
+        let front = yaml::parse_front(&slot.text, source, &error);
+        faults.syntax(source, error);
+        let (node, sound) = front?;
+        slot.sound = sound;
+        Some(node)
     }
 
     pub(super) fn is_file(&self, source: u16) -> bool {
@@ -101,13 +130,21 @@ pub(super) fn read(path: &Path) -> Result<(Origin, String), String> {
 /// The profile called `name`: a path when it looks like one, else `NAME.yaml` beside the file that asks, in `profiles/`,
 /// or in the binary.
 pub(super) fn profile_path(name: &str, asked_by: Option<&Path>) -> PathBuf {
-    let beside = asked_by.and_then(Path::parent).unwrap_or(Path::new(""));
+    let beside = asked_by.and_then(Path::parent).unwrap_or_else(|| Path::new(""));
     if name.contains('/') || name.ends_with(".yaml") || name.ends_with(".yml") {
         return beside.join(name);
     }
     let file = format!("{name}.yaml");
     let neighbour = beside.join(&file);
     if asked_by.is_some() && neighbour.is_file() { neighbour } else { Path::new("profiles").join(file) }
+}
+
+/// The subscribers that go with a profile: `hss-data/NAME.yaml` where there is such a file, else those of the lab.
+pub fn hss_data_of(profile: &str) -> PathBuf {
+    let stem = Path::new(profile).file_stem().unwrap_or_default();
+    let path = Path::new("hss-data").join(stem).with_extension("yaml");
+    let embedded = EMBEDDED.iter().any(|(known, _)| Path::new(known) == path);
+    if embedded || path.is_file() { path } else { PathBuf::from("hss-data/lab.yaml") }
 }
 
 /// The files of a directory that hold subscribers, or the file itself.

@@ -3,7 +3,7 @@
 use super::fault::Faults;
 use super::keys::{Keys, Operator};
 use super::read::Leaf;
-use super::subscribers::{IMPI, IMPU, IMSI, KEY_16, SQN};
+use super::subscribers::value::{IMPI, IMPU, IMSI, KEY_16, SQN};
 use super::usim_file::read_usim_file;
 use super::value::REALM;
 use crate::aka::usim::Usim;

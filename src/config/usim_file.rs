@@ -5,7 +5,7 @@ use super::Origin;
 use super::fault::{Collector, Faults};
 use super::read::{Fields, Path as KeyPath};
 use super::source::Sources;
-use super::subscribers::SQN;
+use super::subscribers::value::SQN;
 use super::yaml;
 use std::fmt::Write as _;
 use std::io;
@@ -20,13 +20,8 @@ pub fn read_usim_file(path: &Path) -> Result<Option<[u64; 32]>, Faults> {
     };
     let (mut sources, mut faults) = (Sources::default(), Collector::default());
     let source = sources.add_file(&Origin { path: path.display().to_string(), embedded: false }, text);
-    let array = match yaml::parse(sources.text(source), source) {
-        Ok(root) => read(&root, &mut faults),
-        Err(error) => {
-            faults.syntax(source, error);
-            None
-        }
-    };
+    let root = sources.parse(source, &mut faults);
+    let array = root.and_then(|root| read(&root, &mut faults));
     faults.finish(&sources, Some(array))
 }
 

@@ -1,12 +1,15 @@
-//! YAML as a tree of texts, and the place of any node in it. The only file that knows the YAML crate.
+//! YAML as a tree of texts. With [`locate`] the only part that knows the YAML crate.
 //!
-//! Leaves are kept as they were written: `8e12` and `001010000000001` are texts, whatever number YAML sees in them. The
-//! crate tells no place with a value but one with every error, so [`locate`] walks again, raises an error at each node
-//! whose place is wanted, and reads the place off it.
+//! Leaves are kept as they were written: `8e12` and `001010000000001` are texts, whatever number YAML sees in them. A
+//! first walk tells mappings, sequences and scalars apart; a second one, which can ask for text because it knows where
+//! scalars are, reads what the first has turned into numbers.
+
+mod locate;
+
+pub(super) use locate::locate;
 
 use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_yaml::Deserializer;
-use std::collections::BTreeMap;
 use std::fmt;
 
 /// A value of a document.
@@ -70,23 +73,18 @@ pub(super) fn parse(text: &str, source: u16) -> Result<Node, SyntaxError> {
     Ok(root)
 }
 
-/// The places of the nodes and keys numbered in `wanted`.
-pub(super) fn locate(text: &str, wanted: impl IntoIterator<Item = u32>) -> BTreeMap<u32, Position> {
-    let Ok(root) = parse(text, 0) else { return BTreeMap::new() };
-    let found = wanted.into_iter().map(|id| (id, None)).collect();
-    let mut places = Places { found, ends: BTreeMap::new(), next_id: 0, raised: None, lost: false };
-    ends(&root, &mut places.ends);
-    // A walk finds every scalar, and each mapping or sequence that holds nothing else to be found. An empty one ends it.
-    loop {
-        let before = places.missing();
-        (places.next_id, places.lost) = (0, false);
-        // Its error, if any, is one of ours.
-        let _ = Locate(&mut places).deserialize(Deserializer::from_str(text));
-        if places.missing() == 0 || places.missing() == before {
-            break;
-        }
-    }
-    places.found.into_iter().filter_map(|(id, found)| Some((id, found?))).collect()
+/// Reads the lines before a syntax error, as many as make a document: the document, and its length in octets.
+pub(super) fn parse_front(text: &str, source: u16, error: &SyntaxError) -> Option<(Node, usize)> {
+    let ends: Vec<usize> = text
+        .split_inclusive('\n')
+        .scan(0, |at, l| {
+            *at += l.len();
+            Some(*at)
+        })
+        .collect();
+    let before = ends.get(..error.position.line.saturating_sub(1))?;
+    // What is wrong may have begun some lines above the place where it shows.
+    before.iter().rev().take(20).find_map(|end| Some((parse(&text[..*end], source).ok()?, *end)))
 }
 
 fn syntax_error(text: &str, error: &serde_yaml::Error) -> SyntaxError {
@@ -269,182 +267,5 @@ impl<'de> Visitor<'de> for Fill<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// What the walks of [`locate`] look for.
-struct Places {
-    found: BTreeMap<u32, Option<Position>>,
-    /// For each node the number after its last descendant.
-    ends: BTreeMap<u32, u32>,
-    next_id: u32,
-    /// The node for whose place an error is under way.
-    raised: Option<u32>,
-    /// The walk cannot go on after that error.
-    lost: bool,
-}
-
-impl Places {
-    fn missing(&self) -> usize {
-        self.found.values().filter(|p| p.is_none()).count()
-    }
-
-    fn is_wanted(&self, id: u32) -> bool {
-        self.found.get(&id).is_some_and(Option::is_none)
-    }
-
-    fn is_wanted_within(&self, id: u32, end: u32) -> bool {
-        self.found.range(id + 1..end).any(|(_, p)| p.is_none())
-    }
-}
-
-/// Every mapping and sequence with the number after its last descendant.
-fn ends(node: &Node, out: &mut BTreeMap<u32, u32>) -> u32 {
-    let end = match &node.value {
-        Value::Null | Value::Text(_) => return node.id + 1,
-        Value::List(list) => list.iter().map(|n| ends(n, out)).last(),
-        Value::Map(map) => map.iter().map(|e| ends(&e.value, out)).last(),
-    };
-    let end = end.unwrap_or(node.id + 1);
-    out.insert(node.id, end);
-    end
-}
-
-struct Locate<'a>(&'a mut Places);
-
-/// Raised where a place is wanted.
-const HERE: &str = "here";
-
-impl Locate<'_> {
-    fn scalar<E: de::Error>(self) -> Result<(), E> {
-        let id = self.0.next_id;
-        self.0.next_id += 1;
-        if self.0.is_wanted(id) {
-            self.0.raised = Some(id);
-            return Err(E::custom(HERE));
-        }
-        Ok(())
-    }
-
-    /// True when the mapping or sequence that begins here is to be left alone.
-    fn leave<E: de::Error>(&mut self) -> Result<bool, E> {
-        let id = self.0.next_id;
-        self.0.next_id += 1;
-        let end = self.0.ends.get(&id).copied().unwrap_or(id + 1);
-        if !self.0.is_wanted(id) || self.0.is_wanted_within(id, end) {
-            return Ok(false);
-        }
-        self.0.raised = Some(id);
-        if end == id + 1 {
-            self.0.lost = true;
-            return Err(E::custom(HERE));
-        }
-        // The crate passes over what is not read, complains of it with the right place, and stands behind it.
-        self.0.next_id = end;
-        Ok(true)
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Locate<'_> {
-    type Value = ();
-
-    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        let places = self.0;
-        let id = places.next_id;
-        let result = deserializer.deserialize_any(Locate(places));
-        let Err(error) = result else { return Ok(()) };
-        if places.raised != Some(id) {
-            return Err(error);
-        }
-        places.raised = None;
-        places.found.insert(id, Some(position_in(&error.to_string())));
-        // Nothing can follow an error, except that this crate stands where it would stand without it.
-        if places.lost { Err(error) } else { Ok(()) }
-    }
-}
-
-/// The error's own words end in the place, which is left out for the first character of a file.
-fn position_in(error: &str) -> Position {
-    let numbers = error.rsplit_once(" at line ").and_then(|(_, place)| {
-        let (line, column) = place.split_once(" column ")?;
-        Some(Position { line: line.parse().ok()?, column: column.parse().ok()? })
-    });
-    numbers.unwrap_or(Position { line: 1, column: 1 })
-}
-
-impl<'de> Visitor<'de> for Locate<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
-        self.scalar()
-    }
-
-    fn visit_none<E: de::Error>(self) -> Result<(), E> {
-        self.scalar()
-    }
-
-    fn visit_bool<E: de::Error>(self, _: bool) -> Result<(), E> {
-        self.scalar()
-    }
-
-    fn visit_i64<E: de::Error>(self, _: i64) -> Result<(), E> {
-        self.scalar()
-    }
-
-    fn visit_i128<E: de::Error>(self, _: i128) -> Result<(), E> {
-        self.scalar()
-    }
-
-    fn visit_u64<E: de::Error>(self, _: u64) -> Result<(), E> {
-        self.scalar()
-    }
-
-    fn visit_u128<E: de::Error>(self, _: u128) -> Result<(), E> {
-        self.scalar()
-    }
-
-    fn visit_f64<E: de::Error>(self, _: f64) -> Result<(), E> {
-        self.scalar()
-    }
-
-    fn visit_str<E: de::Error>(self, _: &str) -> Result<(), E> {
-        self.scalar()
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut access: A) -> Result<(), A::Error> {
-        if !self.leave()? {
-            while access.next_element_seed(Locate(self.0))?.is_some() {}
-        }
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut access: A) -> Result<(), A::Error> {
-        if !self.leave()? {
-            while access.next_key_seed(Locate(self.0))?.is_some() {
-                access.next_value_seed(Locate(self.0))?;
-            }
-        }
-        Ok(())
-    }
-
-    fn visit_enum<A: de::EnumAccess<'de>>(self, access: A) -> Result<(), A::Error> {
-        let (_, content) = access.variant::<IgnoredAny>()?;
-        // The content is the node: the seed above has noted its number already.
-        de::VariantAccess::newtype_variant_seed(content, Content(self.0))
-    }
-}
-
-/// What stands behind a tag.
-struct Content<'a>(&'a mut Places);
-
-impl<'de> DeserializeSeed<'de> for Content<'_> {
-    type Value = ();
-
-    fn deserialize<D: de::Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(Locate(self.0))
     }
 }

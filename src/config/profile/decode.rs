@@ -1,0 +1,261 @@
+//! From the tree to the profile.
+
+use super::{DiameterIdentity, HssSection, IcscfSection, PcscfSection, Profile, ScscfSection, UeSection};
+use crate::config::fault::Collector;
+use crate::config::read::{self, Fields, Path, found};
+use crate::config::value::{
+    ACCEPT, ALGORITHMS, CHALLENGE, COUNT, DURATION, ENCRYPTION, FLAG, HOST, HOST_PORT, INTEGRITY, IP, LISTENER, NUMBER,
+    PLANE, PORT, PORTS, REALM, SEC_AGREE, SIP_URI, SQN_SCHEME, TEXT, TOKEN, TRANSPORT, WATCHDOG, WIRING,
+};
+use crate::config::yaml::{Node, Value};
+use crate::icscf::ScscfEntry;
+use crate::ipsec::association::Algorithms;
+use crate::sip::transaction::Timers;
+use std::net::SocketAddr;
+
+/// Reads every key that there is; what is wrong is noted.
+pub(super) fn decode(root: &Node, faults: &mut Collector) -> Profile {
+    let mut f = Fields::new(root, Path::Root, faults);
+    // Read already, by `layers`.
+    f.get("extends");
+    let mut profile = Profile::default();
+    match f.leaf("realm", REALM, faults) {
+        Some(realm) => profile.realm = realm,
+        None if f.get("realm").is_none() => f.missing("realm", REALM.expected, faults),
+        None => {}
+    }
+    set(&mut profile.wiring, f.leaf("wiring", WIRING, faults));
+    set(&mut profile.hosts, f.entries("hosts", HOST, IP, faults).map(|hosts| hosts.into_iter().collect()));
+    set(&mut profile.core_transport, f.leaf("core_transport", TRANSPORT, faults));
+    if let Some(mut t) = f.fields("timers", faults) {
+        timers("gm", &mut profile.gm_timers, &mut t, faults);
+        timers("core", &mut profile.core_timers, &mut t, faults);
+        t.finish(faults);
+    }
+    if let Some(mut d) = f.fields("diameter", faults) {
+        let section = &mut profile.diameter;
+        set(&mut section.watchdog, d.leaf("watchdog", WATCHDOG, faults));
+        set(&mut section.reconnect, d.leaf("reconnect", DURATION, faults));
+        set(&mut section.request_timeout, d.leaf("request_timeout", DURATION, faults));
+        set(&mut section.accept_unknown_peers, d.leaf("accept_unknown_peers", FLAG, faults));
+        d.finish(faults);
+    }
+    if let Some(s) = f.fields("pcscf", faults) {
+        pcscf(&mut profile.pcscf, s, faults);
+    }
+    if let Some(s) = f.fields("icscf", faults) {
+        icscf(&mut profile.icscf, s, faults);
+    }
+    if let Some(s) = f.fields("scscf", faults) {
+        scscf(&mut profile.scscf, s, faults);
+    }
+    if let Some(s) = f.fields("hss", faults) {
+        hss(&mut profile.hss, s, faults);
+    }
+    if let Some(s) = f.fields("ue", faults) {
+        ue(&mut profile.ue, s, faults);
+    }
+    f.finish(faults);
+    profile
+}
+
+fn pcscf(section: &mut PcscfSection, mut f: Fields<'_>, faults: &mut Collector) {
+    listeners(&mut section.listen, &mut f, faults);
+    set_some(&mut section.host, f.leaf("host", HOST, faults));
+    set(&mut section.port_s, f.leaf("port_s", PORT, faults));
+    set(&mut section.port_c, f.leaf("port_c", PORTS, faults));
+    f.leaf("ipsec", PLANE, faults);
+    set(&mut section.sec_agree, f.leaf("sec_agree", SEC_AGREE, faults));
+    algorithms(&mut section.algorithms, &mut f, faults);
+    set(&mut section.full_list_in_401, f.leaf("full_list_in_401", FLAG, faults));
+    set(&mut section.next_hop, f.list("next_hop", HOST_PORT, faults));
+    set_some(&mut section.core, f.leaf("core", LISTENER, faults));
+    set_some(&mut section.visited_network, f.leaf("visited_network", TEXT, faults));
+    set_some(&mut section.ioi, f.leaf("ioi", TEXT, faults));
+    set_some(&mut section.many_ues_per_address, f.leaf("many_ues_per_address", FLAG, faults));
+    set(&mut section.accept_challenge_without_keys, f.leaf("accept_challenge_without_keys", FLAG, faults));
+    set(&mut section.strip_from_answers, f.list("strip_from_answers", TOKEN, faults));
+    f.finish(faults);
+}
+
+fn icscf(section: &mut IcscfSection, mut f: Fields<'_>, faults: &mut Collector) {
+    listeners(&mut section.listen, &mut f, faults);
+    set_some(&mut section.host, f.leaf("host", HOST, faults));
+    set(&mut section.hss, f.list("hss", HOST_PORT, faults));
+    if let Some(items) = f.items("scscfs", faults) {
+        let path = Path::Key(&f.path, "scscfs");
+        let entry = |(i, item)| {
+            let mut f = Fields::new(item, Path::Index(&path, i), faults);
+            let name = f.leaf("name", SIP_URI, faults);
+            if name.is_none() && f.get("name").is_none() {
+                f.missing("name", SIP_URI.expected, faults);
+            }
+            let capabilities = f.list("capabilities", NUMBER, faults).unwrap_or_default();
+            f.finish(faults);
+            Some(ScscfEntry { name: name?, capabilities })
+        };
+        section.scscfs = items.iter().enumerate().filter_map(entry).collect();
+    }
+    set(&mut section.trusted, f.list("trusted", IP, faults));
+    identity(&mut section.identity, &mut f, faults);
+    f.finish(faults);
+}
+
+fn scscf(section: &mut ScscfSection, mut f: Fields<'_>, faults: &mut Collector) {
+    set_some(&mut section.name, f.leaf("name", SIP_URI, faults));
+    listeners(&mut section.listen, &mut f, faults);
+    set(&mut section.hss, f.list("hss", HOST_PORT, faults));
+    if let Some(mut e) = f.fields("expires", faults) {
+        let given = e.get("default").is_some();
+        set(&mut section.min_expires, e.leaf("min", DURATION, faults));
+        set(&mut section.max_expires, e.leaf("max", DURATION, faults));
+        set(&mut section.default_expires, e.leaf("default", DURATION, faults));
+        if section.min_expires > section.max_expires {
+            let at = e.get("max").or_else(|| e.get("min")).unwrap_or_else(|| e.node());
+            let message = format!("{} found, a time not below expires.min expected", found(at, ""));
+            faults.at(at, Path::Key(&e.path, "max"), message);
+        } else if !given {
+            section.default_expires = section.default_expires.clamp(section.min_expires, section.max_expires);
+        }
+        e.finish(faults);
+    }
+    set(&mut section.reg_await_auth, f.leaf("reg_await_auth", DURATION, faults));
+    set(&mut section.challenge, f.leaf("challenge", CHALLENGE, faults));
+    set(&mut section.aka_without_sa, f.leaf("aka_without_sa", ACCEPT, faults));
+    if let Some(qop) = f.leaf("qop", TEXT, faults) {
+        section.qop = (&*qop != "none").then_some(qop);
+    }
+    set(&mut section.scheme, f.leaf("scheme", TOKEN, faults));
+    set(&mut section.akav2, f.leaf("akav2", FLAG, faults));
+    set(&mut section.max_resyncs, f.leaf("max_resyncs", NUMBER, faults));
+    set(&mut section.max_flows, f.leaf("max_flows", COUNT, faults));
+    set_some(&mut section.ioi, f.leaf("ioi", TEXT, faults));
+    set(&mut section.store_server_name, f.leaf("store_server_name", FLAG, faults));
+    set(&mut section.extra_headers_in_200, f.entries("extra_headers_in_200", TOKEN, TEXT, faults));
+    set(&mut section.trusted, f.list("trusted", IP, faults));
+    identity(&mut section.identity, &mut f, faults);
+    f.finish(faults);
+}
+
+fn hss(section: &mut HssSection, mut f: Fields<'_>, faults: &mut Collector) {
+    set(&mut section.listen, f.leaf("listen", LISTENER, faults));
+    set(&mut section.visited_networks, f.list("visited_networks", TEXT, faults));
+    set(&mut section.capabilities, capabilities(&mut f, faults));
+    set(&mut section.store_server_name, f.leaf("store_server_name", FLAG, faults));
+    set(&mut section.sqn, f.leaf("sqn", SQN_SCHEME, faults));
+    identity(&mut section.identity, &mut f, faults);
+    f.finish(faults);
+}
+
+fn ue(section: &mut UeSection, mut f: Fields<'_>, faults: &mut Collector) {
+    set(&mut section.address, f.leaf("address", LISTENER, faults));
+    set(&mut section.port_c, f.leaf("port_c", PORT, faults));
+    set(&mut section.port_s, f.leaf("port_s", PORT, faults));
+    set(&mut section.port_c_pool, f.leaf("port_c_pool", PORT, faults));
+    set(&mut section.transport, f.leaf("transport", TRANSPORT, faults));
+    f.leaf("ipsec", PLANE, faults);
+    set(&mut section.sec_agree, f.leaf("sec_agree", SEC_AGREE, faults));
+    algorithms(&mut section.algorithms, &mut f, faults);
+    set(&mut section.expires, f.leaf("expires", DURATION, faults));
+    if let Some(mut r) = f.fields("retry", faults) {
+        set(&mut section.retry.base, r.leaf("base", DURATION, faults));
+        set(&mut section.retry.max, r.leaf("max", DURATION, faults));
+        set_some(&mut section.retry.attempts, r.leaf("attempts", COUNT, faults));
+        r.finish(faults);
+    }
+    set_some(&mut section.instance, f.leaf("instance", TEXT, faults));
+    set(&mut section.features, f.leaf("features", TEXT, faults));
+    set_some(&mut section.access_network, f.leaf("access_network", TEXT, faults));
+    set(&mut section.user_agent, f.leaf("user_agent", TEXT, faults));
+    set(&mut section.refresh, f.leaf("refresh", FLAG, faults));
+    f.finish(faults);
+}
+
+fn timers(key: &'static str, timers: &mut Timers, parent: &mut Fields<'_>, faults: &mut Collector) {
+    let Some(mut f) = parent.fields(key, faults) else { return };
+    set(&mut timers.t1, f.leaf("t1", DURATION, faults));
+    set(&mut timers.t2, f.leaf("t2", DURATION, faults));
+    set(&mut timers.t4, f.leaf("t4", DURATION, faults));
+    f.finish(faults);
+}
+
+fn listeners(slot: &mut Vec<SocketAddr>, f: &mut Fields<'_>, faults: &mut Collector) {
+    let Some(list) = f.list("listen", LISTENER, faults) else { return };
+    match f.get("listen") {
+        Some(node) if matches!(&node.value, Value::List(items) if items.is_empty()) => {
+            let message = format!("an empty list found, {} expected", LISTENER.expected);
+            faults.at(node, Path::Key(&f.path, "listen"), message);
+        }
+        _ => *slot = list,
+    }
+}
+
+fn identity(slot: &mut DiameterIdentity, f: &mut Fields<'_>, faults: &mut Collector) {
+    set_some(&mut slot.origin_host, f.leaf("origin_host", HOST, faults));
+    set_some(&mut slot.origin_realm, f.leaf("origin_realm", HOST, faults));
+}
+
+/// `capabilities: {mandatory: [1], optional: [2]}`, of the HSS and of a subscriber.
+pub(in crate::config) fn capabilities(f: &mut Fields<'_>, faults: &mut Collector) -> Option<(Vec<u32>, Vec<u32>)> {
+    let mut c = f.fields("capabilities", faults)?;
+    let mandatory = c.list("mandatory", NUMBER, faults).unwrap_or_default();
+    let optional = c.list("optional", NUMBER, faults).unwrap_or_default();
+    c.finish(faults);
+    Some((mandatory, optional))
+}
+
+/// `algorithms: [[alg, ealg], ..]`, or `alg/ealg` where a flag gives it.
+fn algorithms(slot: &mut Vec<Algorithms>, f: &mut Fields<'_>, faults: &mut Collector) {
+    let Some(node) = f.get("algorithms") else { return };
+    let path = Path::Key(&f.path, "algorithms");
+    let items = match &node.value {
+        Value::List(items) => items.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    let mut pairs = Vec::with_capacity(items.len());
+    for (i, item) in items.iter().enumerate() {
+        let path = Path::Index(&path, i);
+        let pair = match &item.value {
+            Value::List(pair) => match pair.as_slice() {
+                [integrity, encryption] => {
+                    let integrity = read::leaf(integrity, Path::Index(&path, 0), INTEGRITY, faults);
+                    let encryption = read::leaf(encryption, Path::Index(&path, 1), ENCRYPTION, faults);
+                    let (Some(integrity), Some(encryption)) = (integrity, encryption) else { continue };
+                    Some(Algorithms { integrity, encryption }).filter(|pair| pair.is_valid())
+                }
+                _ => None,
+            },
+            Value::Text(text) => (ALGORITHMS.read)(text),
+            _ => None,
+        };
+        match pair {
+            Some(pair) => pairs.push(pair),
+            None => faults.at(item, path, format!("{} found, {} expected", pair_found(item), ALGORITHMS.expected)),
+        }
+    }
+    if items.is_empty() {
+        faults.at(node, path, format!("an empty list found, {} expected", ALGORITHMS.expected));
+    }
+    *slot = pairs;
+}
+
+fn pair_found(node: &Node) -> String {
+    let Value::List(items) = &node.value else { return found(node, "") };
+    let words: Vec<String> = items
+        .iter()
+        .map(|n| if let Value::Text(t) = &n.value { (**t).to_owned() } else { "null".to_owned() })
+        .collect();
+    format!("[{}]", words.join(", "))
+}
+
+fn set<T>(slot: &mut T, value: Option<T>) {
+    if let Some(value) = value {
+        *slot = value;
+    }
+}
+
+fn set_some<T>(slot: &mut Option<T>, value: Option<T>) {
+    if value.is_some() {
+        *slot = value;
+    }
+}

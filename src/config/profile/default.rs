@@ -1,0 +1,124 @@
+//! What holds where a profile says nothing.
+
+use super::{
+    DiameterIdentity, DiameterSection, HssSection, IcscfSection, PcscfSection, Profile, ScscfSection, UeSection,
+};
+use crate::hss::SqnScheme;
+use crate::ims::Wiring;
+use crate::ipsec::association::{Algorithms, Encryption, Integrity};
+use crate::packet::Transport;
+use crate::pcscf::SecAgreePolicy;
+use crate::scscf::ChallengePolicy;
+use crate::sip::transaction::Timers;
+use crate::time::Duration;
+use crate::ue::RetryPolicy;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// 3GPP's defaults where there are any; listeners and ports are those of the lab, all on loopback.
+impl Default for Profile {
+    fn default() -> Self {
+        Self {
+            origins: Vec::new(),
+            realm: "".into(),
+            wiring: Wiring::Local,
+            hosts: BTreeMap::new(),
+            core_transport: Transport::Tcp,
+            gm_timers: Timers::GM,
+            core_timers: Timers::CORE,
+            diameter: DiameterSection {
+                // RFC 3539 clause 3.4.1 and RFC 6733 clause 12.
+                watchdog: Duration::from_secs(30),
+                reconnect: Duration::from_secs(30),
+                request_timeout: Duration::from_secs(5),
+                accept_unknown_peers: false,
+            },
+            pcscf: PcscfSection {
+                listen: vec![loopback(5060)],
+                host: None,
+                port_s: 6100,
+                port_c: 5100..=5163,
+                sec_agree: SecAgreePolicy::Required,
+                algorithms: default_algorithms(),
+                full_list_in_401: true,
+                next_hop: Vec::new(),
+                core: None,
+                visited_network: None,
+                ioi: None,
+                many_ues_per_address: None,
+                accept_challenge_without_keys: false,
+                strip_from_answers: Vec::new(),
+            },
+            icscf: IcscfSection {
+                listen: vec![loopback(4060)],
+                host: None,
+                hss: Vec::new(),
+                scscfs: Vec::new(),
+                trusted: Vec::new(),
+                identity: DiameterIdentity::default(),
+            },
+            scscf: ScscfSection {
+                name: None,
+                listen: vec![loopback(6060)],
+                hss: Vec::new(),
+                min_expires: Duration::from_secs(60),
+                max_expires: Duration::from_secs(600_000),
+                default_expires: Duration::from_secs(600_000),
+                // TS 24.229 table 7.8.1.
+                reg_await_auth: Duration::from_secs(240),
+                challenge: ChallengePolicy::Always,
+                aka_without_sa: false,
+                qop: Some("auth".into()),
+                scheme: "Digest-AKAv1-MD5".into(),
+                akav2: false,
+                max_resyncs: 2,
+                max_flows: 8,
+                ioi: None,
+                store_server_name: false,
+                extra_headers_in_200: Vec::new(),
+                trusted: Vec::new(),
+                identity: DiameterIdentity::default(),
+            },
+            hss: HssSection {
+                listen: loopback(3868),
+                visited_networks: Vec::new(),
+                capabilities: (Vec::new(), Vec::new()),
+                store_server_name: true,
+                sqn: SqnScheme::Counter,
+                identity: DiameterIdentity::default(),
+            },
+            ue: UeSection {
+                address: loopback(20_000),
+                port_c: 31_000,
+                port_s: 31_001,
+                port_c_pool: 64,
+                transport: Transport::Udp,
+                sec_agree: SecAgreePolicy::Required,
+                algorithms: default_algorithms(),
+                expires: Duration::from_secs(600_000),
+                // TS 24.229 clause 5.1.1.2.1: base 30 s, maximum 1800 s where the network sets nothing.
+                retry: RetryPolicy { base: Duration::from_secs(30), max: Duration::from_secs(1_800), attempts: None },
+                instance: Some("urn:gsma:imei:35000000-000000-0".into()),
+                features: ";+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel\";+g.3gpp.smsip;audio".into(),
+                access_network: Some("3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=0010100010000101".into()),
+                user_agent: concat!("imsreg/", env!("CARGO_PKG_VERSION")).into(),
+                refresh: true,
+            },
+        }
+    }
+}
+
+/// The suites that handsets share (md5 with null is all that some can do), the strongest first.
+fn default_algorithms() -> Vec<Algorithms> {
+    let pair = |integrity, encryption| Algorithms { integrity, encryption };
+    vec![
+        pair(Integrity::HmacSha1, Encryption::AesCbc),
+        pair(Integrity::HmacSha1, Encryption::Null),
+        pair(Integrity::HmacMd5, Encryption::AesCbc),
+        pair(Integrity::HmacMd5, Encryption::Null),
+    ]
+}
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}

@@ -1,0 +1,263 @@
+//! A network profile.
+
+mod decode;
+mod default;
+
+pub(super) use decode::capabilities;
+
+use super::fault::{Collector, Faults};
+use super::source::Sources;
+use super::{Origin, layers};
+use crate::hss::SqnScheme;
+use crate::icscf::ScscfEntry;
+use crate::ims::Wiring;
+use crate::ipsec::association::Algorithms;
+use crate::packet::Transport;
+use crate::pcscf::SecAgreePolicy;
+use crate::scscf::ChallengePolicy;
+use crate::sip::transaction::Timers;
+use crate::time::Duration;
+use crate::ue::RetryPolicy;
+use decode::decode;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+
+/// A whole profile. `None` stands for "derived", see [`super::elements`].
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// The files it was made of, the one asked for first.
+    pub origins: Vec<Origin>,
+    /// `realm`: the home domain.
+    pub realm: Box<str>,
+    /// `wiring`
+    pub wiring: Wiring,
+    /// `hosts`: names to addresses; there is no DNS.
+    pub hosts: BTreeMap<Box<str>, IpAddr>,
+    /// `core_transport`: SIP between the CSCFs.
+    pub core_transport: Transport,
+    /// `timers.gm`: between UE and P-CSCF.
+    pub gm_timers: Timers,
+    /// `timers.core`
+    pub core_timers: Timers,
+    /// `diameter`
+    pub diameter: DiameterSection,
+    /// `pcscf`
+    pub pcscf: PcscfSection,
+    /// `icscf`
+    pub icscf: IcscfSection,
+    /// `scscf`
+    pub scscf: ScscfSection,
+    /// `hss`
+    pub hss: HssSection,
+    /// `ue`: simulated UEs.
+    pub ue: UeSection,
+}
+
+/// `diameter`: what all Diameter nodes share.
+#[derive(Clone, Debug)]
+pub struct DiameterSection {
+    /// `watchdog`: Tw of RFC 3539.
+    pub watchdog: Duration,
+    /// `reconnect`: Tc of RFC 6733.
+    pub reconnect: Duration,
+    /// `request_timeout`
+    pub request_timeout: Duration,
+    /// `accept_unknown_peers`: from addresses other than loopback too.
+    pub accept_unknown_peers: bool,
+}
+
+/// A host name or address, and a port.
+pub type HostPort = (Box<str>, u16);
+
+/// `pcscf`
+#[derive(Clone, Debug)]
+pub struct PcscfSection {
+    /// `listen`
+    pub listen: Vec<SocketAddr>,
+    /// `host`; else `pcscf.<realm>`.
+    pub host: Option<Box<str>>,
+    /// `port_s`
+    pub port_s: u16,
+    /// `port_c`
+    pub port_c: RangeInclusive<u16>,
+    /// `sec_agree`
+    pub sec_agree: SecAgreePolicy,
+    /// `algorithms`
+    pub algorithms: Vec<Algorithms>,
+    /// `full_list_in_401`
+    pub full_list_in_401: bool,
+    /// `next_hop`; empty: the I-CSCF of this process, or its name in `hosts`.
+    pub next_hop: Vec<HostPort>,
+    /// `core`: our address towards the core; else the first listener of the family of the next hop.
+    pub core: Option<SocketAddr>,
+    /// `visited_network`; else the realm.
+    pub visited_network: Option<Box<str>>,
+    /// `ioi`; else the realm.
+    pub ioi: Option<Box<str>>,
+    /// `many_ues_per_address`; else true where all listeners are loopback.
+    pub many_ues_per_address: Option<bool>,
+    /// `accept_challenge_without_keys`
+    pub accept_challenge_without_keys: bool,
+    /// `strip_from_answers`
+    pub strip_from_answers: Vec<Box<str>>,
+}
+
+/// How an element is named in Diameter; else by its role and the realm.
+#[derive(Clone, Debug, Default)]
+pub struct DiameterIdentity {
+    /// `origin_host`
+    pub origin_host: Option<Box<str>>,
+    /// `origin_realm`
+    pub origin_realm: Option<Box<str>>,
+}
+
+/// `icscf`
+#[derive(Clone, Debug)]
+pub struct IcscfSection {
+    /// `listen`
+    pub listen: Vec<SocketAddr>,
+    /// `host`; else `icscf.<realm>`.
+    pub host: Option<Box<str>>,
+    /// `hss`: the first preferred; empty: the HSS of this process, or `hss.<realm>` in `hosts`.
+    pub hss: Vec<HostPort>,
+    /// `scscfs`; empty: the one S-CSCF of this profile.
+    pub scscfs: Vec<ScscfEntry>,
+    /// `trusted`
+    pub trusted: Vec<IpAddr>,
+    /// `origin_host`, `origin_realm`
+    pub identity: DiameterIdentity,
+}
+
+/// `scscf`
+#[derive(Clone, Debug)]
+pub struct ScscfSection {
+    /// `name`; else `sip:scscf.<realm>:<port of the first listener>`.
+    pub name: Option<Box<str>>,
+    /// `listen`
+    pub listen: Vec<SocketAddr>,
+    /// `hss`, as for the I-CSCF.
+    pub hss: Vec<HostPort>,
+    /// `expires.min`
+    pub min_expires: Duration,
+    /// `expires.max`
+    pub max_expires: Duration,
+    /// `expires.default`
+    pub default_expires: Duration,
+    /// `reg_await_auth`
+    pub reg_await_auth: Duration,
+    /// `challenge`
+    pub challenge: ChallengePolicy,
+    /// `aka_without_sa`
+    pub aka_without_sa: bool,
+    /// `qop`; `none` leaves it out.
+    pub qop: Option<Box<str>>,
+    /// `scheme`
+    pub scheme: Box<str>,
+    /// `akav2`
+    pub akav2: bool,
+    /// `max_resyncs`
+    pub max_resyncs: u32,
+    /// `max_flows`
+    pub max_flows: u32,
+    /// `ioi`; else the realm.
+    pub ioi: Option<Box<str>>,
+    /// `store_server_name`
+    pub store_server_name: bool,
+    /// `extra_headers_in_200`
+    pub extra_headers_in_200: Vec<(Box<str>, Box<str>)>,
+    /// `trusted`
+    pub trusted: Vec<IpAddr>,
+    /// `origin_host`, `origin_realm`
+    pub identity: DiameterIdentity,
+}
+
+/// `hss`
+#[derive(Clone, Debug)]
+pub struct HssSection {
+    /// `listen`
+    pub listen: SocketAddr,
+    /// `visited_networks`
+    pub visited_networks: Vec<Box<str>>,
+    /// `capabilities.mandatory` and `capabilities.optional`
+    pub capabilities: (Vec<u32>, Vec<u32>),
+    /// `store_server_name`
+    pub store_server_name: bool,
+    /// `sqn`
+    pub sqn: SqnScheme,
+    /// `origin_host`, `origin_realm`
+    pub identity: DiameterIdentity,
+}
+
+/// `ue`
+#[derive(Clone, Debug)]
+pub struct UeSection {
+    /// `address`: the first UE's unprotected address; the port counts up with each further one.
+    pub address: SocketAddr,
+    /// `port_c`: the first port_uc.
+    pub port_c: u16,
+    /// `port_s`: port_us.
+    pub port_s: u16,
+    /// `port_c_pool`
+    pub port_c_pool: u16,
+    /// `transport`
+    pub transport: Transport,
+    /// `sec_agree`
+    pub sec_agree: SecAgreePolicy,
+    /// `algorithms`
+    pub algorithms: Vec<Algorithms>,
+    /// `expires`
+    pub expires: Duration,
+    /// `retry`
+    pub retry: RetryPolicy,
+    /// `instance`
+    pub instance: Option<Box<str>>,
+    /// `features`
+    pub features: Box<str>,
+    /// `access_network`
+    pub access_network: Option<Box<str>>,
+    /// `user_agent`
+    pub user_agent: Box<str>,
+    /// `refresh`
+    pub refresh: bool,
+}
+
+/// What the command line says of one key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Setting {
+    /// The flag, as faults name it: `--realm`, `--set pcscf.port_s`.
+    pub flag: String,
+    /// The key: `pcscf.listen`, `icscf.scscfs[0].name`.
+    pub path: String,
+    /// Its value as YAML: `a`, `[a, b]`; what is no YAML is taken as a text.
+    pub value: String,
+}
+
+impl Setting {
+    /// The value of one flag.
+    pub fn new(flag: &str, path: &str, value: impl Into<String>) -> Self {
+        Self { flag: flag.to_owned(), path: path.to_owned(), value: value.into() }
+    }
+
+    /// The value of `--set key.path=value`.
+    pub fn from_set(argument: &str) -> Result<Self, Faults> {
+        match argument.split_once('=') {
+            Some((path, value)) if !path.is_empty() => Ok(Self::new(&format!("--set {path}"), path, value)),
+            _ => Err(Faults::one("--set", "", format!("\"{argument}\" found, KEY.PATH=VALUE expected"))),
+        }
+    }
+}
+
+/// Reads a profile: `name` is `lab`, the name of another one in the binary or under `profiles/`, or a path. `settings`
+/// come on top, the last one wins.
+pub fn load_profile(name: &str, settings: &[Setting]) -> Result<Profile, Faults> {
+    let mut sources = Sources::default();
+    let mut faults = Collector::default();
+    let root = layers::read(name, settings, &mut sources, &mut faults);
+    let profile = root.map(|root| {
+        let mut profile = decode(&root, &mut faults);
+        profile.origins = sources.origins();
+        profile
+    });
+    faults.finish(&sources, profile)
+}
