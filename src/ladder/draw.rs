@@ -142,7 +142,10 @@ impl Style {
         let to_the_right = right >= left || right >= note.text.chars().count();
         let room = if to_the_right { right } else { left };
         let mut out = String::new();
-        for (i, text) in wrap(note.text.split(' '), " ", room).iter().enumerate() {
+        // At commas where that is enough, else between words.
+        let clauses = note.text.split(", ").all(|clause| clause.chars().count() <= room);
+        let between = if clauses { ", " } else { " " };
+        for (i, text) in wrap(note.text.split(between), between, room).iter().enumerate() {
             let start = if to_the_right { place + 2 } else { place - 1 - text.chars().count() };
             let mut line = self.beside(start, text);
             line.put(place, if i == 0 { "◆" } else { "│" });

@@ -1,5 +1,6 @@
 //! Events in words.
 
+use super::identity;
 use crate::event::{Event, Role, What};
 use crate::ipsec::association::SaSetId;
 use std::collections::HashMap;
@@ -36,8 +37,10 @@ pub(super) fn text(event: &Event, sets: &mut SetNumbers) -> Option<String> {
         What::Challenged { .. } => "challenge made, reg-await-auth started".to_owned(),
         What::ResponseVerified { .. } => "RES verified".to_owned(),
         What::AuthenticationFailed { cause, .. } => format!("authentication failed: {cause}"),
-        What::Registered { impu, expires, .. } => format!("registered {impu} for {} s", expires.as_secs()),
-        What::Deregistered { impu, cause, .. } => format!("no longer registered {impu}: {cause}"),
+        What::Registered { impu, expires, .. } => {
+            format!("registered {} for {} s", identity(impu.as_str()), expires.as_secs())
+        }
+        What::Deregistered { impu, cause, .. } => format!("no longer registered {}: {cause}", identity(impu.as_str())),
         What::Refused { status, cause, clause } => format!("refused by {status}: {cause} ({clause})"),
         What::SaInstalled { set, algorithms, spis, ports, .. } => format!(
             "SA set {} installed ({algorithms}, spi {}/{}, port {}/{})",

@@ -39,10 +39,11 @@ fn response(message: &Message<'_>, status: u16, reason: &str, show_keys: bool) -
     for challenge in message.challenges().unwrap_or_default() {
         s.say(challenge.algorithm.map(ToOwned::to_owned));
         s.say(challenge.nonce.map(|nonce| format!("nonce {}", short(nonce))));
+        let keys = [("ck", challenge.ck), ("ik", challenge.ik)].map(|(name, k)| Some((name, key(show_keys, k?))));
+        let keys: Vec<String> = keys.iter().flatten().map(|(name, key)| format!("{name} {key}")).collect();
+        s.say(Some(keys.join(" ")));
         s.say(challenge.qop.map(|qop| format!("qop {qop}")));
         s.say(challenge.stale.map(|stale| format!("stale={stale}")));
-        s.say(challenge.ck.map(|ck| format!("ck {}", key(show_keys, ck))));
-        s.say(challenge.ik.map(|ik| format!("ik {}", key(show_keys, ik))));
     }
     s.say(message.security(HeaderName::SecurityServer).ok().and_then(|list| agreement(&list, "agrees to")));
     if (200..300).contains(&status) {
