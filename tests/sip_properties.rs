@@ -108,7 +108,7 @@ fn merged(frames: Vec<(Frame, Vec<u8>)>) -> Vec<(bool, Vec<u8>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn any_octets(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
@@ -119,6 +119,14 @@ proptest! {
     #[test]
     fn octets_that_look_like_sip(bytes in pieces()) {
         sip_message::sip_message(&bytes);
+        sec_agree::sec_agree(&bytes);
+    }
+
+    #[test]
+    fn a_sound_offer_with_one_octet_changed(at in 0usize..1000, octet in any::<u8>()) {
+        let mut bytes = include_bytes!("../fuzz/corpus/sec_agree/client").to_vec();
+        let at = at * bytes.len() / 1000;
+        bytes[at] = octet;
         sec_agree::sec_agree(&bytes);
     }
 

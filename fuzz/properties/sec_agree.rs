@@ -12,8 +12,19 @@ pub(crate) fn sec_agree(bytes: &[u8]) {
         let again = Mechanism::parse(HeaderName::SecurityClient, element.text).expect("an element parses alone");
         assert_eq!(format!("{again:?}"), format!("{element:?}"));
         assert!(element.q <= 1000);
+        if !element.text.contains('"') {
+            let spaced = element.text.replace(';', " ; ");
+            let again = Mechanism::parse(HeaderName::SecurityClient, &spaced).expect("white space is allowed");
+            assert_eq!(fields(&again), fields(element));
+        }
     }
     let joined = list.iter().map(|element| element.text).collect::<Vec<_>>().join(",");
     let again = Mechanisms::parse(HeaderName::SecurityClient, std::iter::once(joined.as_str()));
     assert_eq!(again.expect("a joined list parses").0.len(), list.len());
+}
+
+/// What an element says, whatever its white space.
+fn fields(m: &Mechanism<'_>) -> String {
+    let values = (m.name, m.q, m.alg, m.ealg, m.prot, m.mode, m.spi_c, m.spi_s, m.port_c, m.port_s);
+    format!("{values:?} {:?}", m.params.iter().collect::<Vec<_>>())
 }

@@ -3,7 +3,7 @@
 use super::header::grammar;
 use super::message::StartLine;
 use super::{HeaderName, Method};
-use memchr::memchr;
+use memchr::{memchr, memchr2};
 use thiserror::Error;
 
 /// Why bytes are not a SIP message. `status` tells what a request of that kind is answered, `None`: dropped silently.
@@ -210,15 +210,14 @@ fn lines(bytes: &[u8], from: usize, table: &mut Table) -> Result<usize, ParseErr
                 break;
             }
         }
-        let value = bytes[colon + 1..at].trim_ascii();
-        let leading = bytes[colon + 1..at].len() - bytes[colon + 1..at].trim_ascii_start().len();
-        let value_start = colon + 1 + leading;
+        let value_end = colon + 1 + bytes[colon + 1..at].trim_ascii_end().len();
+        let value_start = colon + 1 + grammar::span(&bytes[colon + 1..value_end], grammar::LWS);
         table.push(Slot {
             name: HeaderName::from_bytes(&bytes[start..name_end]),
             start: start as u16,
             name_end: name_end as u16,
             value_start: value_start as u16,
-            value_end: (value_start + value.len()) as u16,
+            value_end: value_end as u16,
             end: at as u16,
         })?;
     }
@@ -226,17 +225,19 @@ fn lines(bytes: &[u8], from: usize, table: &mut Table) -> Result<usize, ParseErr
 
 /// Where the line at `from` ends, its line end included. A lone CR inside a line is a line end to some and none to
 /// others, so it is refused.
+#[inline]
 fn line_end(bytes: &[u8], from: usize) -> Result<usize, ParseError> {
-    match memchr(b'\n', &bytes[from..]) {
-        Some(length) if from + length >= limits::HEADER_SECTION => Err(ParseError::TooLarge),
-        Some(length) => {
-            let line = &bytes[from..from + length];
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if memchr(b'\r', line).is_some() { Err(ParseError::HeaderLine) } else { Ok(from + length + 1) }
-        }
-        None if bytes.len() > limits::HEADER_SECTION => Err(ParseError::TooLarge),
-        None => Err(ParseError::Truncated),
-    }
+    let Some(length) = memchr2(b'\r', b'\n', &bytes[from..]) else {
+        return Err(if bytes.len() > limits::HEADER_SECTION { ParseError::TooLarge } else { ParseError::Truncated });
+    };
+    let at = from + length;
+    let end = match (bytes[at], bytes.get(at + 1)) {
+        (b'\n', _) => at + 1,
+        (_, Some(b'\n')) => at + 2,
+        (_, None) => return Err(ParseError::Truncated),
+        _ => return Err(ParseError::HeaderLine),
+    };
+    if end > limits::HEADER_SECTION { Err(ParseError::TooLarge) } else { Ok(end) }
 }
 
 /// The start line without its line end.
@@ -252,17 +253,19 @@ fn start_line(line: &str) -> Result<StartLine<'_>, ParseError> {
             _ => Err(ParseError::Status),
         };
     }
-    let mut parts = line.split(' ');
-    match (parts.next(), parts.next(), parts.next(), parts.next()) {
-        (Some(method), Some(uri), Some(version), None) if is_token(method) && !uri.is_empty() => {
-            check_version(strip_sip(version).ok_or(ParseError::StartLine)?)?;
-            if uri.bytes().any(|b| b.is_ascii_control()) {
-                return Err(ParseError::StartLine);
-            }
-            Ok(StartLine::Request { method: Method::from_token(method), uri })
-        }
-        _ => Err(ParseError::StartLine),
+    let bytes = line.as_bytes();
+    let method_end = grammar::span(bytes, grammar::TOKEN);
+    let uri_end =
+        method_end + 1 + line.get(method_end + 1..).map_or(0, |rest| memchr(b' ', rest.as_bytes()).unwrap_or(0));
+    if method_end == 0 || bytes.get(method_end) != Some(&b' ') || uri_end == method_end + 1 {
+        return Err(ParseError::StartLine);
     }
+    let (method, uri, version) = (&line[..method_end], &line[method_end + 1..uri_end], &line[uri_end + 1..]);
+    check_version(strip_sip(version).ok_or(ParseError::StartLine)?)?;
+    if uri.bytes().any(|b| b.is_ascii_control()) {
+        return Err(ParseError::StartLine);
+    }
+    Ok(StartLine::Request { method: Method::from_token(method), uri })
 }
 
 fn check_version(version: &str) -> Result<(), ParseError> {

@@ -32,10 +32,9 @@ impl<'a> Uri<'a> {
         if !is_clean(text.as_bytes()) {
             return Err(fault("an octet that no URI may hold"));
         }
-        let (scheme, rest) = text.split_once(':').ok_or(fault("expected a URI with its scheme"))?;
-        let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-            && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
-        if !is_scheme || rest.is_empty() {
+        let end = memchr(b':', text.as_bytes()).ok_or(fault("expected a URI with its scheme"))?;
+        let (scheme, rest) = (&text[..end], &text[end + 1..]);
+        if !is_scheme(scheme.as_bytes()) || rest.is_empty() {
             return Err(fault("expected a URI with its scheme"));
         }
         let this = Self { text, scheme, user: None, host: "", port: None, params: Params::default(), headers: None };
@@ -173,15 +172,20 @@ const fn fault(fault: &'static str) -> HeaderError {
     HeaderError::bad(HeaderName::Other, fault)
 }
 
+fn is_scheme(scheme: &[u8]) -> bool {
+    scheme.first().is_some_and(u8::is_ascii_alphabetic)
+        && scheme.iter().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+}
+
 fn is_sip(scheme: &str) -> bool {
-    scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips")
+    grammar::same(scheme.as_bytes(), b"sip") || grammar::same(scheme.as_bytes(), b"sips")
 }
 
 /// True when every octet may stand in a URI and every `%` is followed by two hexadecimal digits.
 fn is_clean(text: &[u8]) -> bool {
     let mut rest = text;
     loop {
-        rest = &rest[grammar::span(rest, URI)..];
+        rest = &rest[grammar::long_span(rest, URI)..];
         match rest {
             [] => return true,
             [b'%', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest = &rest[3..],

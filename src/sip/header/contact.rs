@@ -20,6 +20,9 @@ pub struct Contact<'a> {
     pub address: NameAddr<'a>,
     /// `expires`, clamped to 2^32-1; a malformed one is 3600 (RFC 3261 clause 20.10).
     pub expires: Option<u32>,
+    // Every binding is keyed by these, so they are noted while the parameters are read.
+    instance: Option<&'a str>,
+    reg_id: Option<u32>,
 }
 
 impl<'a> Contacts<'a> {
@@ -58,12 +61,12 @@ impl<'a> Contacts<'a> {
 impl<'a> Contact<'a> {
     /// `+sip.instance`, quotes removed.
     pub fn instance(&self) -> Option<&'a str> {
-        self.address.params.value("+sip.instance")
+        self.instance
     }
 
-    /// `reg-id`
+    /// `reg-id`, 1 to 2^31-1.
     pub fn reg_id(&self) -> Option<u32> {
-        self.address.params.value("reg-id").and_then(|v| v.parse().ok()).filter(|&n| n > 0 && n < 1 << 31)
+        self.reg_id
     }
 
     /// `q` in thousandths, `None` if absent or malformed.
@@ -72,13 +75,21 @@ impl<'a> Contact<'a> {
     }
 
     fn take(list: &'a str) -> Result<(Self, &'a str), HeaderError> {
-        let mut expires = None;
+        let (mut expires, mut instance, mut reg_id) = (None, None, None);
         let (address, rest) = NameAddr::take(HeaderName::Contact, list, |name, value| {
-            if expires.is_none() && name.eq_ignore_ascii_case("expires") {
-                expires = Some(value.and_then(grammar::seconds).unwrap_or(MALFORMED_EXPIRES));
+            let is = |known: &str| grammar::same(name.as_bytes(), known.as_bytes());
+            match name.len() {
+                7 if expires.is_none() && is("expires") => {
+                    expires = Some(value.and_then(grammar::seconds).unwrap_or(MALFORMED_EXPIRES));
+                }
+                13 if instance.is_none() && is("+sip.instance") => instance = value,
+                6 if reg_id.is_none() && is("reg-id") => {
+                    reg_id = value.and_then(|id| grammar::number(id, (1 << 31) - 1)).filter(|&id| id > 0);
+                }
+                _ => {}
             }
         })?;
-        Ok((Self { address, expires }, rest))
+        Ok((Self { address, expires, instance, reg_id: reg_id.map(|id| id as u32) }, rest))
     }
 }
 

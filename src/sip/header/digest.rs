@@ -76,7 +76,7 @@ impl<'a> Digest<'a> {
 
     /// Where the value of a known parameter goes.
     fn field(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
-        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        let is = |known: &str| grammar::same(name.as_bytes(), known.as_bytes());
         Some(match name.len() {
             2 if is("nc") => &mut self.nc,
             2 if is("ck") => &mut self.ck,

@@ -34,8 +34,35 @@ pub(crate) const fn is(byte: u8, class: u8) -> bool {
 }
 
 /// How many octets at the start of `text` belong to `class`.
+#[inline]
 pub(crate) fn span(text: &[u8], class: u8) -> usize {
-    text.iter().position(|&b| !is(b, class)).unwrap_or(text.len())
+    let mut at = 0;
+    while let Some(&byte) = text.get(at)
+        && is(byte, class)
+    {
+        at += 1;
+    }
+    at
+}
+
+/// As [`span`], four at a time: for what is long, such as URIs.
+pub(crate) fn long_span(text: &[u8], class: u8) -> usize {
+    let mut rest = text;
+    while let [a, b, c, d, tail @ ..] = rest
+        && CLASSES[*a as usize] & CLASSES[*b as usize] & CLASSES[*c as usize] & CLASSES[*d as usize] & class != 0
+    {
+        rest = tail;
+    }
+    text.len() - rest.len() + span(rest, class)
+}
+
+/// `text` after the octets of white space at its start.
+#[inline]
+fn after_lws(text: &str) -> &str {
+    match text.as_bytes() {
+        [first, ..] if is(*first, LWS) => &text[span(text.as_bytes(), LWS)..],
+        _ => text,
+    }
 }
 
 /// At least one octet of `class`.
@@ -53,10 +80,7 @@ pub(crate) fn token(input: &str) -> Parsed<'_, &str> {
 
 /// Optional white space.
 pub(crate) fn lws(input: &str) -> Parsed<'_, ()> {
-    match input.as_bytes().first() {
-        Some(&b) if is(b, LWS) => Ok((&input[span(input.as_bytes(), LWS)..], ())),
-        _ => Ok((input, ())),
-    }
+    Ok((after_lws(input), ()))
 }
 
 /// `byte` with optional white space on both sides.
@@ -80,35 +104,74 @@ pub(crate) fn quoted(input: &str) -> Parsed<'_, &str> {
 }
 
 /// A parameter value without its quotes.
+#[inline]
 pub(crate) fn value(input: &str) -> Parsed<'_, &str> {
     alt((quoted, run(VALUE))).parse(input)
 }
 
 /// `name [= value]`. Handsets put a bare quoted string into P-Access-Network-Info: its name keeps the quotes.
+#[inline]
 pub(crate) fn parameter(input: &str) -> Parsed<'_, (&str, Option<&str>)> {
+    // Nearly every parameter is a token, or a token and a value without white space.
+    let (name, rest) = input.split_at(span(input.as_bytes(), TOKEN));
+    match rest.as_bytes() {
+        [] | [b';' | b',', ..] if !name.is_empty() => return Ok((rest, (name, None))),
+        [b'=', b'"', ..] if !name.is_empty() => {
+            let (rest, value) = quoted(&rest[1..])?;
+            return Ok((rest, (name, Some(value))));
+        }
+        [b'=', value @ ..] if !name.is_empty() => {
+            let end = 1 + span(value, VALUE);
+            if end > 1 {
+                return Ok((&rest[end..], (name, Some(&rest[1..end]))));
+            }
+        }
+        _ => {}
+    }
+    any_parameter(input)
+}
+
+/// A parameter with white space, or none.
+fn any_parameter(input: &str) -> Parsed<'_, (&str, Option<&str>)> {
     (alt((token, recognize(quoted))), opt(preceded(separator(b'='), value))).parse(input)
 }
 
-/// `; name [= value]`
+/// `; name [= value]`. More semicolons than one are outside the grammar, but even RFC 5626 prints two where a parameter
+/// begins a new line.
+#[inline]
 pub(crate) fn next_parameter(input: &str) -> Parsed<'_, (&str, Option<&str>)> {
-    preceded(semicolons, parameter).parse(input)
+    let mut rest = after_lws(input);
+    if !rest.starts_with(';') {
+        return Err(Err::Error(()));
+    }
+    while rest.starts_with(';') {
+        rest = after_lws(&rest[1..]);
+    }
+    parameter(rest)
 }
 
-/// One semicolon. More are outside the grammar, but even RFC 5626 prints two where a parameter begins a new line.
-fn semicolons(input: &str) -> Parsed<'_, ()> {
-    let (mut input, ()) = separator(b';')(input)?;
-    while let Some(rest) = input.strip_prefix(';') {
-        (input, ()) = lws(rest)?;
-    }
-    Ok((input, ()))
+/// True when two names are the same in any case.
+#[inline]
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+    // Most are written as in the standard, and comparing that is much cheaper.
+    a.len() == b.len() && (a == b || a.eq_ignore_ascii_case(b))
 }
 
 /// Decimal digits, all of `text`; what does not fit becomes `u64::MAX`.
+#[inline]
 pub(crate) fn digits(text: &str) -> Option<u64> {
-    if text.is_empty() || !text.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
+    let add = |n: u64, b: &u8| {
+        let digit = b.wrapping_sub(b'0');
+        (digit <= 9).then(|| n.wrapping_mul(10).wrapping_add(u64::from(digit)))
+    };
+    let n = text.as_bytes().iter().try_fold(0, add)?;
+    match text.len() {
+        0 => None,
+        1..=19 => Some(n),
+        // Nineteen digits fit, zeros before them do not count.
+        _ if text.trim_start_matches('0').len() <= 19 => Some(n),
+        _ => Some(u64::MAX),
     }
-    Some(text.bytes().fold(0u64, |n, b| n.saturating_mul(10).saturating_add(u64::from(b - b'0'))))
 }
 
 /// As [`digits`], `None` when the number is above `limit`.
@@ -234,6 +297,8 @@ mod tests {
     fn numbers_are_digits_only() {
         assert_eq!(digits("0068"), Some(68));
         assert_eq!(digits("99999999999999999999999"), Some(u64::MAX));
+        assert_eq!(digits("00000000000000000000000000000007"), Some(7));
+        assert_eq!(digits("9999999999999999999"), Some(9_999_999_999_999_999_999));
         assert_eq!((digits("-1"), digits("+1"), digits(""), digits("1 ")), (None, None, None, None));
         assert_eq!(seconds("4294967296"), Some(u32::MAX));
         assert_eq!(number("256", 255), None);

@@ -109,7 +109,7 @@ impl HeaderName {
             length => LONG[slot(length, first, text[length / 2], last, MULTIPLIER)],
         };
         match Self::ALL.get(index as usize) {
-            Some(&(name, long, _)) if text.len() == 1 || text.eq_ignore_ascii_case(long.as_bytes()) => name,
+            Some(&(name, long, _)) if text.len() == 1 || super::grammar::same(text, long.as_bytes()) => name,
             _ => Self::Other,
         }
     }

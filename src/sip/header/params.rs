@@ -23,7 +23,7 @@ impl<'a> Params<'a> {
 
     /// The first parameter of this name: `None` absent, `Some(None)` a flag.
     pub fn get(&self, name: &str) -> Option<Option<&'a str>> {
-        self.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        self.iter().find(|(n, _)| grammar::same(n.as_bytes(), name.as_bytes())).map(|(_, value)| value)
     }
 
     /// The value of the first parameter of this name.
@@ -51,7 +51,7 @@ impl<'a> Params<'a> {
                 }
                 Err(_) => {
                     let text = &input[..input.len() - rest.len()];
-                    let rest = grammar::trim(rest);
+                    let (rest, ()) = grammar::lws(rest).unwrap_or((rest, ()));
                     return if rest.starts_with([';', '=']) {
                         Err("malformed parameter")
                     } else {

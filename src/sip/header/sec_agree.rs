@@ -65,6 +65,7 @@ impl<'a> Mechanism<'a> {
     }
 
     /// Reads the element at the start of `list`, `None` if it is empty, and returns what follows its comma.
+    #[inline]
     fn take(header: HeaderName, list: &'a str) -> Result<(Option<Self>, &'a str), HeaderError> {
         let list = list.trim_ascii_start();
         if list.is_empty() || list.starts_with(',') {
@@ -73,18 +74,25 @@ impl<'a> Mechanism<'a> {
         let fault = |fault| HeaderError::bad(header, fault);
         let (after, name) = grammar::token(list).map_err(|_| fault("expected a mechanism name"))?;
         let mut this = Self { name, ..EMPTY };
-        let mut seen = 0;
-        let mut wrong = None;
-        let (params, rest) = Params::take(after, |name, value| {
-            if let Err(fault) = this.see(name, value, &mut seen) {
-                wrong = wrong.or(Some(fault));
-            }
-        })
-        .map_err(fault)?;
-        if let Some(wrong) = wrong {
-            return Err(fault(wrong));
+        let mut rest = after;
+        while let Some(next) = this.take_usual(rest) {
+            rest = next.map_err(fault)?;
         }
-        this.params = params;
+        if !matches!(rest.as_bytes(), [] | [b',', ..]) {
+            let mut wrong = None;
+            let (_, after) = Params::take(rest, |name, value| {
+                if let Err(fault) = this.see(name, value) {
+                    wrong = wrong.or(Some(fault));
+                }
+            })
+            .map_err(fault)?;
+            if let Some(wrong) = wrong {
+                return Err(fault(wrong));
+            }
+            rest = after;
+        }
+        this.params = Params { text: after[..after.len() - rest.len()].trim_ascii_end() };
+        this.q = if this.q == NO_Q { 1000 } else { this.q };
         this.text = list[..list.len() - rest.len()].trim_ascii_end();
         match rest.strip_prefix(',') {
             Some(next) => Ok((Some(this), next)),
@@ -93,27 +101,78 @@ impl<'a> Mechanism<'a> {
         }
     }
 
-    /// Notes one parameter. `seen` has one bit for each known name.
-    fn see(&mut self, name: &str, value: Option<&'a str>, seen: &mut u16) -> Result<(), &'static str> {
-        let Some(known) = KNOWN.iter().position(|k| k.eq_ignore_ascii_case(name)) else { return Ok(()) };
-        if *seen & (1 << known) != 0 {
-            return Err("a parameter is there twice");
-        }
-        *seen |= 1 << known;
-        let value = value.ok_or("a parameter has no value")?;
-        match known {
-            0 => self.alg = Some(value),
-            1 => self.ealg = Some(value),
-            2 => self.prot = Some(value),
-            3 => self.mode = Some(value),
-            4 => self.spi_c = Some(spi(value)?),
-            5 => self.spi_s = Some(spi(value)?),
-            6 => self.port_c = Some(port(value)?),
-            7 => self.port_s = Some(port(value)?),
-            _ => self.q = thousandths(value).ok_or("q is not 0 to 1 with three decimals")?,
-        }
-        Ok(())
+    /// Reads the parameter at the start of `rest` if it is a known one as handsets write it: lower case, no white space,
+    /// no quotes. Everything else is left to [`Params::take`]. An offer has fifty of them.
+    #[inline]
+    fn take_usual(&mut self, rest: &'a str) -> Option<Result<&'a str, &'static str>> {
+        let (known, start) = match rest.as_bytes() {
+            [b';', b'a', b'l', b'g', b'=', ..] => (Known::Alg, 5),
+            [b';', b'e', b'a', b'l', b'g', b'=', ..] => (Known::Ealg, 6),
+            [b';', b'p', b'r', b'o', b't', b'=', ..] => (Known::Prot, 6),
+            [b';', b'm', b'o', b'd', b'=', ..] => (Known::Mod, 5),
+            [b';', b's', b'p', b'i', b'-', b'c', b'=', ..] => (Known::SpiC, 7),
+            [b';', b's', b'p', b'i', b'-', b's', b'=', ..] => (Known::SpiS, 7),
+            [b';', b'p', b'o', b'r', b't', b'-', b'c', b'=', ..] => (Known::PortC, 8),
+            [b';', b'p', b'o', b'r', b't', b'-', b's', b'=', ..] => (Known::PortS, 8),
+            _ => return None,
+        };
+        let (value, after) = rest[start..].split_at(grammar::span(&rest.as_bytes()[start..], grammar::VALUE));
+        let ends = matches!(after.as_bytes(), [] | [b';' | b',', ..]);
+        (ends && !value.is_empty()).then(|| self.note(known, Some(value)).map(|()| after))
     }
+
+    /// Notes one parameter of any form.
+    fn see(&mut self, name: &str, value: Option<&'a str>) -> Result<(), &'static str> {
+        let is = |known: &str| grammar::same(name.as_bytes(), known.as_bytes());
+        let known = match name.len() {
+            1 if is("q") => Known::Q,
+            3 if is("alg") => Known::Alg,
+            3 if is("mod") => Known::Mod,
+            4 if is("ealg") => Known::Ealg,
+            4 if is("prot") => Known::Prot,
+            5 if is("spi-c") => Known::SpiC,
+            5 if is("spi-s") => Known::SpiS,
+            6 if is("port-c") => Known::PortC,
+            6 if is("port-s") => Known::PortS,
+            _ => return Ok(()),
+        };
+        self.note(known, value)
+    }
+
+    /// Notes a known parameter, which may be there once.
+    #[inline]
+    fn note(&mut self, known: Known, value: Option<&'a str>) -> Result<(), &'static str> {
+        let value = value.ok_or("a parameter has no value")?;
+        let twice = match known {
+            Known::Alg => self.alg.replace(value).is_some(),
+            Known::Ealg => self.ealg.replace(value).is_some(),
+            Known::Prot => self.prot.replace(value).is_some(),
+            Known::Mod => self.mode.replace(value).is_some(),
+            Known::SpiC => self.spi_c.replace(spi(value)?).is_some(),
+            Known::SpiS => self.spi_s.replace(spi(value)?).is_some(),
+            Known::PortC => self.port_c.replace(port(value)?).is_some(),
+            Known::PortS => self.port_s.replace(port(value)?).is_some(),
+            Known::Q => {
+                let q = thousandths(value).ok_or("q is not 0 to 1 with three decimals")?;
+                std::mem::replace(&mut self.q, q) != NO_Q
+            }
+        };
+        if twice { Err("a parameter is there twice") } else { Ok(()) }
+    }
+}
+
+/// The parameters that are fields of [`Mechanism`].
+#[derive(Clone, Copy)]
+enum Known {
+    Alg,
+    Ealg,
+    Prot,
+    Mod,
+    SpiC,
+    SpiS,
+    PortC,
+    PortS,
+    Q,
 }
 
 /// A qvalue (RFC 3261 clause 25.1) in thousandths.
@@ -142,12 +201,13 @@ fn port(value: &str) -> Result<u16, &'static str> {
     }
 }
 
-const KNOWN: [&str; 9] = ["alg", "ealg", "prot", "mod", "spi-c", "spi-s", "port-c", "port-s", "q"];
+/// While an element is read: no `q` yet.
+const NO_Q: u16 = u16::MAX;
 
 const EMPTY: Mechanism<'static> = Mechanism {
     text: "",
     name: "",
-    q: 1000,
+    q: NO_Q,
     alg: None,
     ealg: None,
     prot: None,
@@ -193,6 +253,8 @@ mod tests {
             "a;spi-c=-1",
             "a;spi-c=4294967296",
             "a;spi-c=1;SPI-C=1",
+            "a;q=1;q=1",
+            "a;alg=x;ALG=x",
             "a;port-c=0",
             "a;port-s=65536",
             "a;q=1.5",
