@@ -407,6 +407,21 @@ fn names_of_headers_and_hosts_are_names() {
     );
 }
 
+#[test]
+fn every_line_of_a_large_file_may_be_wrong() {
+    let mut text = "subscribers:\n".to_owned();
+    for i in 0..5_000 {
+        text.push_str(&format!("  - {{imsi: 0010100000{i:05}, k: {}, opc: {OPC}}}\n", &K[..30]));
+        text.push_str(&format!("  - {{imsi: 0010100001{i:05}, k: {K}}}\n"));
+    }
+    let scratch = Scratch::new("large");
+    let path = scratch.file("s.yaml", &text);
+    let faults = load_subscribers(&path, &load_profile("lab", &[]).unwrap()).unwrap_err();
+    assert_eq!(faults.0.len(), 10_000);
+    assert_eq!(faults.0[9_998].place, Some((10_000, 32)));
+    assert_eq!(faults.0[9_999].place, Some((10_001, 5)));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

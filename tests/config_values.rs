@@ -321,3 +321,35 @@ fn a_usim_file_keeps_all_32_sqns() {
             .ends_with("short.yaml:1:6: sqn: 2 found, 32 sequence numbers expected")
     );
 }
+
+fn imsreg(directory: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_imsreg"))
+        .current_dir(directory)
+        .args(arguments)
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap();
+    (output.status.code(), String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn a_fault_is_exit_status_2_and_a_file_here_wins() {
+    let scratch = Scratch::new("exit");
+    // Nothing here: the copies in the binary are read, and the first fault is that of the flag.
+    let (code, told) = imsreg(&scratch.0, &["serve", "--set", "ue.port_c=x"]);
+    assert_eq!(
+        (code, told.as_str()),
+        (Some(2), "--set ue.port_c: ue.port_c: \"x\" found, a port from 1 to 65535 expected\n")
+    );
+    std::fs::create_dir_all(scratch.0.join("profiles")).unwrap();
+    scratch.file("profiles/lab.yaml", "extends: volte\nwiring: [wire]\n");
+    let (code, told) = imsreg(&scratch.0, &["serve"]);
+    assert_eq!(
+        (code, told.as_str()),
+        (Some(2), "profiles/lab.yaml:2:9: wiring: a list found, local or wire expected\n")
+    );
+    let (code, told) = imsreg(&scratch.0, &["serve", K_TEXT]);
+    assert_eq!(code, Some(2));
+    assert!(told.contains("unexpected argument") || told.contains("unrecognized"), "{told}");
+    assert!(!told.contains(K_TEXT), "{told}");
+}

@@ -187,6 +187,7 @@ impl Collector {
             .collect();
         let place = |source: u16, id: u32| places.get(&source).and_then(|p| p.get(&id)).copied();
         let mut faults: Vec<(u16, Option<Position>, Fault)> = Vec::new();
+        let mut lines: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
         for raw in self.raw {
             let position = raw.position.or_else(|| place(raw.source, raw.id?));
             let message = match raw.message {
@@ -199,7 +200,8 @@ impl Collector {
                     }
                 }
             };
-            let line = position.and_then(|p| sources.text(raw.source).lines().nth(p.line - 1)).map(mask_line);
+            let lines = lines.entry(raw.source).or_insert_with(|| sources.text(raw.source).lines().collect());
+            let line = position.and_then(|p| lines.get(p.line - 1)).map(|l| mask_line(l));
             let fault = Fault {
                 source: sources.name(raw.source).to_owned(),
                 place: position.map(|p| (p.line, p.column)),
