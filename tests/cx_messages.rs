@@ -2,10 +2,13 @@
 
 use imsreg::cx::envelope::encode_fault;
 use imsreg::cx::*;
-use imsreg::diameter::{Avps, Fault, Header, Writer, dictionary};
+use imsreg::diameter::{Avps, Header, Writer, dictionary};
 use proptest::prelude::*;
 use serde_json::Value;
 use std::sync::LazyLock;
+
+#[path = "../fuzz/properties/diameter.rs"]
+mod property;
 
 /// AVPs of the vectors that no struct of ours holds.
 const NOT_HELD: [u32; 2] = [dictionary::SUPPORTED_FEATURES, dictionary::LOOSE_ROUTE_INDICATION];
@@ -28,7 +31,7 @@ fn every_message_of_ours_is_read_and_written_again_unchanged() {
         }
         w.finish();
         let mut again = Vec::new();
-        recode(&header, bytes, &mut again).unwrap_or_else(|fault| panic!("{id}: {fault}"));
+        property::recode(&header, bytes, &mut again).unwrap_or_else(|fault| panic!("{id}: {fault}"));
         if id == "saa-name-not-stored" {
             // The one message of the file with User-Name in front of the result.
             assert_eq!(sorted(&again), sorted(&expected), "{id}");
@@ -59,7 +62,7 @@ fn corpus_messages_are_read() {
         let text: String = std::fs::read_to_string(&file).unwrap().split_whitespace().collect();
         let bytes = data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).unwrap();
         let header = Header::parse(&bytes).unwrap();
-        recode(&header, &bytes, &mut Vec::new()).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+        property::recode(&header, &bytes, &mut Vec::new()).unwrap_or_else(|fault| panic!("{name}: {fault}"));
         seen += 1;
     }
     assert_eq!(seen, 12);
@@ -210,21 +213,26 @@ fn secrets_are_not_in_debug() {
     }
 }
 
+#[test]
+fn the_fuzz_corpus_holds() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/diameter");
+    let files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    assert!(files.len() > 10);
+    files.iter().for_each(|file| property::diameter(&std::fs::read(file).unwrap()));
+}
+
 proptest! {
+    #[test]
+    fn any_bytes_are_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        property::diameter(&bytes);
+    }
+
     #[test]
     fn one_octet_changed_is_read_or_refused(message in 0_usize..60, at in any::<prop::sample::Index>(), value: u8) {
         let mut bytes = VECTORS[message].1.clone();
         let at = at.index(bytes.len());
         bytes[at] = value;
-        if let Some(header) = Header::read(&bytes) {
-            let mut again = Vec::new();
-            if recode(&header, &bytes, &mut again).is_ok() {
-                // What was understood once is understood again, and alike.
-                let mut third = Vec::new();
-                prop_assert!(recode(&header, &again, &mut third).is_ok());
-                prop_assert_eq!(third, again);
-            }
-        }
+        property::diameter(&bytes);
     }
 }
 
@@ -232,28 +240,6 @@ fn sorted(message: &[u8]) -> Vec<&[u8]> {
     let mut avps: Vec<_> = Avps::of(message).map(|avp| avp.unwrap().raw).collect();
     avps.sort();
     avps
-}
-
-/// Reads a message by its type and writes it again.
-fn recode(header: &Header, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Fault> {
-    let mut w = Writer::new(out, header);
-    match (header.command, header.request) {
-        (Uar::COMMAND, true) => Uar::decode(bytes)?.encode(&mut w),
-        (Uar::COMMAND, false) => Uaa::decode(bytes)?.encode(&mut w),
-        (Mar::COMMAND, true) => Mar::decode(bytes)?.encode(&mut w),
-        (Mar::COMMAND, false) => Maa::decode(bytes)?.encode(&mut w),
-        (Sar::COMMAND, true) => Sar::decode(bytes)?.encode(&mut w),
-        (Sar::COMMAND, false) => Saa::decode(bytes)?.encode(&mut w),
-        (Lir::COMMAND, true) => Lir::decode(bytes)?.encode(&mut w),
-        (Lir::COMMAND, false) => Lia::decode(bytes)?.encode(&mut w),
-        (Rtr::COMMAND, true) => Rtr::decode(bytes)?.encode(&mut w),
-        (Rtr::COMMAND, false) => Rta::decode(bytes)?.encode(&mut w),
-        (Ppr::COMMAND, true) => Ppr::decode(bytes)?.encode(&mut w),
-        (Ppr::COMMAND, false) => Ppa::decode(bytes)?.encode(&mut w),
-        _ => {}
-    }
-    w.finish();
-    Ok(())
 }
 
 fn request(command: u32) -> Header {
