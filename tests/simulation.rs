@@ -13,6 +13,7 @@ use imsreg::ladder::{self, Columns, Options};
 use imsreg::sim::Simulation;
 use imsreg::ue::UeStatus;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn path(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios").join(name)
@@ -183,4 +184,23 @@ fn a_ue_refreshes_and_goes() {
     let states: Vec<UeStatus> = simulation.ues().map(imsreg::ue::Ue::status).collect();
     assert_eq!(states, [UeStatus::Idle, UeStatus::Registered]);
     assert_eq!(simulation.world().ims().sa_sets(), 2, "those of the UE that stays");
+}
+
+#[test]
+fn the_command_prints_the_same_for_the_same_seed() {
+    let run = |arguments: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_imsreg"))
+            .arg("simulate")
+            .args(arguments)
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .expect("the command runs");
+        (output.status.code(), String::from_utf8(output.stdout).expect("text"))
+    };
+    let (status, text) = run(&["first-registration"]);
+    assert_eq!(status, Some(0));
+    assert!(text.ends_with("seed 1: 1 of 1 UEs are registered at the end\n"), "{text}");
+    assert_eq!(run(&["tests/scenarios/first-registration.yaml", "--seed", "1"]).1, text);
+    assert_ne!(run(&["first-registration", "--seed", "2"]).1, text);
+    assert_eq!(run(&["no-such-scenario"]).0, Some(2));
 }

@@ -2,7 +2,41 @@
 
 use super::Failure;
 use super::args::SimulateArgs;
+use super::record::Record;
+use super::report;
+use crate::config::load_scenario;
+use crate::ladder::{Columns, Options};
+use crate::sim::Simulation;
+use std::path::{Path, PathBuf};
 
 pub(super) fn run(args: &SimulateArgs) -> Result<(), Failure> {
-    Err(Failure::Usage(format!("{}: no such scenario", args.scenario)))
+    let mut scenario = load_scenario(&file(&args.scenario))?;
+    scenario.seed = args.seed.unwrap_or(scenario.seed);
+    let record = Record::new();
+    let mut simulation = Simulation::new(&scenario, record.clone())?;
+    let listeners = simulation.world().ims().listeners();
+    let columns = Columns::from_listeners(listeners.iter().map(|l| (l.address, l.role)));
+    let options = Options { columns, show_keys: args.show_keys, colour: super::colour() };
+    if args.common.json {
+        record.print_lines(options);
+        simulation.run();
+        report::report_json(None);
+        return Ok(());
+    }
+    record.keep();
+    simulation.run();
+    record.with_capture(|capture| print!("{}", crate::ladder::text(capture, &options)));
+    let (registered, all) = (simulation.registered(), simulation.ues().count());
+    println!("seed {}: {registered} of {all} UEs are registered at the end", scenario.seed);
+    Ok(())
+}
+
+/// A path, or the name of a scenario of this project.
+fn file(scenario: &str) -> PathBuf {
+    let path = Path::new(scenario);
+    if path.exists() || scenario.contains('/') || path.extension().is_some() {
+        path.to_owned()
+    } else {
+        Path::new("tests/scenarios").join(scenario).with_extension("yaml")
+    }
 }

@@ -56,7 +56,6 @@ enum Arrival {
 impl<T: Tap> World<T> {
     /// `ims` must be wired by the driver. The seed decides about loss, duplication and jitter, nothing else.
     pub fn new(ims: Ims, links: Links, seed: u64, tap: T) -> Self {
-        let notes = Notes { wants_events: tap.wants_events(), ..Notes::default() };
         let listeners = ims.listeners().into_iter().map(|listener| (listener.address, listener.role)).collect();
         Self {
             ims,
@@ -71,7 +70,7 @@ impl<T: Tap> World<T> {
             letters: Vec::new(),
             refuses_sas: false,
             out: Outward::new(),
-            notes,
+            notes: Notes::default(),
         }
     }
 
@@ -102,6 +101,7 @@ impl<T: Tap> World<T> {
 
     /// Lets the elements open their Diameter connections.
     pub fn start(&mut self) {
+        self.notes.wants_events = self.tap.wants_events();
         self.ims.start(self.now, &mut self.out, &mut self.notes);
         self.carry_out();
     }
@@ -109,6 +109,7 @@ impl<T: Tap> World<T> {
     /// Gives an element a command.
     pub fn command(&mut self, id: ElementId, command: impl FnOnce(&mut Element, Instant, &mut Outbox)) {
         let now = self.now;
+        self.notes.wants_events = self.tap.wants_events();
         self.ims.command(id, now, &mut self.out, &mut self.notes, |element, out| command(element, now, out));
         self.carry_out();
     }
@@ -148,6 +149,7 @@ impl<T: Tap> World<T> {
     fn step(&mut self) {
         let Some(next) = self.next() else { return };
         self.now = self.now.max(next);
+        self.notes.wants_events = self.tap.wants_events();
         match self.on_the_way.pop(self.now) {
             Some(arrival) => self.arrive(arrival),
             None => self.ims.handle_timeout(self.now, &mut self.out, &mut self.notes),
