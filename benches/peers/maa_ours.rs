@@ -16,7 +16,7 @@ use imsreg::cx::{APPLICATION, AuthItem, CxResult, Envelope, Maa};
 use imsreg::diameter::{Header, Writer};
 
 /// Fails unless `wire` is what [`decode`] reads, and what [`encode`] writes but for the order of two AVPs.
-pub fn check(wire: &[u8]) {
+pub(crate) fn check(wire: &[u8]) {
     let mut ours = Vec::new();
     encode(&mut ours);
     assert_eq!(ours.len(), wire.len(), "the message of the peers");
@@ -24,7 +24,7 @@ pub fn check(wire: &[u8]) {
 }
 
 /// Header, AVPs, types: everything that the S-CSCF takes from a Multimedia-Auth-Answer.
-pub fn decode(bytes: &[u8]) -> (u32, CxResult, usize) {
+pub(crate) fn decode(bytes: &[u8]) -> (u32, CxResult, usize) {
     let header = Header::parse(bytes).expect("a sound header");
     let maa = Maa::decode(bytes).expect("a sound message");
     let item = &maa.items[0];
@@ -36,7 +36,7 @@ pub fn decode(bytes: &[u8]) -> (u32, CxResult, usize) {
 }
 
 /// Builds the answer and writes it.
-pub fn encode(out: &mut Vec<u8>) {
+pub(crate) fn encode(out: &mut Vec<u8>) {
     out.clear();
     let header = Header {
         request: false,
