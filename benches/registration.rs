@@ -13,8 +13,8 @@
 use imsreg::config::{Elements, Profile, Subscribers, load_profile, load_subscribers};
 use imsreg::hss::Hss;
 use imsreg::icscf::Icscf;
-use imsreg::ims::{Ims, Outward};
-use imsreg::packet::{Effect, Outbox, Packet, Protocol, Transport};
+use imsreg::ims::{Ims, Outward, Wiring};
+use imsreg::packet::{Effect, Packet, Protocol, Transport};
 use imsreg::pcscf::Pcscf;
 use imsreg::random::Random;
 use imsreg::scscf::Scscf;
@@ -28,6 +28,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const SEED: u64 = 7;
+/// What the system would give a UE that opens a connection.
+const TCP_PORT: u16 = 40_000;
 /// Between two registrations, in virtual time: a thousand a second.
 const PACE: Duration = Duration::from_millis(1);
 
@@ -188,25 +190,36 @@ fn record(count: u32, recording: &mut impl Write) -> io::Result<()> {
         let subscription = subscribers.subscription(u64::from(n)).expect("within the range");
         let mut config = profile.ue(&subscription, profile.pcscf.listen[0], local, Epoch::SIMULATION);
         config.refresh = false;
-        let mut ue = Ue::new(config, random.fork());
-        let mut out = Outbox::without_events();
-        ue.register(at, &mut out);
-        let mut back: VecDeque<(Vec<u8>, SocketAddr, SocketAddr)> = VecDeque::new();
+        let mut host = Ims::new(Wiring::Wire);
+        let ue = host.add(Ue::new(config, random.fork())).expect("the only element");
+        let mut out = Outward::new();
+        host.command(ue, at, &mut out, &mut (), |e, o| e.as_ue_mut().expect("a UE").register(at, o));
+        let mut back: VecDeque<(Vec<u8>, SocketAddr, SocketAddr, Transport)> = VecDeque::new();
         loop {
-            let (bytes, effects) = out.take();
-            for effect in effects {
-                let Effect::Transmit { from, to, transport, range, .. } = effect else { continue };
-                let packet = sip(&bytes[range], from, to, transport);
-                write_packet(recording, at, &packet)?;
-                core.receive(&packet, &mut |effect, bytes| {
-                    if let Effect::Transmit { from, to, range, .. } = effect {
-                        back.push_back((bytes[range.clone()].to_vec(), *from, *to));
+            {
+                let (effects, bytes) = out.drain();
+                for (_, effect) in effects {
+                    let Effect::Transmit { mut from, to, transport, range, .. } = effect else { continue };
+                    if from.port() == 0 {
+                        from.set_port(TCP_PORT);
                     }
-                });
+                    let packet = sip(&bytes[range], from, to, transport);
+                    write_packet(recording, at, &packet)?;
+                    core.receive(&packet, &mut |effect, bytes| {
+                        if let Effect::Transmit { from, to, transport, range, .. } = effect {
+                            back.push_back((bytes[range.clone()].to_vec(), *from, *to, *transport));
+                        }
+                    });
+                }
             }
-            let Some((bytes, from, to)) = back.pop_front() else { break };
-            ue.receive(at, &sip(&bytes, from, to, Transport::Udp), &mut out);
+            out.clear();
+            let Some((bytes, from, mut to, transport)) = back.pop_front() else { break };
+            if to.port() == TCP_PORT {
+                to = local;
+            }
+            host.receive(at, &sip(&bytes, from, to, transport), &mut out, &mut ());
         }
+        let ue = host.element(ue).as_ue().expect("a UE");
         assert_eq!(ue.status(), UeStatus::Registered, "UE {n}: {:?}", ue.failure());
     }
     recording.flush()
