@@ -3,6 +3,7 @@
 use super::compact::Compact;
 use super::contacts::Wanted;
 use super::register::Register;
+use crate::sip::header::params::Params;
 use crate::sip::{HeaderName, Uri};
 use crate::time::Instant;
 
@@ -49,7 +50,8 @@ impl Binding {
         match wanted.flow {
             Some(flow) => {
                 self.reg_id == flow
-                    && wanted.contact.instance().is_some_and(|i| compact.text(self.text(PARAMS)).contains(i))
+                    && Params { text: &compact.text(self.text(PARAMS)) }.value("+sip.instance")
+                        == wanted.contact.instance()
             }
             None => {
                 let own = compact.text(self.text(URI));
@@ -169,6 +171,36 @@ fn kept_params(text: &str, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sip::Message;
+    use crate::sip::header::contact::Contacts;
+    use crate::time::Duration;
+
+    #[test]
+    fn the_binding_of_a_phone_takes_few_octets() {
+        let realm = "ims.mnc001.mcc001.3gppnetwork.org";
+        let text = format!(
+            "REGISTER sip:{realm} SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1\r\nTo: <sip:001010000000001@{realm}>\r\n\
+             From: <sip:001010000000001@{realm}>;tag=1\r\nCSeq: 2 REGISTER\r\nCall-ID: 6wr5YA4uEzYn8TycDM-zOw\r\n\
+             Path: <sip:abcdefghij@pcscf.{realm}:5060;lr>\r\nContact: <sip:001010000000001@192.168.101.5:31001>;\
+             +sip.instance=\"<urn:gsma:imei:86774304-000024-0>\";+g.3gpp.accesstype=\"cellular2\";audio;+g.3gpp.smsip;\
+             +g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel\"\r\nContent-Length: 0\r\n\r\n"
+        );
+        let message = Message::parse(text.as_bytes()).unwrap();
+        let register = Register::recall(&message).unwrap();
+        let Contacts::List(contacts) = message.contacts().unwrap() else { panic!("no * here") };
+        let wanted = Wanted { contact: contacts[0], expires: Duration::from_secs(600), flow: None };
+        let compact = Compact::new(realm);
+        let binding = Binding::new(&register, &wanted, Instant::from_secs(600), &compact);
+        assert!(binding.texts.len() <= 150, "{} octets", binding.texts.len());
+        assert!(size_of::<Binding>() <= 40, "{}", size_of::<Binding>());
+        let mut out = Vec::new();
+        binding.write(Instant::from_millis(500), &compact, &mut out);
+        let contact = message.header(HeaderName::Contact).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), contact.replacen('>', ">;expires=600", 1));
+        assert!(binding.is_of(&wanted, &compact));
+        assert!(binding.refuses("6wr5YA4uEzYn8TycDM-zOw", 2, &compact));
+        assert!(!binding.refuses("6wr5YA4uEzYn8TycDM-zOw", 3, &compact) && !binding.refuses("6wr5", 2, &compact));
+    }
 
     #[test]
     fn parameters_are_kept_but_for_those_of_the_registrar() {

@@ -44,7 +44,7 @@ impl<'a> Wish<'a> {
             Contacts::List(list) if list.is_empty() => return Ok(Self::Query),
             Contacts::List(list) => list,
         };
-        let outbound = Outbound::of(register);
+        let outbound = contacts.iter().any(|c| c.reg_id().is_some()).then(|| Outbound::of(register));
         let mut wanted = Vec::with_capacity(contacts.len());
         for contact in contacts {
             let asked = contact.expires.or(header).map_or(config.default_expires, |s| Duration::from_secs(s.into()));
@@ -52,7 +52,7 @@ impl<'a> Wish<'a> {
             if !asked.is_zero() && asked < config.min_expires.min(Duration::from_secs(3_600)) {
                 return Err(Refusal::IntervalTooBrief { min_expires: config.min_expires.as_secs() });
             }
-            let flow = outbound.flow(&contact)?;
+            let flow = outbound.map_or(Ok(None), |outbound| outbound.flow(&contact))?;
             wanted.push(Wanted { contact, expires: asked.min(config.max_expires), flow });
         }
         let binds = |w: &&Wanted<'_>| !w.expires.is_zero();
