@@ -4,6 +4,7 @@ use super::association::{PortPair, SaId, SaSet, SaSetId};
 use crate::identity::Spi;
 use foldhash::fast::RandomState;
 use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// All sets alive on one host.
@@ -12,8 +13,9 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 #[derive(Debug, Default)]
 pub struct SaTable {
     sets: HashMap<SaSetId, Entry, RandomState>,
-    /// From the addresses of a packet that comes in.
-    selectors: HashMap<Selector, Name, RandomState>,
+    /// From the hash of a [`Selector`]. What is found is compared with what was looked for.
+    selectors: HashMap<[u32; 2], Name, RandomState>,
+    hasher: RandomState,
     /// SPIs of the SAs that end here: RFC 4303 clause 2.1 lets the receiver find an SA by its SPI alone.
     inbound_spis: HashSet<Spi, RandomState>,
     /// Our own addresses: few, and named by their place in this list.
@@ -39,12 +41,13 @@ impl SaTable {
         if let Some(alive) = self.sets.get(&set.id) {
             return if *alive == entry { Ok(()) } else { Err(Collision) };
         }
-        let taken = entry.selectors().iter().any(|s| self.selectors.contains_key(s))
+        let selectors = entry.selectors().map(|s| self.short(&s));
+        let taken = selectors.iter().any(|s| self.selectors.contains_key(s))
             || entry.inbound_spis.iter().any(|spi| self.inbound_spis.contains(spi));
         if taken {
             return Err(Collision);
         }
-        for (selector, pair) in entry.selectors().into_iter().zip([PortPair::UcPs, PortPair::UsPc]) {
+        for (selector, pair) in selectors.into_iter().zip([PortPair::UcPs, PortPair::UsPc]) {
             self.selectors.insert(selector, Name::new(set.id, pair));
         }
         self.inbound_spis.extend(entry.inbound_spis);
@@ -56,8 +59,8 @@ impl SaTable {
     pub fn remove(&mut self, set: SaSetId) {
         // Only what this set put in goes: another set of the same UE shares port_us and port_ps (TS 33.203 clause 7.4).
         if let Some(entry) = self.sets.remove(&set) {
-            for selector in &entry.selectors() {
-                self.selectors.remove(selector);
+            for selector in entry.selectors() {
+                self.selectors.remove(&self.short(&selector));
             }
             for spi in &entry.inbound_spis {
                 self.inbound_spis.remove(spi);
@@ -84,7 +87,15 @@ impl SaTable {
         let here = self.addresses.iter().position(|a| *a == local.ip()).and_then(|at| u16::try_from(at).ok())?;
         let selector =
             Selector { remote: wide(remote.ip()), here, local_port: local.port(), remote_port: remote.port() };
-        self.selectors.get(&selector).map(|name| name.sa())
+        let sa = self.selectors.get(&self.short(&selector))?.sa();
+        let [uc_ps, us_pc] = self.sets.get(&sa.set)?.selectors();
+        (selector == if sa.pair == PortPair::UcPs { uc_ps } else { us_pc }).then_some(sa)
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of one number")]
+    fn short(&self, selector: &Selector) -> [u32; 2] {
+        let hash = self.hasher.hash_one(selector);
+        [hash as u32, (hash >> 32) as u32]
     }
 
     fn entry(&mut self, set: &SaSet) -> Entry {

@@ -11,6 +11,7 @@ use crate::random::Random;
 use crate::time::{Duration, Instant, Timeouts};
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::rc::Rc;
@@ -22,9 +23,10 @@ pub(super) struct Books {
     sets: Vec<Option<Set>>,
     free: Vec<SetIndex>,
     /// From UE address, its port and our port.
-    selectors: HashMap<(IpAddr, u16, u16), SetIndex, RandomState>,
+    selectors: HashMap<Short, SetIndex, RandomState>,
     /// How many sets a place has, all and established ones.
-    places: HashMap<Place, (u16, u16), RandomState>,
+    places: HashMap<Short, (u16, u16), RandomState>,
+    hasher: RandomState,
     /// Who is registered without SAs, by place.
     in_clear: HashMap<Place, FlowKey, RandomState>,
     /// Nonces whose answers must come protected, by hash; false when their SAs could not be set up.
@@ -81,6 +83,7 @@ impl Books {
             free: Vec::new(),
             selectors: HashMap::default(),
             places: HashMap::default(),
+            hasher: RandomState::default(),
             in_clear: HashMap::default(),
             nonces: HashMap::default(),
             pending: HashMap::default(),
@@ -96,9 +99,8 @@ impl Books {
     /// The set that carried a packet: the plane says so by its id, and the addresses agree.
     pub(super) fn carrier(&self, packet: &Packet<'_>) -> Option<SetRef> {
         let sa = packet.sa?;
-        let index = *self.selectors.get(&(packet.from.ip(), packet.from.port(), packet.to.port()))?;
-        let set = self.sets[index as usize].as_ref()?;
-        let fits = set.id == sa.set && self.addresses[usize::from(set.here)] == packet.to.ip();
+        let (index, set) = self.at(packet.from, packet.to.port())?;
+        let fits = set.id == sa.set && self.address(set) == packet.to.ip();
         fits.then_some(SetRef { index, id: set.id })
     }
 
@@ -113,17 +115,15 @@ impl Books {
 
     /// True when the UE that sends clear text from `source` has established SAs.
     pub(super) fn has_established(&self, source: SocketAddr) -> bool {
-        self.places.get(&self.place(source)).is_some_and(|&(_, established)| established > 0)
+        self.places.get(&self.short(self.place(source))).is_some_and(|&(_, established)| established > 0)
             // Behind a shared address the protected client port gives it away, too.
-            || self.selectors.get(&(source.ip(), source.port(), self.settings.port_s)).is_some_and(|&index| {
-                self.sets[index as usize].as_ref().is_some_and(|s| s.phase.is_established())
-            })
+            || self.at(source, self.settings.port_s).is_some_and(|(_, set)| set.phase.is_established())
     }
 
     /// True when `target` is a protected port of the UE that sends clear text from `source`.
     pub(super) fn is_protected_port(&self, source: SocketAddr, target: SocketAddr, ports: RangeInclusive<u16>) -> bool {
-        let has = |ours| self.selectors.contains_key(&(target.ip(), target.port(), ours));
-        self.places.contains_key(&self.place(source)) && (has(self.settings.port_s) || { ports }.any(has))
+        let has = |ours| self.at(target, ours).is_some();
+        self.places.contains_key(&self.short(self.place(source))) && (has(self.settings.port_s) || { ports }.any(has))
     }
 
     /// True when somebody is registered without SAs at `source`.
@@ -165,7 +165,7 @@ impl Books {
         let address = ue.ip();
         let port_c = self
             .allocator
-            .port(|port| !self.selectors.contains_key(&(address, offer.endpoint.port_s, port)))
+            .port(|port| !self.selectors.contains_key(&Short::of(&self.hasher, (address, offer.endpoint.port_s, port))))
             .ok_or(Refusal::NoPortLeft)?;
         let (spi_c, spi_s) = self.allocator.spis(random, [offer.endpoint.spi_c, offer.endpoint.spi_s]);
         self.last_id += 1;
@@ -282,7 +282,7 @@ impl Books {
         let flow = this.flow;
         let place = self.place(SocketAddr::new(this.ue_address, this.clear_port));
         self.pending.remove(&set.id);
-        self.places.entry(place).or_default().1 += 1;
+        self.places.entry(self.short(place)).or_default().1 += 1;
         let mut latest = Instant::ZERO;
         self.for_each(flow, |books, index| {
             let Some(other) = books.sets[index as usize].as_mut().filter(|o| o.id != set.id) else { return };
@@ -469,7 +469,7 @@ impl Books {
             let victim = victim.ok_or(Refusal::TooManySets)?;
             doomed.push((victim, "more than three sets"));
         }
-        let taken = self.selectors.get(&(address, theirs.port_c, self.settings.port_s));
+        let taken = self.selectors.get(&self.short((address, theirs.port_c, self.settings.port_s)));
         if taken.is_some_and(|index| !doomed.iter().any(|(d, _)| d == index)) {
             return Err(Refusal::OfferInUse);
         }
@@ -488,7 +488,7 @@ impl Books {
             self.selectors.insert(selector, index);
         }
         let place = self.place(SocketAddr::new(set.ue_address, set.clear_port));
-        self.places.entry(place).or_default().0 += 1;
+        self.places.entry(self.short(place)).or_default().0 += 1;
         let flow = self.flows.entry(set.flow).or_default();
         set.next = flow.newest.replace(index);
         self.sets[index as usize] = Some(set);
@@ -503,7 +503,7 @@ impl Books {
         }
         self.allocator.release([set.spi_c, set.spi_s]);
         self.pending.remove(&set.id);
-        let place = self.place(SocketAddr::new(set.ue_address, set.clear_port));
+        let place = self.short(self.place(SocketAddr::new(set.ue_address, set.clear_port)));
         if let Some((all, established)) = self.places.get_mut(&place) {
             *all -= 1;
             *established -= u16::from(set.phase.is_established());
@@ -570,9 +570,35 @@ impl Books {
         Place { address: source.ip(), port }
     }
 
+    /// The set between a port of a UE and one of ours.
+    fn at(&self, ue: SocketAddr, ours: u16) -> Option<(SetIndex, &Set)> {
+        let index = *self.selectors.get(&self.short((ue.ip(), ue.port(), ours)))?;
+        let set = self.sets[index as usize].as_ref()?;
+        let ports = [(set.ue.port_c, self.settings.port_s), (set.ue.port_s, set.port_c)];
+        (set.ue_address == ue.ip() && ports.contains(&(ue.port(), ours))).then_some((index, set))
+    }
+
     /// From port_uc to port_ps, and from port_us to port_pc.
-    fn selectors_of(&self, set: &Set) -> [(IpAddr, u16, u16); 2] {
-        [(set.ue_address, set.ue.port_c, self.settings.port_s), (set.ue_address, set.ue.port_s, set.port_c)]
+    fn selectors_of(&self, set: &Set) -> [Short; 2] {
+        [(set.ue.port_c, self.settings.port_s), (set.ue.port_s, set.port_c)]
+            .map(|(theirs, ours)| self.short((set.ue_address, theirs, ours)))
+    }
+
+    fn short(&self, key: impl Hash) -> Short {
+        Short::of(&self.hasher, key)
+    }
+}
+
+/// A hash in place of a key three times as large. What is found by it is compared with what was looked for; two keys
+/// with one hash count as a collision of the keys, which is as good as never and does no harm.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Short([u32; 2]);
+
+impl Short {
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of one number")]
+    fn of(hasher: &RandomState, key: impl Hash) -> Self {
+        let hash = hasher.hash_one(key);
+        Self([hash as u32, (hash >> 32) as u32])
     }
 }
 
