@@ -1,10 +1,10 @@
 //! What the core answers to a REGISTER: 401, 200, anything else, or nothing (TS 24.229 clause 5.2.2.1).
 
 use super::Pcscf;
+use super::books::Opening;
 use super::flow::{Challenging, Origin};
 use super::from_core::{FromCore, Keys};
 use super::refusal::Refusal;
-use super::sets::Opening;
 use super::to_core::write_again;
 use super::to_ue::Answer;
 use crate::event::{Event, Role, What};
@@ -33,7 +33,7 @@ impl Pcscf {
             // TS 24.229 clause 5.2.2.1: another entry point of the home network.
             300..=399 | 408 | 480 => self.on_next_hop(now, client, context, out),
             _ => {
-                self.relay(now, &context, &response, None, out);
+                self.relay(now, &context, &response, out);
                 self.end_attempt(now, &context);
             }
         }
@@ -114,7 +114,7 @@ impl Pcscf {
             self.refuse_instead(now, context.server, response, &Refusal::NotChallenged, out);
             return;
         }
-        self.relay(now, context, response, None, out);
+        self.relay(now, context, response, out);
         let Some(request) = self.core.sent(client).and_then(|sent| Message::parse(sent).ok()) else { return };
         let Ok(to) = request.to() else { return };
         let mut aor = String::new();
@@ -174,19 +174,12 @@ impl Pcscf {
         let refusal = Refusal::CoreSilent;
         let answer = Answer::Forwarded { request: &request, status: refusal.status() };
         self.to_ue.answer(now, context.server, &answer, out);
-        super::tell(&refusal, out);
+        super::refuse::tell(&refusal, out);
         self.end_attempt(now, &context);
     }
 
-    fn relay(
-        &mut self,
-        now: Instant,
-        context: &Challenging,
-        response: &FromCore<'_>,
-        list: Option<&str>,
-        out: &mut Outbox,
-    ) {
-        let answer = relayed(&self.config.strip_from_answers, response, list);
+    fn relay(&mut self, now: Instant, context: &Challenging, response: &FromCore<'_>, out: &mut Outbox) {
+        let answer = relayed(&self.config.strip_from_answers, response, None);
         self.to_ue.answer(now, context.server, &answer, out);
     }
 

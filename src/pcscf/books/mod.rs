@@ -1,0 +1,315 @@
+//! The books of flows and sets of SAs: their making, change and end (TS 33.203 clause 7.4, TS 24.229 clause 5.2.2).
+
+mod change;
+mod open;
+mod registrations;
+
+pub(super) use open::Opening;
+
+use super::allocate::Allocator;
+use super::flow::{Flow, FlowKey, Phase, Place, Set, SetIndex, SetRef};
+use super::refusal::Refusal;
+use crate::event::{Event, Role, What};
+use crate::ipsec::association::SaSetId;
+use crate::packet::{Effect, Outbox, Packet};
+use crate::time::{Duration, Instant, Timeouts};
+use foldhash::fast::RandomState;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash};
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::rc::Rc;
+
+/// Everything that outlives a transaction.
+#[derive(Debug)]
+pub(super) struct Books {
+    flows: HashMap<FlowKey, Flow, RandomState>,
+    sets: Vec<Option<Set>>,
+    free: Vec<SetIndex>,
+    /// From UE address, its port and our port.
+    selectors: HashMap<Short, SetIndex, RandomState>,
+    /// How many sets a place has, all and established ones.
+    places: HashMap<Short, (u16, u16), RandomState>,
+    hasher: RandomState,
+    /// Who is registered without SAs, by place.
+    in_clear: HashMap<Place, FlowKey, RandomState>,
+    /// Nonces whose answers must come protected, by hash; false when their SAs could not be set up.
+    nonces: HashMap<u64, bool, RandomState>,
+    /// Sets that may still fail to be installed.
+    pending: HashMap<SaSetId, SetIndex, RandomState>,
+    allocator: Allocator,
+    timeouts: Timeouts<Due>,
+    /// Our addresses.
+    addresses: Box<[IpAddr]>,
+    settings: Settings,
+    last_id: u64,
+    service_route: Rc<str>,
+}
+
+/// What the books need of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settings {
+    pub(super) port_s: u16,
+    /// 64 * T1 of Gm.
+    pub(super) grace: Duration,
+    pub(super) many_ues_per_address: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Due {
+    /// The lower half of its id tells whether it is still the same.
+    Set {
+        index: SetIndex,
+        id: u32,
+    },
+    Flow(FlowKey),
+    Nonce(u64),
+}
+
+impl Books {
+    pub(super) fn new(addresses: Box<[IpAddr]>, allocator: Allocator, settings: Settings) -> Self {
+        Self {
+            flows: HashMap::default(),
+            sets: Vec::new(),
+            free: Vec::new(),
+            selectors: HashMap::default(),
+            places: HashMap::default(),
+            hasher: RandomState::default(),
+            in_clear: HashMap::default(),
+            nonces: HashMap::default(),
+            pending: HashMap::default(),
+            allocator,
+            timeouts: Timeouts::new(),
+            addresses,
+            settings,
+            last_id: 0,
+            service_route: "".into(),
+        }
+    }
+
+    /// The set that carried a packet: the plane says so by its id, and the addresses agree.
+    pub(super) fn carrier(&self, packet: &Packet<'_>) -> Option<SetRef> {
+        let sa = packet.sa?;
+        let (index, set) = self.at(packet.from, packet.to.port())?;
+        let fits = set.id == sa.set && self.address(set) == packet.to.ip();
+        fits.then_some(SetRef { index, id: set.id })
+    }
+
+    pub(super) fn get(&self, set: SetRef) -> Option<&Set> {
+        self.sets.get(set.index as usize)?.as_ref().filter(|s| s.id == set.id)
+    }
+
+    /// Our address of a set.
+    pub(super) fn address(&self, set: &Set) -> IpAddr {
+        self.addresses[usize::from(set.here)]
+    }
+
+    /// True when the UE that sends clear text from `source` has established SAs.
+    pub(super) fn has_established(&self, source: SocketAddr) -> bool {
+        self.places.get(&self.short(self.place(source))).is_some_and(|&(_, established)| established > 0)
+            // Behind a shared address the protected client port gives it away, too.
+            || self.at(source, self.settings.port_s).is_some_and(|(_, set)| set.phase.is_established())
+    }
+
+    /// True when `target` is a protected port of the UE that sends clear text from `source`.
+    pub(super) fn is_protected_port(&self, source: SocketAddr, target: SocketAddr, ports: RangeInclusive<u16>) -> bool {
+        let has = |ours| self.at(target, ours).is_some();
+        self.places.contains_key(&self.short(self.place(source))) && (has(self.settings.port_s) || { ports }.any(has))
+    }
+
+    /// True when somebody is registered without SAs at `source`.
+    pub(super) fn is_registered_in_clear(&self, source: SocketAddr) -> bool {
+        self.in_clear.contains_key(&self.place(source))
+    }
+
+    /// How an answer to this nonce in clear must be refused; `None`: nothing was agreed for it.
+    pub(super) fn agreed(&self, nonce: u64) -> Option<Refusal> {
+        self.nonces.get(&nonce).map(|&set_up| if set_up { Refusal::AnswerInClear } else { Refusal::SetUpFailed })
+    }
+
+    /// How many sets are alive.
+    pub(super) fn set_count(&self) -> usize {
+        self.sets.len() - self.free.len()
+    }
+
+    /// How many subscribers are known, registered or being challenged.
+    pub(super) fn flow_count(&self) -> usize {
+        self.flows.len()
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.timeouts.next()
+    }
+
+    pub(super) fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
+        while let Some(due) = self.timeouts.pop(now) {
+            match due {
+                Due::Set { index, id } => self.expire(now, index, id, out),
+                Due::Flow(flow) => self.expire_flow(now, flow),
+                Due::Nonce(nonce) => {
+                    self.nonces.remove(&nonce);
+                    give_back(&mut self.nonces);
+                    give_back(&mut self.pending);
+                }
+            }
+        }
+    }
+
+    fn expire(&mut self, now: Instant, index: SetIndex, id: u32, out: &mut Outbox) {
+        let Some(set) = self.sets[index as usize].as_ref().filter(|s| low(s.id) == id) else { return };
+        if set.ends > now {
+            // Extended since: one timer a set is enough.
+            self.timeouts.at(set.ends, Due::Set { index, id });
+            return;
+        }
+        let cause = match set.phase {
+            Phase::Challenged(_) => "no answer to the challenge within reg-await-auth",
+            Phase::Failed => "its attempt failed",
+            Phase::Registered { .. } => "the registration has expired",
+            Phase::Replaced => "a newer set took its place",
+            Phase::Deregistered => "de-registered",
+        };
+        if let Phase::Registered { .. } = set.phase
+            && let Some(flow) = self.flows.get_mut(&set.flow)
+        {
+            flow.registrations = Box::default();
+        }
+        self.remove(index, cause, out);
+    }
+
+    fn insert(&mut self, mut set: Set) -> SetIndex {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.sets.push(None);
+            SetIndex::try_from(self.sets.len() - 1).expect("memory ends before 2^32 sets")
+        });
+        for selector in self.selectors_of(&set) {
+            self.selectors.insert(selector, index);
+        }
+        let place = self.place(SocketAddr::new(set.ue_address, set.clear_port));
+        self.places.entry(self.short(place)).or_default().0 += 1;
+        let flow = self.flows.entry(set.flow).or_default();
+        set.next = flow.newest.replace(index);
+        self.sets[index as usize] = Some(set);
+        index
+    }
+
+    fn remove(&mut self, index: SetIndex, cause: &'static str, out: &mut Outbox) {
+        let Some(set) = self.sets[index as usize].take() else { return };
+        self.free.push(index);
+        for selector in self.selectors_of(&set) {
+            self.selectors.remove(&selector);
+        }
+        self.allocator.release([set.spi_c, set.spi_s]);
+        self.pending.remove(&set.id);
+        let place = self.short(self.place(SocketAddr::new(set.ue_address, set.clear_port)));
+        if let Some((all, established)) = self.places.get_mut(&place) {
+            *all -= 1;
+            *established -= u16::from(set.phase.is_established());
+            if *all == 0 {
+                self.places.remove(&place);
+            }
+        }
+        self.unlink(set.flow, index, set.next);
+        out.push(Effect::RemoveSa(set.id));
+        out.event(|| Event { role: Role::Pcscf, what: What::SaRemoved { set: set.id, cause } });
+        self.tidy(set.flow);
+    }
+
+    fn unlink(&mut self, flow: FlowKey, index: SetIndex, next: Option<SetIndex>) {
+        let Some(flow) = self.flows.get_mut(&flow) else { return };
+        if flow.newest == Some(index) {
+            flow.newest = next;
+            return;
+        }
+        let mut at = flow.newest;
+        while let Some(set) = at.and_then(|i| self.sets[i as usize].as_mut()) {
+            if set.next == Some(index) {
+                set.next = next;
+                return;
+            }
+            at = set.next;
+        }
+    }
+
+    /// Forgets a flow that has neither sets nor registrations.
+    fn tidy(&mut self, flow: FlowKey) {
+        if self.flows.get(&flow).is_some_and(|f| f.newest.is_none() && f.registrations.is_empty())
+            && let Some(Flow { in_clear: Some(place), .. }) = self.flows.remove(&flow)
+        {
+            self.in_clear.remove(&place);
+        }
+    }
+
+    /// Calls `act` for each set of a flow; `act` may remove that set.
+    fn for_each(&mut self, flow: FlowKey, mut act: impl FnMut(&mut Self, SetIndex)) {
+        let mut next = self.flows.get(&flow).and_then(|f| f.newest);
+        while let Some(index) = next {
+            next = self.sets[index as usize].as_ref().and_then(|s| s.next);
+            act(self, index);
+        }
+    }
+
+    fn shorten(&mut self, index: SetIndex, ends: Instant) {
+        if let Some(set) = &mut self.sets[index as usize]
+            && set.ends > ends
+        {
+            set.ends = ends;
+            let id = low(set.id);
+            self.timeouts.at(ends, Due::Set { index, id });
+        }
+    }
+
+    fn get_mut(&mut self, set: SetRef) -> Option<&mut Set> {
+        self.sets.get_mut(set.index as usize)?.as_mut().filter(|s| s.id == set.id)
+    }
+
+    fn place(&self, source: SocketAddr) -> Place {
+        let port = if self.settings.many_ues_per_address { source.port() } else { 0 };
+        Place { address: source.ip(), port }
+    }
+
+    /// The set between a port of a UE and one of ours.
+    fn at(&self, ue: SocketAddr, ours: u16) -> Option<(SetIndex, &Set)> {
+        let index = *self.selectors.get(&self.short((ue.ip(), ue.port(), ours)))?;
+        let set = self.sets[index as usize].as_ref()?;
+        let ports = [(set.ue.port_c, self.settings.port_s), (set.ue.port_s, set.port_c)];
+        (set.ue_address == ue.ip() && ports.contains(&(ue.port(), ours))).then_some((index, set))
+    }
+
+    /// From port_uc to port_ps, and from port_us to port_pc.
+    fn selectors_of(&self, set: &Set) -> [Short; 2] {
+        [(set.ue.port_c, self.settings.port_s), (set.ue.port_s, set.port_c)]
+            .map(|(theirs, ours)| self.short((set.ue_address, theirs, ours)))
+    }
+
+    fn short(&self, key: impl Hash) -> Short {
+        Short::of(&self.hasher, key)
+    }
+}
+
+/// A hash in place of a key three times as large. What is found by it is compared with what was looked for; two keys
+/// with one hash count as a collision of the keys, which is as good as never and does no harm.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Short([u32; 2]);
+
+impl Short {
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of one number")]
+    fn of(hasher: &RandomState, key: impl Hash) -> Self {
+        let hash = hasher.hash_one(key);
+        Self([hash as u32, (hash >> 32) as u32])
+    }
+}
+
+/// A wave of registrations must not keep its memory for ever.
+fn give_back<K: Eq + Hash, V>(map: &mut HashMap<K, V, RandomState>) {
+    if map.is_empty() && map.capacity() > KEPT_ENTRIES {
+        map.shrink_to_fit();
+    }
+}
+
+const fn low(id: SaSetId) -> u32 {
+    (id.0 & 0xffff_ffff) as u32
+}
+
+/// Entries that an empty map may keep room for.
+const KEPT_ENTRIES: usize = 4_096;

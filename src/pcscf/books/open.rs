@@ -1,0 +1,189 @@
+//! The temporary set of a challenge, and its end without success (TS 33.203 clause 7.4).
+
+use super::{Books, Due, Short, low};
+use crate::event::{Event, Role, What};
+use crate::ipsec::association::{SaSet, SaSetId};
+use crate::packet::{Effect, Outbox};
+use crate::pcscf::flow::{Agreement, Challenged, FlowKey, Phase, Place, Set, SetRef};
+use crate::pcscf::from_core::Keys;
+use crate::pcscf::refusal::Refusal;
+use crate::random::Random;
+use crate::time::{Duration, Instant};
+use std::net::{IpAddr, SocketAddr};
+
+/// What a set is made of.
+pub(in crate::pcscf) struct Opening {
+    pub(in crate::pcscf) flow: FlowKey,
+    pub(in crate::pcscf) ue: SocketAddr,
+    pub(in crate::pcscf) here: IpAddr,
+    /// The set over which the REGISTER came.
+    pub(in crate::pcscf) over: Option<SetRef>,
+    pub(in crate::pcscf) agreement: Box<Agreement>,
+    pub(in crate::pcscf) keys: Keys,
+    /// Hash of the nonce.
+    pub(in crate::pcscf) nonce: u64,
+}
+
+impl Books {
+    /// Makes the temporary set of a challenge (TS 33.203 clause 7.4).
+    pub(in crate::pcscf) fn open(
+        &mut self,
+        now: Instant,
+        opening: Opening,
+        random: &mut Random,
+        out: &mut Outbox,
+    ) -> Result<SetRef, Refusal> {
+        let Opening { flow, ue, here, over, agreement, keys, nonce } = opening;
+        let from_clear = over.is_none();
+        let clear_port = match over.and_then(|o| self.get(o)) {
+            Some(set) => set.clear_port,
+            None => ue.port(),
+        };
+        let place = self.place(SocketAddr::new(ue.ip(), clear_port));
+        self.make_room(flow, (ue.ip(), place), over, &agreement, out)?;
+        let Agreement { offer, client } = *agreement;
+        let address = ue.ip();
+        let port_c = self
+            .allocator
+            .port(|port| !self.selectors.contains_key(&Short::of(&self.hasher, (address, offer.endpoint.port_s, port))))
+            .ok_or(Refusal::NoPortLeft)?;
+        let (spi_c, spi_s) = self.allocator.spis(random, [offer.endpoint.spi_c, offer.endpoint.spi_s]);
+        self.last_id += 1;
+        let id = SaSetId(self.last_id);
+        let here_index = self.addresses.iter().position(|a| *a == here).unwrap_or_default();
+        let set = Set {
+            id,
+            flow,
+            ends: now + REG_AWAIT_AUTH,
+            next: None,
+            ue_address: address,
+            clear_port,
+            here: u16::try_from(here_index).expect("a P-CSCF has fewer than 65,536 addresses"),
+            ue: offer.endpoint,
+            spi_c,
+            spi_s,
+            port_c,
+            algorithms: offer.algorithms,
+            phase: Phase::Challenged(Box::new(Challenged { client, nonce, from_clear })),
+        };
+        let pcscf = set.pcscf(self.settings.port_s);
+        out.push(Effect::InstallSa(Box::new(SaSet {
+            id,
+            ue_address: address,
+            pcscf_address: self.addresses[here_index],
+            ue: offer.endpoint,
+            pcscf,
+            algorithms: offer.algorithms,
+            ck: keys.ck,
+            ik: keys.ik,
+            at_ue: false,
+        })));
+        out.event(|| Event {
+            role: Role::Pcscf,
+            what: What::SaInstalled {
+                set: id,
+                ue,
+                algorithms: offer.algorithms.to_string(),
+                spis: (pcscf.spi_c, pcscf.spi_s),
+                ports: (pcscf.port_c, pcscf.port_s),
+            },
+        });
+        let index = self.insert(set);
+        self.pending.insert(id, index);
+        self.nonces.insert(nonce, true);
+        self.timeouts.after(now, REG_AWAIT_AUTH, Due::Set { index, id: low(id) });
+        self.timeouts.after(now, REG_AWAIT_AUTH, Due::Nonce(nonce));
+        Ok(SetRef { index, id })
+    }
+
+    /// A plane could not make a set: its attempt is over, and nothing takes its place.
+    pub(in crate::pcscf) fn set_up_failed(&mut self, id: SaSetId, out: &mut Outbox) -> bool {
+        let Some(index) = self.pending.remove(&id) else { return false };
+        if let Some(Set { phase: Phase::Challenged(c), .. }) = &self.sets[index as usize] {
+            self.nonces.insert(c.nonce, false);
+        }
+        self.remove(index, "it could not be set up", out);
+        true
+    }
+
+    /// The attempt of a temporary set is over: it stays for retransmissions of the answer that says so.
+    pub(in crate::pcscf) fn fail(&mut self, now: Instant, set: SetRef) {
+        let ends = now + self.settings.grace;
+        if let Some(this) = self.get_mut(set).filter(|s| matches!(s.phase, Phase::Challenged(_))) {
+            this.phase = Phase::Failed;
+            self.pending.remove(&set.id);
+            self.shorten(set.index, ends);
+        }
+    }
+
+    /// Removes what stands in the way of a new set, as far as it may: an unanswered attempt of the same UE, and, for a
+    /// UE that starts again in clear, its own old sets with the same numbers. Everything else refuses the offer.
+    fn make_room(
+        &mut self,
+        flow: FlowKey,
+        (address, place): (IpAddr, Place),
+        over: Option<SetRef>,
+        agreement: &Agreement,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        let theirs = agreement.offer.endpoint;
+        let is_over = |set: &Set| over.is_some_and(|o| o.id == set.id);
+        let mut doomed = Vec::new();
+        let mut alive = 0;
+        let mut oldest_attempt = None;
+        let mut oldest_replaced = None;
+        let mut next = self.flows.get(&flow).and_then(|f| f.newest);
+        while let Some(index) = next {
+            let set = self.sets[index as usize].as_ref().expect("the chain holds sets alive");
+            next = set.next;
+            let spis = [set.ue.spi_c, set.ue.spi_s];
+            let same_address = set.ue_address == address;
+            let clashes = same_address
+                && (spis.contains(&theirs.spi_c) || spis.contains(&theirs.spi_s) || set.ue.port_c == theirs.port_c);
+            let temporary = matches!(set.phase, Phase::Challenged(_) | Phase::Failed);
+            let here = self.place(SocketAddr::new(set.ue_address, set.clear_port)) == place;
+            if is_over(set) && (clashes || temporary) {
+                return Err(Refusal::OfferInUse);
+            }
+            if temporary && here {
+                doomed.push((index, "a newer challenge took its place"));
+            } else if clashes {
+                if over.is_some() {
+                    return Err(Refusal::OfferInUse);
+                }
+                doomed.push((index, "the UE started again"));
+            } else {
+                alive += 1;
+                // The chain begins with the newest: the last seen is the oldest.
+                if temporary {
+                    oldest_attempt = Some(index);
+                } else if matches!(set.phase, Phase::Replaced | Phase::Deregistered) && !is_over(set) {
+                    oldest_replaced = Some(index);
+                }
+            }
+        }
+        if alive >= MAX_SETS {
+            // Somebody else may have asked for a challenge in this name: that must not lock the subscriber out.
+            let victim = match over {
+                None => oldest_attempt.or(oldest_replaced),
+                Some(_) => oldest_attempt,
+            };
+            let victim = victim.ok_or(Refusal::TooManySets)?;
+            doomed.push((victim, "more than three sets"));
+        }
+        let taken = self.selectors.get(&self.short((address, theirs.port_c, self.settings.port_s)));
+        if taken.is_some_and(|index| !doomed.iter().any(|(d, _)| d == index)) {
+            return Err(Refusal::OfferInUse);
+        }
+        for (index, cause) in doomed {
+            self.remove(index, cause, out);
+        }
+        Ok(())
+    }
+}
+
+/// TS 24.229 clause 5.2.2.1: lifetime of a temporary set.
+const REG_AWAIT_AUTH: Duration = Duration::from_secs(240);
+
+/// TS 33.203 clause 7.4: six SAs in each direction for one IMPI.
+const MAX_SETS: usize = 3;

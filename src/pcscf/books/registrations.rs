@@ -1,0 +1,82 @@
+//! Who is registered, by what identities, until when.
+
+use super::{Books, Due};
+use crate::pcscf::flow::{FlowKey, Phase, Registration};
+use crate::time::Instant;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+impl Books {
+    pub(in crate::pcscf) fn is_registered(&self, flow: FlowKey) -> bool {
+        !self.registrations(flow).is_empty()
+    }
+
+    /// What is registered for a subscriber, one item an implicit set.
+    pub(in crate::pcscf) fn registrations(&self, flow: FlowKey) -> &[Registration] {
+        self.flows.get(&flow).map_or(&[], |f| &f.registrations)
+    }
+
+    /// Notes an implicit set as registered. `identities`: canonical, the default first, each ended by a line end.
+    pub(in crate::pcscf) fn register(
+        &mut self,
+        flow: FlowKey,
+        until: Instant,
+        identities: String,
+        service_route: &str,
+        in_clear: Option<SocketAddr>,
+    ) {
+        if *self.service_route != *service_route {
+            self.service_route = service_route.into();
+        }
+        let new = Registration { until, identities: identities.into(), service_route: Rc::clone(&self.service_route) };
+        let place = in_clear.map(|source| self.place(source));
+        let this = self.flows.entry(flow).or_default();
+        let mut all = std::mem::take(&mut this.registrations).into_vec();
+        all.retain(|r| !new.identities.lines().any(|i| r.holds(i)));
+        all.reserve_exact(1);
+        all.push(new);
+        this.registrations = all.into();
+        if let Some(place) = place {
+            let old = this.in_clear.replace(Box::new(place));
+            if let Some(old) = old {
+                self.in_clear.remove(&old);
+            }
+            self.in_clear.insert(place, flow);
+            self.timeouts.at(until, Due::Flow(flow));
+        }
+    }
+
+    /// Notes the end of the implicit set that holds `identity`. With the last one the sets of SAs end, once the
+    /// transaction that says so is over.
+    pub(in crate::pcscf) fn deregister(&mut self, now: Instant, flow: FlowKey, identity: &str) {
+        let Some(this) = self.flows.get_mut(&flow) else { return };
+        let mut all = std::mem::take(&mut this.registrations).into_vec();
+        all.retain(|r| !r.holds(identity));
+        this.registrations = all.into();
+        if !this.registrations.is_empty() {
+            return;
+        }
+        let ends = now + self.settings.grace;
+        self.for_each(flow, |books, index| {
+            if let Some(set) = &mut books.sets[index as usize]
+                && set.phase.is_established()
+            {
+                set.phase = Phase::Deregistered;
+                books.shorten(index, ends);
+            }
+        });
+        self.tidy(flow);
+    }
+
+    pub(super) fn expire_flow(&mut self, now: Instant, flow: FlowKey) {
+        let Some(this) = self.flows.get_mut(&flow) else { return };
+        let mut all = std::mem::take(&mut this.registrations).into_vec();
+        all.retain(|r| r.until > now);
+        let next = all.iter().map(|r| r.until).min();
+        this.registrations = all.into();
+        if let Some(next) = next {
+            self.timeouts.at(next, Due::Flow(flow));
+        }
+        self.tidy(flow);
+    }
+}

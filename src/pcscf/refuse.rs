@@ -1,0 +1,107 @@
+//! How a UE is told that its request is refused.
+
+use super::Pcscf;
+use super::from_core::FromCore;
+use super::refusal::Refusal;
+use super::to_ue::Answer;
+use crate::event::{Event, Role, What};
+use crate::identity::Spi;
+use crate::ipsec::association::{Algorithms, Endpoint};
+use crate::packet::Outbox;
+use crate::sip::transaction::ServerId;
+use crate::sip::{HeaderError, HeaderName, Message};
+use crate::time::Instant;
+use std::net::SocketAddr;
+
+impl Pcscf {
+    /// Answers a request of a UE with a refusal.
+    pub(super) fn refuse(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        message: &Message<'_>,
+        server: ServerId,
+        refusal: &Refusal,
+        out: &mut Outbox,
+    ) {
+        self.refuse_with_list(now, source, message, server, refusal, None, out);
+    }
+
+    /// The same; `sent` is what Security-Server named before, if the UE has seen one.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one request, each found by somebody else")]
+    pub(super) fn refuse_with_list(
+        &mut self,
+        now: Instant,
+        source: SocketAddr,
+        message: &Message<'_>,
+        server: ServerId,
+        refusal: &Refusal,
+        sent: Option<(Endpoint, Algorithms)>,
+        out: &mut Outbox,
+    ) {
+        let list = self.list_of(refusal, sent);
+        let mut headers = headers_of(refusal, list.as_deref());
+        if let Refusal::UnknownExtension { tags } = refusal {
+            headers.push((HeaderName::Unsupported, tags));
+        }
+        let answer = Answer::Own { request: message, source, status: refusal.status(), headers: &headers };
+        self.to_ue.answer(now, server, &answer, out);
+        tell(refusal, out);
+    }
+
+    /// Answers with a refusal in place of what the core said.
+    pub(super) fn refuse_instead(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        response: &FromCore<'_>,
+        refusal: &Refusal,
+        out: &mut Outbox,
+    ) {
+        let list = self.list_of(refusal, None);
+        let headers = headers_of(refusal, list.as_deref());
+        let answer = Answer::Instead { response, status: refusal.status(), headers: &headers };
+        self.to_ue.answer(now, server, &answer, out);
+        tell(refusal, out);
+    }
+
+    /// 421 and 494 carry our list (RFC 3329 clause 2.3.1): the one that was sent, or one with numbers that nobody has.
+    fn list_of(&mut self, refusal: &Refusal, sent: Option<(Endpoint, Algorithms)>) -> Option<String> {
+        if !matches!(refusal.status(), 421 | 494) {
+            return None;
+        }
+        if let Some((endpoint, algorithms)) = sent {
+            return Some(self.security_server(algorithms, endpoint));
+        }
+        let mut spi = || Spi(self.random.next_u32() | Spi::FIRST.0);
+        let (spi_c, spi_s) = (spi(), spi());
+        let endpoint = Endpoint { spi_c, spi_s, port_c: *self.config.port_c.start(), port_s: self.config.port_s };
+        Some(self.static_list(endpoint))
+    }
+}
+
+impl From<HeaderError> for Refusal {
+    fn from(error: HeaderError) -> Self {
+        Self::Malformed { status: error.status, fault: error.to_string() }
+    }
+}
+
+fn headers_of<'a>(refusal: &Refusal, list: Option<&'a str>) -> Vec<(HeaderName, &'a str)> {
+    let mut headers = Vec::new();
+    if let Some(list) = list {
+        headers.push((HeaderName::Require, "sec-agree"));
+        headers.push((HeaderName::SecurityServer, list));
+    }
+    if matches!(refusal, Refusal::NotServed) {
+        headers.push((HeaderName::Allow, "REGISTER, OPTIONS, CANCEL"));
+    }
+    headers
+}
+
+/// Says why in an event.
+pub(super) fn tell(refusal: &Refusal, out: &mut Outbox) {
+    out.event(|| Event {
+        role: Role::Pcscf,
+        what: What::Refused { status: refusal.status(), cause: refusal.cause(), clause: refusal.clause() },
+    });
+}

@@ -1,0 +1,208 @@
+//! Requests of UEs: which are let in, and those that are no REGISTER.
+
+use super::Pcscf;
+use super::config::SecAgreePolicy;
+use super::flow::{Phase, SetRef};
+use super::refusal::Refusal;
+use super::to_ue::Answer;
+use crate::event::{Event, Role, What};
+use crate::ipsec::association::PortPair;
+use crate::packet::{Outbox, Packet, Route};
+use crate::sip::transaction::{Incoming, ServerId};
+use crate::sip::{HeaderName, Message, Method, Uri};
+use crate::time::Instant;
+use std::net::{IpAddr, SocketAddr};
+
+/// What may become of a packet before any transaction is made for it.
+enum Admission {
+    /// It came in clear.
+    Clear,
+    /// It came over this set.
+    Protected(SetRef),
+    /// It came over a set that takes nothing new: a transaction may repeat its answer.
+    OnlyRepetitions,
+    /// It is dropped.
+    Dropped(&'static str),
+}
+
+impl Pcscf {
+    pub(super) fn on_request(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        message: &Message<'_>,
+        method: Method<'_>,
+        out: &mut Outbox,
+    ) {
+        let admission = self.admit(packet, message, method);
+        if let Admission::Dropped(cause) = admission {
+            self.dropped += 1;
+            let (from, to) = (packet.from, packet.to);
+            out.event(|| Event { role: Role::Pcscf, what: What::PacketDropped { from, to, cause } });
+            return;
+        }
+        let incoming = self.to_ue.receive(now, packet, message, out);
+        let (Incoming::Request(server) | Incoming::Merged(server) | Incoming::Cancel { server, .. }) = incoming else {
+            return;
+        };
+        let over = match admission {
+            Admission::OnlyRepetitions => return self.to_ue.abandon(now, server),
+            Admission::Protected(set) => Some(set),
+            Admission::Clear | Admission::Dropped(_) => None,
+        };
+        if let Some(set) = over.and_then(|o| self.books.get(o)) {
+            let route = self.answer_route(packet, set);
+            self.to_ue.set_route(server, route);
+        } else if !self.can_answer_in_clear(packet, server) {
+            return self.to_ue.abandon(now, server);
+        }
+        match incoming {
+            Incoming::Merged(_) => return self.refuse(now, packet.from, message, server, &Refusal::Merged, out),
+            Incoming::Cancel { cancelled, .. } => {
+                return self.on_cancel(now, packet, message, server, cancelled.is_some(), out);
+            }
+            _ => {}
+        }
+        if let Some(set) = over {
+            self.books.used(now, set);
+        }
+        if let Err(refusal) = self.check(message) {
+            if message.via().is_err() {
+                // An answer without Via could not be read by anybody.
+                let (from, cause) = (packet.from, refusal.cause());
+                out.event(|| Event { role: Role::Pcscf, what: What::Discarded { from, cause } });
+                return self.to_ue.abandon(now, server);
+            }
+            return self.refuse(now, packet.from, message, server, &refusal, out);
+        }
+        match method {
+            Method::Register => self.on_register(now, packet, message, server, over, out),
+            _ => self.on_other(now, packet, message, server, over, out),
+        }
+    }
+
+    /// What the plane cannot know: whose SAs these are, and who must not speak in clear (TS 33.203 clause 7.1).
+    fn admit(&self, packet: &Packet<'_>, message: &Message<'_>, method: Method<'_>) -> Admission {
+        if packet.sa.is_none() {
+            return if self.is_protected(packet.to) {
+                Admission::Dropped("clear text at a protected port")
+            } else if !self.books.has_established(packet.from)
+                || method == Method::Register && self.begins_again(message)
+            {
+                Admission::Clear
+            } else {
+                Admission::Dropped("clear text beside live SAs")
+            };
+        }
+        let Some(over) = self.books.carrier(packet) else { return Admission::Dropped("no SA fits this packet") };
+        let set = self.books.get(over).expect("just found");
+        if packet.sa != Some(set.sa(PortPair::UcPs)) {
+            return Admission::Dropped("request over the SA of answers");
+        }
+        match set.phase {
+            Phase::Challenged(_) if method != Method::Register => {
+                Admission::Dropped("only REGISTER passes a temporary SA")
+            }
+            Phase::Failed => Admission::OnlyRepetitions,
+            _ => Admission::Protected(over),
+        }
+    }
+
+    /// Nothing goes in clear to a protected port (field lesson 23): not even where the Via of a request in clear names
+    /// one, which is then answered where it came from.
+    fn can_answer_in_clear(&mut self, packet: &Packet<'_>, server: ServerId) -> bool {
+        let is_protected = |target| self.books.is_protected_port(packet.from, target, self.config.port_c.clone());
+        let named = self.to_ue.route(server).map_or(packet.from, |r| r.to);
+        if !is_protected(named) {
+            return true;
+        }
+        let answerable = named != packet.from && !is_protected(packet.from);
+        if answerable {
+            self.to_ue.set_route(server, Route::sip(packet.transport, packet.to, packet.from));
+        }
+        answerable
+    }
+
+    /// RFC 3261 clause 16.3.
+    fn check(&self, message: &Message<'_>) -> Result<(), Refusal> {
+        message.check()?;
+        if message.max_forwards()? == Some(0) {
+            return Err(Refusal::TooManyHops);
+        }
+        let unknown: Vec<&str> = message
+            .elements(HeaderName::ProxyRequire)
+            .filter(|tag| !KNOWN_TAGS.iter().any(|known| tag.eq_ignore_ascii_case(known)))
+            .collect();
+        if unknown.is_empty() { Ok(()) } else { Err(Refusal::UnknownExtension { tags: unknown.join(", ") }) }
+    }
+
+    /// A request other than REGISTER. Those of registered UEs go no further than here yet.
+    fn on_other(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        message: &Message<'_>,
+        server: ServerId,
+        over: Option<SetRef>,
+        out: &mut Outbox,
+    ) {
+        let wants_agreement = |name| message.has_option(name, "sec-agree");
+        let registered = match over.and_then(|o| self.books.get(o)) {
+            Some(set) => self.books.is_registered(set.flow),
+            None => self.books.is_registered_in_clear(packet.from),
+        };
+        let refusal = if message.method() == Some(Method::Options) && self.is_us(message) {
+            let headers =
+                [(HeaderName::Allow, "REGISTER, OPTIONS, CANCEL"), (HeaderName::Supported, "path, sec-agree")];
+            let answer = Answer::Own { request: message, source: packet.from, status: 200, headers: &headers };
+            return self.to_ue.answer(now, server, &answer, out);
+        } else if over.is_none()
+            && self.config.sec_agree != SecAgreePolicy::Off
+            && (wants_agreement(HeaderName::Require) || wants_agreement(HeaderName::ProxyRequire))
+        {
+            Refusal::NoCommonMechanism
+        } else if registered {
+            Refusal::NotServed
+        } else {
+            Refusal::NotRegistered
+        };
+        self.refuse(now, packet.from, message, server, &refusal, out);
+    }
+
+    /// A REGISTER cannot be cancelled (RFC 3261 clause 9.1); its CANCEL is answered all the same.
+    fn on_cancel(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        message: &Message<'_>,
+        server: ServerId,
+        known: bool,
+        out: &mut Outbox,
+    ) {
+        if known {
+            let answer = Answer::Own { request: message, source: packet.from, status: 200, headers: &[] };
+            self.to_ue.answer(now, server, &answer, out);
+        } else {
+            self.refuse(now, packet.from, message, server, &Refusal::NothingToCancel, out);
+        }
+    }
+
+    /// True for port_ps and the pool of port_pc.
+    pub(super) fn is_protected(&self, here: SocketAddr) -> bool {
+        (here.port() == self.config.port_s || self.config.port_c.contains(&here.port()))
+            && self.config.listen.iter().any(|l| l.ip() == here.ip())
+            && !self.config.listen.contains(&here)
+    }
+
+    /// True for a Request-URI without user part that names this host.
+    fn is_us(&self, message: &Message<'_>) -> bool {
+        let Some(Ok(uri)) = message.request_uri().map(Uri::parse) else { return false };
+        let ours = |ip: IpAddr| ip == self.config.core.ip() || self.config.listen.iter().any(|l| l.ip() == ip);
+        uri.is_sip()
+            && uri.user.is_none()
+            && (uri.ip().is_some_and(ours) || uri.host.eq_ignore_ascii_case(&self.config.host))
+    }
+}
+
+/// Option tags that a proxy on the way of a REGISTER understands.
+const KNOWN_TAGS: [&str; 2] = ["sec-agree", "path"];
