@@ -7,7 +7,8 @@ use super::header::name_addr::NameAddr;
 use super::header::sec_agree::Mechanisms;
 use super::header::via::Via;
 use super::header::{access_network::AccessNetwork, charging_vector::ChargingVector, grammar};
-use super::parse::{self, Slot, Split, Table};
+use super::parse::{self, Split};
+use super::table::{Slot, Table};
 use super::{HeaderError, HeaderName, Method, ParseError, Uri};
 use std::fmt;
 
