@@ -56,9 +56,12 @@ pub(super) fn names_a_key(text: &[u8]) -> bool {
         let before = before.strip_suffix(b"\"").unwrap_or(before).trim_ascii_end();
         let Some((rest, name)) = before.split_last_chunk::<2>() else { return false };
         (name.eq_ignore_ascii_case(b"ck") || name.eq_ignore_ascii_case(b"ik"))
-            && !rest.last().is_some_and(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'%'))
+            && !rest.last().is_some_and(|b| b.is_ascii_alphanumeric() || PART_OF_A_WORD.contains(b))
     })
 }
+
+/// What stands within names, and within base64: a nonce may end in `+ik=`.
+const PART_OF_A_WORD: &[u8] = b"-_.%+/";
 
 /// The index of the next comma outside quotes, or the end; `None` if quotes stay open.
 fn end_of_item(text: &str) -> Option<usize> {
@@ -146,7 +149,9 @@ mod tests {
         for text in ["ck=1", "a;IK = 2", "x, \"ck\" =3", "Digest\r\n ck\r\n =4", "<sip:a@b;ik=5>"] {
             assert!(names_a_key(text.as_bytes()), "{text}");
         }
-        for text in ["tick=1", "trunk-ck=2", "ckk=3", "ck", "nonce=\"abc==\"", "="] {
+        for text in
+            ["tick=1", "trunk-ck=2", "ckk=3", "ck", "nonce=\"abc==\"", "=", "nonce=\"6B5+ik=\"", "nonce=\"6B5/ck=\""]
+        {
             assert!(!names_a_key(text.as_bytes()), "{text}");
         }
     }
