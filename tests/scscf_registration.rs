@@ -60,7 +60,7 @@ fn a_registration_from_the_first_register_to_the_200() {
     assert!(route.starts_with("<sip:o") && route.ends_with(&format!("@scscf.{}:6060;lr>", driver::REALM)), "{route}");
     assert_eq!(
         header(&text, "P-Charging-Vector"),
-        "icid-value=\"icid-1\";orig-ioi=\"Type 1visited1.net\";term-ioi=\"Type 1home1.net\""
+        "icid-value=\"icid-1\";orig-ioi=\"Type 1visited1.net\";term-ioi=\"home1.net\""
     );
     assert_eq!(header(&text, "P-Charging-Function-Addresses"), "ccf=\"aaa://ccf.example\"");
     assert_eq!((s.element.registrations(), s.element.attempts()), (1, 0));
@@ -79,6 +79,14 @@ fn a_registration_from_the_first_register_to_the_200() {
         .filter(|name| !name.is_empty())
         .collect();
     assert_eq!(names, ["challenged", "verified", "registered"]);
+}
+
+#[test]
+fn a_profile_may_add_headers_to_the_200() {
+    let extra_headers_in_200 = vec![("Accept-Resource-Priority".into(), "wps.4".into())];
+    let mut s = scscf(imsreg::scscf::ScscfConfig { extra_headers_in_200, ..config() });
+    let (_, text) = s.registered();
+    assert_eq!(header(&text, "Accept-Resource-Priority"), "wps.4");
 }
 
 #[test]

@@ -113,12 +113,13 @@ impl Icscf {
     }
 }
 
-/// The request as it goes to the S-CSCF: its name as Request-URI, our Via on top, no Route, one hop less.
-pub(super) fn forward(request: &Message<'_>, scscf: &str, via: fmt::Arguments<'_>, out: &mut Vec<u8>) {
-    let mut w = Writer::request(out, "REGISTER", scscf);
-    w.header_fmt(HeaderName::Via, via);
+/// The request with no Route and one hop less: what is forwarded, but for Request-URI and our Via. Built when it comes,
+/// so that it need not be parsed again when the HSS has answered.
+pub(super) fn one_hop_less(request: &Message<'_>) -> Box<[u8]> {
+    let mut out = Vec::with_capacity(request.bytes().len() + 32);
+    let mut w = Writer::request(&mut out, "REGISTER", request.request_uri().unwrap_or_default());
     let hops = request.max_forwards().ok().flatten().map_or(MAX_FORWARDS, |hops| hops.saturating_sub(1));
-    w.header_fmt(HeaderName::MaxForwards, format_args!("{hops}"));
+    w.header_number(HeaderName::MaxForwards, hops.into());
     for line in request.lines() {
         match line.name {
             HeaderName::Route | HeaderName::MaxForwards | HeaderName::ContentLength => {}
@@ -128,6 +129,14 @@ pub(super) fn forward(request: &Message<'_>, scscf: &str, via: fmt::Arguments<'_
         }
     }
     w.finish(request.body());
+    out.into()
+}
+
+/// Writes what [`one_hop_less`] made, for one S-CSCF.
+pub(super) fn forward(request: &[u8], scscf: &str, via: fmt::Arguments<'_>, out: &mut Vec<u8>) {
+    let headers = memchr::memchr(b'\n', request).map_or(request.len(), |end| end + 1);
+    Writer::request(out, "REGISTER", scscf).header_fmt(HeaderName::Via, via);
+    out.extend_from_slice(&request[headers..]);
 }
 
 /// For a request that has none (RFC 3261 clause 16.6).

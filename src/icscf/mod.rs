@@ -127,10 +127,11 @@ impl Icscf {
     }
 
     fn on_request(&mut self, now: Instant, server: ServerId, from: IpAddr, message: &Message<'_>, out: &mut Outbox) {
-        let outcome = match message.check() {
+        // A proxy looks at what it needs (RFC 3261 clause 16.3); the registrar judges the rest.
+        let outcome = match message.call_id().and_then(|_| message.cseq()) {
             Err(error) => Err(error.into()),
-            Ok(()) if !self.is_trusted(from) => Err(Refusal::OutsideTrustDomain),
-            Ok(()) => match message.method() {
+            Ok(_) if !self.is_trusted(from) => Err(Refusal::OutsideTrustDomain),
+            Ok(_) => match message.method() {
                 Some(Method::Register) => self.on_register(now, server, message, out),
                 Some(Method::Options) => return self.accept(now, server, message, out),
                 // Routing by LIR is not done here: no other method is served.

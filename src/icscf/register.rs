@@ -16,7 +16,7 @@ use std::fmt;
 pub(super) struct AwaitingUaa {
     /// Its transaction.
     pub(super) server: ServerId,
-    /// Its bytes.
+    /// It as it will be forwarded, but for Request-URI and our Via.
     pub(super) request: Box<[u8]>,
     /// The S-CSCFs that failed, when this is the second choice.
     pub(super) failed: Option<Failed>,
@@ -26,7 +26,7 @@ pub(super) struct AwaitingUaa {
 pub(super) struct AwaitingScscf {
     /// Its transaction.
     pub(super) server: ServerId,
-    /// Its bytes as they came.
+    /// It as forwarded, but for Request-URI and our Via.
     pub(super) request: Box<[u8]>,
     /// The S-CSCFs it was sent to, the present one last.
     pub(super) tried: Vec<Box<str>>,
@@ -58,7 +58,7 @@ impl Icscf {
         if !unknown.is_empty() {
             return Err(Refusal::UnknownExtension(unknown.join(", ")));
         }
-        let waiting = AwaitingUaa { server, request: message.bytes().into(), failed: None };
+        let waiting = AwaitingUaa { server, request: answer::one_hop_less(message), failed: None };
         self.send_uar(now, message, waiting, out)
     }
 
@@ -173,12 +173,11 @@ impl Icscf {
             // Nobody can be reached under that name: the same as silence.
             return self.on_scscf_failed(now, waiting, None, out);
         };
-        let bytes = waiting.request.clone();
-        let message = Message::parse(&bytes).expect("it was parsed when it came");
+        let request = waiting.request.clone();
         let sent_by = &self.sent_by[listener];
         let timers = patience(self.config.timers);
         self.transactions.request(now, timers, route, true, waiting, out, |bytes, transport, branch| {
-            answer::forward(&message, &name, format_args!("SIP/2.0/{transport} {sent_by};branch={branch}"), bytes);
+            answer::forward(&request, &name, format_args!("SIP/2.0/{transport} {sent_by};branch={branch}"), bytes);
         });
     }
 

@@ -137,8 +137,8 @@ impl Scscf {
                 }
             }
             if let Some(vector) = request.header(HeaderName::PChargingVector) {
-                let ioi = config.ioi.trim_start_matches(TYPE_1);
-                w.header_fmt(HeaderName::PChargingVector, format_args!("{vector};term-ioi=\"{TYPE_1}{ioi}\""));
+                let ioi = &config.ioi;
+                w.header_fmt(HeaderName::PChargingVector, format_args!("{vector};term-ioi=\"{ioi}\""));
             }
             if let Some(registration) = registration.filter(|_| is_home(request, &config.realm)) {
                 write_charging(&mut w, registrar.profile(registration).charging());
@@ -201,6 +201,3 @@ fn write_charging<'a>(w: &mut Writer<'_>, addresses: impl Iterator<Item = (&'sta
         }
     });
 }
-
-/// What an identifier of an operator begins with between visited and home network (TS 24.229 clause 4.5.4).
-const TYPE_1: &str = "Type 1";

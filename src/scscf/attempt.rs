@@ -42,6 +42,8 @@ pub(super) struct AwaitingMaa {
     pub(super) server: ServerId,
     /// Its bytes.
     pub(super) request: Box<[u8]>,
+    /// What the challenge will ask for.
+    pub(super) algorithm: crate::aka::digest::Algorithm,
     /// RAND and AUTS, when the USIM asked for resynchronisation.
     pub(super) resync: Option<[u8; RESYNC_LEN]>,
 }

@@ -71,10 +71,12 @@ impl Scscf {
     /// Registered at the HSS: binds, and answers 200.
     pub(super) fn on_saa(&mut self, now: Instant, attempt: Id, message: &[u8], out: &mut Outbox) {
         let Some(attempt) = self.attempts.remove(attempt) else { return };
-        let State::AwaitingSaa(AwaitingSaa { server, request }) = attempt.state else { return };
-        let message_of_ue = Message::parse(&request).expect("it was parsed when it came");
+        let (impi, impu) = (attempt.impi(), attempt.impu());
+        let State::AwaitingSaa(AwaitingSaa { server, request }) = &attempt.state else { return };
+        let server = *server;
+        let message_of_ue = Message::parse(request).expect("it was parsed when it came");
         let saa = Saa::decode(message).map_err(|fault| Refusal::AssignmentFault(CxResult::Base(fault.code)));
-        let outcome = Register::recall(&message_of_ue).and_then(|register| {
+        let outcome = Register::resume(&message_of_ue, impi, impu).and_then(|register| {
             let saa = saa?;
             if attempt.hss.is_some() && saa.result == UNABLE_TO_DELIVER {
                 // Another HSS took the request over: it is asked by realm.

@@ -6,6 +6,7 @@ use super::register::Register;
 use crate::sip::header::params::Params;
 use crate::sip::{HeaderName, Uri};
 use crate::time::Instant;
+use memchr::memchr2;
 
 /// One binding.
 pub(super) struct Binding {
@@ -30,7 +31,7 @@ impl Binding {
         let mut texts = Vec::with_capacity(256);
         compact.pack(wanted.contact.address.uri.text, &mut texts);
         texts.push(0);
-        let mut params = String::new();
+        let mut params = String::with_capacity(wanted.contact.address.params.text.len());
         kept_params(wanted.contact.address.params.text, &mut params);
         compact.pack(&params, &mut texts);
         texts.push(0);
@@ -145,28 +146,49 @@ const CALL_ID: usize = 2;
 /// The header parameters that a binding keeps (TS 24.229 clause 5.4.1.2.2): all but `expires`, which the 200 states
 /// anew, and GRUUs, which only a registrar gives.
 fn kept_params(text: &str, out: &mut String) {
-    let mut quoted = false;
-    let mut escaped = false;
-    let pieces = text.split(|c: char| {
-        let here = quoted;
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            _ => {}
-        }
-        c == ';' && !here
-    });
-    for piece in pieces.map(str::trim).filter(|p| !p.is_empty()) {
-        let name = piece.split('=').next().unwrap_or_default().trim();
-        if ["expires", "pub-gruu", "temp-gruu"].iter().any(|n| n.eq_ignore_ascii_case(name)) {
+    let folded = memchr2(b'\r', b'\n', text.as_bytes()).is_some();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let (piece, behind) = rest.split_at(end_of_param(rest));
+        rest = behind.strip_prefix(';').unwrap_or(behind);
+        let piece = piece.trim_ascii();
+        let name = piece.split('=').next().unwrap_or_default().trim_ascii_end();
+        if piece.is_empty() || DROPPED.iter().any(|n| n.eq_ignore_ascii_case(name)) {
             continue;
         }
         out.push(';');
-        // A fold may stand around `=`; it must not come out as a line end.
-        out.extend(piece.chars().map(|c| if c == '\r' || c == '\n' { ' ' } else { c }));
+        if folded {
+            // A fold may stand around `=`; it must not come out as a line end.
+            out.extend(piece.chars().map(|c| if c == '\r' || c == '\n' { ' ' } else { c }));
+        } else {
+            out.push_str(piece);
+        }
     }
 }
+
+/// Where the parameter at the front ends: at the next `;` outside quotes.
+fn end_of_param(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while let Some(found) = bytes.get(at..).and_then(|b| memchr2(b';', b'"', b)) {
+        at += found;
+        if bytes[at] == b';' {
+            return at;
+        }
+        at += 1;
+        while let Some(found) = bytes.get(at..).and_then(|b| memchr2(b'"', b'\\', b)) {
+            at += found + 1;
+            if bytes[at - 1] == b'"' {
+                break;
+            }
+            // What follows a backslash is data.
+            at += 1;
+        }
+    }
+    text.len()
+}
+
+const DROPPED: [&str; 3] = ["expires", "pub-gruu", "temp-gruu"];
 
 #[cfg(test)]
 mod tests {
@@ -186,7 +208,7 @@ mod tests {
              +g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel\"\r\nContent-Length: 0\r\n\r\n"
         );
         let message = Message::parse(text.as_bytes()).unwrap();
-        let register = Register::recall(&message).unwrap();
+        let register = Register::read(&message).unwrap();
         let Contacts::List(contacts) = message.contacts().unwrap() else { panic!("no * here") };
         let wanted = Wanted { contact: contacts[0], expires: Duration::from_secs(600), flow: None };
         let compact = Compact::new(realm);

@@ -1,6 +1,6 @@
 //! MAR, MAA and the 401 (TS 24.229 clause 5.4.1.2.1, TS 29.228 clause 6.3).
 
-use super::attempt::{Attempt, AwaitingMaa, Challenged, Expected, NONCE_LEN, State};
+use super::attempt::{Attempt, AwaitingMaa, Challenged, Expected, NONCE_LEN, RESYNC_LEN, State};
 use super::refusal::Refusal;
 use super::register::Register;
 use super::table::Id;
@@ -31,11 +31,25 @@ impl Scscf {
         }
         let registration = self.registrar.find(register.impi, &register.impu);
         let hss = registration.and_then(|id| self.registrar.hss_of(id));
-        let waiting = AwaitingMaa { server, request: register.message.bytes().into(), resync: None };
-        let state = State::AwaitingMaa(waiting);
+        let state = State::AwaitingMaa(self.awaiting_maa(server, register, None));
         let attempt = self.attempts.insert(Attempt::new(register.impi, &register.impu, hss, state));
         self.send_mar(now, attempt, out);
         Ok(())
+    }
+
+    /// A REGISTER to be challenged; `resync` is RAND and AUTS.
+    pub(super) fn awaiting_maa(
+        &self,
+        server: ServerId,
+        register: &Register<'_, '_>,
+        resync: Option<[u8; RESYNC_LEN]>,
+    ) -> AwaitingMaa {
+        let asked = register.credentials.and_then(|c| c.algorithm).and_then(Algorithm::from_token);
+        let algorithm = match asked {
+            Some(Algorithm::AkaV2Sha256) if self.config.akav2 => Algorithm::AkaV2Sha256,
+            _ => Algorithm::AkaV1Md5,
+        };
+        AwaitingMaa { server, request: register.message.bytes().into(), algorithm, resync }
     }
 
     /// Sends MAR for an attempt in `AwaitingMaa`.
@@ -72,13 +86,14 @@ impl Scscf {
             let id = self.attempts.insert(attempt);
             return self.send_mar(now, id, out);
         }
-        let State::AwaitingMaa(AwaitingMaa { server, request, .. }) = &attempt.state else { return };
+        let State::AwaitingMaa(AwaitingMaa { server, request, algorithm, .. }) = &attempt.state else { return };
         let server = *server;
+        let mut hss = None;
         let message_of_ue = Message::parse(request).expect("it was parsed when it came");
-        let challenged = Register::recall(&message_of_ue).and_then(|register| {
-            let maa = maa?;
-            attempt.hss = Some(self.registrar.hss_named(maa.envelope.origin_host));
-            self.challenged(now, &register, &maa)
+        let challenged = maa.and_then(|maa| {
+            hss = Some(self.registrar.hss_named(maa.envelope.origin_host));
+            let register = Register::resume(&message_of_ue, attempt.impi(), attempt.impu())?;
+            self.challenged(now, &register, *algorithm, &maa)
         });
         match challenged {
             Ok((challenged, keys)) => {
@@ -97,6 +112,7 @@ impl Scscf {
                 });
                 let (impi, impu) = (attempt.impi().into(), attempt.impu().into());
                 self.tell(out, || What::Challenged { impi, impu });
+                attempt.hss = hss;
                 attempt.state = State::Challenged(Box::new(challenged));
                 let id = self.attempts.insert(attempt);
                 self.timeouts.after(now, self.config.reg_await_auth, Due::RegAwaitAuth(id));
@@ -116,6 +132,7 @@ impl Scscf {
         &self,
         now: Instant,
         register: &Register<'_, '_>,
+        asked: Algorithm,
         maa: &Maa<'_>,
     ) -> Result<(Challenged, KeyParams), Refusal> {
         match maa.result {
@@ -127,10 +144,10 @@ impl Scscf {
         }
         let (authenticate, expected) =
             maa.items.first().and_then(|item| self.vector(item)).ok_or(Refusal::VectorIncomplete)?;
-        let asked = register.credentials.and_then(|c| c.algorithm).and_then(Algorithm::from_token);
-        let algorithm = match (asked, &expected) {
-            (Some(Algorithm::AkaV2Sha256), Expected::Vector { .. }) if self.config.akav2 => Algorithm::AkaV2Sha256,
-            _ => Algorithm::AkaV1Md5,
+        let algorithm = match &expected {
+            Expected::Vector { .. } => asked,
+            // The scheme of the vector is all that is known of its algorithm.
+            Expected::Recorded(_) => Algorithm::AkaV1Md5,
         };
         let keys = KeyParams::of(&expected);
         let until = now + self.config.reg_await_auth;

@@ -148,11 +148,6 @@ impl<'m, 'a> Register<'m, 'a> {
         if !unknown.is_empty() {
             return Err(Refusal::UnknownExtension(unknown.join(", ")));
         }
-        Self::recall(message)
-    }
-
-    /// Reads a REGISTER that was found sound when it came.
-    pub(super) fn recall(message: &'m Message<'a>) -> Result<Self, Refusal> {
         let credentials = message.authorization()?;
         let to = message.to()?.uri;
         let mut impu = String::with_capacity(to.text.len());
@@ -162,6 +157,12 @@ impl<'m, 'a> Register<'m, 'a> {
             _ => impi_of(&to),
         };
         Ok(Self { message, impi, impu, credentials, call_id: message.call_id()?, cseq: message.cseq()?.number })
+    }
+
+    /// A REGISTER that waited: who registers what is known from then.
+    pub(super) fn resume(message: &'m Message<'a>, impi: &'a str, impu: &str) -> Result<Self, Refusal> {
+        let (call_id, cseq) = (message.call_id()?, message.cseq()?.number);
+        Ok(Self { message, impi, impu: impu.into(), credentials: None, call_id, cseq })
     }
 
     /// The nonce answered, if one is.

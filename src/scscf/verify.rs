@@ -1,7 +1,7 @@
 //! The answer to a challenge (TS 24.229 clauses 5.4.1.2.2 and 5.4.1.2.3).
 
 use super::Scscf;
-use super::attempt::{AwaitingMaa, Challenged, Expected, RESYNC_LEN, State};
+use super::attempt::{Challenged, Expected, RESYNC_LEN, State};
 use super::refusal::Refusal;
 use super::register::Register;
 use super::table::Id;
@@ -71,6 +71,7 @@ impl Scscf {
     ) -> Result<(), Refusal> {
         let auts = BASE64.decode(auts.as_bytes()).ok().filter(|a| a.len() == AUTS_LEN).ok_or(Refusal::BadAuts)?;
         let most = self.config.max_resyncs;
+        let mut waiting = self.awaiting_maa(server, register, None);
         let Some(going_on) = self.attempts.get_mut(attempt) else { return Err(Refusal::WrongNonce) };
         let State::Challenged(challenged) = &going_on.state else { return Err(Refusal::WrongNonce) };
         if going_on.resyncs >= most {
@@ -81,8 +82,8 @@ impl Scscf {
         rand_auts[RAND_LEN..].copy_from_slice(&auts);
         going_on.resyncs += 1;
         going_on.mac_failures = 0;
-        let request = register.message.bytes().into();
-        going_on.state = State::AwaitingMaa(AwaitingMaa { server, request, resync: Some(rand_auts) });
+        waiting.resync = Some(rand_auts);
+        going_on.state = State::AwaitingMaa(waiting);
         self.send_mar(now, attempt, out);
         Ok(())
     }
@@ -96,13 +97,13 @@ impl Scscf {
         register: &Register<'_, '_>,
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
+        let waiting = self.awaiting_maa(server, register, None);
         let Some(going_on) = self.attempts.get_mut(attempt) else { return Err(Refusal::WrongNonce) };
         going_on.mac_failures += 1;
         if going_on.mac_failures >= MAC_FAILURES {
             return Err(self.give_up(now, attempt, register, Refusal::TooManyMacFailures, out));
         }
-        let request = register.message.bytes().into();
-        going_on.state = State::AwaitingMaa(AwaitingMaa { server, request, resync: None });
+        going_on.state = State::AwaitingMaa(waiting);
         self.send_mar(now, attempt, out);
         Ok(())
     }
