@@ -141,6 +141,18 @@ fn register_against_serve_and_back() {
 }
 
 #[test]
+fn the_first_run_of_a_recorded_subscriber_says_what_to_do_instead() {
+    let output = imsreg(&["--once", "--profile", "huawei-460-60"], &Place(7).flags());
+    let err = text(&output.stderr);
+    assert_eq!((output.status.code(), &*output.stdout), (Some(2), &b""[..]), "{err}");
+    for part in
+        ["hss-data/huawei-460-60.yaml: ", "no UE to simulate", "imsreg serve --profile huawei-460-60", "--hss-data"]
+    {
+        assert!(err.contains(part), "{part} missing: {err}");
+    }
+}
+
+#[test]
 fn faults_of_a_file_come_all_at_once_with_status_2() {
     let dir = std::env::temp_dir().join(format!("imsreg-faults-{}", std::process::id()));
     std::fs::create_dir_all(&dir).expect("a temporary folder");

@@ -14,7 +14,7 @@ pub(super) async fn run(args: FirstRunArgs) -> Result<(), Failure> {
     let mut profile = load_profile(args.profile.name(), &args.settings()?)?;
     let subscribers = load_subscribers(&args.hss_data(), &profile)?;
     let Some(subscription) = subscribers.subscription(0) else {
-        return Err(Failure::Usage(format!("{}: no subscriber whose keys are known", args.hss_data().display())));
+        return Err(Failure::Usage(nobody_to_simulate(&args)));
     };
     if !args.common.json {
         println!("profile {}, subscribers {}", report::list(&profile.origins), report::list(&subscribers.origins));
@@ -71,6 +71,16 @@ pub(super) async fn run(args: FirstRunArgs) -> Result<(), Failure> {
     }
     record.finish()?;
     registered.map_err(Failure::Failed)
+}
+
+/// Subscribers of a trace have recorded challenges and no keys: nobody can compute their answers.
+fn nobody_to_simulate(args: &FirstRunArgs) -> String {
+    format!(
+        "{}: no subscriber has a key, so there is no UE to simulate; play a UE from outside against `imsreg serve \
+         --profile {}`, or take a file of subscribers with keys: --hss-data hss-data/lab.yaml",
+        args.hss_data().display(),
+        args.profile.name()
+    )
 }
 
 /// Waits until the UE is registered or has given up.

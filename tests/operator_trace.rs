@@ -1,0 +1,415 @@
+//! The operator trace of the seed documents: our core, with the profile of that network, answers the recorded UE with the
+//! recorded 401 and 200.
+//!
+//! The UE is played from the file; of what it sends only Security-Verify is rewritten, to the SPIs and ports that our
+//! P-CSCF has chosen. RAND and AUTN are the recorded ones, so the nonce is; XRES is unknown, so the S-CSCF compares the
+//! response with the recorded text. Answers are compared header by header, parameter by parameter; [`ALLOWED`] lists what
+//! may differ, and why.
+#![cfg(feature = "live")]
+
+mod common;
+
+use common::{Recorder, address, name};
+use imsreg::config::{Elements, load_profile, load_subscribers};
+use imsreg::hss::Hss;
+use imsreg::icscf::Icscf;
+use imsreg::ims::{Ims, Outward, Wiring};
+use imsreg::packet::{Effect, Packet, Protocol, Transport};
+use imsreg::pcscf::Pcscf;
+use imsreg::random::Random;
+use imsreg::scscf::Scscf;
+use imsreg::sip::header::contact::Contacts;
+use imsreg::sip::header::name_addr::NameAddr;
+use imsreg::sip::header::params::Params;
+use imsreg::sip::header::via::Via;
+use imsreg::sip::{HeaderName, Message, Uri};
+use imsreg::time::{Epoch, Instant};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+/// What may differ between a recorded answer and ours, by header, element and parameter.
+const ALLOWED: &[Allowed] = &[
+    Allowed {
+        at: "Via[0] host",
+        holds: same_address,
+        reason: "IPv6 spelling: the operator writes all zeros and upper case (RFC 4291), we leave Via as received",
+    },
+    Allowed {
+        at: "Via[0] ;received",
+        holds: only_ours_and_the_ue,
+        reason: "RFC 3581 clause 4 wants received beside rport, the operator leaves it out",
+    },
+    Allowed {
+        at: "Contact[0] URI",
+        holds: same_uri,
+        reason: "IPv6 spelling: the operator writes all zeros and upper case (RFC 4291), we write what the UE gave",
+    },
+    Allowed { at: "To[0] ;tag", holds: both_given, reason: "a tag is chosen anew by each UAS" },
+    Allowed { at: "Security-Server[0] ;spi-c", holds: both_spis, reason: "SPIs are chosen anew for each set" },
+    Allowed { at: "Security-Server[0] ;spi-s", holds: both_spis, reason: "SPIs are chosen anew for each set" },
+];
+
+struct Allowed {
+    /// As [`facts`] names it.
+    at: &'static str,
+    /// What must hold of the recorded value and ours all the same; `None` where one has none.
+    holds: fn(Option<&str>, Option<&str>) -> bool,
+    reason: &'static str,
+}
+
+/// The UE's addresses: the first REGISTER leaves port 5060, the second its protected client port, and answers to that
+/// come to its protected server port.
+const UE: &str = "[2001:683:890:1942:1::9e0b:baea]:5060";
+const UE_PORT_C: &str = "[2001:683:890:1942:1::9e0b:baea]:31100";
+const UE_PORT_S: &str = "[2001:683:890:1942:1::9e0b:baea]:31800";
+
+#[test]
+fn the_recorded_ue_gets_the_recorded_answers() {
+    let mut trace = Trace::start();
+    let mut used = BTreeSet::new();
+
+    let challenge = trace.register(0, &seed("ims-01-register.sip"), UE, trace.pcscf);
+    assert_eq!((challenge.from, challenge.to), (trace.pcscf, address(UE)));
+    assert_same(&seed("ims-02-401.sip"), &challenge.text, &mut used);
+
+    let (port_c, port_s) = trace.protected_ports(&challenge.text);
+    let answer = seed("ims-03-register-auth.sip");
+    let answer = with_security_verify(&answer, &security_server(&challenge.text));
+    let registered = trace.register(40, &answer, UE_PORT_C, port_s);
+    assert_eq!((registered.from, registered.to), (port_c, address(UE_PORT_S)));
+    let recorded = with_the_missing_comma(&seed("ims-04-200.sip"));
+    assert_same(&recorded, &registered.text, &mut used);
+
+    let unused: Vec<&str> = ALLOWED.iter().map(|a| a.at).filter(|at| !used.contains(at)).collect();
+    assert!(unused.is_empty(), "these never differ and need no permission: {unused:?}");
+}
+
+#[test]
+fn another_response_is_refused() {
+    let mut trace = Trace::start();
+    let challenge = trace.register(0, &seed("ims-01-register.sip"), UE, trace.pcscf);
+    let (_, port_s) = trace.protected_ports(&challenge.text);
+    let answer = with_security_verify(&seed("ims-03-register-auth.sip"), &security_server(&challenge.text));
+    let wrong = answer.replacen("01b656a14d1bc707", "01b656a14d1bc708", 1);
+    assert_ne!(wrong, answer);
+    assert_eq!(trace.register(40, &wrong, UE_PORT_C, port_s).name, "403 REGISTER");
+}
+
+#[test]
+fn another_security_verify_is_refused() {
+    let recorded = seed("ims-03-register-auth.sip");
+    for (from, to) in [(";ealg=aes-cbc", ";ealg=null"), (";port-s=9900", ";port-s=9901"), (";spi-c=", ";spi-c=1")] {
+        let mut trace = Trace::start();
+        let challenge = trace.register(0, &seed("ims-01-register.sip"), UE, trace.pcscf);
+        let (_, port_s) = trace.protected_ports(&challenge.text);
+        let list = security_server(&challenge.text);
+        let mangled = if from == ";spi-c=" { spoil_spi(&list) } else { list.replacen(from, to, 1) };
+        assert_ne!(mangled, list);
+        let answer = trace.register(40, &with_security_verify(&recorded, &mangled), UE_PORT_C, port_s);
+        assert_eq!(answer.name, "494 REGISTER", "{mangled}");
+    }
+}
+
+/// The recorded SPIs are those of another set.
+#[test]
+fn the_trace_as_it_was_recorded_is_refused() {
+    let mut trace = Trace::start();
+    let challenge = trace.register(0, &seed("ims-01-register.sip"), UE, trace.pcscf);
+    let (_, port_s) = trace.protected_ports(&challenge.text);
+    let answer = trace.register(40, &seed("ims-03-register-auth.sip"), UE_PORT_C, port_s);
+    assert_eq!(answer.name, "494 REGISTER");
+}
+
+/// A comparison that finds nothing would be worth nothing.
+#[test]
+fn a_difference_that_is_not_listed_is_found() {
+    let recorded = with_the_missing_comma(&seed("ims-04-200.sip"));
+    let changes = [
+        ("Accept-Resource-Priority: wps.4\r\n", "", "accept-resource-priority[0]"),
+        ("Content-Length: 0", "Server: x\r\nContent-Length: 0", "Server[0]"),
+        (";expires=900", ";expires=901", "Contact[0] ;expires"),
+        ("expires=900;", "", "Contact[0] ;expires"),
+        (";+g.3gpp.smsip", "", "Contact[0] ;+g.3gpp.smsip"),
+        (";audio", ";audio;video", "Contact[0] ;video"),
+        ("BAEA]:31800>", "BAEB]:31800>", "Contact[0] URI"),
+        (", <sip:+8613801049906@ims.huawei.com;user=phone>", "", "P-Associated-URI[1]"),
+        (";user=phone", "", "P-Associated-URI[1] URI"),
+        (";rport=31100", ";rport=31101", "Via[0] ;rport"),
+        (";rport=31100", ";rport=31100;received=2001:683::9", "Via[0] ;received"),
+        ("9E0B:BAEA]:31800;branch", "9E0B:BAEB]:31800;branch", "Via[0] host"),
+        (";branch=z9hG4bKX5", ";branch=z9hG4bKX6", "Via[0] ;branch"),
+        (";tag=gqj0iolo", "", "To[0] ;tag"),
+        (";tag=W4fcb1D", ";tag=W4fcb1E", "From[0] ;tag"),
+        ("CSeq: 2", "CSeq: 3", "CSeq[0]"),
+        ("SIP/2.0 200 OK", "SIP/2.0 202 Accepted", "status"),
+    ];
+    for (from, to, at) in changes {
+        let changed = recorded.replacen(from, to, 1);
+        assert_ne!(changed, recorded, "{from} is not there");
+        let found = differences(&recorded, &changed, &mut BTreeSet::new());
+        assert!(!found.is_empty() && found.iter().all(|difference| difference.starts_with(at)), "{from}: {found:?}");
+    }
+    assert_eq!(differences(&recorded, &recorded, &mut BTreeSet::new()), Vec::<String>::new());
+}
+
+/// Our core, and a clock.
+struct Trace {
+    ims: Ims,
+    tap: Recorder,
+    pcscf: SocketAddr,
+}
+
+/// What the UE hears.
+struct Heard {
+    from: SocketAddr,
+    to: SocketAddr,
+    name: String,
+    text: String,
+}
+
+impl Trace {
+    fn start() -> Self {
+        let profile = load_profile(&in_repository("profiles/huawei-460-60.yaml").display().to_string(), &[])
+            .unwrap_or_else(|faults| panic!("{faults}"));
+        let subscribers = load_subscribers(&in_repository("hss-data/huawei-460-60.yaml"), &profile)
+            .unwrap_or_else(|faults| panic!("{faults}"));
+        assert_eq!(profile.wiring, Wiring::Local);
+        let (all, epoch) = (Elements::ALL, Epoch::SIMULATION);
+        let mut random = Random::seeded(460);
+        let mut ims = Ims::new(profile.wiring);
+        let pcscf = profile.pcscf(all).expect("a whole profile");
+        let listener = pcscf.listen.iter().copied().find(SocketAddr::is_ipv6).expect("a listener for IPv6");
+        ims.add(Hss::new(profile.hss(epoch), subscribers.store, random.fork())).expect("free addresses");
+        let scscf = profile.scscf(all, epoch).expect("a whole profile");
+        ims.add(Scscf::new(scscf, random.fork())).expect("free addresses");
+        let icscf = profile.icscf(all, epoch).expect("a whole profile");
+        ims.add(Icscf::new(icscf, random.fork())).expect("free addresses");
+        ims.add(Pcscf::new(pcscf, random.fork())).expect("free addresses");
+        let mut this = Self { ims, tap: Recorder::default(), pcscf: listener };
+        let mut out = Outward::new();
+        this.ims.start(Instant::ZERO, &mut out, &mut this.tap);
+        assert!(out.is_empty(), "all elements are in one process");
+        this
+    }
+
+    /// The UE sends a REGISTER, by UDP as recorded, and hears one answer.
+    fn register(&mut self, at: u64, text: &str, from: &str, to: SocketAddr) -> Heard {
+        let now = Instant::from_millis(at);
+        let (from, transport, protocol) = (address(from), Transport::Udp, Protocol::Sip);
+        let packet = Packet { bytes: text.as_bytes(), protocol, transport, from, to, sa: None };
+        let mut out = Outward::new();
+        self.ims.receive(now, &packet, &mut out, &mut self.tap);
+        let (effects, bytes) = out.drain();
+        let sent = effects.filter_map(|(_, effect)| match effect {
+            Effect::Transmit { from, to, transport: Transport::Udp, protocol, range, .. } => {
+                let text = String::from_utf8(bytes[range.clone()].to_vec()).expect("text");
+                Some(Heard { from, to, name: name(protocol, &bytes[range]), text })
+            }
+            Effect::InstallSa(_) | Effect::RemoveSa(_) => None,
+            other => panic!("{other:?}"),
+        });
+        let mut heard: Vec<Heard> = sent.filter(|heard| !heard.name.starts_with("100 ")).collect();
+        assert_eq!(heard.len(), 1, "{}", self.tap.trace());
+        heard.remove(0)
+    }
+
+    /// port_pc and port_ps of the challenge, at the address that the UE talks to.
+    fn protected_ports(&self, challenge: &str) -> (SocketAddr, SocketAddr) {
+        let message = Message::parse(challenge.as_bytes()).expect("a message");
+        let list = message.security(HeaderName::SecurityServer).expect("a list");
+        let at = |port: Option<u16>| SocketAddr::new(self.pcscf.ip(), port.expect("a port"));
+        (at(list.0[0].port_c), at(list.0[0].port_s))
+    }
+}
+
+fn in_repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn seed(name: &str) -> String {
+    let path = in_repository("tests/data/seeds").join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+fn security_server(challenge: &str) -> String {
+    let message = Message::parse(challenge.as_bytes()).expect("a message");
+    message.header(HeaderName::SecurityServer).expect("a list").to_owned()
+}
+
+fn with_security_verify(register: &str, list: &str) -> String {
+    let mut text = String::new();
+    for line in register.split_inclusive("\r\n") {
+        match line.strip_prefix("Security-Verify: ") {
+            Some(_) => text.extend(["Security-Verify: ", list, "\r\n"]),
+            None => text.push_str(line),
+        }
+    }
+    text
+}
+
+/// Another number of as many digits.
+fn spoil_spi(list: &str) -> String {
+    let at = list.find(";spi-c=").expect("an SPI") + ";spi-c=".len();
+    let other = if list[at..].starts_with('1') { "2" } else { "1" };
+    [&list[..at], other, &list[at + 1..]].concat()
+}
+
+/// The operator's P-Associated-URI has white space where RFC 7315 wants a comma.
+fn with_the_missing_comma(recorded: &str) -> String {
+    assert_eq!(recorded.matches(">  <").count(), 1);
+    recorded.replacen(">  <", ">, <", 1)
+}
+
+#[track_caller]
+fn assert_same(recorded: &str, ours: &str, used: &mut BTreeSet<&'static str>) {
+    let found = differences(recorded, ours, used);
+    assert!(found.is_empty(), "{}\n\nrecorded:\n{recorded}\nours:\n{ours}", found.join("\n"));
+}
+
+/// Differences that nobody has allowed; `used` gets those that were.
+fn differences(recorded: &str, ours: &str, used: &mut BTreeSet<&'static str>) -> Vec<String> {
+    let (recorded, ours) = (facts(recorded), facts(ours));
+    let mut found = Vec::new();
+    for at in recorded.keys().chain(ours.keys()).collect::<BTreeSet<_>>() {
+        let (recorded, ours) = (recorded.get(at).map(String::as_str), ours.get(at).map(String::as_str));
+        if recorded == ours {
+            continue;
+        }
+        let limit = match ALLOWED.iter().find(|allowed| allowed.at == at) {
+            Some(allowed) if (allowed.holds)(recorded, ours) => {
+                used.insert(allowed.at);
+                continue;
+            }
+            Some(Allowed { reason, .. }) => format!(", which is more than: {reason}"),
+            None => String::new(),
+        };
+        let shown = |value: Option<&str>| value.map_or_else(|| "nothing".to_owned(), |value| format!("\"{value}\""));
+        found.push(format!("{at}: {} recorded, {} ours{limit}", shown(recorded), shown(ours)));
+    }
+    found
+}
+
+/// A message taken apart: header, number of the element and parameter to value. The order of headers and of parameters
+/// means nothing.
+fn facts(text: &str) -> BTreeMap<String, String> {
+    let message = Message::parse(text.as_bytes()).expect("a message");
+    let mut facts = Facts::default();
+    facts.add("status", message.status().expect("a response").to_string());
+    let mut elements: BTreeMap<String, usize> = BTreeMap::new();
+    for line in message.lines() {
+        let header = match line.name {
+            HeaderName::Other => line.name_text.to_ascii_lowercase(),
+            known => known.as_str().to_owned(),
+        };
+        let count = elements.entry(header.clone()).or_default();
+        let mut element = || {
+            *count += 1;
+            format!("{header}[{}]", *count - 1)
+        };
+        match line.name {
+            HeaderName::Via => {
+                let mut rest = Some(line.value);
+                while let Some(value) = rest {
+                    let (via, next) = Via::parse(value).expect("a Via");
+                    facts.via(&element(), &via);
+                    rest = next;
+                }
+            }
+            HeaderName::Contact => {
+                let Ok(Contacts::List(list)) = Contacts::parse(std::iter::once(line.value)) else {
+                    panic!("{} is no Contact", line.value)
+                };
+                for contact in list {
+                    facts.address(&element(), &contact.address);
+                }
+            }
+            HeaderName::WwwAuthenticate => facts.challenge(&element(), &line.value.replace("\r\n", " ")),
+            HeaderName::SecurityServer => {
+                let one = Message::security(&message, line.name).expect("a list");
+                for mechanism in one.0 {
+                    let at = element();
+                    facts.add(&at, mechanism.name.to_owned());
+                    facts.params(&at, mechanism.params);
+                }
+            }
+            HeaderName::From | HeaderName::To | HeaderName::PAssociatedUri => {
+                for value in line.value.split(',') {
+                    facts.address(&element(), &NameAddr::parse(line.name, value).expect("an address"));
+                }
+            }
+            _ => facts.add(&element(), line.value.to_owned()),
+        }
+    }
+    facts.add("body", String::from_utf8_lossy(message.body()).into_owned());
+    facts.0
+}
+
+#[derive(Default)]
+struct Facts(BTreeMap<String, String>);
+
+impl Facts {
+    fn add(&mut self, at: &str, value: String) {
+        assert!(self.0.insert(at.to_owned(), value).is_none(), "{at} is there twice");
+    }
+
+    fn via(&mut self, at: &str, via: &Via<'_>) {
+        self.add(&format!("{at} transport"), via.transport.to_ascii_uppercase());
+        self.add(&format!("{at} host"), via.host.to_owned());
+        self.add(&format!("{at} port"), via.port.unwrap_or(5060).to_string());
+        self.params(at, via.params);
+    }
+
+    fn address(&mut self, at: &str, address: &NameAddr<'_>) {
+        self.add(&format!("{at} name"), address.display.unwrap_or_default().to_owned());
+        let text = address.text;
+        let uri = text.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(text, |(uri, _)| uri);
+        self.add(&format!("{at} URI"), uri.to_owned());
+        self.params(at, address.params);
+    }
+
+    fn challenge(&mut self, at: &str, value: &str) {
+        let digest = imsreg::sip::header::digest::Digest::parse(HeaderName::WwwAuthenticate, value);
+        let digest = digest.expect("a challenge").expect("of scheme Digest");
+        for (name, value, _) in digest.params() {
+            self.add(&format!("{at} ;{}", name.to_ascii_lowercase()), value.to_owned());
+        }
+    }
+
+    fn params(&mut self, at: &str, params: Params<'_>) {
+        for (name, value) in params.iter() {
+            self.add(&format!("{at} ;{}", name.to_ascii_lowercase()), value.unwrap_or("(flag)").to_owned());
+        }
+    }
+}
+
+fn same_address(recorded: Option<&str>, ours: Option<&str>) -> bool {
+    ip(recorded).is_some_and(|recorded| ip(ours) == Some(recorded))
+}
+
+fn only_ours_and_the_ue(recorded: Option<&str>, ours: Option<&str>) -> bool {
+    recorded.is_none() && ip(ours) == Some(address(UE).ip())
+}
+
+fn ip(text: Option<&str>) -> Option<IpAddr> {
+    text?.trim_matches(['[', ']']).parse().ok()
+}
+
+/// Also the text: with the host in one spelling, nothing differs.
+fn same_uri(recorded: Option<&str>, ours: Option<&str>) -> bool {
+    let canonical = |text: Option<&str>| {
+        let mut canonical = String::new();
+        Uri::parse(text?).ok()?.canonical(&mut canonical);
+        Some(canonical)
+    };
+    canonical(recorded).is_some_and(|recorded| canonical(ours) == Some(recorded))
+}
+
+fn both_given(recorded: Option<&str>, ours: Option<&str>) -> bool {
+    [recorded, ours].iter().all(|text| text.is_some_and(|text| !text.is_empty()))
+}
+
+/// TS 33.203 clause 7.1: 32 bits, 256 at least.
+fn both_spis(recorded: Option<&str>, ours: Option<&str>) -> bool {
+    [recorded, ours].iter().all(|text| text.and_then(|text| text.parse::<u32>().ok()).is_some_and(|spi| spi > 255))
+}
