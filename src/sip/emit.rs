@@ -1,7 +1,7 @@
 //! Writing messages: appends to a buffer, in order, without intermediate copies.
 
 use super::header::grammar;
-use super::{HeaderName, Line};
+use super::{HeaderName, Line, Run};
 use memchr::memchr2;
 use std::fmt;
 use std::io::Write;
@@ -72,12 +72,30 @@ impl<'b> Writer<'b> {
 
     /// A line as received; line ends become CRLF.
     pub fn copy(&mut self, line: &Line<'_>) -> &mut Self {
-        // A fold, or a sender of bare LF, makes the line more than one piece.
-        for piece in line.raw.split_inclusive(|&b| b == b'\n') {
-            let piece = piece.strip_suffix(b"\n").unwrap_or(piece);
-            self.out.extend_from_slice(piece.strip_suffix(b"\r").unwrap_or(piece));
-            self.out.extend_from_slice(b"\r\n");
-        }
+        lines_as_received(self.out, line.raw, line.is_plain);
+        self
+    }
+
+    /// Lines as received, between those that the caller writes itself; line ends become CRLF.
+    ///
+    /// ```
+    /// # use imsreg::sip::{HeaderName, Message, NameSet, Part, Writer};
+    /// # let message = Message::parse(b"OPTIONS sip:a SIP/2.0\r\nTo: x\r\nExpires: 7\r\nVia: y\r\n\r\n").unwrap();
+    /// # let mut out = Vec::new();
+    /// # let mut writer = Writer::request(&mut out, "OPTIONS", "sip:a");
+    /// for part in message.parts(NameSet::of(&[HeaderName::Expires, HeaderName::ContentLength])) {
+    ///     match part {
+    ///         Part::Run(run) => writer.copy_run(&run),
+    ///         Part::Line(line) if line.name == HeaderName::Expires => writer.header_number(line.name, 3600),
+    ///         Part::Line(_) => &mut writer,
+    ///     };
+    /// }
+    /// writer.finish(&[]);
+    /// # let expected = "OPTIONS sip:a SIP/2.0\r\nTo: x\r\nExpires: 3600\r\nVia: y\r\nContent-Length: 0\r\n\r\n";
+    /// # assert_eq!(String::from_utf8(out).unwrap(), expected);
+    /// ```
+    pub fn copy_run(&mut self, run: &Run<'_>) -> &mut Self {
+        lines_as_received(self.out, run.raw, run.is_plain);
         self
     }
 
@@ -214,6 +232,20 @@ fn word(out: &mut Vec<u8>, text: &str) {
     }
 }
 
+/// Appends lines; what is not plain has folds or comes from a sender of bare LF.
+#[inline]
+fn lines_as_received(out: &mut Vec<u8>, raw: &[u8], is_plain: bool) {
+    if is_plain {
+        out.extend_from_slice(raw);
+        return;
+    }
+    for piece in raw.split_inclusive(|&b| b == b'\n') {
+        let piece = piece.strip_suffix(b"\n").unwrap_or(piece);
+        out.extend_from_slice(piece.strip_suffix(b"\r").unwrap_or(piece));
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
 /// Appends a value; a run of line ends and white space around it becomes one space.
 fn one_line(out: &mut Vec<u8>, value: &[u8]) {
     let mut rest = value;
@@ -228,7 +260,7 @@ fn one_line(out: &mut Vec<u8>, value: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sip::Message;
+    use crate::sip::{Message, NameSet, Part};
 
     #[test]
     fn a_request_line_by_line() {
@@ -265,6 +297,35 @@ mod tests {
         }
         writer.finish(&[]);
         assert_eq!(out, b"SIP/2.0 200 OK\r\nVia: a\r\n  ;b\r\nTo: c\r\nContent-Length: 0\r\n\r\n");
+    }
+
+    #[test]
+    fn runs_are_what_lies_between() {
+        let text = b"SIP/2.0 200 OK\r\nVia: a\r\nTo: b\r\nFrom: c\r\n d\r\nX-Y: e\r\nVia: f\nCSeq: g\r\n\r\n";
+        let message = Message::parse(text).unwrap();
+        let copied = |names: &[HeaderName]| {
+            let mut out = Vec::new();
+            let mut writer = Writer::response(&mut out, 200, "OK");
+            let mut runs = Vec::new();
+            for part in message.parts(NameSet::of(names)) {
+                match part {
+                    Part::Run(run) => {
+                        runs.push(run.raw.len());
+                        writer.copy_run(&run);
+                    }
+                    Part::Line(line) => {
+                        writer.header(line.name, "");
+                    }
+                }
+            }
+            (String::from_utf8(out).unwrap().split_off(16), runs)
+        };
+        let all = "Via: a\r\nTo: b\r\nFrom: c\r\n d\r\nX-Y: e\r\nVia: f\r\nCSeq: g\r\n";
+        assert_eq!(copied(&[]), (all.into(), vec![all.len() - 1]));
+        let (text, runs) = copied(&[HeaderName::Via, HeaderName::ContentLength]);
+        assert_eq!(text, "Via: \r\nTo: b\r\nFrom: c\r\n d\r\nX-Y: e\r\nVia: \r\nCSeq: g\r\n");
+        assert_eq!(runs, [28, 9]);
+        assert_eq!(copied(&[HeaderName::Other, HeaderName::CSeq]).1, [28, 7]);
     }
 
     #[test]

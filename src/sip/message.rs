@@ -9,7 +9,7 @@ use super::header::via::Via;
 use super::header::{access_network::AccessNetwork, charging_vector::ChargingVector, grammar};
 use super::parse::{self, Split};
 use super::table::{Slot, Table};
-use super::{HeaderError, HeaderName, Method, ParseError, Uri};
+use super::{HeaderError, HeaderName, Method, NameSet, ParseError, Uri};
 use std::fmt;
 
 /// The first line.
@@ -42,6 +42,26 @@ pub struct Line<'a> {
     pub value: &'a str,
     /// The whole line as received, line end included: what a proxy copies.
     pub raw: &'a [u8],
+    /// True when `raw` is one piece that ends in CRLF.
+    pub(super) is_plain: bool,
+}
+
+/// Consecutive lines that are copied together: [`super::Writer::copy_run`].
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Run<'a> {
+    /// The lines as received, line ends included.
+    pub raw: &'a [u8],
+    /// True when every line is one piece that ends in CRLF.
+    pub(super) is_plain: bool,
+}
+
+/// What [`Message::parts`] cuts the header lines into.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part<'a> {
+    /// A line of one of the names asked for.
+    Line(Line<'a>),
+    /// The lines of all other names up to the next such line or the end.
+    Run(Run<'a>),
 }
 
 /// A view of one message. Cheap to make, lives on the stack, borrows the bytes.
@@ -76,7 +96,8 @@ impl<'a> Message<'a> {
     /// CSeq method, numbers in range, well-formed Via, From, To, Contact, Request-URI (sip.md section 1). The error
     /// knows the status to answer.
     pub fn check(&self) -> Result<(), HeaderError> {
-        for name in SINGLE {
+        let repeated = self.table.repeated().intersection(SINGLE_NAMES);
+        for name in SINGLE.into_iter().filter(|&name| repeated.contains(name)) {
             let mut values = self.values(name);
             let first = values.next();
             if values.any(|value| Some(value) != first) {
@@ -153,17 +174,34 @@ impl<'a> Message<'a> {
 
     /// Every header line, in order.
     pub fn lines(&self) -> impl Iterator<Item = Line<'a>> + '_ {
-        self.table.iter().map(|slot| Line {
-            name: slot.name,
-            name_text: &self.text[usize::from(slot.start)..usize::from(slot.name_end)],
-            value: self.value(slot),
-            raw: &self.bytes[usize::from(slot.start)..usize::from(slot.end)],
+        self.table.iter().map(|slot| self.line(slot))
+    }
+
+    /// The header lines in order, cut so that lines of `names` come one by one and everything between them in runs. A
+    /// proxy rewrites the former and copies the latter with one call. Headers without a [`HeaderName`] are one by one
+    /// when [`HeaderName::Other`] is among `names`.
+    #[inline]
+    pub fn parts(&self, names: NameSet) -> impl Iterator<Item = Part<'a>> + '_ {
+        let mut next = 0;
+        std::iter::from_fn(move || {
+            let first = self.table.line(next)?;
+            next += 1;
+            if names.contains(first.name) {
+                return Some(Part::Line(self.line(first)));
+            }
+            let (mut end, mut is_plain) = (first.end, first.is_plain);
+            while let Some(slot) = self.table.line(next).filter(|slot| !names.contains(slot.name)) {
+                (end, is_plain) = (slot.end, is_plain & slot.is_plain);
+                next += 1;
+            }
+            let raw = self.bytes.get(usize::from(first.start)..usize::from(end)).unwrap_or_default();
+            Some(Part::Run(Run { raw, is_plain }))
         })
     }
 
     /// The value of the first line of this name.
     pub fn header(&self, name: HeaderName) -> Option<&'a str> {
-        self.values(name).next()
+        self.table.first(name).map(|slot| self.value(slot))
     }
 
     /// The values of all lines of this name, one item a line. Not for [`HeaderName::Other`], which is many names.
@@ -291,8 +329,22 @@ impl<'a> Message<'a> {
         self.header(name).ok_or_else(|| HeaderError::bad(name, "missing"))
     }
 
+    // The ranges of the table are those of whole tokens and lines of the text. `unwrap_or_default` never takes place, but
+    // where a caller does not look at a part, the compiler can leave that part out, which it cannot where it may panic.
+    #[inline]
+    fn line(&self, slot: &Slot) -> Line<'a> {
+        Line {
+            name: slot.name,
+            name_text: self.text.get(usize::from(slot.start)..usize::from(slot.name_end)).unwrap_or_default(),
+            value: self.value(slot),
+            raw: self.bytes.get(usize::from(slot.start)..usize::from(slot.end)).unwrap_or_default(),
+            is_plain: slot.is_plain,
+        }
+    }
+
+    #[inline]
     fn value(&self, slot: &Slot) -> &'a str {
-        &self.text[usize::from(slot.value_start)..usize::from(slot.value_end)]
+        self.text.get(usize::from(slot.value_start)..usize::from(slot.value_end)).unwrap_or_default()
     }
 }
 
@@ -309,6 +361,13 @@ impl fmt::Debug for StartLine<'_> {
             Self::Request { method, uri } => write!(f, "{method} {}", crate::identity::Shortened(uri)),
             Self::Response { status, reason } => write!(f, "{status} {reason}"),
         }
+    }
+}
+
+/// How long it is only: a value may be an identity or a key.
+impl fmt::Debug for Run<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Run({} octets)", self.raw.len())
     }
 }
 
@@ -352,6 +411,7 @@ fn check_request_uri(uri: &str) -> Result<(), HeaderError> {
 /// Headers of which a second, different value makes the message ambiguous.
 const SINGLE: [HeaderName; 5] =
     [HeaderName::CallId, HeaderName::CSeq, HeaderName::From, HeaderName::To, HeaderName::MaxForwards];
+const SINGLE_NAMES: NameSet = NameSet::of(&SINGLE);
 
 #[cfg(test)]
 mod tests {

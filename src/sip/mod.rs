@@ -14,8 +14,8 @@ pub mod transaction;
 pub mod uri;
 
 pub use emit::Writer;
-pub use header::{HeaderError, HeaderName};
-pub use message::{Line, Message, StartLine};
+pub use header::{HeaderError, HeaderName, NameSet};
+pub use message::{Line, Message, Part, Run, StartLine};
 pub use method::Method;
 pub use parse::ParseError;
 pub use uri::Uri;

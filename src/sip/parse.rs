@@ -72,7 +72,7 @@ pub(crate) struct Split<'a> {
 pub(crate) fn split(bytes: &[u8]) -> Result<Split<'_>, ParseError> {
     let bytes = skip_line_ends(bytes);
     let mut table = Table::new();
-    let start_end = line_end(bytes, 0)?;
+    let start_end = line_end(bytes, 0)?.0;
     let end = lines(bytes, start_end, &mut table)?;
     let text = std::str::from_utf8(&bytes[..end]).map_err(|_| ParseError::Encoding)?;
     let start = start_line(without_line_end(&text[..start_end]))?;
@@ -93,7 +93,7 @@ pub(crate) fn salvage(bytes: &[u8]) -> Option<Split<'_>> {
         Ok(_) => bytes,
         Err(fault) => &bytes[..fault.valid_up_to()],
     };
-    let start_end = line_end(bytes, 0).ok()?;
+    let start_end = line_end(bytes, 0).ok()?.0;
     let mut table = Table::new();
     // The table holds the lines before the fault.
     let end = match lines(bytes, start_end, &mut table) {
@@ -111,55 +111,91 @@ pub(crate) fn salvage(bytes: &[u8]) -> Option<Split<'_>> {
 
 /// Fills `table` from the line at `from` on and returns where the body starts.
 fn lines(bytes: &[u8], from: usize, table: &mut Table) -> Result<usize, ParseError> {
-    let mut at = from;
+    let mut start = from;
     loop {
-        let start = at;
         match bytes.get(start..) {
             Some([b'\n', ..]) => return Ok(start + 1),
             Some([b'\r', b'\n', ..]) => return Ok(start + 2),
             _ => {}
         }
-        let name_end = start + grammar::span(&bytes[start..], grammar::TOKEN);
-        let colon = name_end + blanks(&bytes[name_end..]);
-        match bytes.get(colon) {
-            Some(b':') if name_end > start => {}
-            None => return Err(ParseError::Truncated),
-            _ => return Err(ParseError::HeaderLine),
+        let (name, name_end, colon) = name(bytes, start)?;
+        let (mut end, mut is_plain) = line_end(bytes, colon + 1)?;
+        while matches!(bytes.get(end), Some(b' ' | b'\t')) {
+            (end, is_plain) = (line_end(bytes, end)?.0, false);
         }
-        loop {
-            at = line_end(bytes, at)?;
-            if !matches!(bytes.get(at), Some(b' ' | b'\t')) {
-                break;
-            }
-        }
-        let value_end = colon + 1 + bytes[colon + 1..at].trim_ascii_end().len();
-        let value_start = colon + 1 + grammar::span(&bytes[colon + 1..value_end], grammar::LWS);
+        // Nearly every value stands between one space and CRLF.
+        let value_end = match &bytes[colon + 1..end] {
+            [.., last, b'\r', b'\n'] if *last > b' ' => end - 2,
+            value => colon + 1 + value.trim_ascii_end().len(),
+        };
+        let value_start = match &bytes[colon + 1..value_end] {
+            [b' ', first, ..] if *first > b' ' => colon + 2,
+            value => colon + 1 + grammar::span(value, grammar::LWS),
+        };
         table.push(Slot {
-            name: HeaderName::from_bytes(&bytes[start..name_end]),
+            name,
+            is_plain,
             start: start as u16,
             name_end: name_end as u16,
             value_start: value_start as u16,
             value_end: value_end as u16,
-            end: at as u16,
+            end: end as u16,
         })?;
+        start = end;
     }
 }
 
-/// Where the line at `from` ends, its line end included. A lone CR inside a line is a line end to some and none to
-/// others, so it is refused.
+/// The name of the line at `start`, where it ends, and where its colon is.
 #[inline]
-fn line_end(bytes: &[u8], from: usize) -> Result<usize, ParseError> {
+fn name(bytes: &[u8], start: usize) -> Result<(HeaderName, usize, usize), ParseError> {
+    // A known name up to the colon is a token, which need not be looked at octet by octet.
+    if let Some(length) = near_colon(&bytes[start..]) {
+        let name = HeaderName::from_bytes(&bytes[start..start + length]);
+        if name != HeaderName::Other {
+            return Ok((name, start + length, start + length));
+        }
+    }
+    let name_end = start + grammar::span(&bytes[start..], grammar::TOKEN);
+    let colon = name_end + blanks(&bytes[name_end..]);
+    match bytes.get(colon) {
+        Some(b':') if name_end > start => Ok((HeaderName::from_bytes(&bytes[start..name_end]), name_end, colon)),
+        None => Err(ParseError::Truncated),
+        _ => Err(ParseError::HeaderLine),
+    }
+}
+
+/// Where the colon is in the first 32 octets, eight at a time.
+#[inline]
+fn near_colon(line: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_le_bytes([1; 8]);
+    const COLONS: u64 = u64::from_le_bytes([b':'; 8]);
+    let (words, _) = line.get(..32).unwrap_or(line).as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        // The lowest octet that is zero after the exclusive or is the first one in which subtraction borrows.
+        let other = u64::from_le_bytes(*word) ^ COLONS;
+        let found = other.wrapping_sub(ONES) & !other & (ONES << 7);
+        if found != 0 {
+            return Some(at * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    None
+}
+
+/// Where the line that has no line end before `from` ends, its line end included, and whether that is CRLF. A lone CR
+/// inside a line is a line end to some and none to others, so it is refused.
+#[inline]
+fn line_end(bytes: &[u8], from: usize) -> Result<(usize, bool), ParseError> {
     let Some(length) = memchr2(b'\r', b'\n', &bytes[from..]) else {
         return Err(if bytes.len() > limits::HEADER_SECTION { ParseError::TooLarge } else { ParseError::Truncated });
     };
     let at = from + length;
-    let end = match (bytes[at], bytes.get(at + 1)) {
-        (b'\n', _) => at + 1,
-        (_, Some(b'\n')) => at + 2,
+    let (end, is_crlf) = match (bytes[at], bytes.get(at + 1)) {
+        (b'\n', _) => (at + 1, false),
+        (_, Some(b'\n')) => (at + 2, true),
         (_, None) => return Err(ParseError::Truncated),
         _ => return Err(ParseError::HeaderLine),
     };
-    if end > limits::HEADER_SECTION { Err(ParseError::TooLarge) } else { Ok(end) }
+    if end > limits::HEADER_SECTION { Err(ParseError::TooLarge) } else { Ok((end, is_crlf)) }
 }
 
 /// The start line without its line end.

@@ -1,13 +1,14 @@
 //! The table of lines of a message.
 
 use super::parse::limits;
-use super::{HeaderName, ParseError};
-use memchr::memchr;
+use super::{HeaderName, NameSet, ParseError};
 
 /// Where one header line is in the header section.
 #[derive(Clone, Copy)]
 pub(crate) struct Slot {
     pub(crate) name: HeaderName,
+    /// One piece that ends in CRLF: it can be copied as it is.
+    pub(crate) is_plain: bool,
     pub(crate) start: u16,
     pub(crate) name_end: u16,
     pub(crate) value_start: u16,
@@ -19,33 +20,51 @@ pub(crate) struct Slot {
 #[derive(Clone)]
 pub(crate) struct Table {
     len: usize,
-    /// The names again, side by side, so that a search is one `memchr`.
-    names: [u8; INLINE],
+    present: NameSet,
+    repeated: NameSet,
+    /// Index of the first line of every name that is present.
+    first: [u16; NAMES],
     slots: [Slot; INLINE],
-    more_names: Vec<u8>,
     more: Vec<Slot>,
 }
 
 /// Handsets send 13 to 25 headers.
 const INLINE: usize = 40;
+const NAMES: usize = HeaderName::ALL.len() + 1;
 
 impl Table {
     /// No lines.
+    #[inline]
     pub(crate) fn new() -> Self {
-        let empty = Slot { name: HeaderName::Other, start: 0, name_end: 0, value_start: 0, value_end: 0, end: 0 };
-        Self { len: 0, names: [0; INLINE], slots: [empty; INLINE], more_names: Vec::new(), more: Vec::new() }
+        let empty = Slot {
+            name: HeaderName::Other,
+            is_plain: false,
+            start: 0,
+            name_end: 0,
+            value_start: 0,
+            value_end: 0,
+            end: 0,
+        };
+        let none = NameSet::default();
+        Self { len: 0, present: none, repeated: none, first: [0; NAMES], slots: [empty; INLINE], more: Vec::new() }
     }
 
     /// Adds the next line.
+    #[inline]
     pub(crate) fn push(&mut self, slot: Slot) -> Result<(), ParseError> {
         if self.len < INLINE {
-            self.names[self.len] = slot.name as u8;
             self.slots[self.len] = slot;
         } else if self.len < limits::HEADERS {
-            self.more_names.push(slot.name as u8);
             self.more.push(slot);
         } else {
             return Err(ParseError::TooLarge);
+        }
+        let name = NameSet::of(&[slot.name]);
+        if self.present.contains(slot.name) {
+            self.repeated = self.repeated.union(name);
+        } else {
+            self.present = self.present.union(name);
+            self.first[slot.name as usize] = self.len as u16;
         }
         self.len += 1;
         Ok(())
@@ -56,31 +75,38 @@ impl Table {
         self.len
     }
 
+    /// The names of which there are two lines or more.
+    pub(crate) fn repeated(&self) -> NameSet {
+        self.repeated
+    }
+
+    /// The line of this index.
+    #[inline]
+    pub(crate) fn line(&self, index: usize) -> Option<&Slot> {
+        match self.slots[..self.len.min(INLINE)].get(index) {
+            Some(slot) => Some(slot),
+            None => self.more.get(index.checked_sub(INLINE)?),
+        }
+    }
+
     /// Every line, in order.
+    #[inline]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Slot> {
         self.slots[..self.len.min(INLINE)].iter().chain(&self.more)
     }
 
-    /// The lines of one name, in order.
-    pub(crate) fn named(&self, name: HeaderName) -> impl Iterator<Item = &Slot> {
-        let mut from = 0;
-        std::iter::from_fn(move || {
-            let (index, slot) = self.next(name, from)?;
-            from = index + 1;
-            Some(slot)
-        })
+    /// The first line of one name.
+    #[inline]
+    pub(crate) fn first(&self, name: HeaderName) -> Option<&Slot> {
+        if self.present.contains(name) { self.line(usize::from(self.first[name as usize])) } else { None }
     }
 
-    /// The first line of `name` at or after index `from`.
-    fn next(&self, name: HeaderName, from: usize) -> Option<(usize, &Slot)> {
-        let inline = self.len.min(INLINE);
-        if from < inline
-            && let Some(found) = memchr(name as u8, &self.names[from..inline])
-        {
-            return Some((from + found, &self.slots[from + found]));
-        }
-        let from = from.max(inline) - inline;
-        let found = memchr(name as u8, self.more_names.get(from..)?)?;
-        Some((inline + from + found, &self.more[from + found]))
+    /// The lines of one name, in order.
+    #[inline]
+    pub(crate) fn named(&self, name: HeaderName) -> impl Iterator<Item = &Slot> {
+        let first = self.first(name);
+        let rest = first.filter(|_| self.repeated.contains(name)).map(|_| usize::from(self.first[name as usize]) + 1);
+        let rest = rest.into_iter().flat_map(move |from| self.iter().skip(from).filter(move |slot| slot.name == name));
+        first.into_iter().chain(rest)
     }
 }

@@ -13,7 +13,7 @@ pub mod params;
 pub mod sec_agree;
 pub mod via;
 
-pub use name::HeaderName;
+pub use name::{HeaderName, NameSet};
 
 use std::fmt;
 use thiserror::Error;

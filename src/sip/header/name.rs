@@ -115,6 +115,45 @@ impl HeaderName {
     }
 }
 
+/// A set of names, one bit each: what an element rewrites, for [`crate::sip::Message::parts`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct NameSet(u64);
+
+impl NameSet {
+    /// The set of these names.
+    pub const fn of(names: &[HeaderName]) -> Self {
+        let mut bits = 0;
+        let mut i = 0;
+        while i < names.len() {
+            bits |= 1 << names[i] as u8;
+            i += 1;
+        }
+        Self(bits)
+    }
+
+    /// The names of both sets.
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The names that are in both sets.
+    pub const fn intersection(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
+    /// True when `name` is in the set.
+    pub const fn contains(self, name: HeaderName) -> bool {
+        self.0 >> name as u8 & 1 != 0
+    }
+
+    /// True when there is no name in the set.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+}
+
+const _: () = assert!(HeaderName::ALL.len() < 64, "a bit for every name and for `Other`");
+
 /// No name.
 const NONE: u8 = u8::MAX;
 
@@ -197,6 +236,15 @@ mod tests {
                 assert_eq!(HeaderName::from_text(&letter.to_ascii_uppercase().to_string()), name);
             }
         }
+    }
+
+    #[test]
+    fn a_set_holds_what_it_was_made_of() {
+        let set = NameSet::of(&[HeaderName::Accept, HeaderName::Via, HeaderName::Other]);
+        assert!(set.contains(HeaderName::Accept) && set.contains(HeaderName::Via) && set.contains(HeaderName::Other));
+        assert!(!set.contains(HeaderName::WwwAuthenticate) && !set.is_empty());
+        let both = set.union(NameSet::of(&[HeaderName::To]));
+        assert_eq!(both.intersection(NameSet::of(&[HeaderName::To, HeaderName::From])), NameSet::of(&[HeaderName::To]));
     }
 
     #[test]
