@@ -269,6 +269,7 @@ subscribers:
   - {{imsi: 310410000000003, impi: me@home.example, impus: [tel:+1234, sip:me@home.example]}}
   - {{imsi: 310410000000004, algorithm: tuak, topc: {OPC_TEXT}{OPC_TEXT}, res_len: 16}}
   - {{imsi: 310410000000005, algorithm: xor, capabilities: {{mandatory: [1]}}, charging: {{ccf: [a]}}}}
+  - {{imsi: 310410000000006, barred: [\"sip:310410000000006@ims.mnc410.mcc310.3gppnetwork.org\"]}}
 "
         ),
     );
@@ -279,7 +280,7 @@ subscribers:
     assert_eq!(ids[1], "310410000000002@my.example sip:310410000000002@my.example");
     assert_eq!(ids[2], "me@home.example sip:me@home.example");
     assert_eq!(all.subscription(0).unwrap().usim.sqn_ms(), 0x20);
-    assert_eq!(all.store.len(), 5);
+    assert_eq!(all.store.len(), 6, "a subscriber who may not register at all is one too");
 }
 
 #[test]

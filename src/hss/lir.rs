@@ -27,7 +27,7 @@ pub(super) fn answer<'a>(records: &'a Records, lir: &Lir<'a>) -> Lia<'a> {
         Some(name) => lia.server_name = Some(name),
         None => {
             lia.result = CxResult::UNREGISTERED_SERVICE;
-            lia.capabilities = Some(records.capabilities(member));
+            lia.capabilities = records.needed_capabilities(member);
         }
     }
     lia

@@ -148,4 +148,10 @@ impl Records {
         let (mandatory, optional) = own.unwrap_or(&self.config.capabilities);
         Capabilities { mandatory: mandatory.clone(), optional: optional.clone(), server_names: Vec::new() }
     }
+
+    /// The same where it was not asked for: left out when any S-CSCF will do. An empty Server-Capabilities would say so
+    /// too, but Kamailio drops a message with a grouped AVP of no octets.
+    fn needed_capabilities(&self, member: source::Member) -> Option<Capabilities<'_>> {
+        Some(self.capabilities(member)).filter(|c| !c.mandatory.is_empty() || !c.optional.is_empty())
+    }
 }

@@ -15,7 +15,7 @@ pub(super) fn answer<'a>(records: &'a Records, uar: &Uar<'a>) -> Uaa<'a> {
     };
     match judge(records, uar) {
         Ok((result, Target::Server(name))) => (uaa.result, uaa.server_name) = (result, Some(name)),
-        Ok((result, Target::Any(capabilities))) => (uaa.result, uaa.capabilities) = (result, Some(capabilities)),
+        Ok((result, Target::Any(capabilities))) => (uaa.result, uaa.capabilities) = (result, capabilities),
         Err(result) => uaa.result = result,
     }
     uaa
@@ -24,7 +24,7 @@ pub(super) fn answer<'a>(records: &'a Records, uar: &Uar<'a>) -> Uaa<'a> {
 /// Where the I-CSCF is to send the REGISTER.
 enum Target<'a> {
     Server(&'a str),
-    Any(Capabilities<'a>),
+    Any(Option<Capabilities<'a>>),
 }
 
 /// The checks in the order of the clause.
@@ -48,7 +48,7 @@ fn judge<'a>(records: &'a Records, uar: &Uar<'_>) -> Result<(CxResult, Target<'a
         return Err(CxResult::ROAMING_NOT_ALLOWED);
     }
     if uar.authorization_type == Type::RegistrationAndCapabilities {
-        return Ok((CxResult::SUCCESS, Target::Any(records.capabilities(member))));
+        return Ok((CxResult::SUCCESS, Target::Any(Some(records.capabilities(member)))));
     }
     by_state(records, member, uar.authorization_type)
 }
@@ -64,7 +64,7 @@ fn by_state(
         // The name of a subscription that is not registered is that of a pending authentication.
         (_, Some(name)) if deregisters => Ok((CxResult::SUCCESS, Target::Server(name))),
         (_, Some(name)) => Ok((CxResult::SUBSEQUENT_REGISTRATION, Target::Server(name))),
-        (_, None) => Ok((CxResult::FIRST_REGISTRATION, Target::Any(records.capabilities(member)))),
+        (_, None) => Ok((CxResult::FIRST_REGISTRATION, Target::Any(records.needed_capabilities(member)))),
     }
 }
 

@@ -59,6 +59,14 @@ fn uar() {
                 &first,
             ),
             row("barred, set is not", &[], super::support::uar("carol", "0017"), CxResult::FIRST_REGISTRATION, &first),
+            row("any S-CSCF will do", &[], super::support::uar("erin", "erin"), CxResult::FIRST_REGISTRATION, &[]),
+            row(
+                "any will do, capabilities asked for",
+                &[],
+                super::support::uar_of(A::RegistrationAndCapabilities, "erin", "erin"),
+                CxResult::SUCCESS,
+                &first,
+            ),
             row("home", &[], uar_of(A::Registration), CxResult::FIRST_REGISTRATION, &first),
             row(
                 "roaming allowed for all",
@@ -445,10 +453,12 @@ fn store() -> Store {
     dave.visited_networks = Some(vec!["far.example".into()]);
     // A secondary name alone is no Charging-Information.
     dave.charging[3] = Some("aaa://ccf2.example".into());
+    let mut erin = subscriber("erin", &["erin"]);
+    erin.capabilities = Some((Vec::new(), Vec::new()));
     let mut psi = subscriber("psi", &["service", "chat!.*!"]);
     psi.profiles[0].identities[0].kind = IdentityType::DistinctPsi;
     psi.profiles[0].identities[1].kind = IdentityType::WildcardedPsi;
-    let mut subscribers = vec![alice, bob, carol, dave, psi];
+    let mut subscribers = vec![alice, bob, carol, dave, erin, psi];
     for (name, part) in [("eve", Some(false)), ("frank", None), ("grace", Some(true))] {
         let mut subscriber = subscriber(name, &[name]);
         subscriber.profiles[0].filter_criteria.push(criteria(part));

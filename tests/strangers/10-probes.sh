@@ -7,32 +7,61 @@ shared probes/probe_pcscf.py || exit 0
 probes=$IMSREG_SHARED/probes
 export PYTHONDONTWRITEBYTECODE=1
 work=$(mktemp -d "$target/probes.XXXXXX")
-trap 'stop_imsreg; rm -rf "$work"' EXIT
+suites=()
+stop_all() {
+    for pid in "${suites[@]}"; do kill -TERM "$pid" 2>/dev/null; done
+    stop_imsreg
+    rm -rf "$work"
+}
+trap stop_all EXIT
 status=0
 
 realm=ims.mnc001.mcc001.3gppnetwork.org
-keys=(--realm $realm --imsi 001010000001000 --k ascii:K{imsi} --op 30313233343536373839616263646566)
+keys=(--realm $realm --imsi 001010000001000 --k "ascii:K{imsi}" --op 30313233343536373839616263646566)
+others=(--barred 001010000009000 --unknown 999999999999999 --users 4000)
 cat >"$work/subscribers.yaml" <<YAML
-defaults: {amf: "8000"}
+defaults: {amf: "8000", op: 30313233343536373839616263646566}
 subscribers:
-  - {imsi: "001010000001000", range: 4000, k: "4b{imsi}", op: 30313233343536373839616263646566}
+  - {imsi: "001010000001000", range: 4000, k: "4b{imsi}", msisdn: "+99910000"}
+  - {imsi: "001010000009000", k: "4b{imsi}", barred: ["sip:001010000009000@$realm"]}
 YAML
 
-start_imsreg "$work/serve.log" serve --realm $realm --sip 127.0.0.1:5060 --sip '[::1]:5060' \
-    --ipsec none --sec-agree required --hss-data "$work/subscribers.yaml" || { failure "imsreg serve"; exit 1; }
+# probe_pcscf SERVE-ARGUMENT ... -- PROBE-ARGUMENT ...
+probe_pcscf() {
+    local serve=()
+    while [ "$1" != -- ]; do serve+=("$1"); shift; done
+    shift
+    start_imsreg "$work/serve.log" serve --realm $realm --sip 127.0.0.1:5060 --sip '[::1]:5060' --ipsec none \
+        --sec-agree required --hss-data "$work/subscribers.yaml" "${serve[@]}" || { failure "imsreg serve"; exit 1; }
+    probe_suite probe_pcscf "$python" "$probes/probe_pcscf.py" --target 127.0.0.1:5060 --target6 '[::1]:5060' \
+        "${keys[@]}" "${others[@]}" "$@" || status=1
+    stop_imsreg || { failure "imsreg serve did not stop in order"; status=1; }
+}
+
+# The UE of these probes registers again with the SPIs and ports it has. TS 33.203 clause 7.4 wants new ones for a new
+# set, so a P-CSCF that challenges must refuse them: they are judged where re-registrations are not challenged.
+repeats='^(REG-25|AKA-16|BND-)'
 # EVT-* asks for the reg event package, which imsreg does not have yet: listed, not counted.
-probe_suite probe_pcscf "$python" "$probes/probe_pcscf.py" --target 127.0.0.1:5060 --target6 '[::1]:5060' "${keys[@]}" \
-    --users 4000 --skip '^EVT' || status=1
+probe_pcscf -- --skip "^EVT|$repeats"
+probe_pcscf --set scscf.challenge=never -- --only "$repeats"
 "$python" "$probes/probe_pcscf.py" --target 127.0.0.1:5060 "${keys[@]}" --list --only '^EVT' |
-    sed 's/^/next issue, not counted: /'
-stop_imsreg || { failure "imsreg serve did not stop in order"; status=1; }
+    sed -n 's/^EVT/next issue, not counted: EVT/p'
 
 start_imsreg "$work/hss.log" serve --only hss --realm $realm --diameter 127.0.0.1:3868 --hss-data "$work/subscribers.yaml" ||
     { failure "imsreg serve --only hss"; exit 1; }
-probe_suite probe_hss "$python" "$probes/probe_hss.py" --target 127.0.0.1:3868 "${keys[@]}" --users 4000 || status=1
+probe_suite probe_hss "$python" "$probes/probe_hss.py" --target 127.0.0.1:3868 "${keys[@]}" "${others[@]}" || status=1
 stop_imsreg || { failure "imsreg serve --only hss did not stop in order"; status=1; }
 
-probe_suite fake_core "$python" "$probes/fake_core.py" --listen 127.0.0.1:5060 "${keys[@]}" --seconds 6 \
-    --ue "$imsreg register --pcscf {host}:{port} --imsi {imsi} --k {k} --opc {opc} --realm {realm} --ipsec none --stay" ||
-    status=1
+# Each scenario waits out its seconds: four parts at a time, on an address each.
+for part in '[0-2]' '[34]' '[56]' '[7-9]'; do
+    probe_suite fake_core "$python" "$probes/fake_core.py" --listen "127.0.3.$((${#suites[@]} + 1)):5060" "${keys[@]}" \
+        --seconds 6 --only "$part\$" --ue "$imsreg register --pcscf {host}:{port} --source 127.0.3.$((${#suites[@]} + 11)) \
+        --imsi {imsi} --k {k} --opc {opc} --realm {realm} --ipsec none --stay" >"$work/fake_core.${#suites[@]}" 2>&1 &
+    suites+=($!)
+done
+for n in "${!suites[@]}"; do
+    wait "${suites[$n]}" || status=1
+    sed 's/^fake_core .*: \([0-9]* probes\)/fake_core: \1/' "$work/fake_core.$n"
+done
+suites=()
 exit $status

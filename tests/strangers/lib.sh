@@ -5,7 +5,7 @@ export IMSREG_SHARED=${IMSREG_SHARED:-$(cd "$root/../shared" 2>/dev/null && pwd 
 target=$(cd "$root" && cargo metadata --format-version 1 --no-deps --offline 2>/dev/null |
     sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
 target=${target:-$root/target}
-imsreg=$target/release/imsreg
+imsreg=${IMSREG_BIN:-$target/release/imsreg} # another build can be judged: IMSREG_BIN=PATH
 
 # One file gathers the counts of all parts and scripts of one run of check.sh.
 if [ -z "${IMSREG_TALLY:-}" ]; then

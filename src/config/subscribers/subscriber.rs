@@ -60,10 +60,9 @@ pub(super) fn read_subscriber(
             faults.at(at, Path::Key(&f.path, "barred"), message);
         }
     }
-    if sound && impus.iter().all(|i| barred.contains(i)) {
-        let at = f.get("barred").or_else(|| f.get("impus")).unwrap_or(node);
-        let key = if impus.is_empty() { "impus" } else { "barred" };
-        faults.at(at, Path::Key(&f.path, key), "nothing left to register, one identity that is not barred expected");
+    if sound && impus.is_empty() {
+        let at = f.get("impus").unwrap_or(node);
+        faults.at(at, Path::Key(&f.path, "impus"), "nothing to register, one identity expected");
     }
     if keys.as_ref().is_some_and(Keys::have_hole) && imsi.len() != 15 {
         let message = format!("\"{imsi}\" found, 15 digits expected because a key holds {{imsi}}");
