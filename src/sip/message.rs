@@ -64,6 +64,23 @@ pub enum Part<'a> {
     Run(Run<'a>),
 }
 
+/// What [`Message::check`] reads, kept by [`Message::checked`].
+#[derive(Clone, Copy, Debug)]
+pub struct Checked<'a> {
+    /// The topmost Via.
+    pub via: Via<'a>,
+    /// From.
+    pub from: NameAddr<'a>,
+    /// To.
+    pub to: NameAddr<'a>,
+    /// Call-ID.
+    pub call_id: &'a str,
+    /// CSeq.
+    pub cseq: CSeq<'a>,
+    /// Max-Forwards of a request, `None` if absent.
+    pub max_forwards: Option<u8>,
+}
+
 /// A view of one message. Cheap to make, lives on the stack, borrows the bytes.
 #[derive(Clone)]
 pub struct Message<'a> {
@@ -80,13 +97,17 @@ impl<'a> Message<'a> {
     ///
     /// Only framing is checked here. [`Message::check`] judges what every receiver must reject.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
-        parse::split(bytes).map(Self::new)
+        let mut table = Table::new();
+        let split = parse::split(bytes, &mut table)?;
+        Ok(Self::new(split, table))
     }
 
     /// What can be read of a request that [`Message::parse`] refused, without its body: enough to answer it. `None` when
     /// there is nothing that could be answered: no request line, an ACK, or Via, From, To, Call-ID or CSeq missing.
     pub fn salvage(bytes: &'a [u8]) -> Option<Self> {
-        let this = Self::new(parse::salvage(bytes)?);
+        let mut table = Table::new();
+        let split = parse::salvage(bytes, &mut table)?;
+        let this = Self::new(split, table);
         let needed = [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq];
         let answerable = needed.iter().all(|&name| this.header(name).is_some()) && this.via().is_ok();
         (answerable && this.method() != Some(Method::Ack)).then_some(this)
@@ -96,6 +117,11 @@ impl<'a> Message<'a> {
     /// CSeq method, numbers in range, well-formed Via, From, To, Contact, Request-URI (sip.md section 1). The error
     /// knows the status to answer.
     pub fn check(&self) -> Result<(), HeaderError> {
+        self.checked().map(|_| ())
+    }
+
+    /// As [`Message::check`], and what was read on the way, so that nobody has to read it again.
+    pub fn checked(&self) -> Result<Checked<'a>, HeaderError> {
         let repeated = self.table.repeated().intersection(SINGLE_NAMES);
         for name in SINGLE.into_iter().filter(|&name| repeated.contains(name)) {
             let mut values = self.values(name);
@@ -104,33 +130,30 @@ impl<'a> Message<'a> {
                 return Err(HeaderError::bad(name, "two different values"));
             }
         }
-        self.via()?;
-        for line in self.values(HeaderName::Via) {
-            let mut rest = Some(line);
-            while let Some(list) = rest {
-                rest = Via::parse(list)?.1;
-            }
+        let (via, mut rest) = Via::parse(self.mandatory(HeaderName::Via)?)?;
+        let mut lines = self.values(HeaderName::Via).skip(1);
+        while let Some(list) = rest.or_else(|| lines.next()) {
+            rest = Via::parse(list)?.1;
         }
-        self.from()?;
-        self.to()?;
-        self.call_id()?;
+        let (from, to, call_id) = (self.from()?, self.to()?, self.call_id()?);
         let cseq = self.cseq()?;
+        let mut max_forwards = None;
         if let StartLine::Request { method, uri } = self.start {
             check_request_uri(uri)?;
-            self.max_forwards()?;
+            max_forwards = self.max_forwards()?;
             if cseq.method != method {
                 // RFC 4475 clause 3.1.2.18 leaves 501 or 400 for an unknown method.
                 let status = if matches!(method, Method::Other(_)) { 501 } else { 400 };
                 return Err(HeaderError { status, ..HeaderError::bad(HeaderName::CSeq, "method of another request") });
             }
         }
-        if let Contacts::Star = self.contacts()?
+        if Contacts::read(self.values(HeaderName::Contact), |_| ())?
             && self.method() == Some(Method::Register)
             && self.expires() != Some(0)
         {
             return Err(HeaderError::bad(HeaderName::Contact, "* without Expires: 0"));
         }
-        Ok(())
+        Ok(Checked { via, from, to, call_id, cseq, max_forwards })
     }
 
     /// The bytes of this message, body included, nothing after it.
@@ -216,7 +239,7 @@ impl<'a> Message<'a> {
 
     /// True when `tag` is one of the option tags of `name` (Require, Proxy-Require, Supported); any case.
     pub fn has_option(&self, name: HeaderName, tag: &str) -> bool {
-        self.elements(name).any(|element| element.eq_ignore_ascii_case(tag))
+        self.elements(name).any(|element| grammar::same(element.as_bytes(), tag.as_bytes()))
     }
 
     /// The value of the first line whose name is `name`, for headers without a [`HeaderName`].
@@ -321,8 +344,10 @@ impl<'a> Message<'a> {
         self.elements(HeaderName::PAccessNetworkInfo).map(AccessNetwork::parse)
     }
 
-    fn new(split: Split<'a>) -> Self {
-        Self { bytes: split.bytes, text: split.text, start: split.start, table: split.table }
+    #[inline]
+    fn new(split: Split<'a>, table: Table) -> Self {
+        let Split { bytes, text, start } = split;
+        Self { bytes, text, start, table }
     }
 
     fn mandatory(&self, name: HeaderName) -> Result<&'a str, HeaderError> {
@@ -399,7 +424,7 @@ fn check_request_uri(uri: &str) -> Result<(), HeaderError> {
     if uri.headers.is_some() {
         return Err(HeaderError::bad(HeaderName::Other, "headers in the Request-URI"));
     }
-    if ["sip", "sips", "tel", "urn"].iter().any(|known| uri.scheme.eq_ignore_ascii_case(known)) {
+    if ["sip", "sips", "tel", "urn"].iter().any(|known| grammar::same(uri.scheme.as_bytes(), known.as_bytes())) {
         return Ok(());
     }
     Err(HeaderError {

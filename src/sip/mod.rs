@@ -15,7 +15,7 @@ pub mod uri;
 
 pub use emit::Writer;
 pub use header::{HeaderError, HeaderName, NameSet};
-pub use message::{Line, Message, Part, Run, StartLine};
+pub use message::{Checked, Line, Message, Part, Run, StartLine};
 pub use method::Method;
 pub use parse::ParseError;
 pub use uri::Uri;

@@ -58,35 +58,34 @@ pub mod limits {
     pub const BODY: usize = 1 << 20;
 }
 
-/// A message split into lines.
+/// What a message is besides its table of lines.
 pub(crate) struct Split<'a> {
     /// From the start line to the end of the body.
     pub(crate) bytes: &'a [u8],
     /// Start line and headers with the empty line.
     pub(crate) text: &'a str,
     pub(crate) start: StartLine<'a>,
-    pub(crate) table: Table,
 }
 
-/// Splits a message. Every fault ends it.
-pub(crate) fn split(bytes: &[u8]) -> Result<Split<'_>, ParseError> {
+/// Splits a message, its lines into `table`. Every fault ends it.
+#[inline]
+pub(crate) fn split<'a>(bytes: &'a [u8], table: &mut Table) -> Result<Split<'a>, ParseError> {
     let bytes = skip_line_ends(bytes);
-    let mut table = Table::new();
     let start_end = line_end(bytes, 0)?.0;
-    let end = lines(bytes, start_end, &mut table)?;
-    let text = std::str::from_utf8(&bytes[..end]).map_err(|_| ParseError::Encoding)?;
+    let end = lines(bytes, start_end, table)?;
+    let text = simdutf8::basic::from_utf8(&bytes[..end]).map_err(|_| ParseError::Encoding)?;
     let start = start_line(without_line_end(&text[..start_end]))?;
-    let body = match content_length(bytes, &table)? {
+    let body = match content_length(bytes, table)? {
         Some(length) if length > bytes.len() - end => return Err(ParseError::ContentLength),
         Some(length) => length,
         None => bytes.len() - end,
     };
-    Ok(Split { bytes: &bytes[..end + body], text, start, table })
+    Ok(Split { bytes: &bytes[..end + body], text, start })
 }
 
 /// Splits what can be split of a message that [`split`] refused, so that a request can be answered: lines up to the
 /// first fault, no body. `None` without a request line.
-pub(crate) fn salvage(bytes: &[u8]) -> Option<Split<'_>> {
+pub(crate) fn salvage<'a>(bytes: &'a [u8], table: &mut Table) -> Option<Split<'a>> {
     let bytes = skip_line_ends(bytes);
     let bytes = &bytes[..bytes.len().min(limits::HEADER_SECTION)];
     let bytes = match std::str::from_utf8(bytes) {
@@ -94,9 +93,8 @@ pub(crate) fn salvage(bytes: &[u8]) -> Option<Split<'_>> {
         Err(fault) => &bytes[..fault.valid_up_to()],
     };
     let start_end = line_end(bytes, 0).ok()?.0;
-    let mut table = Table::new();
     // The table holds the lines before the fault.
-    let end = match lines(bytes, start_end, &mut table) {
+    let end = match lines(bytes, start_end, table) {
         Ok(end) => end,
         Err(_) => table.iter().last().map_or(start_end, |slot| usize::from(slot.end)),
     };
@@ -106,7 +104,7 @@ pub(crate) fn salvage(bytes: &[u8]) -> Option<Split<'_>> {
     let (uri, version) = rest.trim_ascii().rsplit_once(' ')?;
     let is_request = is_token(method) && version.get(..4).is_some_and(|name| name.eq_ignore_ascii_case("SIP/"));
     let start = StartLine::Request { method: Method::from_token(method), uri: uri.trim_ascii() };
-    is_request.then_some(Split { bytes: &bytes[..end], text, start, table })
+    is_request.then_some(Split { bytes: &bytes[..end], text, start })
 }
 
 /// Fills `table` from the line at `from` on and returns where the body starts.

@@ -4,7 +4,7 @@ use super::header::grammar::{self, PHONE, TOKEN, URI};
 use super::header::params::Params;
 use super::header::via;
 use super::{HeaderError, HeaderName};
-use memchr::{memchr, memchr3};
+use memchr::memchr;
 use std::fmt;
 
 /// A URI in its parts, borrowed.
@@ -32,24 +32,31 @@ impl<'a> Uri<'a> {
         if !is_clean(text.as_bytes()) {
             return Err(fault("an octet that no URI may hold"));
         }
+        if let [b's', b'i', b'p', b':', _, ..] = text.as_bytes() {
+            return Self::new(text, &text[..3]).read_sip(&text[4..]);
+        }
         let end = memchr(b':', text.as_bytes()).ok_or(fault("expected a URI with its scheme"))?;
         let (scheme, rest) = (&text[..end], &text[end + 1..]);
         if !is_scheme(scheme.as_bytes()) || rest.is_empty() {
             return Err(fault("expected a URI with its scheme"));
         }
-        let this = Self { text, scheme, user: None, host: "", port: None, params: Params::default(), headers: None };
+        let this = Self::new(text, scheme);
         if is_sip(scheme) {
             this.read_sip(rest)
-        } else if scheme.eq_ignore_ascii_case("tel") {
+        } else if this.is_tel() {
             this.read_tel(rest)
         } else {
             Ok(this)
         }
     }
 
+    fn new(text: &'a str, scheme: &'a str) -> Self {
+        Self { text, scheme, user: None, host: "", port: None, params: Params::default(), headers: None }
+    }
+
     /// Equality of RFC 3261 clause 19.1.4, of RFC 3966 clause 4 for tel, of the text for other schemes.
     pub fn equivalent(&self, other: &Uri<'_>) -> bool {
-        if !self.scheme.eq_ignore_ascii_case(other.scheme) {
+        if !grammar::same(self.scheme.as_bytes(), other.scheme.as_bytes()) {
             return false;
         }
         if self.is_tel() {
@@ -73,14 +80,14 @@ impl<'a> Uri<'a> {
     /// Appends the address of record (RFC 3261 clause 10.3 step 5): parameters and headers removed, escapes of
     /// unreserved characters resolved, scheme and host in lower case. For tel: visual separators removed.
     pub fn canonical(&self, out: &mut String) {
-        out.extend(self.scheme.chars().map(|c| c.to_ascii_lowercase()));
+        push_lower_case(out, self.scheme);
         out.push(':');
         if self.is_tel() {
             out.extend(number(self.user.unwrap_or("")));
             // A local number means nothing without its context (RFC 3966 clause 5.1.5).
             if let Some(context) = self.params.value("phone-context") {
                 out.push_str(";phone-context=");
-                out.extend(context.chars().map(|c| c.to_ascii_lowercase()));
+                push_lower_case(out, context);
             }
             return;
         }
@@ -92,13 +99,14 @@ impl<'a> Uri<'a> {
             unescape(user, out);
             out.push('@');
         }
-        match self.ip() {
-            Some(std::net::IpAddr::V6(address)) => {
+        // Only an IPv6 address has brackets, and several forms.
+        match self.host.starts_with('[').then(|| self.ip()).flatten() {
+            Some(address) => {
                 out.push('[');
                 push_fmt(out, format_args!("{address}"));
                 out.push(']');
             }
-            _ => out.extend(self.host.chars().map(|c| c.to_ascii_lowercase())),
+            None => push_lower_case(out, self.host),
         }
         if let Some(port) = self.port {
             push_fmt(out, format_args!(":{port}"));
@@ -107,7 +115,7 @@ impl<'a> Uri<'a> {
 
     /// True for `tel`.
     pub fn is_tel(&self) -> bool {
-        self.scheme.eq_ignore_ascii_case("tel")
+        grammar::same(self.scheme.as_bytes(), b"tel")
     }
 
     /// True for `sip` and `sips`.
@@ -130,10 +138,15 @@ impl<'a> Uri<'a> {
         self.host = host;
         let mut rest = rest;
         if let Some(after) = rest.strip_prefix(':') {
-            let end = memchr3(b';', b'?', b'?', after.as_bytes()).unwrap_or(after.len());
+            // What is no digit must be the start of what follows, or the port is no number.
+            let digits = after.bytes().take_while(u8::is_ascii_digit).count();
+            let end = if after[digits..].starts_with([';', '?']) { digits } else { after.len() };
             let port = grammar::number(&after[..end], 65535).ok_or(fault("port is no number below 65536"))?;
             self.port = Some(port as u16);
             rest = &after[end..];
+        }
+        if rest.is_empty() {
+            return Ok(self);
         }
         if let Some(question) = memchr(b'?', rest.as_bytes()) {
             self.headers = Some(&rest[question + 1..]);
@@ -157,7 +170,7 @@ impl<'a> Uri<'a> {
     }
 
     fn same_host(&self, other: &Uri<'_>) -> bool {
-        self.host.eq_ignore_ascii_case(other.host) || self.ip().is_some_and(|ip| other.ip() == Some(ip))
+        grammar::same(self.host.as_bytes(), other.host.as_bytes()) || self.ip().is_some_and(|ip| other.ip() == Some(ip))
     }
 }
 
@@ -185,7 +198,7 @@ fn is_sip(scheme: &str) -> bool {
 fn is_clean(text: &[u8]) -> bool {
     let mut rest = text;
     loop {
-        rest = &rest[grammar::long_span(rest, URI)..];
+        rest = &rest[grammar::span(rest, URI)..];
         match rest {
             [] => return true,
             [b'%', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest = &rest[3..],
@@ -299,7 +312,7 @@ fn is_reserved(byte: u8) -> bool {
 /// Resolves the escapes of unreserved characters and writes the others with upper case digits.
 fn unescape(text: &str, out: &mut String) {
     let mut rest = text;
-    while let Some(percent) = rest.find('%') {
+    while let Some(percent) = memchr(b'%', rest.as_bytes()) {
         out.push_str(&rest[..percent]);
         match escaped(rest.as_bytes(), percent) {
             Some(byte) if byte.is_ascii_alphanumeric() || b"-_.!~*'()".contains(&byte) => out.push(byte as char),
@@ -313,6 +326,12 @@ fn unescape(text: &str, out: &mut String) {
         rest = &rest[percent + 3..];
     }
     out.push_str(rest);
+}
+
+fn push_lower_case(out: &mut String, text: &str) {
+    let start = out.len();
+    out.push_str(text);
+    out[start..].make_ascii_lowercase();
 }
 
 fn push_fmt(out: &mut String, text: fmt::Arguments<'_>) {

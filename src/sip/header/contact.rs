@@ -29,7 +29,15 @@ impl<'a> Contacts<'a> {
     /// Reads the values of all lines.
     pub fn parse(values: impl Iterator<Item = &'a str>) -> Result<Self, HeaderError> {
         let mut list = Vec::new();
-        let mut star = false;
+        if Self::read(values, |contact| list.push(contact))? { Ok(Self::Star) } else { Ok(Self::List(list)) }
+    }
+
+    /// Reads the values of all lines, shows every element to `see`, and tells whether it is `*` instead.
+    pub(crate) fn read(
+        values: impl Iterator<Item = &'a str>,
+        mut see: impl FnMut(Contact<'a>),
+    ) -> Result<bool, HeaderError> {
+        let (mut star, mut any) = (false, false);
         for value in values {
             let mut rest = skip_commas(value);
             while !rest.is_empty() {
@@ -41,7 +49,8 @@ impl<'a> Contacts<'a> {
                     rest = after.trim_ascii_start();
                 } else {
                     let (contact, after) = Contact::take(rest)?;
-                    list.push(contact);
+                    any = true;
+                    see(contact);
                     rest = after;
                 }
                 if !rest.is_empty() && !rest.starts_with(',') {
@@ -50,11 +59,7 @@ impl<'a> Contacts<'a> {
                 rest = skip_commas(rest);
             }
         }
-        match (star, list.is_empty()) {
-            (true, true) => Ok(Self::Star),
-            (true, false) => Err(STAR_NOT_ALONE),
-            (false, _) => Ok(Self::List(list)),
-        }
+        if star && any { Err(STAR_NOT_ALONE) } else { Ok(star) }
     }
 }
 

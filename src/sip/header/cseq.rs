@@ -1,11 +1,8 @@
 //! CSeq (RFC 3261 clause 20.16).
 
-use super::grammar::{self, Parsed};
+use super::grammar;
 use super::{HeaderError, HeaderName};
 use crate::sip::Method;
-use nom::Parser;
-use nom::character::complete::digit1;
-use nom::sequence::separated_pair;
 
 /// Number and method.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,20 +16,22 @@ pub struct CSeq<'a> {
 impl<'a> CSeq<'a> {
     /// Reads the value.
     pub fn parse(value: &'a str) -> Result<Self, HeaderError> {
-        let (rest, (number, method)) =
-            parts(value).map_err(|_| HeaderError::bad(HeaderName::CSeq, "expected a number and a method"))?;
-        if !rest.is_empty() {
+        let bytes = value.as_bytes();
+        let number = bytes.iter().take_while(|b| b.is_ascii_digit()).count();
+        let space = grammar::span(&bytes[number..], grammar::LWS);
+        let method = grammar::span(&bytes[number + space..], grammar::TOKEN);
+        if number == 0 || space == 0 || method == 0 {
+            return Err(HeaderError::bad(HeaderName::CSeq, "expected a number and a method"));
+        }
+        if number + space + method < bytes.len() {
             return Err(HeaderError::bad(HeaderName::CSeq, "something follows the method"));
         }
+        let (number, method) = (&value[..number], &value[number + space..]);
         match grammar::number(number, (1 << 31) - 1) {
             Some(number) => Ok(Self { number: number as u32, method: Method::from_token(method) }),
             None => Err(HeaderError::bad(HeaderName::CSeq, "number is 2^31 or larger")),
         }
     }
-}
-
-fn parts(value: &str) -> Parsed<'_, (&str, &str)> {
-    separated_pair(digit1, grammar::run(grammar::LWS), grammar::token).parse(value)
 }
 
 #[cfg(test)]

@@ -109,6 +109,9 @@ impl fmt::Debug for Digest<'_> {
 /// The parameter list of scheme Digest, `None` for another scheme.
 fn scheme(text: &str) -> Result<Option<&str>, &'static str> {
     let bytes = text.as_bytes();
+    if let [b'D', b'i', b'g', b'e', b's', b't', b' ', ..] = bytes {
+        return Ok(Some(&text[6..]));
+    }
     let end = bytes.iter().position(|&b| grammar::is(b, grammar::LWS)).unwrap_or(bytes.len());
     let (scheme, list) = text.split_at(end);
     if scheme.is_empty() || scheme.contains(['=', '"']) {
@@ -119,6 +122,27 @@ fn scheme(text: &str) -> Result<Option<&str>, &'static str> {
 
 /// `name = value`: the value without quotes, and whether it had them.
 fn parameter(input: &str) -> Parsed<'_, (&str, (&str, bool))> {
+    // Nearly every parameter has no white space.
+    let (name, rest) = input.split_at(grammar::span(input.as_bytes(), grammar::TOKEN));
+    match rest.as_bytes() {
+        [b'=', b'"', ..] if !name.is_empty() => {
+            if let Ok((rest, value)) = grammar::quoted(&rest[1..]) {
+                return Ok((rest, (name, (value, true))));
+            }
+        }
+        [b'=', value @ ..] if !name.is_empty() => {
+            let end = 1 + grammar::span(value, grammar::DIGEST);
+            if end > 1 {
+                return Ok((&rest[end..], (name, (&rest[1..end], false))));
+            }
+        }
+        _ => {}
+    }
+    any_parameter(input)
+}
+
+/// A parameter with white space, or none.
+fn any_parameter(input: &str) -> Parsed<'_, (&str, (&str, bool))> {
     let quoted = map(grammar::quoted, |value| (value, true));
     let plain = map(grammar::run(grammar::DIGEST), |value| (value, false));
     separated_pair(grammar::token, grammar::separator(b'='), alt((quoted, plain, empty))).parse(input)

@@ -33,27 +33,22 @@ pub(crate) const fn is(byte: u8, class: u8) -> bool {
     CLASSES[byte as usize] & class != 0
 }
 
-/// How many octets at the start of `text` belong to `class`.
+/// How many octets at the start of `text` belong to `class`; looked at four at a time.
 #[inline]
 pub(crate) fn span(text: &[u8], class: u8) -> usize {
     let mut at = 0;
+    for &[a, b, c, d] in text.as_chunks::<4>().0 {
+        if CLASSES[a as usize] & CLASSES[b as usize] & CLASSES[c as usize] & CLASSES[d as usize] & class == 0 {
+            break;
+        }
+        at += 4;
+    }
     while let Some(&byte) = text.get(at)
         && is(byte, class)
     {
         at += 1;
     }
     at
-}
-
-/// As [`span`], four at a time: for what is long, such as URIs.
-pub(crate) fn long_span(text: &[u8], class: u8) -> usize {
-    let mut rest = text;
-    while let [a, b, c, d, tail @ ..] = rest
-        && CLASSES[*a as usize] & CLASSES[*b as usize] & CLASSES[*c as usize] & CLASSES[*d as usize] & class != 0
-    {
-        rest = tail;
-    }
-    text.len() - rest.len() + span(rest, class)
 }
 
 /// `text` after the octets of white space at its start.
@@ -140,6 +135,12 @@ fn any_parameter(input: &str) -> Parsed<'_, (&str, Option<&str>)> {
 /// begins a new line.
 #[inline]
 pub(crate) fn next_parameter(input: &str) -> Parsed<'_, (&str, Option<&str>)> {
+    // Nearly every parameter follows its semicolon at once.
+    if let [b';', first, ..] = input.as_bytes()
+        && is(*first, TOKEN)
+    {
+        return parameter(&input[1..]);
+    }
     let mut rest = after_lws(input);
     if !rest.starts_with(';') {
         return Err(Err::Error(()));
@@ -155,6 +156,24 @@ pub(crate) fn next_parameter(input: &str) -> Parsed<'_, (&str, Option<&str>)> {
 pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     // Most are written as in the standard, and comparing that is much cheaper.
     a.len() == b.len() && (a == b || a.eq_ignore_ascii_case(b))
+}
+
+/// The decimal number at the start of `text` and its length, which is 0 where there is none. `None`: so many digits that
+/// [`digits`] must read them.
+#[inline]
+pub(crate) fn leading_number(text: &[u8]) -> Option<(u64, usize)> {
+    let mut number = 0;
+    for (at, byte) in text.iter().enumerate() {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return Some((number, at));
+        }
+        if at == 19 {
+            return None;
+        }
+        number = number * 10 + u64::from(digit);
+    }
+    Some((number, text.len()))
 }
 
 /// Decimal digits, all of `text`; what does not fit becomes `u64::MAX`.
@@ -205,6 +224,12 @@ pub(crate) fn element_end(text: &str) -> usize {
 /// `text` without the white space around it.
 pub(crate) fn trim(text: &str) -> &str {
     let bytes = text.as_bytes();
+    if let ([first, ..], [.., last]) = (bytes, bytes)
+        && !is(*first, LWS)
+        && !is(*last, LWS)
+    {
+        return text;
+    }
     let end = bytes.iter().rposition(|&b| !is(b, LWS)).map_or(0, |last| last + 1);
     let start = span(&bytes[..end], LWS);
     &text[start..end]
@@ -294,7 +319,19 @@ mod tests {
     }
 
     #[test]
+    fn a_span_ends_at_the_first_octet_of_another_class() {
+        for length in 0..12 {
+            let text = [&b"abcdefghijkl"[..length], b";abcdefgh"].concat();
+            assert_eq!((span(&text, TOKEN), span(&text[..length], TOKEN)), (length, length));
+        }
+        assert_eq!(span(b"a;;;bcd", TOKEN), 1);
+    }
+
+    #[test]
     fn numbers_are_digits_only() {
+        assert_eq!((leading_number(b"068;"), leading_number(b"")), (Some((68, 3)), Some((0, 0))));
+        assert_eq!(leading_number(b"9999999999999999999x"), Some((9_999_999_999_999_999_999, 19)));
+        assert_eq!((leading_number(b"00000000000000000001"), leading_number(b"-1")), (None, Some((0, 0))));
         assert_eq!(digits("0068"), Some(68));
         assert_eq!(digits("99999999999999999999999"), Some(u64::MAX));
         assert_eq!(digits("00000000000000000000000000000007"), Some(7));

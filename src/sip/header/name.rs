@@ -102,6 +102,7 @@ impl HeaderName {
     }
 
     /// As [`HeaderName::from_text`].
+    #[inline]
     pub(crate) fn from_bytes(text: &[u8]) -> Self {
         let (Some(&first), Some(&last)) = (text.first(), text.last()) else { return Self::Other };
         let index = match text.len() {
@@ -109,10 +110,26 @@ impl HeaderName {
             length => LONG[slot(length, first, text[length / 2], last, MULTIPLIER)],
         };
         match Self::ALL.get(index as usize) {
-            Some(&(name, long, _)) if text.len() == 1 || super::grammar::same(text, long.as_bytes()) => name,
+            Some(&(name, long, _)) if text.len() == 1 || is_same(text, long.as_bytes()) => name,
             _ => Self::Other,
         }
     }
+}
+
+/// True when two names are the same in any case. Nearly all are written as in the standard, which two words show.
+#[inline]
+fn is_same(text: &[u8], long: &[u8]) -> bool {
+    let is_equal = text.len() == long.len()
+        && match text.len() {
+            8..=16 => {
+                text.first_chunk::<8>() == long.first_chunk::<8>() && text.last_chunk::<8>() == long.last_chunk::<8>()
+            }
+            4..=7 => {
+                text.first_chunk::<4>() == long.first_chunk::<4>() && text.last_chunk::<4>() == long.last_chunk::<4>()
+            }
+            _ => text == long,
+        };
+    is_equal || text.eq_ignore_ascii_case(long)
 }
 
 /// A set of names, one bit each: what an element rewrites, for [`crate::sip::Message::parts`].

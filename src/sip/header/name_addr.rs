@@ -85,7 +85,8 @@ impl<'a> NameAddr<'a> {
 
 /// `list` without commas and white space at its start: empty elements are left out.
 pub(crate) fn skip_commas(list: &str) -> &str {
-    list.trim_start_matches([',', ' ', '\t', '\r', '\n'])
+    let skipped = list.bytes().take_while(|&b| b == b',' || grammar::is(b, grammar::LWS)).count();
+    if skipped == 0 { list } else { &list[skipped..] }
 }
 
 /// Where the angle bracket of the element at the start of `list` is, past its display name.

@@ -116,9 +116,30 @@ impl<'a> Mechanism<'a> {
             [b';', b'p', b'o', b'r', b't', b'-', b's', b'=', ..] => (Known::PortS, 8),
             _ => return None,
         };
+        if let Known::SpiC | Known::SpiS | Known::PortC | Known::PortS = known {
+            return self.take_number(known, &rest[start..]).map(Ok);
+        }
         let (value, after) = rest[start..].split_at(grammar::span(&rest.as_bytes()[start..], grammar::VALUE));
         let ends = matches!(after.as_bytes(), [] | [b';' | b',', ..]);
         (ends && !value.is_empty()).then(|| self.note(known, Some(value)).map(|()| after))
+    }
+
+    /// Notes a number that is in range, ends where it should and is the first of its kind, and returns what follows.
+    #[inline]
+    fn take_number(&mut self, known: Known, text: &'a str) -> Option<&'a str> {
+        let (number, length) = grammar::leading_number(text.as_bytes()).filter(|&(_, length)| length > 0)?;
+        let after = &text[length..];
+        if !matches!(after.as_bytes(), [] | [b';' | b',', ..]) {
+            return None;
+        }
+        match known {
+            Known::SpiC if self.spi_c.is_none() => self.spi_c = Some(u32::try_from(number).ok()?),
+            Known::SpiS if self.spi_s.is_none() => self.spi_s = Some(u32::try_from(number).ok()?),
+            Known::PortC if self.port_c.is_none() => self.port_c = Some(some_port(number)?),
+            Known::PortS if self.port_s.is_none() => self.port_s = Some(some_port(number)?),
+            _ => return None,
+        }
+        Some(after)
     }
 
     /// Notes one parameter of any form.
@@ -195,10 +216,12 @@ fn spi(value: &str) -> Result<u32, &'static str> {
 }
 
 fn port(value: &str) -> Result<u16, &'static str> {
-    match grammar::number(value, 65535) {
-        Some(port) if port > 0 => Ok(port as u16),
-        _ => Err("a port is not 1 to 65535"),
-    }
+    grammar::digits(value).and_then(some_port).ok_or("a port is not 1 to 65535")
+}
+
+/// 1 to 65535
+fn some_port(number: u64) -> Option<u16> {
+    u16::try_from(number).ok().filter(|&port| port > 0)
 }
 
 /// While an element is read: no `q` yet.

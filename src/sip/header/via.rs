@@ -3,12 +3,10 @@
 use super::grammar::{self, HOST, LWS, Parsed};
 use super::params::Params;
 use super::{HeaderError, HeaderName};
-use nom::branch::alt;
-use nom::bytes::complete::tag;
+use nom::Parser;
 use nom::character::complete::digit1;
-use nom::combinator::{opt, recognize};
+use nom::combinator::opt;
 use nom::sequence::{delimited, preceded};
-use nom::{IResult, Parser};
 
 /// One Via element.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +67,16 @@ pub(crate) fn address(host: &str) -> Option<std::net::IpAddr> {
 
 /// `SIP / 2.0 / transport`; the name of the protocol is not looked at.
 fn sent_protocol(input: &str) -> Parsed<'_, &str> {
+    // Nearly everybody writes it so.
+    if let Some(rest) = input.strip_prefix("SIP/2.0/") {
+        let end = grammar::span(rest.as_bytes(), grammar::TOKEN);
+        if let [b' ', first, ..] = rest.as_bytes()[end..]
+            && end > 0
+            && !grammar::is(first, LWS)
+        {
+            return Ok((&rest[end + 1..], &rest[..end]));
+        }
+    }
     let slash = || grammar::separator(b'/');
     let name = delimited(grammar::lws, grammar::token, slash());
     let version = delimited(grammar::lws, grammar::token, slash());
@@ -78,12 +86,24 @@ fn sent_protocol(input: &str) -> Parsed<'_, &str> {
 
 /// `host [: port]`
 fn sent_by(input: &str) -> Parsed<'_, (&str, Option<&str>)> {
-    (host, opt(preceded(grammar::separator(b':'), digit1))).parse(input)
+    let (rest, host) = host(input)?;
+    if let [] | [b';' | b',', ..] = rest.as_bytes() {
+        return Ok((rest, (host, None)));
+    }
+    let (rest, port) = opt(preceded(grammar::separator(b':'), digit1)).parse(rest)?;
+    Ok((rest, (host, port)))
 }
 
 /// A host name, an IPv4 address, or an IPv6 reference.
-pub(crate) fn host(input: &str) -> IResult<&str, &str, ()> {
-    alt((grammar::run(HOST), recognize((tag("["), grammar::run(grammar::IPV6), tag("]"))))).parse(input)
+pub(crate) fn host(input: &str) -> Parsed<'_, &str> {
+    let bytes = input.as_bytes();
+    let end = if let [b'[', inside @ ..] = bytes {
+        let length = grammar::span(inside, grammar::IPV6);
+        if length > 0 && inside.get(length) == Some(&b']') { length + 2 } else { 0 }
+    } else {
+        grammar::span(bytes, HOST)
+    };
+    if end > 0 { Ok((&input[end..], &input[..end])) } else { Err(nom::Err::Error(())) }
 }
 
 #[cfg(test)]
