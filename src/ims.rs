@@ -5,6 +5,7 @@
 //! wired [`Wiring::Local`]: first in, first out, as bytes, with the addresses that the wire would show. What leaves the
 //! process goes to the driver's [`Outward`]; everything that moves passes a [`Tap`].
 
+mod address;
 mod element;
 mod local;
 
@@ -15,6 +16,7 @@ use crate::ipsec::association::SaSet;
 use crate::ipsec::table::{Inbound, SaTable};
 use crate::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Protocol, Route, SaFailure, Transport};
 use crate::time::Instant;
+use address::Address;
 use local::{Delivery, LocalConnections};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -118,7 +120,7 @@ pub struct Ims {
     wiring: Wiring,
     slots: Vec<Slot>,
     /// Addresses that elements listen at, and protected ports of UEs while their sets live.
-    owners: HashMap<SocketAddr, Owner, foldhash::fast::RandomState>,
+    owners: HashMap<Address, Owner, foldhash::fast::RandomState>,
     queue: VecDeque<Delivery>,
     spare: Vec<Vec<u8>>,
     connections: LocalConnections,
@@ -165,7 +167,7 @@ impl Ims {
         let slot = self.slots.len();
         for listener in element.listeners() {
             let owner = Owner { slot, protected: listener.protected };
-            if let Some(other) = self.owners.insert(listener.address, owner).filter(|o| o.slot != slot) {
+            if let Some(other) = self.owners.insert(Address(listener.address), owner).filter(|o| o.slot != slot) {
                 return Err(AddressTaken {
                     address: listener.address,
                     by: self.slots[other.slot].element.role(),
@@ -189,7 +191,7 @@ impl Ims {
 
     /// Whose address this is: a listener's, or a protected port of a UE.
     pub fn owner(&self, address: SocketAddr) -> Option<ElementId> {
-        self.owners.get(&address).map(|owner| ElementId(owner.slot))
+        self.owners.get(&Address(address)).map(|owner| ElementId(owner.slot))
     }
 
     /// Lets elements open their Diameter connections.
@@ -219,7 +221,9 @@ impl Ims {
     pub fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outward, tap: &mut dyn Tap) {
         let mut world = World { now, out, tap };
         world.tap.packet(now, packet);
-        self.accept(packet, &mut world);
+        if let Some(owner) = self.owner_of(packet.to, packet.from) {
+            self.accept(owner, packet, &mut world);
+        }
         self.deliver(&mut world);
     }
 
@@ -234,7 +238,7 @@ impl Ims {
         tap: &mut dyn Tap,
     ) {
         let mut world = World { now, out, tap };
-        let slot = owner.map(|o| o.0).or_else(|| self.owners.get(&connection.local).map(|o| o.slot));
+        let slot = owner.map(|o| o.0).or_else(|| self.owners.get(&Address(connection.local)).map(|o| o.slot));
         if let Some(slot) = slot {
             self.connections.remember(connection, slot);
             self.call(slot, &mut world, |e, o| e.connection(now, connection, o));
@@ -306,7 +310,7 @@ impl Ims {
                 self.transmit(slot, route, &bytes[range], world);
             }
             Effect::Connect { from, to, protocol } => {
-                if self.wiring == Wiring::Local && self.owners.contains_key(&to) {
+                if self.wiring == Wiring::Local && self.owners.contains_key(&Address(to)) {
                     let from = self.connections.open(from, to, slot);
                     for (local, remote, inbound) in [(to, from, true), (from, to, false)] {
                         let state = ConnectionState::Opened;
@@ -318,7 +322,7 @@ impl Ims {
             }
             Effect::Close { local, remote } => {
                 if let Some((slot, news)) = self.connections.close(local, remote) {
-                    let slot = slot.or_else(|| self.owners.get(&news.local).map(|o| o.slot));
+                    let slot = slot.or_else(|| self.owners.get(&Address(news.local)).map(|o| o.slot));
                     self.queue.extend(slot.map(|slot| Delivery::Closed(slot, news)));
                 } else {
                     world.out.push(slot, Effect::Close { local, remote });
@@ -348,18 +352,24 @@ impl Ims {
             world.tap.event(world.now, &Event { role, what });
             return;
         }
-        let local = self.wiring == Wiring::Local
-            && (self.owners.contains_key(&route.to)
-                || route.transport == Transport::Tcp && self.connections.owner(route.to, route.from).is_some());
-        if local && route.transport == Transport::Tcp {
-            route.from = self.connections.from(route.from, route.to, slot);
+        let mut owner = None;
+        if self.wiring == Wiring::Local {
+            owner = self.owners.get(&Address(route.to)).copied();
+            if route.transport == Transport::Tcp {
+                match self.connections.client(route.to, route.from) {
+                    // It goes to the end that opened the connection.
+                    Some(client) => owner = owner.or(Some(Owner { slot: client, protected: false })),
+                    None if owner.is_some() => route.from = self.connections.from(route.from, route.to, slot),
+                    None => {}
+                }
+            }
         }
         let packet = packet_of(&route, bytes);
         world.tap.packet(world.now, &packet);
-        if local {
+        if let Some(owner) = owner {
             let mut copy = self.spare.pop().unwrap_or_default();
             copy.extend_from_slice(bytes);
-            self.queue.push_back(Delivery::Packet(route, copy));
+            self.queue.push_back(Delivery::Packet(owner, route, copy));
         } else {
             world.out.transmit(slot, route, bytes);
         }
@@ -368,8 +378,8 @@ impl Ims {
     fn deliver(&mut self, world: &mut World<'_>) {
         while let Some(delivery) = self.queue.pop_front() {
             match delivery {
-                Delivery::Packet(route, mut bytes) => {
-                    self.accept(&packet_of(&Route { sa: None, ..route }, &bytes), world);
+                Delivery::Packet(owner, route, mut bytes) => {
+                    self.accept(owner, &packet_of(&Route { sa: None, ..route }, &bytes), world);
                     bytes.clear();
                     if self.spare.len() < SPARE_BUFFERS {
                         self.spare.push(bytes);
@@ -384,7 +394,7 @@ impl Ims {
                     self.call(slot, world, |e, o| e.connection(now, &news, o));
                 }
                 Delivery::News(news) => {
-                    let listener = self.owners.get(&news.local).map(|o| o.slot);
+                    let listener = self.owners.get(&Address(news.local)).map(|o| o.slot);
                     let client = self.connections.owner(news.local, news.remote);
                     if let Some(slot) = if news.inbound { listener } else { client.or(listener) } {
                         let now = world.now;
@@ -395,13 +405,16 @@ impl Ims {
         }
     }
 
-    /// Lets the plane judge a packet and hands it to its owner.
-    fn accept(&mut self, packet: &Packet<'_>, world: &mut World<'_>) {
-        let owner = self.owners.get(&packet.to).copied().or_else(|| {
-            let slot = self.connections.owner(packet.to, packet.from)?;
+    /// Whose packets `from` sends to `to`: a listener's, or those of the end that opened the connection.
+    fn owner_of(&self, to: SocketAddr, from: SocketAddr) -> Option<Owner> {
+        self.owners.get(&Address(to)).copied().or_else(|| {
+            let slot = self.connections.owner(to, from)?;
             Some(Owner { slot, protected: false })
-        });
-        let Some(Owner { slot, protected }) = owner else { return };
+        })
+    }
+
+    /// Lets the plane judge a packet and hands it to its owner.
+    fn accept(&mut self, Owner { slot, protected }: Owner, packet: &Packet<'_>, world: &mut World<'_>) {
         let sa = match self.slots[slot].sas.inbound(packet.from, packet.to, protected) {
             Inbound::Protected(sa) => Some(sa),
             Inbound::Clear => None,
@@ -421,7 +434,7 @@ impl Ims {
     fn own_protected_ports(&mut self, slot: usize, set: &SaSet) {
         if set.at_ue {
             for port in [set.ue.port_c, set.ue.port_s] {
-                self.owners.insert(SocketAddr::new(set.ue_address, port), Owner { slot, protected: true });
+                self.owners.insert(Address(SocketAddr::new(set.ue_address, port)), Owner { slot, protected: true });
             }
         }
     }

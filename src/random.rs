@@ -77,6 +77,11 @@ impl std::fmt::Debug for Random {
 pub struct Token<const N: usize>([u8; N]);
 
 impl<const N: usize> Token<N> {
+    /// The text as octets, each ASCII.
+    pub const fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("characters of the alphabet above")

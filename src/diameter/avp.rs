@@ -124,10 +124,10 @@ impl<'a> Iterator for Avps<'a> {
 /// The AVP at the front and what follows. The last AVP of a group may lack its padding.
 #[inline]
 fn split(bytes: &[u8]) -> Option<(Avp<'_>, &[u8])> {
-    let head = bytes.first_chunk::<8>()?;
-    let code = u32::from_be_bytes([head[0], head[1], head[2], head[3]]);
-    let flags = head[4];
-    let len = u32::from_be_bytes([0, head[5], head[6], head[7]]) as usize;
+    let head = u64::from_be_bytes(*bytes.first_chunk::<8>()?);
+    let code = (head >> 32) as u32;
+    let flags = (head >> 24) as u8;
+    let len = (head & 0xff_ffff) as usize;
     let raw = bytes.get(..len)?;
     let (vendor, data) = if flags & VENDOR_BIT == 0 {
         (0, raw.get(8..)?)
@@ -135,7 +135,8 @@ fn split(bytes: &[u8]) -> Option<(Avp<'_>, &[u8])> {
         let vendor = raw.get(8..)?.first_chunk::<4>()?;
         (u32::from_be_bytes(*vendor), raw.get(12..)?)
     };
-    let rest = bytes.get(len.next_multiple_of(4)..).unwrap_or_default();
+    // A length of 24 bits leaves room for the padding.
+    let rest = bytes.get((len + 3) & !3..).unwrap_or_default();
     Some((Avp { code, vendor, mandatory: flags & MANDATORY_BIT != 0, raw, data }, rest))
 }
 

@@ -1,5 +1,7 @@
 //! Connections and packets between elements of one process.
 
+use super::Owner;
+use super::address::Address;
 use crate::packet::{Connection, ConnectionState, Protocol, Route, SaFailure};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -7,7 +9,7 @@ use std::net::SocketAddr;
 /// Something on its way between two elements.
 #[derive(Debug)]
 pub(super) enum Delivery {
-    Packet(Route, Vec<u8>),
+    Packet(Owner, Route, Vec<u8>),
     News(Connection),
     /// The other end closed; the connection is forgotten already, so the slot comes along.
     Closed(usize, Connection),
@@ -15,15 +17,22 @@ pub(super) enum Delivery {
     SaFailed(usize, SaFailure),
 }
 
+/// The two ends of a connection as a key.
+type Ends = (Address, Address);
+
+fn ends(one: SocketAddr, other: SocketAddr) -> Ends {
+    (Address(one), Address(other))
+}
+
 /// TCP connections: those within the process, and who owns the local end of those that the driver holds.
 #[derive(Debug, Default)]
 pub(super) struct LocalConnections {
     /// Client ends within the process: (client end, server end) to the slot of the client.
-    inside: HashMap<(SocketAddr, SocketAddr), usize, foldhash::fast::RandomState>,
+    inside: HashMap<Ends, usize, foldhash::fast::RandomState>,
     /// The same the other way: which client end serves (client address, server end), for reuse.
-    reuse: HashMap<(SocketAddr, SocketAddr), SocketAddr, foldhash::fast::RandomState>,
+    reuse: HashMap<Ends, SocketAddr, foldhash::fast::RandomState>,
     /// Connections of the driver: (local, remote) to the slot.
-    outside: HashMap<(SocketAddr, SocketAddr), usize, foldhash::fast::RandomState>,
+    outside: HashMap<Ends, usize, foldhash::fast::RandomState>,
     opened: u32,
 }
 
@@ -31,41 +40,43 @@ impl LocalConnections {
     /// A connection that an element asked for; gives the client's end.
     pub(super) fn open(&mut self, from: SocketAddr, to: SocketAddr, slot: usize) -> SocketAddr {
         let mut client = from;
-        while client.port() == 0 || self.inside.contains_key(&(client, to)) {
+        while client.port() == 0 || self.inside.contains_key(&ends(client, to)) {
             // The ports of RFC 6335 clause 6 that nobody registers.
             let offset = u16::try_from(self.opened % 16_000).expect("below 16,000");
             client.set_port(49_152 + offset);
             self.opened += 1;
         }
-        self.inside.insert((client, to), slot);
+        self.inside.insert(ends(client, to), slot);
         client
     }
 
-    /// The full address of the sender of a packet on a connection, opened if `from` names no port.
+    /// The full address of the sender of a packet to a listener, on a connection that is opened if `from` names no port.
     pub(super) fn from(&mut self, from: SocketAddr, to: SocketAddr, slot: usize) -> SocketAddr {
-        if self.inside.contains_key(&(to, from)) || self.inside.contains_key(&(from, to)) {
-            return from;
-        }
         if from.port() != 0 {
-            self.inside.insert((from, to), slot);
+            self.inside.entry(ends(from, to)).or_insert(slot);
             return from;
         }
-        if let Some(client) = self.reuse.get(&(from, to)) {
+        if let Some(client) = self.reuse.get(&ends(from, to)) {
             return *client;
         }
         let client = self.open(from, to, slot);
-        self.reuse.insert((from, to), client);
+        self.reuse.insert(ends(from, to), client);
         client
+    }
+
+    /// Whose the client's end `local` is, of a connection within the process.
+    pub(super) fn client(&self, local: SocketAddr, remote: SocketAddr) -> Option<usize> {
+        self.inside.get(&ends(local, remote)).copied()
     }
 
     /// Whose `local` is on the connection with `remote`, for client ends.
     pub(super) fn owner(&self, local: SocketAddr, remote: SocketAddr) -> Option<usize> {
-        self.inside.get(&(local, remote)).or_else(|| self.outside.get(&(local, remote))).copied()
+        self.client(local, remote).or_else(|| self.outside.get(&ends(local, remote)).copied())
     }
 
     /// Keeps or forgets whose a connection of the driver is.
     pub(super) fn remember(&mut self, connection: &Connection, slot: usize) {
-        let key = (connection.local, connection.remote);
+        let key = ends(connection.local, connection.remote);
         match connection.state {
             ConnectionState::Opened if !connection.inbound => {
                 self.outside.insert(key, slot);
@@ -80,8 +91,8 @@ impl LocalConnections {
     /// Ends a connection within the process: what its other end is told, and whose that is if it is the client's.
     /// `None` if there is no such connection.
     pub(super) fn close(&mut self, local: SocketAddr, remote: SocketAddr) -> Option<(Option<usize>, Connection)> {
-        let by_client = self.inside.remove(&(local, remote)).is_some();
-        let client = if by_client { None } else { Some(self.inside.remove(&(remote, local))?) };
+        let by_client = self.inside.remove(&ends(local, remote)).is_some();
+        let client = if by_client { None } else { Some(self.inside.remove(&ends(remote, local))?) };
         self.reuse.retain(|_, end| *end != local && *end != remote);
         let news = Connection {
             local: remote,

@@ -50,13 +50,13 @@ fn write_decimal(mut value: u64, out: &mut String) {
     let mut at = digits.len();
     loop {
         at -= 1;
-        digits[at] = b'0' + u8::try_from(value % 10).expect("a digit");
+        digits[at] = b'0' + (value % 10) as u8;
         value /= 10;
         if value == 0 {
             break;
         }
     }
-    out.push_str(std::str::from_utf8(&digits[at..]).expect("digits"));
+    out.extend(digits[at..].iter().map(|digit| char::from(*digit)));
 }
 
 /// The twelve high bits of a hop-by-hop id that no generation reaches.

@@ -26,6 +26,14 @@ pub struct Via<'a> {
 impl<'a> Via<'a> {
     /// Reads one element; returns it and the rest of the line after the comma, if any.
     pub fn parse(text: &'a str) -> Result<(Self, Option<&'a str>), HeaderError> {
+        Self::read(text, |_, _| ())
+    }
+
+    /// As [`Via::parse`], and shows every parameter to `see` on the way.
+    pub(crate) fn read(
+        text: &'a str,
+        see: impl FnMut(&'a str, Option<&'a str>),
+    ) -> Result<(Self, Option<&'a str>), HeaderError> {
         let fault = |fault| HeaderError::bad(HeaderName::Via, fault);
         let (rest, transport) = sent_protocol(text).map_err(|_| fault("expected SIP/2.0/transport"))?;
         let (rest, (host, port)) = sent_by(rest).map_err(|_| fault("expected a host and a port"))?;
@@ -35,7 +43,7 @@ impl<'a> Via<'a> {
             }
             None => None,
         };
-        let (params, rest) = Params::take(rest, |_, _| ()).map_err(fault)?;
+        let (params, rest) = Params::take(rest, see).map_err(fault)?;
         let (element, next) = match rest.strip_prefix(',') {
             Some(next) => (&text[..text.len() - rest.len()], Some(next)),
             None if rest.is_empty() => (text, None),

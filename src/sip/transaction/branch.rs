@@ -18,7 +18,7 @@ impl Branch {
             *digit = ALPHABET[(rest & 31) as usize];
             rest >>= 5;
         }
-        text[COOKIE.len() + DIGITS..].copy_from_slice(token.as_str().as_bytes());
+        text[COOKIE.len() + DIGITS..].copy_from_slice(token.as_bytes());
         Self(text)
     }
 

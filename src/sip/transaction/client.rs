@@ -1,6 +1,7 @@
 //! Client transactions of requests other than INVITE (RFC 3261 clause 17.1.2).
 
 use super::branch::{Branch, CHANCE};
+use super::route::TopVia;
 use super::table::{Buffers, Handle, Members, Slab};
 use super::{ClientId, EndCause, Ended, Incoming, Shared, Timer, Timers};
 use crate::packet::{Connection, ConnectionState, Outbox, Route, Transport};
@@ -233,8 +234,8 @@ impl<C> Clients<C> {
 
     /// The transaction whose branch is in the topmost Via, and whether CSeq names its method (RFC 3261 clause 17.1.3).
     fn find(&self, message: &Message<'_>) -> Option<(Handle, bool)> {
-        let (id, token) = Branch::read(message.via().ok()?.branch()?)?;
-        let client = self.slab.get(id.into()).filter(|client| client.token.as_str() == token)?;
+        let (id, token) = Branch::read(TopVia::of(message)?.branch?)?;
+        let client = self.slab.get(id.into()).filter(|client| client.token.as_bytes() == token.as_bytes())?;
         let method = message.cseq().ok()?.method.as_str().as_bytes();
         let line = client.request.strip_prefix(method).unwrap_or_default();
         Some((id.into(), line.first() == Some(&b' ')))

@@ -1,8 +1,10 @@
 //! The way of a response: RFC 3261 clauses 18.2.1 and 18.2.2, RFC 3581.
 
 use crate::packet::{Packet, Route, Transport};
-use crate::sip::header::via::Via;
+use crate::sip::header::via::{Via, address};
 use crate::sip::{HeaderName, Message, Writer};
+use memchr::memchr2;
+use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 
 /// The topmost Via of a request, its parameters looked through once.
@@ -11,22 +13,35 @@ pub(super) struct TopVia<'a> {
     pub(super) via: Via<'a>,
     pub(super) branch: Option<&'a str>,
     maddr: Option<&'a str>,
+    /// `rport` is there.
     wants_port: bool,
+    /// `received` is there.
+    is_stamped: bool,
 }
 
 impl<'a> TopVia<'a> {
     pub(super) fn of(message: &Message<'a>) -> Option<Self> {
-        let via = message.via().ok()?;
-        let mut top = Self { via, branch: None, maddr: None, wants_port: false };
-        for (name, value) in via.params.iter() {
-            match name.len() {
-                6 if name.eq_ignore_ascii_case("branch") => top.branch = top.branch.or(value),
-                5 if name.eq_ignore_ascii_case("maddr") => top.maddr = top.maddr.or(value),
-                5 if name.eq_ignore_ascii_case("rport") => top.wants_port = true,
-                _ => {}
-            }
-        }
-        Some(top)
+        Some(Self::read(message.header(HeaderName::Via)?)?.0)
+    }
+
+    /// The first element of a Via line, and the rest of the line after its comma.
+    fn read(line: &'a str) -> Option<(Self, Option<&'a str>)> {
+        let (mut branch, mut maddr, mut wants_port, mut is_stamped) = (None, None, false, false);
+        let (via, rest) = Via::read(line, |name, value| match name.len() {
+            6 if is(name, "branch") => branch = branch.or(value),
+            5 if is(name, "maddr") => maddr = maddr.or(value),
+            5 if is(name, "rport") => wants_port = true,
+            8 if is(name, "received") => is_stamped = true,
+            _ => {}
+        })
+        .ok()?;
+        Some((Self { via, branch, maddr, wants_port, is_stamped }, rest))
+    }
+
+    /// How the server stamps it (RFC 3261 clause 18.2.1, RFC 3581 clause 4); `None`: it stays as it is.
+    fn stamp(&self, source: SocketAddr) -> Option<Stamp> {
+        let adds_address = self.wants_port || address(self.via.host) != Some(source.ip());
+        (adds_address || self.is_stamped).then_some(Stamp { adds_address, adds_port: self.wants_port })
     }
 
     fn datagram_target(&self, source: SocketAddr) -> SocketAddr {
@@ -64,71 +79,128 @@ pub(super) fn reconnect_target(packet: &Packet<'_>, top: Option<&TopVia<'_>>) ->
 pub fn copy_vias(message: &Message<'_>, source: SocketAddr, writer: &mut Writer<'_>) {
     let mut topmost = true;
     for line in message.lines().filter(|line| line.name == HeaderName::Via) {
-        match Via::parse(line.value) {
-            Ok((via, rest)) if topmost && needs_stamp(&via, source) => {
+        let top = if topmost { TopVia::read(line.value) } else { None };
+        topmost = false;
+        match top.and_then(|(top, rest)| Some((top, top.stamp(source)?, rest))) {
+            Some((top, stamp, rest)) => {
                 let out = writer.raw();
                 out.extend_from_slice(b"Via: ");
-                stamp(out, &via, source);
+                stamp.write(&top, source, out);
                 if let Some(rest) = rest {
                     out.extend_from_slice(b", ");
                     out.extend_from_slice(rest.trim_ascii().as_bytes());
                 }
                 out.extend_from_slice(b"\r\n");
             }
-            _ => {
+            None => {
                 writer.copy(&line);
             }
         }
-        topmost = false;
     }
 }
 
-fn needs_stamp(via: &Via<'_>, source: SocketAddr) -> bool {
-    via.params.has("rport") || via.params.has("received") || address(via.host) != Some(source.ip())
+/// What a server adds to the topmost Via; what the client put in its place goes.
+#[derive(Clone, Copy)]
+struct Stamp {
+    adds_address: bool,
+    adds_port: bool,
 }
 
-fn stamp(out: &mut Vec<u8>, via: &Via<'_>, source: SocketAddr) {
-    let wants_port = via.params.has("rport");
-    let end = via.text.len() - via.params.text.len();
-    out.extend_from_slice(via.text[..end].trim_ascii_end().as_bytes());
-    for parameter in split(via.params.text) {
-        let name = parameter.split('=').next().unwrap_or_default().trim_ascii();
-        if !name.eq_ignore_ascii_case("received") && !name.eq_ignore_ascii_case("rport") {
-            out.push(b';');
-            out.extend_from_slice(parameter.as_bytes());
+impl Stamp {
+    fn write(self, top: &TopVia<'_>, source: SocketAddr, out: &mut Vec<u8>) {
+        let Via { text, params, .. } = top.via;
+        let end = if top.wants_port || top.is_stamped { text.len() - params.text.len() } else { text.len() };
+        out.extend_from_slice(text[..end].trim_ascii_end().as_bytes());
+        for parameter in split(&text[end..]) {
+            let name = parameter.split('=').next().unwrap_or_default().trim_ascii();
+            if !is(name, "received") && !is(name, "rport") {
+                out.push(b';');
+                out.extend_from_slice(parameter.as_bytes());
+            }
         }
-    }
-    if wants_port || address(via.host) != Some(source.ip()) {
-        push_fmt(out, format_args!(";received={}", source.ip()));
-    }
-    if wants_port {
-        push_fmt(out, format_args!(";rport={}", source.port()));
+        if self.adds_address {
+            out.extend_from_slice(b";received=");
+            push_ip(out, source.ip());
+        }
+        if self.adds_port {
+            out.extend_from_slice(b";rport=");
+            push_number(out, source.port());
+        }
     }
 }
 
 /// The parameters as written, at semicolons outside quotes.
 fn split(params: &str) -> impl Iterator<Item = &str> {
-    let (mut quoted, mut escaped) = (false, false);
-    let separates = move |c: char| {
-        let inside = quoted;
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            _ => {}
+    let mut rest = params;
+    std::iter::from_fn(move || {
+        while !rest.is_empty() {
+            let end = parameter_end(rest.as_bytes());
+            let parameter = rest[..end].trim_ascii();
+            rest = rest.get(end + 1..).unwrap_or_default();
+            if !parameter.is_empty() {
+                return Some(parameter);
+            }
         }
-        c == ';' && !inside
-    };
-    params.split(separates).map(str::trim_ascii).filter(|parameter| !parameter.is_empty())
+        None
+    })
 }
 
-fn push_fmt(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    use std::io::Write;
-    out.write_fmt(text).expect("a Vec takes every write");
+/// Where the first semicolon outside quotes is.
+fn parameter_end(params: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(found) = memchr2(b';', b'"', &params[at..]) {
+        at += found;
+        if params[at] == b';' {
+            return at;
+        }
+        at = quote_end(params, at + 1);
+    }
+    params.len()
 }
 
-fn address(host: &str) -> Option<IpAddr> {
-    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).parse().ok()
+/// Behind the quote that closes the string whose inside starts at `at`.
+fn quote_end(params: &[u8], mut at: usize) -> usize {
+    while let Some(found) = params.get(at..).and_then(|inside| memchr2(b'"', b'\\', inside)) {
+        at += found;
+        if params[at] == b'"' {
+            return at + 1;
+        }
+        at += 2;
+    }
+    params.len()
+}
+
+/// True when a parameter has this name, which is in lower case.
+fn is(name: &str, wanted: &str) -> bool {
+    name == wanted || name.eq_ignore_ascii_case(wanted)
+}
+
+fn push_ip(out: &mut Vec<u8>, ip: IpAddr) {
+    match ip {
+        IpAddr::V4(v4) => {
+            for (at, octet) in v4.octets().into_iter().enumerate() {
+                if at > 0 {
+                    out.push(b'.');
+                }
+                push_number(out, octet.into());
+            }
+        }
+        IpAddr::V6(v6) => write!(out, "{v6}").expect("a Vec takes every write"),
+    }
+}
+
+fn push_number(out: &mut Vec<u8>, mut number: u16) {
+    let mut digits = [0; 5];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
 }
 
 const DEFAULT_PORT: u16 = 5060;
@@ -138,8 +210,8 @@ mod tests {
     use super::*;
     use crate::packet::Protocol;
 
-    fn via(text: &str) -> Via<'_> {
-        Via::parse(text).expect("a Via").0
+    fn top(text: &str) -> TopVia<'_> {
+        TopVia::read(text).expect("a Via").0
     }
 
     fn to(transport: Transport, text: &str) -> String {
@@ -154,8 +226,9 @@ mod tests {
     }
 
     fn stamped(text: &str, source: &str) -> String {
-        let mut out = Vec::new();
-        stamp(&mut out, &via(text), source.parse().expect("an address"));
+        let (mut out, source) = (Vec::new(), source.parse().expect("an address"));
+        let top = top(text);
+        top.stamp(source).expect("something to add").write(&top, source, &mut out);
         String::from_utf8(out).expect("text")
     }
 
@@ -187,6 +260,14 @@ mod tests {
             "SIP/2.0/UDP 192.0.2.1;x=\"a;rport\";branch=z9hG4bKa"
         );
         assert_eq!(
+            stamped(r#"SIP/2.0/UDP 10.0.0.1;rport;x="\\\";rport";;y ;branch=z9hG4bKa"#, "192.0.2.1:7"),
+            r#"SIP/2.0/UDP 10.0.0.1;x="\\\";rport";y;branch=z9hG4bKa;received=192.0.2.1;rport=7"#
+        );
+        assert_eq!(
+            stamped("SIP/2.0/UDP ue.example.org ; branch=z9hG4bKa", "192.0.2.100:7"),
+            "SIP/2.0/UDP ue.example.org ; branch=z9hG4bKa;received=192.0.2.100"
+        );
+        assert_eq!(
             stamped("SIP/2.0/UDP [2001:db8::9]:5070;rport;branch=z9hG4bKa", "[2001:db8::9]:5071"),
             "SIP/2.0/UDP [2001:db8::9]:5070;branch=z9hG4bKa;received=2001:db8::9;rport=5071"
         );
@@ -195,7 +276,7 @@ mod tests {
     #[test]
     fn sent_by_compares_as_an_address() {
         let source = "[2001:db8::9]:5060".parse().expect("an address");
-        assert!(!needs_stamp(&via("SIP/2.0/UDP [2001:0DB8:0::9]:5060;branch=z9hG4bKa"), source));
-        assert!(needs_stamp(&via("SIP/2.0/UDP ue.example.org;branch=z9hG4bKa"), source));
+        assert!(top("SIP/2.0/UDP [2001:0DB8:0::9]:5060;branch=z9hG4bKa").stamp(source).is_none());
+        assert!(top("SIP/2.0/UDP ue.example.org;branch=z9hG4bKa").stamp(source).is_some());
     }
 }

@@ -11,6 +11,7 @@ use crate::sip::{HeaderName, Message, Method, Writer};
 use crate::time::{Duration, Instant};
 use foldhash::fast::FixedState;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, Hasher};
 use std::net::SocketAddr;
 
@@ -140,8 +141,7 @@ impl Servers {
                 if is_cancel { other.is_cancelled_by(&self.key, shape) } else { other.is_merged_with(message, method) };
             related.then_some(handle)
         });
-        let buffer = self.keep_request(method, packet, message, shared);
-        let from_length = message.header(HeaderName::From).map_or(0, str::len);
+        let (buffer, message_start) = self.keep_request(method, packet, message, shared);
         let key_length = self.key.len();
         let handle = self.slab.insert(|_| Server {
             state: State::Trying,
@@ -157,7 +157,7 @@ impl Servers {
             shape,
             buffer,
             key_length,
-            message_start: key_length + from_length,
+            message_start,
         });
         self.index(handle, packet, top.as_ref());
         self.start_timers(now, handle, shared);
@@ -306,21 +306,22 @@ impl Servers {
         (server.buffer[..server.key_length] == self.key[..]).then_some(handle)
     }
 
-    /// Key and From value; the request too where a 100 may have to be made of it.
+    /// Key and From value, where they end, and the request too where a 100 may have to be made of it.
     fn keep_request(
         &self,
         method: Method<'_>,
         packet: &Packet<'_>,
         message: &Message<'_>,
         shared: &mut Shared,
-    ) -> Vec<u8> {
+    ) -> (Vec<u8>, usize) {
         let mut buffer = shared.buffers.take();
         buffer.extend_from_slice(&self.key);
         buffer.extend_from_slice(message.header(HeaderName::From).unwrap_or_default().as_bytes());
+        let message_start = buffer.len();
         if method == Method::Invite || !packet.transport.is_reliable() {
             buffer.extend_from_slice(message.bytes());
         }
-        buffer
+        (buffer, message_start)
     }
 
     fn index(&mut self, handle: Handle, packet: &Packet<'_>, top: Option<&TopVia<'_>>) {
@@ -457,8 +458,10 @@ fn until_t2(timers: Timers) -> Duration {
 }
 
 fn forget(map: &mut HashMap<u64, u32, FixedState>, hash: u64, index: u32) {
-    if map.get(&hash) == Some(&index) {
-        map.remove(&hash);
+    if let Entry::Occupied(entry) = map.entry(hash)
+        && *entry.get() == index
+    {
+        entry.remove();
     }
     if map.is_empty() && map.capacity() > KEPT_ENTRIES {
         map.shrink_to_fit();
