@@ -53,7 +53,7 @@ fn the_request_to_the_core_has_what_table_4_1_asks_for() {
     assert!(path.uri.params.has("lr"));
     assert_eq!(all(HeaderName::PVisitedNetworkId), ["visited.example"]);
     let charging = all(HeaderName::PChargingVector);
-    assert!(charging[0].contains(";icid-generated-at=10.0.0.1;orig-ioi=visited.example"), "{charging:?}");
+    assert!(charging[0].contains(";icid-generated-at=10.0.0.1;orig-ioi=\"Type 1visited.example\""), "{charging:?}");
     assert_eq!(all(HeaderName::PAccessNetworkInfo), ["3GPP-NR;utran-cell-id-3gpp=1"]);
     let credentials = message.authorization().unwrap().unwrap();
     assert_eq!(credentials.integrity_protected, Some("no"));

@@ -21,12 +21,19 @@ pub struct Offer {
 /// `mod=trans` by value or default, all SPIs and ports present, SPIs above 255 and distinct, ports distinct and not
 /// 5060 or 5061. `skipped` gets the unknown values, for one event.
 pub fn usable(list: &Mechanisms<'_>, skipped: &mut String) -> Vec<Offer> {
-    list.0.iter().filter_map(|mechanism| offer(mechanism, skipped)).collect()
+    offers(list, skipped).collect()
+}
+
+/// The same one by one.
+pub fn offers<'l>(list: &'l Mechanisms<'_>, skipped: &'l mut String) -> impl Iterator<Item = Offer> + 'l {
+    list.0.iter().filter_map(|mechanism| offer(mechanism, skipped))
 }
 
 /// The P-CSCF's choice: the first pair of its own priority list that the UE offered (TS 33.203 clause 7.2).
-pub fn choose_at_pcscf(priority: &[Algorithms], offers: &[Offer]) -> Option<Offer> {
-    priority.iter().find_map(|pair| offers.iter().find(|o| o.algorithms == *pair)).copied()
+pub fn choose_at_pcscf(priority: &[Algorithms], offers: impl IntoIterator<Item = Offer>) -> Option<Offer> {
+    let rank = |offer: &Offer| priority.iter().position(|pair| *pair == offer.algorithms);
+    // Of equal ones the first.
+    offers.into_iter().filter_map(|o| rank(&o).map(|rank| (rank, o))).min_by_key(|(rank, _)| *rank).map(|(_, o)| o)
 }
 
 /// The UE's choice: the first element of Security-Server, by q and then by order, whose pair it offered.
@@ -66,13 +73,49 @@ pub fn write_element(out: &mut String, algorithms: Algorithms, endpoint: &Endpoi
         out.push_str(";q=");
         write_q(out, q);
     }
-    let Endpoint { spi_c, spi_s, port_c, port_s } = endpoint;
-    let (alg, ealg) = (algorithms.integrity.as_str(), algorithms.encryption.as_str());
-    write!(
-        out,
-        ";alg={alg};prot=esp;mod=trans;ealg={ealg};spi-c={spi_c};spi-s={spi_s};port-c={port_c};port-s={port_s}"
-    )
-    .expect("a String takes everything");
+    out.push_str(";alg=");
+    out.push_str(algorithms.integrity.as_str());
+    out.push_str(";prot=esp;mod=trans;ealg=");
+    out.push_str(algorithms.encryption.as_str());
+    write_endpoint(out, endpoint);
+}
+
+/// The static list of a P-CSCF as text, all but the numbers of a set.
+#[derive(Clone, Debug)]
+pub struct StaticText(Box<[Box<str>]>);
+
+impl StaticText {
+    /// Of the list that [`static_list`] makes.
+    pub fn new(priority: &[Algorithms]) -> Self {
+        let none = Endpoint { spi_c: Spi(0), spi_s: Spi(0), port_c: 0, port_s: 0 };
+        let head = |offer: Offer| {
+            let (mut text, mut numbers) = (String::new(), String::new());
+            write_element(&mut text, offer.algorithms, &none, Some(offer.q));
+            write_endpoint(&mut numbers, &none);
+            text.truncate(text.len() - numbers.len());
+            text.into()
+        };
+        Self(static_list(priority, none).map(head).collect())
+    }
+
+    /// The list of one set: what [`write_element`] writes, with commas between.
+    pub fn with(&self, endpoint: &Endpoint) -> String {
+        let mut out = String::with_capacity(self.0.iter().map(|head| head.len() + LONGEST_NUMBERS).sum());
+        let mut numbers = 0..0;
+        for head in &self.0 {
+            if numbers.is_empty() {
+                out.push_str(head);
+                numbers.start = out.len();
+                write_endpoint(&mut out, endpoint);
+                numbers.end = out.len();
+            } else {
+                out.push_str(", ");
+                out.push_str(head);
+                out.extend_from_within(numbers.clone());
+            }
+        }
+        out
+    }
 }
 
 /// True for an element that can be compared at all: kept so that callers need not know the grammar.
@@ -169,6 +212,31 @@ fn same_parameter(a: (&str, Option<&str>), b: (&str, Option<&str>)) -> bool {
         }
 }
 
+fn write_endpoint(out: &mut String, endpoint: &Endpoint) {
+    let Endpoint { spi_c, spi_s, port_c, port_s } = *endpoint;
+    let numbers =
+        [(";spi-c=", spi_c.0), (";spi-s=", spi_s.0), (";port-c=", u32::from(port_c)), (";port-s=", u32::from(port_s))];
+    for (name, number) in numbers {
+        out.push_str(name);
+        write_number(out, number);
+    }
+}
+
+fn write_number(out: &mut String, number: u32) {
+    let mut digits = [0; 10];
+    let mut at = digits.len();
+    let mut rest = number;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.push_str(std::str::from_utf8(&digits[at..]).expect("digits"));
+}
+
 fn write_q(out: &mut String, q: u16) {
     if q >= 1_000 {
         out.push('1');
@@ -181,6 +249,9 @@ fn write_q(out: &mut String, q: u16) {
         });
     }
 }
+
+/// Four parameters of an element with the largest numbers there are, and ", ".
+const LONGEST_NUMBERS: usize = ";spi-c=4294967295;spi-s=4294967295;port-c=65535;port-s=65535, ".len();
 
 const FIELDS: [&str; 9] = ["q", "alg", "ealg", "prot", "mod", "spi-c", "spi-s", "port-c", "port-s"];
 
@@ -207,9 +278,9 @@ mod tests {
     fn the_first_pair_of_the_priority_list_wins_whatever_the_order_of_the_offer() {
         let text = with_tail(&["q=0.9;alg=hmac-md5-96", "q=0.1;alg=hmac-sha-1-96;ealg=aes-cbc"]);
         let offers = usable(&list(&text), &mut String::new());
-        assert_eq!(choose_at_pcscf(&[SHA_AES, MD5_NULL], &offers).unwrap().algorithms, SHA_AES);
-        assert_eq!(choose_at_pcscf(&[SHA_NULL, MD5_NULL], &offers).unwrap().algorithms, MD5_NULL);
-        assert_eq!(choose_at_pcscf(&[SHA_NULL], &offers), None);
+        assert_eq!(choose_at_pcscf(&[SHA_AES, MD5_NULL], offers.clone()).unwrap().algorithms, SHA_AES);
+        assert_eq!(choose_at_pcscf(&[SHA_NULL, MD5_NULL], offers.clone()).unwrap().algorithms, MD5_NULL);
+        assert_eq!(choose_at_pcscf(&[SHA_NULL], offers), None);
     }
 
     #[test]
@@ -293,6 +364,8 @@ mod tests {
             "ipsec-3gpp;q=0.3;alg=hmac-sha-1-96;prot=esp;mod=trans;ealg=aes-cbc\
              ;spi-c=1000;spi-s=1001;port-c=5100;port-s=6100"
         );
+        assert_eq!(StaticText::new(&pairs).with(&HERE), text.join(", "));
+        assert_eq!(StaticText::new(&[]).with(&HERE), "");
         assert!(is_copy_of(&list(&text), static_list(&pairs, HERE)));
         assert!(!is_copy_of(&list(&text[..2]), static_list(&pairs, HERE)));
         assert!(!is_copy_of(&list(&text), static_list(&pairs[..2], HERE)));

@@ -3,7 +3,7 @@
 use super::Pcscf;
 use super::books::Opening;
 use super::flow::{Challenging, Origin};
-use super::from_core::{FromCore, Keys};
+use super::from_core::{FromCore, Keys, Strip};
 use super::refusal::Refusal;
 use super::to_core::write_again;
 use super::to_ue::Answer;
@@ -63,7 +63,7 @@ impl Pcscf {
                 // A new set needs new SPIs and ports of the UE (TS 33.203 clause 7.4).
                 Some(_) => self.refuse_instead(now, server, response, &Refusal::NothingToInstall, out),
                 None => {
-                    let answer = relayed(&self.config.strip_from_answers, response, None);
+                    let answer = relayed(&self.strip, response, None);
                     self.to_ue.answer(now, server, &answer, out);
                 }
             }
@@ -88,7 +88,7 @@ impl Pcscf {
             Ok(set) => {
                 let set = self.books.get(set).expect("just opened");
                 let list = self.security_server(set.algorithms, set.pcscf(self.config.port_s));
-                let answer = relayed(&self.config.strip_from_answers, response, Some(&list));
+                let answer = relayed(&self.strip, response, Some(&list));
                 self.to_ue.answer(now, server, &answer, out);
             }
             Err(refusal) => {
@@ -120,8 +120,7 @@ impl Pcscf {
         let mut aor = String::new();
         to.uri.canonical(&mut aor);
         let granted = granted(&request, response);
-        let impi = request.authorization().ok().flatten().and_then(|c| c.username).unwrap_or_default();
-        let impi = || Impi::from(impi);
+        let impi = || Impi::from(request.authorization().ok().flatten().and_then(|c| c.username).unwrap_or_default());
         match granted {
             Granted::Nothing => {}
             Granted::End => {
@@ -139,7 +138,6 @@ impl Pcscf {
                     service_route.push_str(element);
                 }
                 let identities = identities(response, &aor);
-                let default = Impu::from(identities.lines().next().unwrap_or(&aor));
                 let in_clear = match context.origin {
                     Origin::Clear { ue, .. } => Some(ue),
                     Origin::Protected(set) => {
@@ -148,9 +146,11 @@ impl Pcscf {
                     }
                 };
                 self.books.register(context.flow, now + expires, identities, &service_route, in_clear);
-                out.event(|| Event {
-                    role: Role::Pcscf,
-                    what: What::Registered { impi: impi(), impu: default, expires },
+                let registrations = self.books.registrations(context.flow);
+                out.event(|| {
+                    let default = registrations.last().and_then(|r| r.identities.lines().next());
+                    let impu = Impu::from(default.unwrap_or(&aor));
+                    Event { role: Role::Pcscf, what: What::Registered { impi: impi(), impu, expires } }
                 });
             }
         }
@@ -179,7 +179,7 @@ impl Pcscf {
     }
 
     fn relay(&mut self, now: Instant, context: &Challenging, response: &FromCore<'_>, out: &mut Outbox) {
-        let answer = relayed(&self.config.strip_from_answers, response, None);
+        let answer = relayed(&self.strip, response, None);
         self.to_ue.answer(now, context.server, &answer, out);
     }
 
@@ -233,6 +233,6 @@ fn identities(response: &FromCore<'_>, aor: &str) -> String {
     all
 }
 
-fn relayed<'a>(strip: &'a [Box<str>], response: &'a FromCore<'a>, list: Option<&'a str>) -> Answer<'a> {
+fn relayed<'a>(strip: &'a Strip, response: &'a FromCore<'a>, list: Option<&'a str>) -> Answer<'a> {
     Answer::Relayed { response, strip, security_server: list }
 }

@@ -2,7 +2,7 @@
 //!
 //! This reads more than the grammar allows, because what it guards must hold for malformed values too.
 
-use std::io::Write;
+use memchr::{memchr, memchr_iter, memchr2, memchr2_iter};
 
 /// A value whose quotes do not close: nobody can say which of its commas separate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -17,6 +17,59 @@ pub(super) fn rewrite<'v>(
 ) -> Result<(), Unbalanced> {
     let start = out.len();
     let mut after_scheme = true;
+    each_item(value, |item| {
+        let Some((name, text)) = item.parameter else {
+            separate(out, start, after_scheme);
+            one_line(out, item.head);
+            after_scheme = false;
+            return;
+        };
+        if !item.head.is_empty() {
+            separate(out, start, false);
+            one_line(out, item.head);
+            out.push(b' ');
+            after_scheme = true;
+        }
+        if !leave_out(name, unquoted(text)) {
+            separate(out, start, after_scheme);
+            out.extend_from_slice(name.as_bytes());
+            out.push(b'=');
+            one_line(out, text);
+            after_scheme = false;
+        }
+    })
+}
+
+/// Shows every parameter to `see`: its name and its value without quotes.
+pub(super) fn read<'v>(value: &'v str, mut see: impl FnMut(&'v str, &'v str)) -> Result<(), Unbalanced> {
+    each_item(value, |item| {
+        if let Some((name, text)) = item.parameter {
+            see(name, unquoted(text));
+        }
+    })
+}
+
+/// True when `text` holds `before`, a hyphen and `after`, in any case: a name that is not there need not be looked for
+/// among the parameters.
+pub(super) fn holds_word(text: &str, before: &str, after: &str) -> bool {
+    let text = text.as_bytes();
+    memchr_iter(b'-', text).any(|at| {
+        let head = at.checked_sub(before.len()).and_then(|from| text.get(from..at));
+        let tail = text.get(at + 1..at + 1 + after.len());
+        head.is_some_and(|head| head.eq_ignore_ascii_case(before.as_bytes()))
+            && tail.is_some_and(|tail| tail.eq_ignore_ascii_case(after.as_bytes()))
+    })
+}
+
+/// What stands between two commas.
+struct Item<'v> {
+    /// A scheme, or all of an item that is no parameter.
+    head: &'v str,
+    /// Name without quotes, and value with them.
+    parameter: Option<(&'v str, &'v str)>,
+}
+
+fn each_item<'v>(value: &'v str, mut act: impl FnMut(Item<'v>)) -> Result<(), Unbalanced> {
     let mut rest = value;
     while !rest.is_empty() {
         let end = end_of_item(rest).ok_or(Unbalanced)?;
@@ -25,38 +78,31 @@ pub(super) fn rewrite<'v>(
         if item.is_empty() {
             continue;
         }
-        let Some((head, text)) = item.split_once('=') else {
-            separate(out, start, after_scheme);
-            one_line(out, item);
-            after_scheme = false;
-            continue;
-        };
-        let (scheme, name) = split_head(head);
-        if !scheme.is_empty() {
-            separate(out, start, false);
-            one_line(out, scheme);
-            out.push(b' ');
-            after_scheme = true;
-        }
-        let bare = name.trim_matches(|c: char| c == '"' || c.is_ascii_whitespace());
-        if !leave_out(bare, unquoted(text)) {
-            separate(out, start, after_scheme);
-            write!(out, "{bare}=").expect("a Vec takes everything");
-            one_line(out, text);
-            after_scheme = false;
-        }
+        act(match memchr(b'=', item.as_bytes()) {
+            None => Item { head: item, parameter: None },
+            Some(at) => {
+                let (head, name) = split_head(&item[..at]);
+                Item { head, parameter: Some((bare(name), &item[at + 1..])) }
+            }
+        });
     }
     Ok(())
 }
 
 /// True when some parameter of `text` is called `ck` or `ik`, wherever it stands and however it is spaced or quoted.
 pub(super) fn names_a_key(text: &[u8]) -> bool {
-    memchr::memchr_iter(b'=', text).any(|at| {
-        let before = text[..at].trim_ascii_end();
-        let before = before.strip_suffix(b"\"").unwrap_or(before).trim_ascii_end();
-        let Some((rest, name)) = before.split_last_chunk::<2>() else { return false };
-        (name.eq_ignore_ascii_case(b"ck") || name.eq_ignore_ascii_case(b"ik"))
-            && !rest.last().is_some_and(|b| b.is_ascii_alphanumeric() || PART_OF_A_WORD.contains(b))
+    // This letter is rarer than the sign of equality.
+    memchr2_iter(b'k', b'K', text).any(|at| {
+        let Some((before, first)) = text[..at].split_last().map(|(first, before)| (before, first)) else {
+            return false;
+        };
+        if !matches!(first, b'c' | b'C' | b'i' | b'I') {
+            return false;
+        }
+        let after = text[at + 1..].trim_ascii_start();
+        let after = after.strip_prefix(b"\"").unwrap_or(after).trim_ascii_start();
+        after.first() == Some(&b'=')
+            && !before.last().is_some_and(|b| b.is_ascii_alphanumeric() || PART_OF_A_WORD.contains(b))
     })
 }
 
@@ -65,25 +111,45 @@ const PART_OF_A_WORD: &[u8] = b"-_.%+/";
 
 /// The index of the next comma outside quotes, or the end; `None` if quotes stay open.
 fn end_of_item(text: &str) -> Option<usize> {
-    let (mut quoted, mut escaped) = (false, false);
-    for (at, b) in text.bytes().enumerate() {
-        match b {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b',' if !quoted => return Some(at),
-            _ => {}
+    let text = text.as_bytes();
+    let mut at = 0;
+    while let Some(found) = memchr2(b',', b'"', &text[at..]) {
+        at += found;
+        if text[at] == b',' {
+            return Some(at);
         }
+        at += 1;
+        loop {
+            at += memchr2(b'"', b'\\', &text[at..])?;
+            if text[at] == b'"' {
+                break;
+            }
+            // An escaped octet cannot close.
+            at += 2;
+            if at >= text.len() {
+                return None;
+            }
+        }
+        at += 1;
     }
-    (!quoted).then_some(text.len())
+    Some(text.len())
 }
 
 /// What stands before `=`: a scheme, if one begins here, and the name.
 fn split_head(head: &str) -> (&str, &str) {
     let head = head.trim_ascii();
-    match head.rfind(|c: char| c.is_ascii_whitespace()) {
+    match head.bytes().rposition(|b| b.is_ascii_whitespace()) {
         Some(at) => (head[..at].trim_ascii(), &head[at + 1..]),
         None => ("", head),
+    }
+}
+
+/// A name without the quotes that some put around it.
+fn bare(name: &str) -> &str {
+    if name.starts_with('"') || name.ends_with('"') {
+        name.trim_matches(|c: char| c == '"' || c.is_ascii_whitespace())
+    } else {
+        name
     }
 }
 
@@ -100,6 +166,10 @@ fn separate(out: &mut Vec<u8>, start: usize, after_scheme: bool) {
 
 /// Folds become one space.
 fn one_line(out: &mut Vec<u8>, text: &str) {
+    if memchr2(b'\r', b'\n', text.as_bytes()).is_none() {
+        out.extend_from_slice(text.trim_ascii().as_bytes());
+        return;
+    }
     for (i, piece) in text.trim_ascii().split(['\r', '\n']).map(str::trim_ascii).filter(|p| !p.is_empty()).enumerate() {
         if i > 0 {
             out.push(b' ');
@@ -138,8 +208,18 @@ mod tests {
     }
 
     #[test]
+    fn a_word_is_found_in_any_case() {
+        for text in ["integrity-protected=yes", "a-b,\"INTEGRITY-Protected\" = no", "-integrity-protected"] {
+            assert!(holds_word(text, "integrity", "protected"), "{text}");
+        }
+        for text in ["", "-", "integrity", "integrity-protecte", "ntegrity-protected", "integrity_protected"] {
+            assert!(!holds_word(text, "integrity", "protected"), "{text}");
+        }
+    }
+
+    #[test]
     fn open_quotes_are_refused() {
-        for value in ["Digest realm=\"a, ck=1", "Digest realm=\"a\\\", ck=1", "Digest ck=\"1"] {
+        for value in ["Digest realm=\"a, ck=1", "Digest realm=\"a\\\", ck=1", "Digest ck=\"1", "Digest a=\"\\"] {
             assert_eq!(without_keys(value), Err(Unbalanced), "{value}");
         }
     }

@@ -126,7 +126,7 @@ impl Phase {
 #[derive(Debug)]
 pub(super) struct Challenged {
     /// Security-Client of the challenged REGISTER.
-    pub(super) client: Box<str>,
+    pub(super) client: Rc<str>,
     /// Hash of the nonce.
     pub(super) nonce: u64,
     /// The challenged REGISTER came in clear: the new set replaces all others at its 200.
@@ -161,7 +161,7 @@ pub(super) enum Origin {
 #[derive(Debug)]
 pub(super) struct Agreement {
     pub(super) offer: Offer,
-    pub(super) client: Box<str>,
+    pub(super) client: Rc<str>,
 }
 
 impl Set {

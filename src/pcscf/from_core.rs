@@ -2,13 +2,13 @@
 //!
 //! CK and IK are for the P-CSCF alone (TS 24.229 clause 5.2.2.1, TS 33.203 clause 7.2). [`FromCore`] keeps the received
 //! message private. Keys come out once, when it is made; its lines come out by [`FromCore::write`] and the few typed
-//! readers below, and each line passes [`FromCore::may_leave`], whatever its header, status, method or CSeq.
+//! readers below, and all that is written passes [`FromCore::may_pass`], whatever its header, status, method or CSeq.
 
-use super::auth_params::{names_a_key, rewrite};
+use super::auth_params::{names_a_key, read, rewrite};
 use crate::aka::{Ck, Ik};
 use crate::sip::header::contact::Contacts;
 use crate::sip::header::via::Via;
-use crate::sip::{HeaderError, HeaderName, Line, Message, Writer};
+use crate::sip::{HeaderError, HeaderName, Line, Message, NameSet, Part, Writer};
 use data_encoding::HEXLOWER_PERMISSIVE;
 use zeroize::Zeroizing;
 
@@ -16,7 +16,37 @@ use zeroize::Zeroizing;
 pub(super) struct FromCore<'m> {
     message: &'m Message<'m>,
     /// The texts of all keys seen, none of which may leave in whatever disguise.
-    keys: Vec<Zeroizing<Box<str>>>,
+    keys: Vec<&'m str>,
+    nonce: Option<&'m str>,
+}
+
+/// Headers that the profile wants left out of answers.
+#[derive(Debug, Default)]
+pub(super) struct Strip {
+    known: NameSet,
+    others: Box<[Box<str>]>,
+}
+
+impl Strip {
+    pub(super) fn new(names: &[Box<str>]) -> Self {
+        let mut this = Self { known: NameSet::of(&[]), others: Box::default() };
+        let mut others = Vec::new();
+        for name in names {
+            match HeaderName::from_text(name) {
+                HeaderName::Other => others.push(name.clone()),
+                known => this.known = this.known.union(NameSet::of(&[known])),
+            }
+        }
+        this.others = others.into();
+        this
+    }
+
+    fn holds(&self, line: &Line<'_>) -> bool {
+        match line.name {
+            HeaderName::Other => self.others.iter().any(|name| name.eq_ignore_ascii_case(line.name_text)),
+            known => self.known.contains(known),
+        }
+    }
 }
 
 /// CK and IK of one challenge. `Debug` shows nothing of them.
@@ -36,22 +66,27 @@ impl Keys {
 impl<'m> FromCore<'m> {
     /// Takes the keys out: those of the first challenge that has both.
     pub(super) fn new(message: &'m Message<'m>) -> (Self, Option<Keys>) {
-        let mut this = Self { message, keys: Vec::new() };
+        let mut this = Self { message, keys: Vec::new(), nonce: None };
         let mut found = None;
-        for line in message.lines().filter(|l| is_challenge(l)) {
+        for line in message.lines().filter(is_challenge) {
             let (mut ck, mut ik) = (None, None);
-            let read = rewrite(line.value, &mut Vec::new(), |name, value| {
+            let is_www = line.name == HeaderName::WwwAuthenticate;
+            let read = read(line.value, |name, value| {
                 let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
-                let slot = if is("ck") { &mut ck } else { &mut ik };
-                if is("ck") || is("ik") {
-                    if value.len() >= SHORTEST_KEY {
-                        this.keys.push(Zeroizing::new(value.into()));
+                match name.len() {
+                    2 if is("ck") || is("ik") => {
+                        if value.len() >= SHORTEST_KEY {
+                            this.keys.push(value);
+                        }
+                        let slot = if is("ck") { &mut ck } else { &mut ik };
+                        *slot = slot.take().or_else(|| octets(value));
                     }
-                    *slot = slot.take().or_else(|| octets(value));
+                    // A fault later in the value does not change what stood before it.
+                    5 if is_www && is("nonce") => this.nonce = this.nonce.or(Some(value)),
+                    _ => {}
                 }
-                false
             });
-            if line.name == HeaderName::WwwAuthenticate && read.is_ok() && found.is_none() {
+            if is_www && read.is_ok() && found.is_none() {
                 found = ck.zip(ik).map(|(ck, ik)| Keys { ck: Ck(*ck), ik: Ik(*ik) });
             }
         }
@@ -65,17 +100,7 @@ impl<'m> FromCore<'m> {
 
     /// `nonce` of the first challenge.
     pub(super) fn nonce(&self) -> Option<&'m str> {
-        let mut nonce = None;
-        for value in self.message.values(HeaderName::WwwAuthenticate) {
-            // A fault later in the value does not change what stood before it.
-            let _ = rewrite(value, &mut Vec::new(), |name, value| {
-                if name.eq_ignore_ascii_case("nonce") {
-                    nonce = nonce.or(Some(value));
-                }
-                false
-            });
-        }
-        nonce
+        self.nonce
     }
 
     /// The bindings that it lists.
@@ -95,31 +120,63 @@ impl<'m> FromCore<'m> {
     }
 
     /// Writes it for the UE: our Via, what is meant for the P-CSCF, and `strip` removed; `security_server` added.
-    pub(super) fn write(&self, out: &mut Vec<u8>, strip: &[Box<str>], security_server: Option<&str>) {
+    pub(super) fn write(&self, out: &mut Vec<u8>, strip: &Strip, security_server: Option<&str>) {
+        let start = out.len();
+        self.write_gated(out, strip, security_server, false);
+        // One look at everything. Where there is something to find, it is looked for line by line.
+        if !self.may_pass(&out[start..]) {
+            out.truncate(start);
+            self.write_gated(out, strip, security_server, true);
+        }
+    }
+
+    /// `by_line`: each part passes the gate alone or is left out. Otherwise the caller judges the whole.
+    fn write_gated(&self, out: &mut Vec<u8>, strip: &Strip, security_server: Option<&str>, by_line: bool) {
+        let passes = |text: &[u8]| !by_line || self.may_pass(text);
         let reason = match self.message.start() {
-            crate::sip::StartLine::Response { reason, .. } if self.may_pass(reason.as_bytes()) => reason,
+            crate::sip::StartLine::Response { reason, .. } if passes(reason.as_bytes()) => reason,
             _ => crate::sip::emit::reason_phrase(self.status()),
         };
         let mut w = Writer::response(out, self.status(), reason);
-        self.write_vias(&mut w);
-        for line in self.message.lines().filter(|l| !is_for_us(l, strip)) {
-            if is_challenge(&line) {
-                self.write_challenge(&mut w, &line);
-            } else if self.may_leave(&line) {
-                w.copy(&line);
+        let mut vias = 0;
+        let mut write = |w: &mut Writer<'_>, line: &Line<'_>| {
+            if line.name == HeaderName::Via {
+                vias += 1;
+                self.write_via(w, line, vias == 1, passes);
+            } else if is_challenge(line) {
+                if !strip.holds(line) {
+                    self.write_challenge(w, line, passes);
+                }
+            } else if !FOR_US.contains(line.name) && !strip.holds(line) && passes(line.raw) {
+                w.copy(line);
+            }
+        };
+        if by_line {
+            self.message.lines().for_each(|line| write(&mut w, &line));
+        } else {
+            for part in self.message.parts(LOOKED_AT.union(strip.known)) {
+                match part {
+                    Part::Line(line) => write(&mut w, &line),
+                    Part::Run(run) => {
+                        w.copy_run(&run);
+                    }
+                }
             }
         }
         if let Some(list) = security_server {
             w.header(HeaderName::SecurityServer, list);
         }
         let body = self.message.body();
-        w.finish(if self.may_pass(body) { body } else { b"" });
+        w.finish(if passes(body) { body } else { b"" });
     }
 
     /// Writes the response that takes its place.
     pub(super) fn write_instead(&self, out: &mut Vec<u8>, status: u16, headers: &[(HeaderName, &str)]) {
         let mut w = Writer::response(out, status, crate::sip::emit::reason_phrase(status));
-        self.write_vias(&mut w);
+        let passes = |text: &[u8]| self.may_pass(text);
+        for (i, line) in self.message.lines().filter(|l| l.name == HeaderName::Via).enumerate() {
+            self.write_via(&mut w, &line, i == 0, passes);
+        }
         for line in self.message.lines().filter(|l| is_dialog_line(l.name) && self.may_leave(l)) {
             w.copy(&line);
         }
@@ -129,31 +186,28 @@ impl<'m> FromCore<'m> {
         w.finish(b"");
     }
 
-    /// All Via elements but the topmost, which is ours.
-    fn write_vias(&self, w: &mut Writer<'_>) {
-        let mut topmost = true;
-        for line in self.message.lines().filter(|l| l.name == HeaderName::Via) {
-            if !topmost {
-                if self.may_leave(&line) {
-                    w.copy(&line);
-                }
-            } else if let Ok((_, Some(rest))) = Via::parse(line.value)
-                && self.may_pass(rest.as_bytes())
-            {
-                w.header(HeaderName::Via, rest.trim_ascii());
+    /// All Via elements but the topmost, which is ours and usually has a line of its own.
+    fn write_via(&self, w: &mut Writer<'_>, line: &Line<'_>, topmost: bool, passes: impl Fn(&[u8]) -> bool) {
+        if !topmost {
+            if passes(line.raw) {
+                w.copy(line);
             }
-            topmost = false;
+        } else if memchr::memchr(b',', line.value.as_bytes()).is_some()
+            && let Ok((_, Some(rest))) = Via::parse(line.value)
+            && passes(rest.as_bytes())
+        {
+            w.header(HeaderName::Via, rest.trim_ascii());
         }
     }
 
-    fn write_challenge(&self, w: &mut Writer<'_>, line: &Line<'_>) {
+    fn write_challenge(&self, w: &mut Writer<'_>, line: &Line<'_>, passes: impl Fn(&[u8]) -> bool) {
         let start = w.raw().len();
         let name = if line.name == HeaderName::Other { line.name_text } else { line.name.as_str() };
         w.raw().extend_from_slice(name.as_bytes());
         w.raw().extend_from_slice(b": ");
         let read = rewrite(line.value, w.raw(), |name, _| KEY_PARAMETERS.iter().any(|k| name.eq_ignore_ascii_case(k)));
         // What cannot be read safely does not leave: the UE is better off without it.
-        if read.is_err() || !self.may_pass(&w.raw()[start..]) {
+        if read.is_err() || !passes(&w.raw()[start..]) {
             w.raw().truncate(start);
         } else {
             w.raw().extend_from_slice(b"\r\n");
@@ -170,33 +224,36 @@ impl<'m> FromCore<'m> {
     }
 
     fn holds_a_key(&self, text: &[u8]) -> bool {
-        self.keys.iter().any(|key| text.windows(key.len()).any(|w| w.eq_ignore_ascii_case(key.as_bytes())))
+        self.keys.iter().any(|key| holds(text, key.as_bytes()))
     }
 }
 
 /// Headers that carry authentication parameters.
 fn is_challenge(line: &Line<'_>) -> bool {
-    matches!(line.name, HeaderName::WwwAuthenticate | HeaderName::ProxyAuthenticate | HeaderName::AuthenticationInfo)
-        || line.name_text.eq_ignore_ascii_case("Proxy-Authentication-Info")
+    match line.name {
+        HeaderName::Other => line.name_text.eq_ignore_ascii_case("Proxy-Authentication-Info"),
+        known => CHALLENGES.contains(known),
+    }
 }
 
-/// What ends at the P-CSCF: the Via lines are written apart, the rest is not for a UE (TS 24.229 clause 5.2.2.1).
-fn is_for_us(line: &Line<'_>, strip: &[Box<str>]) -> bool {
-    matches!(
-        line.name,
-        HeaderName::Via
-            | HeaderName::ContentLength
-            | HeaderName::PChargingVector
-            | HeaderName::PChargingFunctionAddresses
-            | HeaderName::PVisitedNetworkId
-            | HeaderName::Authorization
-            | HeaderName::ProxyAuthorization
-            | HeaderName::SecurityClient
-            | HeaderName::SecurityServer
-            | HeaderName::SecurityVerify
-    ) || strip
-        .iter()
-        .any(|name| name.eq_ignore_ascii_case(line.name_text) || name.eq_ignore_ascii_case(line.name.as_str()))
+/// True when `text` holds `key` in any case (the algorithm of Horspool).
+fn holds(text: &[u8], key: &[u8]) -> bool {
+    let Some((last, before)) = key.split_last() else { return true };
+    let distance = |n: usize| u8::try_from(n).unwrap_or(u8::MAX);
+    let mut skip = [distance(key.len()); 256];
+    for (i, b) in before.iter().enumerate() {
+        let shift = distance(before.len() - i);
+        skip[usize::from(b.to_ascii_lowercase())] = shift;
+        skip[usize::from(b.to_ascii_uppercase())] = shift;
+    }
+    let mut rest = text;
+    while let Some(end) = rest.get(before.len()) {
+        if end.eq_ignore_ascii_case(last) && rest[..before.len()].eq_ignore_ascii_case(before) {
+            return true;
+        }
+        rest = rest.get(usize::from(skip[usize::from(*end)])..).unwrap_or_default();
+    }
+    false
 }
 
 const fn is_dialog_line(name: HeaderName) -> bool {
@@ -209,6 +266,25 @@ fn octets(hex: &str) -> Option<Zeroizing<[u8; 16]>> {
     let fits = HEXLOWER_PERMISSIVE.decode_len(hex.len()) == Ok(out.len());
     (fits && HEXLOWER_PERMISSIVE.decode_mut(hex.as_bytes(), &mut *out).is_ok()).then_some(out)
 }
+
+const CHALLENGES: NameSet =
+    NameSet::of(&[HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate, HeaderName::AuthenticationInfo]);
+
+/// What ends at the P-CSCF: it is not for a UE (TS 24.229 clause 5.2.2.1).
+const FOR_US: NameSet = NameSet::of(&[
+    HeaderName::ContentLength,
+    HeaderName::PChargingVector,
+    HeaderName::PChargingFunctionAddresses,
+    HeaderName::PVisitedNetworkId,
+    HeaderName::Authorization,
+    HeaderName::ProxyAuthorization,
+    HeaderName::SecurityClient,
+    HeaderName::SecurityServer,
+    HeaderName::SecurityVerify,
+]);
+
+/// The rest is copied in runs.
+const LOOKED_AT: NameSet = FOR_US.union(CHALLENGES).union(NameSet::of(&[HeaderName::Via, HeaderName::Other]));
 
 /// Parameters that the S-CSCF and the P-CSCF use among themselves (TS 24.229 clause 7.2A).
 const KEY_PARAMETERS: [&str; 3] = ["ck", "ik", "integrity-protected"];
@@ -236,7 +312,11 @@ mod tests {
         let message = Message::parse(text.as_bytes()).expect("a message");
         let (from_core, keys) = FromCore::new(&message);
         let mut out = Vec::new();
-        from_core.write(&mut out, &["X-Strip".into()], Some("ipsec-3gpp;alg=hmac-sha-1-96"));
+        from_core.write(
+            &mut out,
+            &Strip::new(&["X-Strip".into(), "Subject".into()]),
+            Some("ipsec-3gpp;alg=hmac-sha-1-96"),
+        );
         (String::from_utf8(out).unwrap(), keys)
     }
 
@@ -250,8 +330,11 @@ mod tests {
     fn keys_come_out_once_and_the_rest_goes_on() {
         let challenge =
             format!("WWW-Authenticate: Digest realm=\"x\",nonce=\"n\",ck=\"{CK}\",ik=\"{IK}\",qop=\"auth\"\r\n");
-        let (text, keys) =
-            to_ue(&response("401 Unauthorized", &(challenge + "P-Charging-Vector: a\r\nx-STRIP: 1\r\n"), ""));
+        let (text, keys) = to_ue(&response(
+            "401 Unauthorized",
+            &(challenge + "P-Charging-Vector: a\r\nx-STRIP: 1\r\ns: STRIP\r\n"),
+            "",
+        ));
         let keys = keys.unwrap();
         assert_eq!((keys.ck.0[0], keys.ik.0[15]), (0xd5, 0x92));
         assert_clean(&text);
@@ -306,6 +389,18 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with("SIP/2.0 500 Server Internal Error\r\nVia: SIP/2.0/UDP 10.0.0.7"), "{text}");
         assert_clean(&text);
+    }
+
+    #[test]
+    fn a_key_is_found_wherever_it_stands() {
+        for key in [CK, IK, "aaaaaaaa", "abcabcab", &"0123456789".repeat(30)] {
+            for lead in 0..70 {
+                let text = format!("{}{}{}", "a".repeat(lead), key.to_uppercase(), "b".repeat(70 - lead));
+                assert!(holds(text.as_bytes(), key.as_bytes()), "{lead}");
+                let cut = &text[..lead + key.len() - 1];
+                assert_eq!(holds(cut.as_bytes(), key.as_bytes()), cut.to_lowercase().contains(key), "{lead}");
+            }
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod to_ue;
 pub use config::{PcscfConfig, SecAgreePolicy};
 
 use crate::event::{Event, Role, What};
+use crate::ipsec::negotiate::StaticText;
 use crate::packet::{Connection, Outbox, Packet, Protocol, SaFailure};
 use crate::random::Random;
 use crate::sip::transaction::{Incoming, Transactions};
@@ -30,9 +31,10 @@ use allocate::Allocator;
 use books::{Books, Settings};
 use flow::{Challenging, FlowKey};
 use foldhash::quality::FixedState;
+use from_core::Strip;
 use refusal::Refusal;
 use std::net::IpAddr;
-use to_core::Host;
+use to_core::Texts;
 use to_ue::ToUe;
 
 /// The element.
@@ -40,21 +42,14 @@ use to_ue::ToUe;
 pub struct Pcscf {
     config: PcscfConfig,
     texts: Texts,
+    static_text: StaticText,
+    strip: Strip,
     to_ue: ToUe,
     core: Transactions<Challenging>,
     books: Books,
     random: Random,
     hasher: FixedState,
     dropped: u64,
-}
-
-/// Parts of messages that never change.
-#[derive(Debug)]
-struct Texts {
-    /// Host and port in Via towards the core.
-    sent_by: Box<str>,
-    /// Host and port in Path.
-    path_host: Box<str>,
 }
 
 impl Pcscf {
@@ -74,6 +69,8 @@ impl Pcscf {
         let books = Books::new(addresses.into(), Allocator::new(config.port_c.clone()), settings);
         Self {
             texts: Texts::new(&config),
+            static_text: StaticText::new(&config.algorithms),
+            strip: Strip::new(&config.strip_from_answers),
             to_ue: ToUe::new(config.gm_timers, random.fork()),
             core: Transactions::new(random.fork()),
             books,
@@ -191,22 +188,6 @@ impl Pcscf {
             let refusal = Refusal::Malformed { status: error.status(), fault: error.to_string() };
             self.refuse(now, packet.from, &message, server, &refusal, out);
         }
-    }
-}
-
-impl Texts {
-    fn new(config: &PcscfConfig) -> Self {
-        let (core, port) = (config.core, config.core.port());
-        let sent_by = match &*config.host {
-            "" => format!("{}:{port}", Host(core.ip())),
-            host => format!("{host}:{port}"),
-        };
-        let path_host = match (&*config.host, port) {
-            ("", _) => sent_by.clone(),
-            (host, 5060) => host.to_owned(),
-            (host, port) => format!("{host}:{port}"),
-        };
-        Self { sent_by: sent_by.into(), path_host: path_host.into() }
     }
 }
 

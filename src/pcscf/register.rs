@@ -15,6 +15,7 @@ use crate::sip::transaction::ServerId;
 use crate::sip::{HeaderError, HeaderName, Message, Uri};
 use crate::time::Instant;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 /// Why a REGISTER ends here, and what that means for the set it came over.
 pub(super) struct Refused {
@@ -79,8 +80,9 @@ impl Pcscf {
         self.config.sec_agree != SecAgreePolicy::Off
             && !is_answer
             && offers.is_ok_and(|list| {
-                negotiate::choose_at_pcscf(&self.config.algorithms, &negotiate::usable(&list, &mut String::new()))
-                    .is_some()
+                let mut unknown = String::new();
+                let offers = negotiate::offers(&list, &mut unknown);
+                negotiate::choose_at_pcscf(&self.config.algorithms, offers).is_some()
             })
     }
 
@@ -133,12 +135,11 @@ impl Pcscf {
     fn agreement(&self, message: &Message<'_>, out: &mut Outbox) -> Option<Box<Agreement>> {
         let list = message.security(HeaderName::SecurityClient).ok()?;
         let mut unknown = String::new();
-        let offers = negotiate::usable(&list, &mut unknown);
+        let offer = negotiate::choose_at_pcscf(&self.config.algorithms, negotiate::offers(&list, &mut unknown));
         if !unknown.is_empty() {
             out.event(|| Event { role: Role::Pcscf, what: What::OfferSkipped { unknown } });
         }
-        let offer = negotiate::choose_at_pcscf(&self.config.algorithms, &offers)?;
-        Some(Box::new(Agreement { offer, client: joined(message, HeaderName::SecurityClient) }))
+        Some(Box::new(Agreement { offer: offer?, client: joined(message, HeaderName::SecurityClient) }))
     }
 
     fn examine_protected(
@@ -161,19 +162,31 @@ impl Pcscf {
         if !self.is_verified(message, set) {
             return Err(ends(Refusal::VerifyDiffers));
         }
-        if let Phase::Challenged(challenged) = &set.phase
-            && !is_same_client(message, &challenged.client)
-        {
-            return Err(ends(Refusal::ClientDiffers));
-        }
-        let agreement = self.agreement(message, out);
+        let agreement = match &set.phase {
+            // Octet for octet what was challenged: read then, with this result.
+            Phase::Challenged(challenged) if is_joined(message, HeaderName::SecurityClient, &challenged.client) => {
+                let client = Rc::clone(&challenged.client);
+                Some(Box::new(Agreement { offer: alone(set.algorithms, set.ue), client }))
+            }
+            Phase::Challenged(challenged) if !is_same_client(message, &challenged.client) => {
+                return Err(ends(Refusal::ClientDiffers));
+            }
+            _ => self.agreement(message, out),
+        };
         Ok(Examined { flow, agreement, integrity: credentials.is_some().then_some("yes") })
     }
 
     /// TS 33.203 clause 7.2: the UE mirrors what was sent, unchanged.
     fn is_verified(&self, message: &Message<'_>, set: &Set) -> bool {
-        let Ok(verify) = message.security(HeaderName::SecurityVerify) else { return false };
         let endpoint = set.pcscf(self.config.port_s);
+        let mut lines = message.values(HeaderName::SecurityVerify);
+        if lines.next().is_some_and(|text| text == self.security_server(set.algorithms, endpoint))
+            && lines.next().is_none()
+        {
+            return true;
+        }
+        // Not octet for octet, and yet perhaps the same.
+        let Ok(verify) = message.security(HeaderName::SecurityVerify) else { return false };
         if self.config.full_list_in_401 {
             negotiate::is_copy_of(&verify, negotiate::static_list(&self.config.algorithms, endpoint))
         } else {
@@ -207,17 +220,7 @@ impl Pcscf {
         let Examined { flow, agreement, integrity } = examined;
         let token = flow.token();
         let icid = self.random.token::<20>();
-        let add = Additions {
-            source,
-            sent_by: &self.texts.sent_by,
-            token: std::str::from_utf8(&token).expect("characters of base 32"),
-            host: &self.texts.path_host,
-            integrity,
-            visited_network: &self.config.visited_network,
-            icid: icid.as_str(),
-            address: self.config.core.ip(),
-            ioi: &self.config.ioi,
-        };
+        let add = Additions { texts: &self.texts, source, token: &token, integrity, icid: icid.as_str() };
         let context = Challenging { server, origin, flow, agreement, hop: 0 };
         let route = self.core_route(hop);
         self.core.request(now, self.config.core_timers, route, true, context, out, |bytes, transport, branch| {
@@ -263,14 +266,7 @@ impl Pcscf {
 
     /// Our whole list: it does not depend on what anybody offered (RFC 3329 clause 2.3.1).
     pub(super) fn static_list(&self, endpoint: Endpoint) -> String {
-        let mut list = String::new();
-        for offer in negotiate::static_list(&self.config.algorithms, endpoint) {
-            if !list.is_empty() {
-                list.push_str(", ");
-            }
-            negotiate::write_element(&mut list, offer.algorithms, &offer.endpoint, Some(offer.q));
-        }
-        list
+        self.static_text.with(&endpoint)
     }
 
     pub(super) fn hash_of_nonce(&self, nonce: &str) -> u64 {
@@ -279,7 +275,7 @@ impl Pcscf {
     }
 }
 
-/// The element of a Security-Server that holds the chosen pair only.
+/// The only element of a list.
 const fn alone(algorithms: Algorithms, endpoint: Endpoint) -> negotiate::Offer {
     negotiate::Offer { algorithms, endpoint, q: 1_000 }
 }
@@ -301,14 +297,30 @@ fn is_same_client(message: &Message<'_>, challenged: &str) -> bool {
 }
 
 /// The values of all lines of one header as one list.
-fn joined(message: &Message<'_>, name: HeaderName) -> Box<str> {
+fn joined(message: &Message<'_>, name: HeaderName) -> Rc<str> {
     let mut values = message.values(name);
-    let mut all = values.next().unwrap_or_default().to_owned();
-    for value in values {
+    let first = values.next().unwrap_or_default();
+    let mut more = values.peekable();
+    if more.peek().is_none() {
+        return first.into();
+    }
+    let mut all = first.to_owned();
+    for value in more {
         all.push(',');
         all.push_str(value);
     }
     all.into()
+}
+
+/// True when [`joined`] would return `text`.
+fn is_joined(message: &Message<'_>, name: HeaderName, text: &str) -> bool {
+    let mut rest = Some(text);
+    for (i, value) in message.values(name).enumerate() {
+        rest = rest
+            .and_then(|rest| if i > 0 { rest.strip_prefix(',') } else { Some(rest) })
+            .and_then(|rest| rest.strip_prefix(value));
+    }
+    rest.is_some_and(str::is_empty)
 }
 
 /// TS 24.229 clause 5.4.1.2.1A: To without scheme, port and parameters.

@@ -1,34 +1,66 @@
 //! A REGISTER on its way to the core (TS 24.229 clause 5.2.2.1; RFC 3261 clause 16.6).
 
-use super::auth_params::rewrite;
+use super::auth_params::{holds_word, rewrite};
+use super::config::PcscfConfig;
 use crate::packet::Transport;
 use crate::sip::header::access_network::AccessNetwork;
 use crate::sip::header::via::Via;
 use crate::sip::message::elements;
 use crate::sip::transaction::copy_vias;
-use crate::sip::{HeaderName, Line, Message, Writer};
+use crate::sip::{HeaderName, Line, Message, NameSet, Part, Writer};
 use std::net::{IpAddr, SocketAddr};
+
+/// Parts of messages that never change.
+#[derive(Debug)]
+pub(super) struct Texts {
+    /// Host and port in Via.
+    pub(super) sent_by: Box<str>,
+    /// Path after its token.
+    path: Box<str>,
+    /// The line P-Visited-Network-ID, or nothing.
+    visited_network: Box<str>,
+    /// P-Charging-Vector after its icid-value.
+    charging: Box<str>,
+}
+
+impl Texts {
+    pub(super) fn new(config: &PcscfConfig) -> Self {
+        let (core, port) = (config.core, config.core.port());
+        let host = config.host.replace(char::is_control, "");
+        let sent_by = match &*host {
+            "" => format!("{}:{port}", Host(core.ip())),
+            host => format!("{host}:{port}"),
+        };
+        let path_host = match (&*host, port) {
+            ("", _) => sent_by.clone(),
+            (host, 5060) => host.to_owned(),
+            (host, port) => format!("{host}:{port}"),
+        };
+        let charging = match quotable(&config.ioi) {
+            ioi if ioi.is_empty() => format!(";icid-generated-at={}", Host(core.ip())),
+            // TS 24.229 clause 7.2A.5: the type is part of the value.
+            ioi => format!(";icid-generated-at={};orig-ioi=\"Type 1{ioi}\"", Host(core.ip())),
+        };
+        Self {
+            sent_by: sent_by.into(),
+            path: format!("@{path_host};lr>\r\n").into(),
+            visited_network: visited_network(&config.visited_network).into(),
+            charging: (charging + "\r\n").into(),
+        }
+    }
+}
 
 /// What the P-CSCF adds.
 pub(super) struct Additions<'a> {
+    pub(super) texts: &'a Texts,
     /// Where the request came from.
     pub(super) source: SocketAddr,
-    /// Host and port in Via.
-    pub(super) sent_by: &'a str,
     /// User part of Path.
-    pub(super) token: &'a str,
-    /// Host and port in Path.
-    pub(super) host: &'a str,
+    pub(super) token: &'a [u8],
     /// `integrity-protected`, if any.
     pub(super) integrity: Option<&'static str>,
-    /// P-Visited-Network-ID.
-    pub(super) visited_network: &'a str,
     /// icid-value.
     pub(super) icid: &'a str,
-    /// icid-generated-at.
-    pub(super) address: IpAddr,
-    /// orig-ioi.
-    pub(super) ioi: &'a str,
 }
 
 /// Writes `request` for the core.
@@ -39,25 +71,32 @@ pub(super) fn write_register(
     request: &Message<'_>,
     add: &Additions<'_>,
 ) {
+    let texts = add.texts;
     let mut w = Writer::request(out, "REGISTER", request.request_uri().unwrap_or_default());
-    write_own_via(&mut w, transport, add.sent_by, branch);
+    write_own_via(&mut w, transport, &texts.sent_by, branch);
     copy_vias(request, add.source, &mut w);
     let hops = request.max_forwards().ok().flatten().unwrap_or(70).saturating_sub(1);
     w.header_number(HeaderName::MaxForwards, u64::from(hops));
     // Other proxies than this one have no place before the home network (RFC 3327 clause 5.1).
-    w.header_fmt(HeaderName::Path, format_args!("<sip:{}@{};lr>", add.token, add.host));
+    write_pieces(&mut w, &[b"Path: <sip:", add.token, texts.path.as_bytes()]);
     write_tags(&mut w, request, HeaderName::Require, "path");
     write_tags(&mut w, request, HeaderName::ProxyRequire, "");
-    write_visited_network(&mut w, add.visited_network);
-    write_charging_vector(&mut w, add);
-    for line in request.lines() {
-        match line.name {
-            HeaderName::Authorization => write_credentials(&mut w, &line, add.integrity),
-            HeaderName::PAccessNetworkInfo => write_access_network(&mut w, &line),
-            _ if is_written_here_or_dropped(&line) => {}
-            _ => {
-                w.copy(&line);
+    let charging = texts.charging.as_bytes();
+    let icid = add.icid.as_bytes();
+    write_pieces(&mut w, &[texts.visited_network.as_bytes(), b"P-Charging-Vector: icid-value=", icid, charging]);
+    for part in request.parts(LOOKED_AT) {
+        match part {
+            Part::Run(run) => {
+                w.copy_run(&run);
             }
+            Part::Line(line) => match line.name {
+                HeaderName::Authorization => write_credentials(&mut w, &line, add.integrity),
+                HeaderName::PAccessNetworkInfo => write_access_network(&mut w, &line),
+                HeaderName::Other if !NETWORK_ONLY.iter().any(|name| line.name_text.eq_ignore_ascii_case(name)) => {
+                    w.copy(&line);
+                }
+                _ => {}
+            },
         }
     }
     w.finish(request.body());
@@ -79,17 +118,27 @@ pub(super) fn write_again(out: &mut Vec<u8>, transport: Transport, branch: &str,
 }
 
 fn write_own_via(w: &mut Writer<'_>, transport: Transport, sent_by: &str, branch: &str) {
-    w.header_fmt(HeaderName::Via, format_args!("SIP/2.0/{transport} {sent_by};branch={branch}"));
+    let (transport, sent_by, branch) = (transport.as_str().as_bytes(), sent_by.as_bytes(), branch.as_bytes());
+    write_pieces(w, &[b"Via: SIP/2.0/", transport, b" ", sent_by, b";branch=", branch, b"\r\n"]);
+}
+
+fn write_pieces(w: &mut Writer<'_>, pieces: &[&[u8]]) {
+    for piece in pieces {
+        w.raw().extend_from_slice(piece);
+    }
 }
 
 /// Require and Proxy-Require without `sec-agree`, which ends here (TS 24.229 clause 5.2.2.1), and with `ours`.
 fn write_tags(w: &mut Writer<'_>, request: &Message<'_>, name: HeaderName, ours: &str) {
+    let theirs = request.elements(name);
+    if ours.is_empty() && request.header(name).is_none() {
+        return;
+    }
     let start = w.raw().len();
     w.raw().extend_from_slice(name.as_str().as_bytes());
     w.raw().extend_from_slice(b": ");
     let empty = w.raw().len();
     w.raw().extend_from_slice(ours.as_bytes());
-    let theirs = request.elements(name);
     for tag in theirs.filter(|t| !t.eq_ignore_ascii_case("sec-agree") && !t.eq_ignore_ascii_case(ours)) {
         if w.raw().len() > empty {
             w.raw().extend_from_slice(b", ");
@@ -103,19 +152,18 @@ fn write_tags(w: &mut Writer<'_>, request: &Message<'_>, name: HeaderName, ours:
     }
 }
 
-fn write_visited_network(w: &mut Writer<'_>, network: &str) {
+fn visited_network(network: &str) -> String {
     let is_token = network.bytes().all(|b| b.is_ascii_alphanumeric() || b"-.!%*_+`'~".contains(&b));
-    if is_token && !network.is_empty() {
-        w.header(HeaderName::PVisitedNetworkId, network);
-    } else if !network.is_empty() {
-        w.header_fmt(HeaderName::PVisitedNetworkId, format_args!("\"{}\"", network.replace(['"', '\\'], "")));
+    match quotable(network) {
+        text if text.is_empty() => text,
+        text if is_token => format!("P-Visited-Network-ID: {text}\r\n"),
+        text => format!("P-Visited-Network-ID: \"{text}\"\r\n"),
     }
 }
 
-fn write_charging_vector(w: &mut Writer<'_>, add: &Additions<'_>) {
-    let at = Host(add.address);
-    let (icid, ioi) = (add.icid, add.ioi);
-    w.header_fmt(HeaderName::PChargingVector, format_args!("icid-value={icid};icid-generated-at={at};orig-ioi={ioi}"));
+/// What can stand between quotes as it is.
+fn quotable(text: &str) -> String {
+    text.replace(|c: char| c.is_control() || matches!(c, '"' | '\\'), "")
 }
 
 /// `integrity-protected` is the P-CSCF's word alone: what the UE wrote goes (TS 24.229 clause 5.2.2.1).
@@ -123,8 +171,14 @@ fn write_credentials(w: &mut Writer<'_>, line: &Line<'_>, integrity: Option<&'st
     let is_digest = line.value.get(..6).is_some_and(|s| s.eq_ignore_ascii_case("Digest"));
     let out = w.raw();
     out.extend_from_slice(b"Authorization: ");
-    // `examine` has refused what cannot be read.
-    let _ = rewrite(line.value, out, |name, _| name.eq_ignore_ascii_case("integrity-protected"));
+    if memchr::memchr2(b'\r', b'\n', line.value.as_bytes()).is_none()
+        && !holds_word(line.value, "integrity", "protected")
+    {
+        out.extend_from_slice(line.value.as_bytes());
+    } else {
+        // `examine` has refused what cannot be read.
+        let _ = rewrite(line.value, out, |name, _| name.eq_ignore_ascii_case("integrity-protected"));
+    }
     if let Some(value) = integrity.filter(|_| is_digest) {
         out.extend_from_slice(b",integrity-protected=\"");
         out.extend_from_slice(value.as_bytes());
@@ -135,6 +189,10 @@ fn write_credentials(w: &mut Writer<'_>, line: &Line<'_>, integrity: Option<&'st
 
 /// A UE cannot speak for the network (RFC 7315 clause 4.4).
 fn write_access_network(w: &mut Writer<'_>, line: &Line<'_>) {
+    if !holds_word(line.value, "network", "provided") {
+        w.copy(line);
+        return;
+    }
     let of_network = |text: &str| match AccessNetwork::parse(text) {
         Ok(info) => info.is_network_provided(),
         Err(_) => text.to_ascii_lowercase().contains("network-provided"),
@@ -148,33 +206,12 @@ fn write_access_network(w: &mut Writer<'_>, line: &Line<'_>) {
     }
 }
 
-/// Written above, or not for the core from a UE: the trust boundary of TS 24.229 clause 5.2.2.1.
-fn is_written_here_or_dropped(line: &Line<'_>) -> bool {
-    match line.name {
-        HeaderName::Via
-        | HeaderName::MaxForwards
-        | HeaderName::Require
-        | HeaderName::ProxyRequire
-        | HeaderName::ContentLength
-        | HeaderName::Route
-        | HeaderName::RecordRoute
-        | HeaderName::Path
-        | HeaderName::ServiceRoute
-        | HeaderName::PAssertedIdentity
-        | HeaderName::PAssociatedUri
-        | HeaderName::PChargingVector
-        | HeaderName::PChargingFunctionAddresses
-        | HeaderName::PVisitedNetworkId
-        | HeaderName::SecurityClient
-        | HeaderName::SecurityServer
-        | HeaderName::SecurityVerify => true,
-        HeaderName::Other => NETWORK_ONLY.iter().any(|name| line.name_text.eq_ignore_ascii_case(name)),
-        _ => false,
-    }
-}
-
 /// The topmost Via of a request names its sender; a response never goes further than it.
 pub(super) fn via_count(request: &Message<'_>) -> usize {
+    let mut lines = request.values(HeaderName::Via);
+    if lines.next().is_some_and(|first| memchr::memchr(b',', first.as_bytes()).is_none()) && lines.next().is_none() {
+        return 1;
+    }
     let mut count = 0;
     for value in request.values(HeaderName::Via) {
         let mut rest = Some(value);
@@ -187,7 +224,7 @@ pub(super) fn via_count(request: &Message<'_>) -> usize {
 }
 
 /// An address as a host: IPv6 in brackets.
-pub(super) struct Host(pub(super) IpAddr);
+struct Host(IpAddr);
 
 impl std::fmt::Display for Host {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -197,6 +234,30 @@ impl std::fmt::Display for Host {
         }
     }
 }
+
+/// Written anew, or not for the core from a UE: the trust boundary of TS 24.229 clause 5.2.2.1. The rest is copied.
+const LOOKED_AT: NameSet = NameSet::of(&[
+    HeaderName::Authorization,
+    HeaderName::PAccessNetworkInfo,
+    HeaderName::Other,
+    HeaderName::Via,
+    HeaderName::MaxForwards,
+    HeaderName::Require,
+    HeaderName::ProxyRequire,
+    HeaderName::ContentLength,
+    HeaderName::Route,
+    HeaderName::RecordRoute,
+    HeaderName::Path,
+    HeaderName::ServiceRoute,
+    HeaderName::PAssertedIdentity,
+    HeaderName::PAssociatedUri,
+    HeaderName::PChargingVector,
+    HeaderName::PChargingFunctionAddresses,
+    HeaderName::PVisitedNetworkId,
+    HeaderName::SecurityClient,
+    HeaderName::SecurityServer,
+    HeaderName::SecurityVerify,
+]);
 
 /// Private headers between elements of a network (RFC 7315, RFC 5502, RFC 6050, TS 29.228).
 const NETWORK_ONLY: [&str; 4] = ["P-User-Database", "P-Profile-Key", "P-Served-User", "P-Asserted-Service"];

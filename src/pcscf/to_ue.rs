@@ -4,7 +4,7 @@
 //! P-CSCF's own words, or a [`FromCore`]: there is no third kind, so no path leads from a message of the core to a UE
 //! without losing its keys.
 
-use super::from_core::FromCore;
+use super::from_core::{FromCore, Strip};
 use crate::packet::{Connection, Outbox, Packet, Route};
 use crate::random::Random;
 use crate::sip::emit::reason_phrase;
@@ -28,8 +28,8 @@ pub(super) enum Answer<'a> {
     Relayed {
         /// It.
         response: &'a FromCore<'a>,
-        /// Headers to leave out, by name.
-        strip: &'a [Box<str>],
+        /// Headers to leave out.
+        strip: &'a Strip,
         /// Our list, in a challenge.
         security_server: Option<&'a str>,
     },
