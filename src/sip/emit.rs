@@ -246,7 +246,8 @@ fn decimal(out: &mut Vec<u8>, number: u64) {
 
 /// Appends a method or URI.
 fn word(out: &mut Vec<u8>, text: &str) {
-    if text.bytes().all(|b| b > b' ') {
+    // Without a way out on the first such octet, many are looked at together.
+    if text.bytes().fold(true, |clean, b| clean & (b > b' ')) {
         out.extend_from_slice(text.as_bytes());
     } else {
         out.extend(text.bytes().filter(|&b| b > b' '));

@@ -218,7 +218,8 @@ fn start_line(line: &str) -> Result<StartLine<'_>, ParseError> {
     }
     let (method, uri, version) = (&line[..method_end], &line[method_end + 1..uri_end], &line[uri_end + 1..]);
     check_version(strip_sip(version).ok_or(ParseError::StartLine)?)?;
-    if uri.bytes().any(|b| b.is_ascii_control()) {
+    // Without a way out on the first such octet, many are looked at together.
+    if uri.bytes().fold(false, |found, b| found | b.is_ascii_control()) {
         return Err(ParseError::StartLine);
     }
     Ok(StartLine::Request { method: Method::from_token(method), uri })

@@ -106,6 +106,7 @@ impl<'a> Mechanism<'a> {
     #[inline]
     fn take_usual(&mut self, rest: &'a str) -> Option<Result<&'a str, &'static str>> {
         let (known, start) = match rest.as_bytes() {
+            [b';', b'q', b'=', ..] => (Known::Q, 3),
             [b';', b'a', b'l', b'g', b'=', ..] => (Known::Alg, 5),
             [b';', b'e', b'a', b'l', b'g', b'=', ..] => (Known::Ealg, 6),
             [b';', b'p', b'r', b'o', b't', b'=', ..] => (Known::Prot, 6),

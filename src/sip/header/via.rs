@@ -98,6 +98,14 @@ fn sent_by(input: &str) -> Parsed<'_, (&str, Option<&str>)> {
     if let [] | [b';' | b',', ..] = rest.as_bytes() {
         return Ok((rest, (host, None)));
     }
+    // Nearly every port follows its colon at once, and its parameters it.
+    if let [b':', port @ ..] = rest.as_bytes()
+        && let digits = port.iter().take_while(|b| b.is_ascii_digit()).count()
+        && digits > 0
+        && let Some(b';') = port.get(digits)
+    {
+        return Ok((&rest[1 + digits..], (host, Some(&rest[1..=digits]))));
+    }
     let (rest, port) = opt(preceded(grammar::separator(b':'), digit1)).parse(rest)?;
     Ok((rest, (host, port)))
 }
