@@ -7,9 +7,8 @@ use crate::packet::Outbox;
 use crate::sip::emit::reason_phrase;
 use crate::sip::header::via::Via;
 use crate::sip::transaction::ServerId;
-use crate::sip::{HeaderName, Message, Writer};
+use crate::sip::{HeaderName, Message, NameSet, Part, Writer};
 use crate::time::Instant;
-use std::fmt;
 
 impl Icscf {
     /// Sends the S-CSCF's answer back: our Via is removed, nothing else changed but what RFC 3261 clause 16.7 asks for.
@@ -22,18 +21,24 @@ impl Icscf {
         self.transactions.respond(now, server, status, out, |bytes| {
             let mut w = Writer::response(bytes, status, reason_phrase(status));
             let mut own_via = true;
-            for line in response.lines() {
-                match line.name {
-                    HeaderName::Via if own_via => {
+            for part in response.parts(NameSet::of(&[HeaderName::Via, HeaderName::ContentLength])) {
+                match part {
+                    Part::Run(run) => {
+                        w.copy_run(&run);
+                    }
+                    Part::Line(line) if line.name == HeaderName::Via && own_via => {
                         own_via = false;
-                        if let Ok((_, Some(rest))) = Via::parse(line.value) {
+                        // Without a comma the line is ours alone.
+                        if line.value.contains(',')
+                            && let Ok((_, Some(rest))) = Via::parse(line.value)
+                        {
                             w.header(HeaderName::Via, rest.trim_start());
                         }
                     }
-                    HeaderName::ContentLength => {}
-                    _ => {
+                    Part::Line(line) if line.name == HeaderName::Via => {
                         w.copy(&line);
                     }
+                    Part::Line(_) => {}
                 }
             }
             w.finish(response.body());
@@ -100,7 +105,7 @@ impl Icscf {
                         w.copy(&line);
                     }
                     HeaderName::To => {
-                        w.header_fmt(HeaderName::To, format_args!("{};tag={}", line.value, tag.as_str()));
+                        w.header_parts(HeaderName::To, &[line.value, ";tag=", tag.as_str()]);
                     }
                     _ => {}
                 }
@@ -115,28 +120,33 @@ impl Icscf {
 
 /// The request with no Route and one hop less: what is forwarded, but for Request-URI and our Via. Built when it comes,
 /// so that it need not be parsed again when the HSS has answered.
-pub(super) fn one_hop_less(request: &Message<'_>) -> Box<[u8]> {
-    let mut out = Vec::with_capacity(request.bytes().len() + 32);
+pub(super) fn one_hop_less(request: &Message<'_>, hops: Option<u8>) -> Vec<u8> {
+    let mut out = Vec::new();
     let mut w = Writer::request(&mut out, "REGISTER", request.request_uri().unwrap_or_default());
-    let hops = request.max_forwards().ok().flatten().map_or(MAX_FORWARDS, |hops| hops.saturating_sub(1));
-    w.header_number(HeaderName::MaxForwards, hops.into());
-    for line in request.lines() {
-        match line.name {
-            HeaderName::Route | HeaderName::MaxForwards | HeaderName::ContentLength => {}
-            _ => {
-                w.copy(&line);
-            }
+    w.header_number(HeaderName::MaxForwards, hops.map_or(MAX_FORWARDS, |hops| hops.saturating_sub(1)).into());
+    for part in request.parts(NameSet::of(&[HeaderName::Route, HeaderName::MaxForwards, HeaderName::ContentLength])) {
+        if let Part::Run(run) = part {
+            w.copy_run(&run);
         }
     }
     w.finish(request.body());
-    out.into()
+    out
 }
 
-/// Writes what [`one_hop_less`] made, for one S-CSCF.
-pub(super) fn forward(request: &[u8], scscf: &str, via: fmt::Arguments<'_>, out: &mut Vec<u8>) {
-    let headers = memchr::memchr(b'\n', request).map_or(request.len(), |end| end + 1);
-    Writer::request(out, "REGISTER", scscf).header_fmt(HeaderName::Via, via);
-    out.extend_from_slice(&request[headers..]);
+/// Writes what [`one_hop_less`] made, for one S-CSCF, with our Via: its value in pieces.
+pub(super) fn forward(request: &[u8], scscf: &str, via: &[&str], out: &mut Vec<u8>) {
+    Writer::request(out, "REGISTER", scscf).header_parts(HeaderName::Via, via);
+    out.extend_from_slice(&request[line_end(request)..]);
+}
+
+/// What [`forward`] was given, from what it wrote; the Request-URI is that of the S-CSCF still.
+pub(super) fn without_own_via(sent: &[u8]) -> Vec<u8> {
+    let (line, headers) = sent.split_at(line_end(sent));
+    [line, &headers[line_end(headers)..]].concat()
+}
+
+fn line_end(text: &[u8]) -> usize {
+    memchr::memchr(b'\n', text).map_or(text.len(), |end| end + 1)
 }
 
 /// For a request that has none (RFC 3261 clause 16.6).

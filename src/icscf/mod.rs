@@ -15,11 +15,12 @@ use crate::diameter::peer::{Node, Received};
 use crate::event::{Event, Role, What};
 use crate::packet::{Connection, Outbox, Packet, Protocol};
 use crate::random::Random;
-use crate::sip::transaction::{Ended, Incoming, ServerId, Transactions};
+use crate::sip::transaction::{ClientId, Ended, Incoming, ServerId, Transactions};
 use crate::sip::{Message, Method};
 use crate::time::Instant;
 use refusal::Refusal;
 use register::{AwaitingScscf, AwaitingUaa};
+use resolve::Known;
 use std::net::IpAddr;
 
 /// The element: a stateful proxy for REGISTER. What it knows lives in transactions and in requests to the HSS.
@@ -31,6 +32,12 @@ pub struct Icscf {
     node: Node<AwaitingUaa>,
     /// sent-by of our Via, one for each listener.
     sent_by: Vec<Box<str>>,
+    /// Where the S-CSCFs of the configuration listen.
+    known: Vec<Known>,
+    /// The Session-Id of the request to the HSS at hand.
+    session_id: String,
+    /// The public identity of the REGISTER at hand.
+    impu: String,
 }
 
 impl Icscf {
@@ -44,6 +51,9 @@ impl Icscf {
             transactions: Transactions::new(random.fork()),
             node: Node::new(config.diameter.clone(), random.fork()),
             sent_by: config.listen.iter().map(|own| format!("{host}:{}", own.port()).into()).collect(),
+            known: Known::all(&config),
+            session_id: String::new(),
+            impu: String::new(),
             random,
             config,
         }
@@ -114,7 +124,7 @@ impl Icscf {
         };
         match self.transactions.receive(now, self.config.timers, packet, &message, out) {
             Incoming::Request(server) => self.on_request(now, server, packet.from.ip(), &message, out),
-            Incoming::Final(_, waiting) => self.on_response(now, waiting, &message, out),
+            Incoming::Final(client, waiting) => self.on_response(now, client, waiting, &message, out),
             Incoming::Merged(server) => self.refuse(now, server, &message, &Refusal::Merged, out),
             // CANCEL has no effect on a request other than INVITE (RFC 3261 clause 9.1).
             Incoming::Cancel { server, cancelled: Some(_) } => self.accept(now, server, &message, out),
@@ -143,18 +153,25 @@ impl Icscf {
         }
     }
 
-    fn on_response(&mut self, now: Instant, waiting: AwaitingScscf, response: &Message<'_>, out: &mut Outbox) {
+    fn on_response(
+        &mut self,
+        now: Instant,
+        client: ClientId,
+        waiting: AwaitingScscf,
+        response: &Message<'_>,
+        out: &mut Outbox,
+    ) {
         match response.status() {
-            Some(300..=399 | 480) => self.on_scscf_failed(now, waiting, Some(response.bytes()), out),
+            Some(300..=399 | 480) => self.on_scscf_failed(now, client, waiting, Some(response.bytes()), out),
             // RFC 4320: a 408 is not forwarded, it says no more than silence.
-            Some(408) => self.on_scscf_failed(now, waiting, None, out),
+            Some(408) => self.on_scscf_failed(now, client, waiting, None, out),
             _ => self.relay(now, waiting.server, response, out),
         }
     }
 
     fn on_ended(&mut self, now: Instant, ended: Vec<Ended<AwaitingScscf>>, out: &mut Outbox) {
-        for Ended { context, .. } in ended {
-            self.on_scscf_failed(now, context, None, out);
+        for Ended { client, context, .. } in ended {
+            self.on_scscf_failed(now, client, context, None, out);
         }
     }
 

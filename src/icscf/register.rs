@@ -1,15 +1,16 @@
 //! REGISTER: UAR, UAA, and on to the S-CSCF (TS 24.229 clause 5.3.1, TS 29.228 clause 6.1.1).
 
 use super::refusal::Refusal;
-use super::resolve::resolve;
+use super::resolve::{Known, resolve};
 use super::select::select;
 use super::{Icscf, answer};
 use crate::cx::{self, CxResult, RequestEnvelope, Uaa, Uar, UserAuthorizationType};
 use crate::packet::Outbox;
 use crate::sip::header::contact::Contacts;
-use crate::sip::transaction::{ServerId, Timers};
+use crate::sip::transaction::{ClientId, ServerId, Timers};
 use crate::sip::{HeaderName, Message, Uri};
 use crate::time::Instant;
+use memchr::{memchr2, memchr2_iter};
 use std::fmt;
 
 /// A REGISTER for which the HSS is asked.
@@ -17,17 +18,15 @@ pub(super) struct AwaitingUaa {
     /// Its transaction.
     pub(super) server: ServerId,
     /// It as it will be forwarded, but for Request-URI and our Via.
-    pub(super) request: Box<[u8]>,
+    pub(super) request: Vec<u8>,
     /// The S-CSCFs that failed, when this is the second choice.
     pub(super) failed: Option<Failed>,
 }
 
-/// A REGISTER that is with an S-CSCF.
+/// A REGISTER that is with an S-CSCF; the client transaction has its text.
 pub(super) struct AwaitingScscf {
     /// Its transaction.
     pub(super) server: ServerId,
-    /// It as forwarded, but for Request-URI and our Via.
-    pub(super) request: Box<[u8]>,
     /// The S-CSCFs it was sent to, the present one last.
     pub(super) tried: Vec<Box<str>>,
 }
@@ -48,7 +47,8 @@ impl Icscf {
         message: &Message<'_>,
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
-        if message.max_forwards()? == Some(0) {
+        let hops = message.max_forwards()?;
+        if hops == Some(0) {
             return Err(Refusal::TooManyHops);
         }
         let unknown: Vec<&str> = message
@@ -58,7 +58,7 @@ impl Icscf {
         if !unknown.is_empty() {
             return Err(Refusal::UnknownExtension(unknown.join(", ")));
         }
-        let waiting = AwaitingUaa { server, request: answer::one_hop_less(message), failed: None };
+        let waiting = AwaitingUaa { server, request: answer::one_hop_less(message, hops), failed: None };
         self.send_uar(now, message, waiting, out)
     }
 
@@ -69,9 +69,9 @@ impl Icscf {
             .and_then(|uaa| self.chosen(&uaa, waiting.failed.as_ref()));
         match (outcome, waiting) {
             (Ok(name), AwaitingUaa { server, request, failed }) => {
-                let mut tried = failed.map_or_else(Vec::new, |f| f.tried);
+                let mut tried = failed.map_or_else(|| Vec::with_capacity(1), |f| f.tried);
                 tried.push(name);
-                self.forward(now, AwaitingScscf { server, request, tried }, out);
+                self.forward(now, AwaitingScscf { server, tried }, request, out);
             }
             // No other S-CSCF: what the last one said is the answer.
             (Err(Refusal::NoneFits), AwaitingUaa { server, failed: Some(failed), request }) => {
@@ -83,16 +83,30 @@ impl Icscf {
         }
     }
 
-    /// The S-CSCF gave no usable answer: another one is tried where that is allowed (TS 24.229 clause 5.3.1.3).
-    /// `response` is what it said, 3xx or 480; `None`: nothing.
+    /// The S-CSCF gave no usable answer. `response` is what it said, 3xx or 480; `None`: nothing.
     pub(super) fn on_scscf_failed(
         &mut self,
         now: Instant,
+        client: ClientId,
         waiting: AwaitingScscf,
         response: Option<&[u8]>,
         out: &mut Outbox,
     ) {
-        let AwaitingScscf { server, request, tried } = waiting;
+        let sent = self.transactions.sent(client).expect("readable in the call that ends the transaction");
+        let request = answer::without_own_via(sent);
+        self.try_another(now, waiting, request, response, out);
+    }
+
+    /// Another S-CSCF is tried where that is allowed (TS 24.229 clause 5.3.1.3).
+    fn try_another(
+        &mut self,
+        now: Instant,
+        waiting: AwaitingScscf,
+        request: Vec<u8>,
+        response: Option<&[u8]>,
+        out: &mut Outbox,
+    ) {
+        let AwaitingScscf { server, tried } = waiting;
         let failed = Failed { tried, response: response.map(Into::into) };
         let bytes = request.clone();
         let message = Message::parse(&bytes).expect("it was parsed when it came");
@@ -114,26 +128,24 @@ impl Icscf {
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
         let to = message.to()?.uri;
-        let credentials = message.authorization()?;
-        let mut impu = String::with_capacity(to.text.len());
-        to.canonical(&mut impu);
+        let username = username(message)?;
+        self.impu.clear();
+        to.canonical(&mut self.impu);
         let (expires_zero, emergency) = contacts(message)?;
         let visited = message.elements(HeaderName::PVisitedNetworkId).next();
         let visited = visited.map(|v| v.split(';').next().unwrap_or(v).trim().trim_matches('"'));
-        let session_id = self.node.session_id();
+        self.session_id.clear();
+        self.node.write_session_id(&mut self.session_id);
         let uar = Uar {
             envelope: RequestEnvelope {
-                session_id: &session_id,
+                session_id: &self.session_id,
                 origin_host: &self.config.diameter.origin_host,
                 origin_realm: &self.config.diameter.origin_realm,
                 destination_host: None,
                 destination_realm: &self.config.realm,
             },
-            impi: match credentials.and_then(|c| c.username) {
-                Some(username) if !username.is_empty() => username,
-                _ => impi_of(&to),
-            },
-            impu: &impu,
+            impi: username.unwrap_or_else(|| impi_of(&to)),
+            impu: &self.impu,
             visited_network: visited.unwrap_or(&self.config.realm).as_bytes(),
             authorization_type: match (&waiting.failed, expires_zero) {
                 (Some(_), _) => UserAuthorizationType::RegistrationAndCapabilities,
@@ -167,17 +179,18 @@ impl Icscf {
         select(&self.config.scscfs, wanted, tried).ok_or(Refusal::NoneFits)
     }
 
-    fn forward(&mut self, now: Instant, waiting: AwaitingScscf, out: &mut Outbox) {
-        let name = waiting.tried.last().expect("the S-CSCF chosen was just added").clone();
-        let Some((route, listener)) = resolve(&self.config, &name) else {
+    fn forward(&mut self, now: Instant, waiting: AwaitingScscf, request: Vec<u8>, out: &mut Outbox) {
+        let name = waiting.tried.last().expect("the S-CSCF chosen was just added");
+        let Some((route, listener)) = Known::find(&self.known, name).or_else(|| resolve(&self.config, name)) else {
             // Nobody can be reached under that name: the same as silence.
-            return self.on_scscf_failed(now, waiting, None, out);
+            return self.try_another(now, waiting, request, None, out);
         };
-        let request = waiting.request.clone();
+        let name = name.clone();
         let sent_by = &self.sent_by[listener];
         let timers = patience(self.config.timers);
         self.transactions.request(now, timers, route, true, waiting, out, |bytes, transport, branch| {
-            answer::forward(&request, &name, format_args!("SIP/2.0/{transport} {sent_by};branch={branch}"), bytes);
+            let via = ["SIP/2.0/", transport.as_str(), " ", sent_by, ";branch=", branch];
+            answer::forward(&request, &name, &via, bytes);
         });
     }
 
@@ -215,15 +228,43 @@ fn is_protected(message: &Message<'_>) -> bool {
     credentials.and_then(|c| c.integrity_protected).is_some_and(|v| !v.eq_ignore_ascii_case("no"))
 }
 
+/// `username` of the credentials, unless it is empty.
+fn username<'a>(message: &Message<'a>) -> Result<Option<&'a str>, Refusal> {
+    // Nearly everybody writes it first. The registrar judges what follows.
+    let first = message.header(HeaderName::Authorization).and_then(|value| value.strip_prefix("Digest username=\""));
+    if let Some(text) = first
+        && let Some(end) = memchr2(b'"', b'\\', text.as_bytes())
+        && text.as_bytes()[end] == b'"'
+        && end > 0
+    {
+        return Ok(Some(&text[..end]));
+    }
+    Ok(message.authorization()?.and_then(|c| c.username).filter(|username| !username.is_empty()))
+}
+
 /// Whether the REGISTER only removes, and whether it is an emergency registration.
 fn contacts(message: &Message<'_>) -> Result<(bool, bool), Refusal> {
     let header = message.expires();
+    let may_tell = |value: &str| mentions(value, "expires", (b'x', b'X')) || mentions(value, "sos", (b'o', b'O'));
+    // Where no parameter can decide, Expires alone does. The registrar judges the rest of Contact.
+    if header != Some(0) && !message.values(HeaderName::Contact).any(may_tell) {
+        return Ok((false, false));
+    }
     Ok(match message.contacts()? {
         Contacts::Star => (header == Some(0), false),
         Contacts::List(list) => {
             let zero = !list.is_empty() && list.iter().all(|c| c.expires.or(header) == Some(0));
             (zero, list.iter().any(|c| c.address.uri.params.has("sos")))
         }
+    })
+}
+
+/// True when `text` holds `word` in any case. Searched for by its second octet, which is rare in Contacts.
+fn mentions(text: &str, word: &str, (lower, upper): (u8, u8)) -> bool {
+    let text = text.as_bytes();
+    memchr2_iter(lower, upper, text).any(|at| {
+        let found = at.checked_sub(1).and_then(|start| text.get(start..start + word.len()));
+        found.is_some_and(|found| found.eq_ignore_ascii_case(word.as_bytes()))
     })
 }
 
