@@ -4,6 +4,7 @@ use super::Scscf;
 use super::binding::Binding;
 use super::refusal::Refusal;
 use super::register::Register;
+use super::reply::Reply;
 use super::table::Id;
 use crate::event::What;
 use crate::packet::Outbox;
@@ -53,35 +54,24 @@ impl Scscf {
         refusal: &Refusal,
         out: &mut Outbox,
     ) {
-        self.respond(now, server, request, refusal.status(), out, |w| {
-            match refusal {
-                Refusal::UnknownExtension(tags) => {
-                    w.header(HeaderName::Unsupported, tags);
-                }
-                Refusal::IntervalTooBrief { min_expires } => {
-                    w.header_fmt(HeaderName::MinExpires, format_args!("{min_expires}"));
-                }
-                _ => {}
-            }
-            if let Some(seconds) = refusal.retry_after() {
-                w.header_fmt(HeaderName::RetryAfter, format_args!("{seconds}"));
-            }
-        });
-        let (status, clause) = (refusal.status(), refusal.clause());
-        self.tell(out, || What::Refused { status, cause: refusal.to_string(), clause });
+        self.respond(now, server, request, refusal.status(), out, |w| write_refusal(refusal, w));
+        self.tell_refused(refusal, out);
     }
 
-    /// The same for a request that waited as bytes.
-    pub(super) fn refuse_waiting(
-        &mut self,
-        now: Instant,
-        server: ServerId,
-        request: &[u8],
-        refusal: &Refusal,
-        out: &mut Outbox,
-    ) {
-        let request = Message::parse(request).expect("it was parsed when it came");
-        self.refuse(now, server, &request, refusal, out);
+    /// The same for a REGISTER that waited for the HSS.
+    pub(super) fn refuse_waiting(&mut self, now: Instant, reply: &Reply, refusal: &Refusal, out: &mut Outbox) {
+        let status = refusal.status();
+        self.transactions.respond(now, reply.server, status, out, |bytes| {
+            let mut w = reply.begin(status, bytes);
+            write_refusal(refusal, &mut w);
+            w.finish(b"");
+        });
+        self.tell_refused(refusal, out);
+    }
+
+    fn tell_refused(&self, refusal: &Refusal, out: &mut Outbox) {
+        let (status, clause) = (refusal.status(), refusal.clause());
+        self.tell(out, || What::Refused { status, cause: refusal.to_string(), clause });
     }
 
     /// 200 to a REGISTER without Contact: what is bound.
@@ -94,27 +84,19 @@ impl Scscf {
     ) {
         match self.registrar.find(register.impi, &register.impu) {
             Some(registration) => {
+                let reply = self.reply_to_granted(server, register);
                 let granted = Granted { registration, others: &[], removed: &[], outbound: false };
-                self.answer_granted(now, server, register, &granted, out);
+                self.answer_granted(now, &reply, &granted, out);
             }
             None => self.respond(now, server, register.message, 200, out, |_| ()),
         }
     }
 
     /// 200 to a REGISTER that was served.
-    pub(super) fn answer_granted(
-        &mut self,
-        now: Instant,
-        server: ServerId,
-        register: &Register<'_, '_>,
-        granted: &Granted<'_>,
-        out: &mut Outbox,
-    ) {
-        let tag = self.random.token::<10>();
+    pub(super) fn answer_granted(&mut self, now: Instant, reply: &Reply, granted: &Granted<'_>, out: &mut Outbox) {
         let Self { transactions, registrar, config, route_base, .. } = self;
-        let request = register.message;
-        transactions.respond(now, server, 200, out, |bytes| {
-            let mut w = begin(request, 200, tag.as_str(), bytes);
+        transactions.respond(now, reply.server, 200, out, |bytes| {
+            let mut w = reply.begin(200, bytes);
             for binding in granted.removed {
                 raw_line(&mut w, HeaderName::Contact, |out| binding.write_removed(&registrar.compact, out));
             }
@@ -125,22 +107,22 @@ impl Scscf {
             }
             let registration = registrar.get(granted.registration).filter(|r| !r.bindings.as_slice().is_empty());
             if let Some(registration) = registration {
-                for path in request.values(HeaderName::Path) {
-                    w.header(HeaderName::Path, path);
-                }
-                // The token leads back to the registration without being stored.
-                let token = granted.registration.to_bits();
-                w.header_fmt(HeaderName::ServiceRoute, format_args!("<sip:o{token:x}@{route_base};lr>"));
+                w.raw().extend_from_slice(reply.path());
+                raw_line(&mut w, HeaderName::ServiceRoute, |out| {
+                    // The token leads back to the registration without being stored.
+                    out.extend_from_slice(b"<sip:o");
+                    push_hex(granted.registration.to_bits(), out);
+                    out.push(b'@');
+                    out.extend_from_slice(route_base.as_bytes());
+                    out.extend_from_slice(b";lr>");
+                });
                 raw_line(&mut w, HeaderName::PAssociatedUri, |out| registrar.write_associated(registration, out));
                 if granted.outbound {
                     w.header(HeaderName::Require, "outbound");
                 }
             }
-            if let Some(vector) = request.header(HeaderName::PChargingVector) {
-                let ioi = &config.ioi;
-                w.header_fmt(HeaderName::PChargingVector, format_args!("{vector};term-ioi=\"{ioi}\""));
-            }
-            if let Some(registration) = registration.filter(|_| is_home(request, &config.realm)) {
+            w.raw().extend_from_slice(reply.charging_vector());
+            if let Some(registration) = registration.filter(|_| reply.is_home) {
                 write_charging(&mut w, registrar.profile(registration).charging());
             }
             for (name, value) in &config.extra_headers_in_200 {
@@ -151,25 +133,41 @@ impl Scscf {
     }
 }
 
-/// Starts a response: status line, and what it copies from the request. `tag` goes to To unless there is one.
-pub(super) fn begin<'b>(request: &Message<'_>, status: u16, tag: &str, out: &'b mut Vec<u8>) -> Writer<'b> {
+/// Starts a response to a request that is at hand. `tag` goes to To unless there is one.
+fn begin<'b>(request: &Message<'_>, status: u16, tag: &str, out: &'b mut Vec<u8>) -> Writer<'b> {
     let mut w = Writer::response(out, status, reason_phrase(status));
-    let has_tag = request.to().is_ok_and(|to| to.tag().is_some());
+    copy_common(request, request.to().is_ok_and(|to| to.tag().is_some()), tag, &mut w);
+    w
+}
+
+/// What every response copies from its request; `tag` goes to a To that has none.
+pub(super) fn copy_common(request: &Message<'_>, has_tag: bool, tag: &str, w: &mut Writer<'_>) {
     for line in request.lines() {
         match line.name {
-            HeaderName::Via | HeaderName::From | HeaderName::CallId | HeaderName::CSeq => {
-                w.copy(&line);
+            HeaderName::To if !has_tag => {
+                w.header_parts(HeaderName::To, &[line.value, ";tag=", tag]);
             }
-            HeaderName::To if has_tag => {
+            HeaderName::Via | HeaderName::From | HeaderName::To | HeaderName::CallId | HeaderName::CSeq => {
                 w.copy(&line);
-            }
-            HeaderName::To => {
-                w.header_fmt(HeaderName::To, format_args!("{};tag={tag}", line.value));
             }
             _ => {}
         }
     }
-    w
+}
+
+fn write_refusal(refusal: &Refusal, w: &mut Writer<'_>) {
+    match refusal {
+        Refusal::UnknownExtension(tags) => {
+            w.header(HeaderName::Unsupported, tags);
+        }
+        Refusal::IntervalTooBrief { min_expires } => {
+            w.header_number(HeaderName::MinExpires, *min_expires);
+        }
+        _ => {}
+    }
+    if let Some(seconds) = refusal.retry_after() {
+        w.header_number(HeaderName::RetryAfter, seconds.into());
+    }
 }
 
 /// A line whose value is unpacked in place.
@@ -179,12 +177,6 @@ fn raw_line(w: &mut Writer<'_>, name: HeaderName, value: impl FnOnce(&mut Vec<u8
     out.extend_from_slice(b": ");
     value(out);
     out.extend_from_slice(b"\r\n");
-}
-
-/// TS 24.229 clause 5.4.1.2.2: charging addresses stay in the network; P-Visited-Network-ID tells where the P-CSCF is.
-fn is_home(request: &Message<'_>, realm: &str) -> bool {
-    let visited = request.elements(HeaderName::PVisitedNetworkId).next();
-    visited.is_some_and(|v| v.split(';').next().unwrap_or(v).trim().trim_matches('"').eq_ignore_ascii_case(realm))
 }
 
 fn write_charging<'a>(w: &mut Writer<'_>, addresses: impl Iterator<Item = (&'static str, &'a str)>) {
@@ -200,4 +192,9 @@ fn write_charging<'a>(w: &mut Writer<'_>, addresses: impl Iterator<Item = (&'sta
             write!(out, "{separator}{param}={quote}{address}{quote}").expect("a Vec takes every octet");
         }
     });
+}
+
+fn push_hex(number: u64, out: &mut Vec<u8>) {
+    let digits = 16 - number.leading_zeros() / 4;
+    out.extend((0..digits.max(1)).rev().map(|digit| b"0123456789abcdef"[(number >> (4 * digit)) as usize & 15]));
 }

@@ -1,10 +1,11 @@
 //! Authentication attempts: what is awaited between a REGISTER and its end (TS 24.229 clause 5.4.1.2).
 
+use super::contacts::Planned;
 use super::registrar::HssId;
+use super::reply::Reply;
 use super::table::{Id, Table};
 use crate::aka::{Ck, Ik, Xres};
 use crate::identity::Shortened;
-use crate::sip::transaction::ServerId;
 use crate::time::Instant;
 use data_encoding::BASE64;
 use foldhash::fast::FixedState;
@@ -14,8 +15,8 @@ use subtle::ConstantTimeEq;
 
 /// One attempt of one IMPI to register one IMPU.
 pub(super) struct Attempt {
-    impi: Box<str>,
-    impu: Box<str>,
+    /// Who registers what.
+    pub(super) subject: Subject,
     /// What is awaited.
     pub(super) state: State,
     /// Resynchronisations so far.
@@ -24,6 +25,12 @@ pub(super) struct Attempt {
     pub(super) mac_failures: u32,
     /// The HSS to ask, once one has answered.
     pub(super) hss: Option<HssId>,
+}
+
+/// A private and a public identity, in one piece.
+pub(super) struct Subject {
+    text: Box<str>,
+    impi: usize,
 }
 
 /// What an attempt waits for.
@@ -38,10 +45,12 @@ pub(super) enum State {
 
 /// The REGISTER to be challenged.
 pub(super) struct AwaitingMaa {
-    /// Its transaction.
-    pub(super) server: ServerId,
-    /// Its bytes.
-    pub(super) request: Box<[u8]>,
+    /// Its answer as far as it is known.
+    pub(super) reply: Reply,
+    /// Its Call-ID.
+    pub(super) call_id: Box<str>,
+    /// Its CSeq number.
+    pub(super) cseq: u32,
     /// What the challenge will ask for.
     pub(super) algorithm: crate::aka::digest::Algorithm,
     /// RAND and AUTS, when the USIM asked for resynchronisation.
@@ -50,8 +59,9 @@ pub(super) struct AwaitingMaa {
 
 /// The challenge, tied to Call-ID and nonce; the attempt ties it to IMPI and IMPU.
 pub(super) struct Challenged {
-    call_id: Box<str>,
     /// Of the REGISTER that was challenged.
+    pub(super) call_id: Box<str>,
+    /// Of the same.
     pub(super) cseq: u32,
     /// RAND and AUTN.
     pub(super) authenticate: [u8; 32],
@@ -80,29 +90,15 @@ pub(super) enum Expected {
 
 /// The REGISTER that binds.
 pub(super) struct AwaitingSaa {
-    /// Its transaction.
-    pub(super) server: ServerId,
-    /// Its bytes.
-    pub(super) request: Box<[u8]>,
+    /// Its answer as far as it is known.
+    pub(super) reply: Reply,
+    /// What it binds and removes.
+    pub(super) planned: Vec<Planned>,
+    /// It binds a flow of RFC 5626.
+    pub(super) outbound: bool,
 }
 
 impl Challenged {
-    /// A challenge of the REGISTER with this Call-ID and CSeq.
-    pub(super) fn new(
-        register: &super::register::Register<'_, '_>,
-        authenticate: [u8; 32],
-        expected: Expected,
-        algorithm: crate::aka::digest::Algorithm,
-        until: Instant,
-    ) -> Self {
-        Self { call_id: register.call_id.into(), cseq: register.cseq, authenticate, expected, algorithm, until }
-    }
-
-    /// Call-ID of the REGISTER that was challenged.
-    pub(super) fn call_id(&self) -> &str {
-        &self.call_id
-    }
-
     /// True when `nonce` is the one sent.
     pub(super) fn has_nonce(&self, nonce: &str) -> bool {
         let mut sent = [0; NONCE_LEN];
@@ -132,12 +128,12 @@ impl Attempts {
 
     /// The attempt of this pair.
     pub(super) fn find(&self, impi: &str, impu: &str) -> Option<Id> {
-        self.table.chain(self.hash(impi, impu)).find(|(_, a)| &*a.impi == impi && &*a.impu == impu).map(|(id, _)| id)
+        self.table.chain(self.hash(impi, impu)).find(|(_, a)| a.impi() == impi && a.impu() == impu).map(|(id, _)| id)
     }
 
     /// Starts an attempt; one of the same pair must have been removed.
     pub(super) fn insert(&mut self, attempt: Attempt) -> Id {
-        self.table.insert(self.hash(&attempt.impi, &attempt.impu), attempt)
+        self.table.insert(self.hash(attempt.impi(), attempt.impu()), attempt)
     }
 
     /// What an attempt waits for, if it still goes on.
@@ -178,23 +174,39 @@ impl fmt::Debug for Attempt {
             State::Challenged(_) => "Challenged",
             State::AwaitingSaa(_) => "AwaitingSaa",
         };
-        f.debug_struct(state).field("impi", &Shortened(&self.impi)).field("impu", &Shortened(&self.impu)).finish()
+        f.debug_struct(state).field("impi", &Shortened(self.impi())).field("impu", &Shortened(self.impu())).finish()
     }
 }
 
 impl Attempt {
     /// A first challenge of this pair.
     pub(super) fn new(impi: &str, impu: &str, hss: Option<HssId>, state: State) -> Self {
-        Self { impi: impi.into(), impu: impu.into(), state, resyncs: 0, mac_failures: 0, hss }
+        Self { subject: Subject::new(impi, impu), state, resyncs: 0, mac_failures: 0, hss }
     }
 
     /// The private identity.
     pub(super) fn impi(&self) -> &str {
-        &self.impi
+        self.subject.impi()
     }
 
     /// The public identity.
     pub(super) fn impu(&self) -> &str {
-        &self.impu
+        self.subject.impu()
+    }
+}
+
+impl Subject {
+    fn new(impi: &str, impu: &str) -> Self {
+        Self { text: [impi, impu].concat().into(), impi: impi.len() }
+    }
+
+    /// The private identity.
+    pub(super) fn impi(&self) -> &str {
+        &self.text[..self.impi]
+    }
+
+    /// The public identity.
+    pub(super) fn impu(&self) -> &str {
+        &self.text[self.impi..]
     }
 }

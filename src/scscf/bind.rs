@@ -3,7 +3,7 @@
 use super::answer::Granted;
 use super::attempt::{Attempt, AwaitingSaa, State};
 use super::challenge::UNABLE_TO_DELIVER;
-use super::contacts::{Wanted, Wish, rebind};
+use super::contacts::{Planned, Wanted, rebind};
 use super::profile::UserData;
 use super::refusal::Refusal;
 use super::register::Register;
@@ -13,7 +13,6 @@ use super::{Awaited, Due, Scscf};
 use crate::cx::{self, CxResult, RequestEnvelope, Saa, Sar, ServerAssignmentType};
 use crate::event::What;
 use crate::packet::Outbox;
-use crate::sip::Message;
 use crate::sip::transaction::ServerId;
 use crate::time::{Duration, Instant};
 
@@ -36,23 +35,27 @@ impl Scscf {
         if let Some(before) = self.attempts.find(register.impi, &register.impu) {
             self.fail_challenge(now, before, &Refusal::Replaced, out);
         }
-        let state = State::AwaitingSaa(AwaitingSaa { server, request: register.message.bytes().into() });
+        let planned = wanted.iter().map(|w| Planned::new(register, w, &self.registrar.compact, &mut self.scratch));
+        let planned = planned.collect();
+        let outbound = wanted.iter().any(|w| w.flow.is_some());
+        let state =
+            State::AwaitingSaa(AwaitingSaa { reply: self.reply_to_granted(server, register), planned, outbound });
         let attempt = self.attempts.insert(Attempt::new(register.impi, &register.impu, hss, state));
-        self.send_assignment(now, register, attempt, hss, out);
+        self.send_assignment(now, (register.impi, &register.impu), registration.is_some(), attempt, hss, out);
         Ok(())
     }
 
     fn send_assignment(
         &mut self,
         now: Instant,
-        register: &Register<'_, '_>,
+        (impi, impu): (&str, &str),
+        known: bool,
         attempt: Id,
         hss: Option<HssId>,
         out: &mut Outbox,
     ) {
-        let known = self.registrar.find(register.impi, &register.impu).is_some();
         let assignment = if known { ServerAssignmentType::ReRegistration } else { ServerAssignmentType::Registration };
-        self.send_sar(now, register.impi, &register.impu, assignment, known, hss, Awaited::Saa(attempt), out);
+        self.send_sar(now, impi, impu, assignment, known, hss, Awaited::Saa(attempt), out);
     }
 
     /// Ends what the HSS holds of an identity; nobody waits for the answer.
@@ -70,43 +73,42 @@ impl Scscf {
 
     /// Registered at the HSS: binds, and answers 200.
     pub(super) fn on_saa(&mut self, now: Instant, attempt: Id, message: &[u8], out: &mut Outbox) {
-        let Some(attempt) = self.attempts.remove(attempt) else { return };
-        let (impi, impu) = (attempt.impi(), attempt.impu());
-        let State::AwaitingSaa(AwaitingSaa { server, request }) = &attempt.state else { return };
-        let server = *server;
-        let message_of_ue = Message::parse(request).expect("it was parsed when it came");
+        let Some(mut attempt) = self.attempts.remove(attempt) else { return };
+        let State::AwaitingSaa(waiting) = attempt.state else { return };
         let saa = Saa::decode(message).map_err(|fault| Refusal::AssignmentFault(CxResult::Base(fault.code)));
-        let outcome = Register::resume(&message_of_ue, impi, impu).and_then(|register| {
-            let saa = saa?;
-            if attempt.hss.is_some() && saa.result == UNABLE_TO_DELIVER {
-                // Another HSS took the request over: it is asked by realm.
-                let state = State::AwaitingSaa(AwaitingSaa { server, request: request.clone() });
-                let again = self.attempts.insert(Attempt::new(register.impi, &register.impu, None, state));
-                self.send_assignment(now, &register, again, None, out);
-                return Ok(());
-            }
-            self.bind(now, server, &register, &saa, out)
-        });
-        if let Err(refusal) = outcome {
-            self.refuse(now, server, &message_of_ue, &refusal, out);
+        if attempt.hss.is_some() && saa.as_ref().is_ok_and(|saa| saa.result == UNABLE_TO_DELIVER) {
+            // Another HSS took the request over: it is asked by realm.
+            attempt.hss = None;
+            attempt.state = State::AwaitingSaa(waiting);
+            let (impi, impu) = (attempt.impi().to_owned(), attempt.impu().to_owned());
+            let known = self.registrar.find(&impi, &impu).is_some();
+            let again = self.attempts.insert(attempt);
+            return self.send_assignment(now, (&impi, &impu), known, again, None, out);
+        }
+        let (impi, impu) = (attempt.subject.impi(), attempt.subject.impu());
+        match saa.and_then(|saa| self.registered(now, impi, impu, &saa, out)) {
+            Ok((registration, others)) => self.bind(now, impi, registration, &others, waiting, out),
+            Err(refusal) => self.refuse_waiting(now, &waiting.reply, &refusal, out),
         }
     }
 
     /// The HSS did not take the assignment: nothing is bound, what was bound before stays.
     pub(super) fn fail_assignment(&mut self, now: Instant, attempt: Id, refusal: &Refusal, out: &mut Outbox) {
         if let Some(Attempt { state: State::AwaitingSaa(waiting), .. }) = self.attempts.remove(attempt) {
-            self.refuse_waiting(now, waiting.server, &waiting.request, refusal, out);
+            self.refuse_waiting(now, &waiting.reply, refusal, out);
         }
     }
 
-    fn bind(
+    /// The registration of the SAA, and those of other IMPIs that share the identity: their Contacts are bindings of it
+    /// too.
+    fn registered(
         &mut self,
         now: Instant,
-        server: ServerId,
-        register: &Register<'_, '_>,
+        impi: &str,
+        impu: &str,
         saa: &Saa<'_>,
         out: &mut Outbox,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(Id, Vec<Id>), Refusal> {
         match saa.result {
             result if result.is_success() => {}
             result @ (CxResult::USER_UNKNOWN
@@ -115,46 +117,55 @@ impl Scscf {
             | CxResult::IN_ASSIGNMENT_TYPE) => return Err(Refusal::IdentityRejected(result)),
             result => return Err(Refusal::AssignmentFault(result)),
         }
-        let wish = Wish::read(register, &self.config)?;
-        let Wish::Bind(wanted) = &wish else { return Err(Refusal::UnknownBinding) };
         let hss = self.registrar.hss_named(saa.envelope.origin_host);
-        let before = self.registrar.find(register.impi, &register.impu);
-        let registration = match (before, self.user_data(saa, &register.impu)) {
+        let before = self.registrar.find(impi, impu);
+        let registration = match (before, self.user_data(saa, impu)) {
             (Some(id), Ok(None)) => id,
             (Some(id), Ok(Some(data))) => {
-                self.registrar.update(id, register.impi, data);
+                self.registrar.update(id, impi, data);
                 id
             }
-            (None, Ok(Some(data))) => self.registrar.insert(now, register.impi, data),
-            (None, Ok(None)) => return Err(self.undo(now, register, None, hss, Refusal::BadUserData, out)),
-            (before, Err(refusal)) => return Err(self.undo(now, register, before, hss, refusal, out)),
+            (None, Ok(Some(data))) => self.registrar.insert(now, impi, data),
+            (None, Ok(None)) => return Err(self.undo(now, (impi, impu), None, hss, Refusal::BadUserData, out)),
+            (before, Err(refusal)) => return Err(self.undo(now, (impi, impu), before, hss, refusal, out)),
         };
         self.registrar.set_hss(registration, Some(hss));
+        let others = saa.associated_identities.iter().filter(|other| **other != impi);
+        Ok((registration, others.filter_map(|other| self.registrar.find(other, impu)).collect()))
+    }
+
+    fn bind(
+        &mut self,
+        now: Instant,
+        impi: &str,
+        registration: Id,
+        others: &[Id],
+        waiting: AwaitingSaa,
+        out: &mut Outbox,
+    ) {
+        let AwaitingSaa { reply, planned, outbound } = waiting;
         let bindings = self.registrar.take_bindings(registration);
-        let bindings = rebind(bindings, register, wanted, now, &self.registrar.compact);
+        let bindings = rebind(bindings, planned, now, &self.registrar.compact);
         if let Some(deadline) = self.registrar.bind(registration, bindings) {
             self.timeouts.at(deadline, Due::Expiry(registration));
         }
-        let others = self.sharing(register, saa);
-        let granted = Granted { registration, others: &others, removed: &[], outbound: wish.uses_outbound() };
-        self.answer_granted(now, server, register, &granted, out);
+        self.answer_granted(now, &reply, &Granted { registration, others, removed: &[], outbound }, out);
         self.tell(out, || {
             let entry = self.registrar.get(registration);
             let expires = entry.map(|r| r.bindings.as_slice().iter().map(|b| b.expires_at).max());
             What::Registered {
-                impi: register.impi.into(),
+                impi: impi.into(),
                 impu: entry.map_or_else(String::new, |r| self.registrar.default_impu(r)).into(),
                 expires: expires.flatten().map_or(Duration::ZERO, |at| at.saturating_since(now)),
             }
         });
-        Ok(())
     }
 
     /// The HSS has stored us for a user whom we cannot serve: it is told, and what was registered ends.
     fn undo(
         &mut self,
         now: Instant,
-        register: &Register<'_, '_>,
+        (impi, impu): (&str, &str),
         registration: Option<Id>,
         hss: HssId,
         refusal: Refusal,
@@ -164,14 +175,8 @@ impl Scscf {
             self.registrar.remove(id);
         }
         let assignment = ServerAssignmentType::AdministrativeDeregistration;
-        self.end_assignment(now, register.impi, &register.impu, assignment, Some(hss), out);
+        self.end_assignment(now, impi, impu, assignment, Some(hss), out);
         refusal
-    }
-
-    /// Registrations of other IMPIs that share the identity: their Contacts are bindings of it too.
-    fn sharing(&self, register: &Register<'_, '_>, saa: &Saa<'_>) -> Vec<Id> {
-        let others = saa.associated_identities.iter().filter(|impi| **impi != register.impi);
-        others.filter_map(|impi| self.registrar.find(impi, &register.impu)).collect()
     }
 
     /// The set of the SAA: it must hold the identity registered, and one that is not barred.
@@ -194,7 +199,7 @@ impl Scscf {
         let replaces_all = wanted.iter().any(|w| w.flow.is_none() && !w.expires.is_zero());
         let before = registration.map_or(&[][..], |id| self.registrar.bindings(id));
         let stays = |b: &&super::binding::Binding| {
-            (b.is_flow() || !replaces_all) && !wanted.iter().any(|w| b.is_of(w, &self.registrar.compact))
+            (b.is_flow() || !replaces_all) && !wanted.iter().any(|w| b.is_of(&w.key(), &self.registrar.compact))
         };
         bound + before.iter().filter(stays).count()
     }
@@ -211,10 +216,11 @@ impl Scscf {
         awaited: Awaited,
         out: &mut Outbox,
     ) {
-        let session_id = self.node.session_id();
+        self.session_id.clear();
+        self.node.write_session_id(&mut self.session_id);
         let sar = Sar {
             envelope: RequestEnvelope {
-                session_id: &session_id,
+                session_id: &self.session_id,
                 origin_host: &self.config.diameter.origin_host,
                 origin_realm: &self.config.diameter.origin_realm,
                 destination_host: hss.and_then(|id| self.registrar.hss_host(id)),

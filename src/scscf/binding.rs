@@ -3,10 +3,12 @@
 use super::compact::Compact;
 use super::contacts::Wanted;
 use super::register::Register;
+use crate::sip::emit::decimal;
 use crate::sip::header::params::Params;
 use crate::sip::{HeaderName, Uri};
-use crate::time::Instant;
-use memchr::memchr2;
+use crate::time::{Duration, Instant};
+use memchr::{memchr, memchr2};
+use std::borrow::Cow;
 
 /// One binding.
 pub(super) struct Binding {
@@ -21,50 +23,30 @@ pub(super) struct Binding {
 }
 
 impl Binding {
-    /// What `wanted` of this REGISTER asks for.
-    pub(super) fn new(
-        register: &Register<'_, '_>,
-        wanted: &Wanted<'_>,
-        expires_at: Instant,
-        compact: &Compact,
-    ) -> Self {
-        let mut texts = Vec::with_capacity(256);
-        compact.pack(wanted.contact.address.uri.text, &mut texts);
-        texts.push(0);
-        let mut params = String::with_capacity(wanted.contact.address.params.text.len());
-        kept_params(wanted.contact.address.params.text, &mut params);
-        compact.pack(&params, &mut texts);
-        texts.push(0);
-        compact.pack(register.call_id, &mut texts);
-        texts.push(0);
-        for (n, path) in register.message.values(HeaderName::Path).enumerate() {
-            if n > 0 {
-                texts.extend_from_slice(b", ");
-            }
-            compact.pack(path, &mut texts);
-        }
-        Self { texts: texts.into(), expires_at, cseq: register.cseq, reg_id: wanted.flow.unwrap_or(0) }
+    /// What was planned, from now on.
+    pub(super) fn new(planned: Planned, now: Instant) -> Self {
+        let Planned { texts, expires, cseq, reg_id } = planned;
+        Self { texts, expires_at: now + expires, cseq, reg_id }
     }
 
     /// The same UE end: equal URIs, or the same flow (RFC 5626 clause 6).
-    pub(super) fn is_of(&self, wanted: &Wanted<'_>, compact: &Compact) -> bool {
-        match wanted.flow {
+    pub(super) fn is_of(&self, key: &Key<'_>, compact: &Compact) -> bool {
+        match key.flow {
             Some(flow) => {
                 self.reg_id == flow
-                    && Params { text: &compact.text(self.text(PARAMS)) }.value("+sip.instance")
-                        == wanted.contact.instance()
+                    && Params { text: &compact.text(text(&self.texts, PARAMS)) }.value("+sip.instance") == key.instance
             }
             None => {
-                let own = compact.text(self.text(URI));
-                let other = &wanted.contact.address.uri;
-                own == other.text || Uri::parse(&own).is_ok_and(|own| own.equivalent(other))
+                let own = compact.text(text(&self.texts, URI));
+                let equivalent = |own: Uri<'_>| Uri::parse(key.uri).is_ok_and(|other| own.equivalent(&other));
+                own == key.uri || Uri::parse(&own).is_ok_and(equivalent)
             }
         }
     }
 
     /// True when this binding was made by `call_id` with a CSeq that `cseq` does not exceed.
     pub(super) fn refuses(&self, call_id: &str, cseq: u32, compact: &Compact) -> bool {
-        self.cseq >= cseq && compact.is(self.text(CALL_ID), call_id)
+        self.cseq >= cseq && compact.is(text(&self.texts, CALL_ID), call_id)
     }
 
     /// True for a binding by reg-id.
@@ -76,7 +58,8 @@ impl Binding {
     pub(super) fn write(&self, now: Instant, compact: &Compact, out: &mut Vec<u8>) {
         let left = self.expires_at.saturating_since(now);
         // A part of a second counts as a whole one: 0 would mean that the binding has gone.
-        self.write_with(left.as_micros().div_ceil(1_000_000), compact, out);
+        let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+        self.write_with(seconds, compact, out);
     }
 
     /// Appends `<uri>;expires=0;params`, for a binding just removed.
@@ -84,16 +67,70 @@ impl Binding {
         self.write_with(0, compact, out);
     }
 
-    fn write_with(&self, expires: u128, compact: &Compact, out: &mut Vec<u8>) {
-        use std::io::Write;
+    fn write_with(&self, expires: u64, compact: &Compact, out: &mut Vec<u8>) {
         out.push(b'<');
-        compact.unpack(self.text(URI), out);
-        write!(out, ">;expires={expires}").expect("a Vec takes every octet");
-        compact.unpack(self.text(PARAMS), out);
+        compact.unpack(text(&self.texts, URI), out);
+        out.extend_from_slice(b">;expires=");
+        decimal(out, expires);
+        compact.unpack(text(&self.texts, PARAMS), out);
+    }
+}
+
+/// What tells the UE end of a binding from others.
+pub(super) struct Key<'a> {
+    /// The Contact URI.
+    pub(super) uri: &'a str,
+    /// `+sip.instance`
+    pub(super) instance: Option<&'a str>,
+    /// reg-id of a flow of RFC 5626.
+    pub(super) flow: Option<u32>,
+}
+
+/// A binding that the HSS must hear of first.
+pub(super) struct Planned {
+    texts: Box<[u8]>,
+    /// How long it is to last; zero: what is bound is removed.
+    pub(super) expires: Duration,
+    cseq: u32,
+    reg_id: u32,
+}
+
+impl Planned {
+    /// What `wanted` of this REGISTER asks for. `scratch` holds what is being written.
+    pub(super) fn new(
+        register: &Register<'_, '_>,
+        wanted: &Wanted<'_>,
+        compact: &Compact,
+        scratch: &mut Vec<u8>,
+    ) -> Self {
+        scratch.clear();
+        let address = &wanted.contact.address;
+        compact.pack(address.uri.text, scratch);
+        scratch.push(0);
+        compact.pack(&kept_params(address.params.text), scratch);
+        scratch.push(0);
+        compact.pack(register.call_id, scratch);
+        scratch.push(0);
+        for (n, path) in register.message.values(HeaderName::Path).enumerate() {
+            if n > 0 {
+                scratch.extend_from_slice(b", ");
+            }
+            compact.pack(path, scratch);
+        }
+        let texts = scratch.as_slice().into();
+        Self { texts, expires: wanted.expires, cseq: register.cseq, reg_id: wanted.flow.unwrap_or(0) }
     }
 
-    fn text(&self, which: usize) -> &[u8] {
-        self.texts.split(|b| *b == 0).nth(which).unwrap_or_default()
+    /// True for a binding by reg-id.
+    pub(super) const fn is_flow(&self) -> bool {
+        self.reg_id != 0
+    }
+
+    /// Calls `with` with what tells its UE end from others.
+    pub(super) fn with_key<T>(&self, compact: &Compact, with: impl FnOnce(&Key<'_>) -> T) -> T {
+        let (uri, params) = (compact.text(text(&self.texts, URI)), compact.text(text(&self.texts, PARAMS)));
+        let instance = Params { text: &params }.value("+sip.instance");
+        with(&Key { uri: &uri, instance, flow: Some(self.reg_id).filter(|id| *id != 0) })
     }
 }
 
@@ -139,31 +176,50 @@ impl From<Vec<Binding>> for Bindings {
     }
 }
 
+/// One of the texts of a binding.
+fn text(texts: &[u8], which: usize) -> &[u8] {
+    let mut rest = texts;
+    for _ in 0..which {
+        rest = memchr(0, rest).map_or(&[][..], |end| &rest[end + 1..]);
+    }
+    &rest[..memchr(0, rest).unwrap_or(rest.len())]
+}
+
 const URI: usize = 0;
 const PARAMS: usize = 1;
 const CALL_ID: usize = 2;
 
 /// The header parameters that a binding keeps (TS 24.229 clause 5.4.1.2.2): all but `expires`, which the 200 states
 /// anew, and GRUUs, which only a registrar gives.
-fn kept_params(text: &str, out: &mut String) {
+fn kept_params(text: &str) -> Cow<'_, str> {
+    let as_written = |piece: &str| piece.trim_ascii().len() == piece.len() && is_kept(piece);
     let folded = memchr2(b'\r', b'\n', text.as_bytes()).is_some();
-    let mut rest = text;
-    while !rest.is_empty() {
-        let (piece, behind) = rest.split_at(end_of_param(rest));
-        rest = behind.strip_prefix(';').unwrap_or(behind);
-        let piece = piece.trim_ascii();
-        let name = piece.split('=').next().unwrap_or_default().trim_ascii_end();
-        if piece.is_empty() || DROPPED.iter().any(|n| n.eq_ignore_ascii_case(name)) {
-            continue;
-        }
-        out.push(';');
-        if folded {
-            // A fold may stand around `=`; it must not come out as a line end.
-            out.extend(piece.chars().map(|c| if c == '\r' || c == '\n' { ' ' } else { c }));
-        } else {
-            out.push_str(piece);
-        }
+    if !folded && text.starts_with(';') && pieces(&text[1..]).all(as_written) {
+        return Cow::Borrowed(text);
     }
+    let mut out = String::with_capacity(text.len());
+    for piece in pieces(text).map(str::trim_ascii).filter(|piece| is_kept(piece)) {
+        out.push(';');
+        // A fold may stand around `=`; it must not come out as a line end.
+        out.extend(piece.chars().map(|c| if c == '\r' || c == '\n' { ' ' } else { c }));
+    }
+    Cow::Owned(out)
+}
+
+fn is_kept(piece: &str) -> bool {
+    let name = &piece[..memchr(b'=', piece.as_bytes()).unwrap_or(piece.len())];
+    !piece.is_empty() && !DROPPED.iter().any(|n| n.eq_ignore_ascii_case(name.trim_ascii_end()))
+}
+
+/// What stands between semicolons outside quotes.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let (piece, behind) = text.split_at(end_of_param(text));
+        rest = behind.strip_prefix(';');
+        Some(piece)
+    })
 }
 
 /// Where the parameter at the front ends: at the next `;` outside quotes.
@@ -195,8 +251,6 @@ mod tests {
     use super::*;
     use crate::sip::Message;
     use crate::sip::header::contact::Contacts;
-    use crate::time::Duration;
-
     #[test]
     fn the_binding_of_a_phone_takes_few_octets() {
         let realm = "ims.mnc001.mcc001.3gppnetwork.org";
@@ -208,26 +262,29 @@ mod tests {
              +g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel\"\r\nContent-Length: 0\r\n\r\n"
         );
         let message = Message::parse(text.as_bytes()).unwrap();
-        let register = Register::read(&message).unwrap();
+        let register = Register::read(&message, &message.checked().unwrap()).unwrap();
         let Contacts::List(contacts) = message.contacts().unwrap() else { panic!("no * here") };
         let wanted = Wanted { contact: contacts[0], expires: Duration::from_secs(600), flow: None };
         let compact = Compact::new(realm);
-        let binding = Binding::new(&register, &wanted, Instant::from_secs(600), &compact);
+        let binding = Binding::new(Planned::new(&register, &wanted, &compact, &mut Vec::new()), Instant::ZERO);
         assert!(binding.texts.len() <= 150, "{} octets", binding.texts.len());
         assert!(size_of::<Binding>() <= 40, "{}", size_of::<Binding>());
         let mut out = Vec::new();
         binding.write(Instant::from_millis(500), &compact, &mut out);
         let contact = message.header(HeaderName::Contact).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), contact.replacen('>', ">;expires=600", 1));
-        assert!(binding.is_of(&wanted, &compact));
+        assert!(binding.is_of(&wanted.key(), &compact));
         assert!(binding.refuses("6wr5YA4uEzYn8TycDM-zOw", 2, &compact));
         assert!(!binding.refuses("6wr5YA4uEzYn8TycDM-zOw", 3, &compact) && !binding.refuses("6wr5", 2, &compact));
     }
 
     #[test]
     fn parameters_are_kept_but_for_those_of_the_registrar() {
-        let mut out = String::new();
-        kept_params(";expires=3600; q=0.5 ;+x=\"a;expires=1\\\";b\";Pub-GRUU=\"x\";audio\r\n ;a =\r\n b", &mut out);
-        assert_eq!(out, ";q=0.5;+x=\"a;expires=1\\\";b\";audio;a =   b");
+        let text = ";expires=3600; q=0.5 ;+x=\"a;expires=1\\\";b\";Pub-GRUU=\"x\";audio\r\n ;a =\r\n b";
+        assert_eq!(kept_params(text), ";q=0.5;+x=\"a;expires=1\\\";b\";audio;a =   b");
+        for text in ["", ";q=0.5;+x=\"a;expires=1\\\";b\";audio"] {
+            assert_eq!(kept_params(text), text);
+        }
+        assert_eq!(kept_params(";audio;Expires=5"), ";audio");
     }
 }

@@ -3,6 +3,7 @@
 use super::attempt::{Attempt, AwaitingMaa, Challenged, Expected, NONCE_LEN, RESYNC_LEN, State};
 use super::refusal::Refusal;
 use super::register::Register;
+use super::reply::Reply;
 use super::table::Id;
 use super::{Awaited, Due, Scscf};
 use crate::aka::digest::Algorithm;
@@ -10,8 +11,8 @@ use crate::aka::{Ck, Ik, Xres};
 use crate::cx::{self, AuthItem, CxResult, Maa, Mar, RequestEnvelope};
 use crate::event::What;
 use crate::packet::Outbox;
+use crate::sip::HeaderName;
 use crate::sip::transaction::ServerId;
-use crate::sip::{HeaderName, Message};
 use crate::time::Instant;
 use data_encoding::{BASE64, HEXLOWER};
 
@@ -27,7 +28,7 @@ impl Scscf {
         let before = self.attempts.find(register.impi, &register.impu);
         if let Some(Attempt { state: State::AwaitingMaa(waiting), .. }) = before.and_then(|id| self.attempts.remove(id))
         {
-            self.refuse_waiting(now, waiting.server, &waiting.request, &Refusal::Replaced, out);
+            self.refuse_waiting(now, &waiting.reply, &Refusal::Replaced, out);
         }
         let registration = self.registrar.find(register.impi, &register.impu);
         let hss = registration.and_then(|id| self.registrar.hss_of(id));
@@ -39,7 +40,7 @@ impl Scscf {
 
     /// A REGISTER to be challenged; `resync` is RAND and AUTS.
     pub(super) fn awaiting_maa(
-        &self,
+        &mut self,
         server: ServerId,
         register: &Register<'_, '_>,
         resync: Option<[u8; RESYNC_LEN]>,
@@ -49,17 +50,19 @@ impl Scscf {
             Some(Algorithm::AkaV2Sha256) if self.config.akav2 => Algorithm::AkaV2Sha256,
             _ => Algorithm::AkaV1Md5,
         };
-        AwaitingMaa { server, request: register.message.bytes().into(), algorithm, resync }
+        let reply = self.reply(server, register);
+        AwaitingMaa { reply, call_id: register.call_id.into(), cseq: register.cseq, algorithm, resync }
     }
 
     /// Sends MAR for an attempt in `AwaitingMaa`.
     pub(super) fn send_mar(&mut self, now: Instant, id: Id, out: &mut Outbox) {
         let Some(attempt) = self.attempts.get(id) else { return };
         let State::AwaitingMaa(waiting) = &attempt.state else { return };
-        let session_id = self.node.session_id();
+        self.session_id.clear();
+        self.node.write_session_id(&mut self.session_id);
         let mar = Mar {
             envelope: RequestEnvelope {
-                session_id: &session_id,
+                session_id: &self.session_id,
                 origin_host: &self.config.diameter.origin_host,
                 origin_realm: &self.config.diameter.origin_realm,
                 destination_host: attempt.hss.and_then(|hss| self.registrar.hss_host(hss)),
@@ -86,55 +89,69 @@ impl Scscf {
             let id = self.attempts.insert(attempt);
             return self.send_mar(now, id, out);
         }
-        let State::AwaitingMaa(AwaitingMaa { server, request, algorithm, .. }) = &attempt.state else { return };
-        let server = *server;
+        let State::AwaitingMaa(mut waiting) = attempt.state else { return };
         let mut hss = None;
-        let message_of_ue = Message::parse(request).expect("it was parsed when it came");
         let challenged = maa.and_then(|maa| {
             hss = Some(self.registrar.hss_named(maa.envelope.origin_host));
-            let register = Register::resume(&message_of_ue, attempt.impi(), attempt.impu())?;
-            self.challenged(now, &register, *algorithm, &maa)
+            self.challenged(now, &mut waiting, &maa)
         });
         match challenged {
-            Ok((challenged, keys)) => {
-                let nonce = challenged.nonce();
-                let nonce = std::str::from_utf8(&nonce).expect("base64");
-                let (realm, algorithm) = (&self.config.realm, challenged.algorithm.as_str());
-                let qop = self.config.qop.as_deref().map_or_else(String::new, |qop| format!(",qop=\"{qop}\""));
-                let tag = self.random.token::<10>();
-                self.transactions.respond(now, server, 401, out, |bytes| {
-                    let mut w = super::answer::begin(&message_of_ue, 401, tag.as_str(), bytes);
-                    w.header_fmt(
-                        HeaderName::WwwAuthenticate,
-                        format_args!("Digest realm=\"{realm}\",nonce=\"{nonce}\",algorithm={algorithm}{qop}{keys}"),
-                    );
-                    w.finish(b"");
-                });
-                let (impi, impu) = (attempt.impi().into(), attempt.impu().into());
-                self.tell(out, || What::Challenged { impi, impu });
+            Ok(challenged) => {
+                self.send_challenge(now, &waiting.reply, &challenged, out);
+                let subject = &attempt.subject;
+                self.tell(out, || What::Challenged { impi: subject.impi().into(), impu: subject.impu().into() });
                 attempt.hss = hss;
                 attempt.state = State::Challenged(Box::new(challenged));
                 let id = self.attempts.insert(attempt);
                 self.timeouts.after(now, self.config.reg_await_auth, Due::RegAwaitAuth(id));
             }
-            Err(refusal) => self.refuse(now, server, &message_of_ue, &refusal, out),
+            Err(refusal) => self.refuse_waiting(now, &waiting.reply, &refusal, out),
         }
+    }
+
+    fn send_challenge(&mut self, now: Instant, reply: &Reply, challenged: &Challenged, out: &mut Outbox) {
+        let Self { transactions, config, .. } = self;
+        let nonce = challenged.nonce();
+        let nonce = std::str::from_utf8(&nonce).expect("base64");
+        let keys = Keys::of(&challenged.expected);
+        let algorithm = challenged.algorithm.as_str();
+        transactions.respond(now, reply.server, 401, out, |bytes| {
+            let mut w = reply.begin(401, bytes);
+            let mut value = [
+                "Digest realm=\"",
+                &config.realm,
+                "\",nonce=\"",
+                nonce,
+                "\",algorithm=",
+                algorithm,
+                "",
+                "",
+                "",
+                "",
+                "",
+                "",
+                "",
+                "",
+            ];
+            if let Some(qop) = &config.qop {
+                value[6..9].copy_from_slice(&[",qop=\"", qop, "\""]);
+            }
+            if let Some((ck, ik)) = keys.texts() {
+                value[9..].copy_from_slice(&[",ck=\"", ck, "\",ik=\"", ik, "\""]);
+            }
+            w.header_parts(HeaderName::WwwAuthenticate, &value);
+            w.finish(b"");
+        });
     }
 
     /// No vector: the attempt ends.
     pub(super) fn fail_challenge(&mut self, now: Instant, attempt: Id, refusal: &Refusal, out: &mut Outbox) {
         if let Some(Attempt { state: State::AwaitingMaa(waiting), .. }) = self.attempts.remove(attempt) {
-            self.refuse_waiting(now, waiting.server, &waiting.request, refusal, out);
+            self.refuse_waiting(now, &waiting.reply, refusal, out);
         }
     }
 
-    fn challenged(
-        &self,
-        now: Instant,
-        register: &Register<'_, '_>,
-        asked: Algorithm,
-        maa: &Maa<'_>,
-    ) -> Result<(Challenged, KeyParams), Refusal> {
+    fn challenged(&self, now: Instant, waiting: &mut AwaitingMaa, maa: &Maa<'_>) -> Result<Challenged, Refusal> {
         match maa.result {
             result if result.is_success() => {}
             result @ (CxResult::USER_UNKNOWN
@@ -145,13 +162,13 @@ impl Scscf {
         let (authenticate, expected) =
             maa.items.first().and_then(|item| self.vector(item)).ok_or(Refusal::VectorIncomplete)?;
         let algorithm = match &expected {
-            Expected::Vector { .. } => asked,
+            Expected::Vector { .. } => waiting.algorithm,
             // The scheme of the vector is all that is known of its algorithm.
             Expected::Recorded(_) => Algorithm::AkaV1Md5,
         };
-        let keys = KeyParams::of(&expected);
+        let (call_id, cseq) = (std::mem::take(&mut waiting.call_id), waiting.cseq);
         let until = now + self.config.reg_await_auth;
-        Ok((Challenged::new(register, authenticate, expected, algorithm, until), keys))
+        Ok(Challenged { call_id, cseq, authenticate, expected, algorithm, until })
     }
 
     /// A complete vector of the scheme asked for, or nothing.
@@ -186,9 +203,9 @@ impl Challenged {
 pub(super) const UNABLE_TO_DELIVER: CxResult = CxResult::Base(3002);
 
 /// `ck` and `ik` for the P-CSCF (TS 24.229 clause 7.2A.1), in hex; wiped after use.
-struct KeyParams(Option<zeroize::Zeroizing<[u8; 64]>>);
+struct Keys(Option<zeroize::Zeroizing<[u8; 64]>>);
 
-impl KeyParams {
+impl Keys {
     fn of(expected: &Expected) -> Self {
         let Expected::Vector { ck, ik, .. } = expected else { return Self(None) };
         let mut hex = zeroize::Zeroizing::new([0; 64]);
@@ -197,12 +214,9 @@ impl KeyParams {
         HEXLOWER.encode_mut(&ik.0, second);
         Self(Some(hex))
     }
-}
 
-impl std::fmt::Display for KeyParams {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Some(hex) = &self.0 else { return Ok(()) };
-        let (ck, ik) = std::str::from_utf8(&hex[..]).expect("hex digits").split_at(32);
-        write!(f, ",ck=\"{ck}\",ik=\"{ik}\"")
+    fn texts(&self) -> Option<(&str, &str)> {
+        let hex = self.0.as_ref()?;
+        Some(std::str::from_utf8(&hex[..]).expect("hex digits").split_at(32))
     }
 }

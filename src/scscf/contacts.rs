@@ -1,7 +1,8 @@
 //! What the Contacts of a REGISTER ask for (RFC 3261 clause 10.3, TS 24.229 clause 5.4.1.2.2).
 
 use super::ScscfConfig;
-use super::binding::Binding;
+pub(super) use super::binding::Planned;
+use super::binding::{Binding, Key};
 use super::compact::Compact;
 use super::refusal::Refusal;
 use super::register::Register;
@@ -38,22 +39,34 @@ impl<'a> Wish<'a> {
     pub(super) fn read(register: &Register<'_, 'a>, config: &ScscfConfig) -> Result<Self, Refusal> {
         let message = register.message;
         let header = message.expires();
-        let contacts = match message.contacts()? {
-            Contacts::Star if header == Some(0) => return Ok(Self::UnbindAll),
-            Contacts::Star => return Err(Refusal::BadStar),
-            Contacts::List(list) if list.is_empty() => return Ok(Self::Query),
-            Contacts::List(list) => list,
-        };
-        let outbound = contacts.iter().any(|c| c.reg_id().is_some()).then(|| Outbound::of(register));
-        let mut wanted = Vec::with_capacity(contacts.len());
-        for contact in contacts {
+        let mut wanted = Vec::new();
+        let mut too_brief = false;
+        let mut has_reg_id = false;
+        let star = Contacts::read(message.values(HeaderName::Contact), |contact| {
             let asked = contact.expires.or(header).map_or(config.default_expires, |s| Duration::from_secs(s.into()));
             // RFC 3261 clause 10.3 step 7: what is an hour or longer is never too brief.
-            if !asked.is_zero() && asked < config.min_expires.min(Duration::from_secs(3_600)) {
-                return Err(Refusal::IntervalTooBrief { min_expires: config.min_expires.as_secs() });
+            too_brief |= !asked.is_zero() && asked < config.min_expires.min(Duration::from_secs(3_600));
+            has_reg_id |= contact.reg_id().is_some();
+            if wanted.is_empty() {
+                // One is the rule.
+                wanted.reserve_exact(1);
             }
-            let flow = outbound.map_or(Ok(None), |outbound| outbound.flow(&contact))?;
-            wanted.push(Wanted { contact, expires: asked.min(config.max_expires), flow });
+            wanted.push(Wanted { contact, expires: asked.min(config.max_expires), flow: None });
+        })?;
+        match (star, wanted.is_empty()) {
+            (true, _) if header == Some(0) => return Ok(Self::UnbindAll),
+            (true, _) => return Err(Refusal::BadStar),
+            (false, true) => return Ok(Self::Query),
+            (false, false) => {}
+        }
+        if too_brief {
+            return Err(Refusal::IntervalTooBrief { min_expires: config.min_expires.as_secs() });
+        }
+        if has_reg_id {
+            let outbound = Outbound::of(register);
+            for w in &mut wanted {
+                w.flow = outbound.flow(&w.contact)?;
+            }
         }
         let binds = |w: &&Wanted<'_>| !w.expires.is_zero();
         if wanted.iter().filter(binds).filter(|w| w.flow.is_some()).count() > 1 {
@@ -61,10 +74,12 @@ impl<'a> Wish<'a> {
         }
         Ok(if wanted.iter().any(|w| binds(&w)) { Self::Bind(wanted) } else { Self::Unbind(wanted) })
     }
+}
 
-    /// True when the 200 must carry `Require: outbound`.
-    pub(super) fn uses_outbound(&self) -> bool {
-        matches!(self, Self::Bind(wanted) if wanted.iter().any(|w| w.flow.is_some()))
+impl Wanted<'_> {
+    /// What tells its UE end from others.
+    pub(super) fn key(&self) -> Key<'_> {
+        Key { uri: self.contact.address.uri.text, instance: self.contact.instance(), flow: self.flow }
     }
 }
 
@@ -72,18 +87,19 @@ impl<'a> Wish<'a> {
 /// without flow before: parallel Contacts are not kept for one IMPI.
 pub(super) fn rebind(
     mut bindings: Vec<Binding>,
-    register: &Register<'_, '_>,
-    wanted: &[Wanted<'_>],
+    planned: Vec<Planned>,
     now: Instant,
     compact: &Compact,
 ) -> Vec<Binding> {
-    if wanted.iter().any(|w| w.flow.is_none() && !w.expires.is_zero()) {
+    if planned.iter().any(|p| !p.is_flow() && !p.expires.is_zero()) {
         bindings.retain(Binding::is_flow);
     }
-    for w in wanted {
-        bindings.retain(|b| !b.is_of(w, compact));
-        if !w.expires.is_zero() {
-            bindings.push(Binding::new(register, w, now + w.expires, compact));
+    for p in planned {
+        if !bindings.is_empty() {
+            p.with_key(compact, |key| bindings.retain(|b| !b.is_of(key, compact)));
+        }
+        if !p.expires.is_zero() {
+            bindings.push(Binding::new(p, now));
         }
     }
     bindings

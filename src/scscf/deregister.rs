@@ -25,12 +25,12 @@ impl Scscf {
     ) -> Result<(), Refusal> {
         let id = self.registrar.find(register.impi, &register.impu).ok_or(Refusal::UnknownBinding)?;
         let named = |b: &Binding| match wish {
-            Wish::Unbind(wanted) => wanted.iter().any(|w| b.is_of(w, &self.registrar.compact)),
+            Wish::Unbind(wanted) => wanted.iter().any(|w| b.is_of(&w.key(), &self.registrar.compact)),
             _ => true,
         };
         if let Wish::Unbind(wanted) = wish {
             let bound = self.registrar.bindings(id);
-            if !wanted.iter().all(|w| bound.iter().any(|b| b.is_of(w, &self.registrar.compact))) {
+            if !wanted.iter().all(|w| bound.iter().any(|b| b.is_of(&w.key(), &self.registrar.compact))) {
                 return Err(Refusal::UnknownBinding);
             }
         }
@@ -43,7 +43,8 @@ impl Scscf {
             self.timeouts.at(deadline, Due::Expiry(id));
         }
         let granted = Granted { registration: id, others: &[], removed: &removed, outbound: false };
-        self.answer_granted(now, server, register, &granted, out);
+        let reply = self.reply_to_granted(server, register);
+        self.answer_granted(now, &reply, &granted, out);
         if ended {
             let hss = self.registrar.hss_of(id);
             self.registrar.remove(id);

@@ -17,6 +17,7 @@ mod profile;
 mod refusal;
 mod register;
 mod registrar;
+mod reply;
 mod table;
 mod verify;
 
@@ -49,6 +50,10 @@ pub struct Scscf {
     timeouts: Timeouts<Due>,
     /// Host, port and parameters of our name: what follows the token in Service-Route.
     route_base: Box<str>,
+    /// The Session-Id of the request to the HSS at hand.
+    session_id: String,
+    /// What is being written, to be kept in its final size.
+    scratch: Vec<u8>,
 }
 
 /// Whose answer of the HSS this is.
@@ -83,6 +88,8 @@ impl Scscf {
             registrar: Registrar::new(random.next_u64(), &config.realm),
             timeouts: Timeouts::new(),
             route_base,
+            session_id: String::new(),
+            scratch: Vec::new(),
             random,
             config,
         }
@@ -177,14 +184,15 @@ impl Scscf {
     }
 
     fn on_request(&mut self, now: Instant, server: ServerId, from: IpAddr, message: &Message<'_>, out: &mut Outbox) {
-        if let Err(error) = message.check() {
-            return self.refuse(now, server, message, &error.into(), out);
-        }
+        let checked = match message.checked() {
+            Ok(checked) => checked,
+            Err(error) => return self.refuse(now, server, message, &error.into(), out),
+        };
         if !self.is_trusted(from) {
             return self.refuse(now, server, message, &Refusal::OutsideTrustDomain, out);
         }
         match message.method() {
-            Some(Method::Register) => self.on_register(now, server, message, out),
+            Some(Method::Register) => self.on_register(now, server, message, &checked, out),
             Some(Method::Options) => self.respond(now, server, message, 200, out, |_| ()),
             _ => self.refuse(now, server, message, &Refusal::MethodNotImplemented, out),
         }

@@ -8,13 +8,20 @@ use super::{ChallengePolicy, Scscf};
 use crate::packet::Outbox;
 use crate::sip::header::digest::Digest;
 use crate::sip::transaction::ServerId;
-use crate::sip::{HeaderName, Message, Uri};
+use crate::sip::{Checked, HeaderName, Message, Uri};
 use crate::time::Instant;
 
 impl Scscf {
     /// Serves a REGISTER or refuses it.
-    pub(super) fn on_register(&mut self, now: Instant, server: ServerId, message: &Message<'_>, out: &mut Outbox) {
-        let outcome = Register::read(message).and_then(|register| self.admit(now, server, &register, out));
+    pub(super) fn on_register(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        message: &Message<'_>,
+        checked: &Checked<'_>,
+        out: &mut Outbox,
+    ) {
+        let outcome = Register::read(message, checked).and_then(|register| self.admit(now, server, &register, out));
         if let Err(refusal) = outcome {
             self.refuse(now, server, message, &refusal, out);
         }
@@ -35,7 +42,7 @@ impl Scscf {
             match self.attempts.state(attempt) {
                 Some(State::AwaitingSaa(_)) => return Err(Refusal::Busy),
                 Some(State::Challenged(challenged)) => {
-                    let of_challenge = challenged.call_id() == register.call_id;
+                    let of_challenge = *challenged.call_id == *register.call_id;
                     if of_challenge && register.cseq <= challenged.cseq {
                         return Err(Refusal::CSeqNotNewer);
                     }
@@ -55,13 +62,13 @@ impl Scscf {
             Protection::AuthenticatedElsewhere => self.serve(now, server, register, None, out),
             Protection::SecurityAssociation => match registration {
                 Some(id) if !self.must_challenge(now, id) => {
-                    let known = self.registrar.knows_contacts(id, &Wish::read(register, &self.config)?);
-                    if !known {
+                    let wish = Wish::read(register, &self.config)?;
+                    if !self.registrar.knows_contacts(id, &wish) {
                         return Err(Refusal::NewContactUnchallenged);
                     }
                     self.registrar.count_unchallenged(id);
                     let hss = self.registrar.hss_of(id);
-                    self.serve(now, server, register, hss, out)
+                    self.fulfil(now, server, register, &wish, hss, out)
                 }
                 // Another identity of a UE that is registered: its SAs prove the IMPI.
                 None if !self.registrar.knows(register.impi) => Err(Refusal::UnknownUser),
@@ -81,13 +88,25 @@ impl Scscf {
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
         let wish = Wish::read(register, &self.config)?;
-        match &wish {
+        self.fulfil(now, server, register, &wish, hss, out)
+    }
+
+    fn fulfil(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        register: &Register<'_, '_>,
+        wish: &Wish<'_>,
+        hss: Option<HssId>,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        match wish {
             Wish::Query => {
                 self.answer_query(now, server, register, out);
                 Ok(())
             }
             Wish::Bind(wanted) => self.assign(now, server, register, wanted, hss, out),
-            Wish::Unbind(_) | Wish::UnbindAll => self.deregister(now, server, register, &wish, out),
+            Wish::Unbind(_) | Wish::UnbindAll => self.deregister(now, server, register, wish, out),
         }
     }
 
@@ -125,6 +144,8 @@ pub(super) struct Register<'m, 'a> {
     pub(super) call_id: &'a str,
     /// CSeq number.
     pub(super) cseq: u32,
+    /// To has a tag already.
+    pub(super) has_to_tag: bool,
 }
 
 /// How a REGISTER reached the P-CSCF (TS 24.229 clause 7.2A.2: `integrity-protected`).
@@ -140,7 +161,7 @@ pub(super) enum Protection {
 
 impl<'m, 'a> Register<'m, 'a> {
     /// Reads who registers what; refuses what this S-CSCF does not understand.
-    pub(super) fn read(message: &'m Message<'a>) -> Result<Self, Refusal> {
+    pub(super) fn read(message: &'m Message<'a>, checked: &Checked<'a>) -> Result<Self, Refusal> {
         let unknown: Vec<&str> = message
             .elements(HeaderName::Require)
             .filter(|t| !EXTENSIONS.iter().any(|e| e.eq_ignore_ascii_case(t)))
@@ -149,20 +170,16 @@ impl<'m, 'a> Register<'m, 'a> {
             return Err(Refusal::UnknownExtension(unknown.join(", ")));
         }
         let credentials = message.authorization()?;
-        let to = message.to()?.uri;
+        let to = checked.to.uri;
         let mut impu = String::with_capacity(to.text.len());
         to.canonical(&mut impu);
         let impi = match credentials.and_then(|c| c.username) {
             Some(username) if !username.is_empty() => username,
             _ => impi_of(&to),
         };
-        Ok(Self { message, impi, impu, credentials, call_id: message.call_id()?, cseq: message.cseq()?.number })
-    }
-
-    /// A REGISTER that waited: who registers what is known from then.
-    pub(super) fn resume(message: &'m Message<'a>, impi: &'a str, impu: &str) -> Result<Self, Refusal> {
-        let (call_id, cseq) = (message.call_id()?, message.cseq()?.number);
-        Ok(Self { message, impi, impu: impu.into(), credentials: None, call_id, cseq })
+        let Checked { call_id, cseq, .. } = *checked;
+        let has_to_tag = checked.to.tag().is_some();
+        Ok(Self { message, impi, impu, credentials, call_id, cseq: cseq.number, has_to_tag })
     }
 
     /// The nonce answered, if one is.

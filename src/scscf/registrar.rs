@@ -105,7 +105,7 @@ impl Registrar {
     pub(super) fn knows_contacts(&self, id: Id, wish: &Wish<'_>) -> bool {
         let Wish::Bind(wanted) = wish else { return true };
         let new = |w: &&Wanted<'_>| !w.expires.is_zero() && w.flow.is_none();
-        wanted.iter().filter(new).all(|w| self.bindings(id).iter().any(|b| b.is_of(w, &self.compact)))
+        wanted.iter().filter(new).all(|w| self.bindings(id).iter().any(|b| b.is_of(&w.key(), &self.compact)))
     }
 
     /// The bindings of a registration.

@@ -229,7 +229,7 @@ pub const fn reason_phrase(status: u16) -> &'static str {
 }
 
 /// Appends a decimal number.
-fn decimal(out: &mut Vec<u8>, number: u64) {
+pub(crate) fn decimal(out: &mut Vec<u8>, number: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     let mut rest = number;

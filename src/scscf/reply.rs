@@ -1,0 +1,81 @@
+//! What an answer takes from its request, written while the request is at hand (RFC 3261 clause 8.2.6).
+
+use super::Scscf;
+use super::answer::copy_common;
+use super::register::Register;
+use crate::sip::emit::reason_phrase;
+use crate::sip::transaction::ServerId;
+use crate::sip::{HeaderName, Message, Writer};
+
+/// The answer to one REGISTER as far as it depends on the REGISTER alone.
+pub(super) struct Reply {
+    /// Its transaction.
+    pub(super) server: ServerId,
+    lines: Box<[u8]>,
+    /// Where Via, From, To, Call-ID and CSeq end, which every answer has; Path follows.
+    common: usize,
+    /// Where Path ends; P-Charging-Vector follows.
+    path: usize,
+    /// P-Visited-Network-ID names the home network.
+    pub(super) is_home: bool,
+}
+
+impl Scscf {
+    /// For any answer but the 200 that grants.
+    pub(super) fn reply(&mut self, server: ServerId, register: &Register<'_, '_>) -> Reply {
+        let tag = self.random.token::<10>();
+        let Self { scratch, .. } = self;
+        scratch.clear();
+        let mut w = Writer::response(scratch, 401, "");
+        let start = w.raw().len();
+        copy_common(register.message, register.has_to_tag, tag.as_str(), &mut w);
+        let lines: Box<[u8]> = scratch[start..].into();
+        Reply { server, common: lines.len(), path: lines.len(), lines, is_home: false }
+    }
+
+    /// For the 200 that grants, and any other.
+    pub(super) fn reply_to_granted(&mut self, server: ServerId, register: &Register<'_, '_>) -> Reply {
+        let tag = self.random.token::<10>();
+        let Self { scratch, config, .. } = self;
+        let request = register.message;
+        scratch.clear();
+        let mut w = Writer::response(scratch, 200, "");
+        let start = w.raw().len();
+        copy_common(request, register.has_to_tag, tag.as_str(), &mut w);
+        let common = w.raw().len() - start;
+        for line in request.lines().filter(|line| line.name == HeaderName::Path) {
+            w.copy(&line);
+        }
+        let path = w.raw().len() - start;
+        if let Some(vector) = request.header(HeaderName::PChargingVector) {
+            w.header_parts(HeaderName::PChargingVector, &[vector, ";term-ioi=\"", &config.ioi, "\""]);
+        }
+        let is_home = is_home(request, &config.realm);
+        Reply { server, lines: scratch[start..].into(), common, path, is_home }
+    }
+}
+
+impl Reply {
+    /// Starts the response: status line, and what every answer has.
+    pub(super) fn begin<'b>(&self, status: u16, out: &'b mut Vec<u8>) -> Writer<'b> {
+        let mut w = Writer::response(out, status, reason_phrase(status));
+        w.raw().extend_from_slice(&self.lines[..self.common]);
+        w
+    }
+
+    /// The Path lines.
+    pub(super) fn path(&self) -> &[u8] {
+        &self.lines[self.common..self.path]
+    }
+
+    /// The line of P-Charging-Vector, or nothing.
+    pub(super) fn charging_vector(&self) -> &[u8] {
+        &self.lines[self.path..]
+    }
+}
+
+/// TS 24.229 clause 5.4.1.2.2: charging addresses stay in the network; P-Visited-Network-ID tells where the P-CSCF is.
+fn is_home(request: &Message<'_>, realm: &str) -> bool {
+    let visited = request.elements(HeaderName::PVisitedNetworkId).next();
+    visited.is_some_and(|v| v.split(';').next().unwrap_or(v).trim().trim_matches('"').eq_ignore_ascii_case(realm))
+}
