@@ -19,6 +19,9 @@
 set -u
 cd "$(dirname "$0")"
 . tests/strangers/lib.sh
+IMSREG_TALLY=$(mktemp "$target/tally.XXXXXX")
+export IMSREG_TALLY
+trap 'rm -f "$IMSREG_TALLY"' EXIT
 
 parts=("$@")
 [ ${#parts[@]} -eq 0 ] && parts=(fmt lint test lib fuzz deny strangers)
@@ -32,7 +35,10 @@ check_lint() {
         RUSTDOCFLAGS="-D warnings" cargo doc -q --no-deps --document-private-items
 }
 
-check_test() { counted cargo test -q --no-fail-fast; }
+check_test() {
+    has "$tshark" # one test reads its capture with it, or says that it did not run
+    counted cargo test -q --no-fail-fast
+}
 
 check_lib() { counted cargo test -q --no-fail-fast --no-default-features --lib; }
 
@@ -47,12 +53,16 @@ check_deny() {
 }
 
 check_strangers() {
-    need sipp:sip-tester kamailio:kamailio tshark:tshark python3:python3 || return
     cargo build -q --release || return 1
-    local script status=0
+    # Everything that wants the network is fetched here; what still lacks is named by the script that wants it.
+    has "$sipp" "$tshark" "$ss" ip:iproute2 "${kamailio[@]}"
+    has_python
+    local script status=0 start
     for script in tests/strangers/[0-9]*.sh; do
         printf -- '-- %s\n' "$(basename "$script" .sh)"
-        bash "$script" || status=1
+        start=$SECONDS
+        alone bash "$script" || status=1
+        printf -- '-- %s: %d s\n' "$(basename "$script" .sh)" $((SECONDS - start))
     done
     return $status
 }

@@ -2,7 +2,7 @@
 # The black-box suites for P-CSCF, HSS and UE that need no ESP.
 set -u
 . "$(dirname "$0")/lib.sh"
-need_python || exit 1
+need_python || exit 0
 shared probes/probe_pcscf.py || exit 0
 probes=$IMSREG_SHARED/probes
 export PYTHONDONTWRITEBYTECODE=1

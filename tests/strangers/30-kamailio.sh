@@ -2,8 +2,7 @@
 # Kamailio as P-, I- and S-CSCF on loopback: our HSS serves it, and our UE registers through it without sec-agree.
 set -u
 . "$(dirname "$0")/lib.sh"
-need kamailio:kamailio /usr/lib/x86_64-linux-gnu/kamailio/modules/ims_icscf.so:kamailio-ims-modules \
-    /usr/lib/x86_64-linux-gnu/kamailio/modules/presence.so:kamailio-presence-modules || exit 1
+need "${kamailio[@]}" "$ss" || exit 0
 shared peers/kamailio/pcscf.cfg || exit 0
 work=$(mktemp -d "$target/kamailio.XXXXXX")
 pids=()
@@ -48,13 +47,14 @@ for _ in $(seq 100); do
     read -rt 0.2 <> <(:) || :
 done
 
-status=0
+status=0 registered=0
 for n in 0 1 2; do
     imsi=$(printf '00101%010d' $((1000 + n)))
     k=$(printf 'K%s' "$imsi" | od -An -tx1 | tr -d ' \n')
     if "$imsreg" register --pcscf $p:5060 --source 127.0.2.$((10 + n)) --imsi "$imsi" --k "$k" \
         --op 30313233343536373839616263646566 --realm ims.test --sec-agree off --timeout 20 >"$work/ue.log" 2>&1; then
         passed 1
+        registered=$((registered + 1))
     else
         failure "register through Kamailio: $(tail -1 "$work/ue.log")"
         for role in pcscf icscf scscf; do tail -5 "$work/$role.log" >&2; done
@@ -62,5 +62,5 @@ for n in 0 1 2; do
         status=1
     fi
 done
-echo "$((3 - status * 3)) of 3 UEs registered through Kamailio with our HSS"
+echo "$registered of 3 UEs registered through Kamailio with our HSS"
 exit $status

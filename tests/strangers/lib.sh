@@ -7,13 +7,9 @@ target=$(cd "$root" && cargo metadata --format-version 1 --no-deps --offline 2>/
 target=${target:-$root/target}
 imsreg=${IMSREG_BIN:-$target/release/imsreg} # another build can be judged: IMSREG_BIN=PATH
 
-# One file gathers the counts of all parts and scripts of one run of check.sh.
-if [ -z "${IMSREG_TALLY:-}" ]; then
-    mkdir -p "$target"
-    IMSREG_TALLY=$(mktemp "$target/tally.XXXXXX")
-    export IMSREG_TALLY
-    trap 'rm -f "$IMSREG_TALLY"' EXIT
-fi
+mkdir -p "$target"
+# One file gathers the counts of all parts and scripts of one run of check.sh; a script run alone counts nothing.
+IMSREG_TALLY=${IMSREG_TALLY:-/dev/null}
 
 passed() { echo "ran $1" >>"$IMSREG_TALLY"; }
 failure() { echo "ran 1" >>"$IMSREG_TALLY"; echo "failed 1" >>"$IMSREG_TALLY"; echo "FAILED: $1" >&2; }
@@ -21,23 +17,28 @@ not_run() { echo "not_run 1 $1" >>"$IMSREG_TALLY"; echo "not run: $1"; }
 tally() { awk -v k="$1" '$1 == k { n += $2 } END { print n + 0 }' "$IMSREG_TALLY"; }
 reasons() { sed -n 's/^not_run 1 /  not run: /p' "$IMSREG_TALLY" | sort | uniq -c | sed 's/^ *\([0-9]*\)   not run/  \1 x/'; }
 
-# Runs cargo test, shows it, and counts tests and those that said they did not run.
+# Runs cargo test, shows it, and counts tests. One that says `not run: ...` has passed for cargo, but not for us.
 counted() {
     local log status
     log=$(mktemp "$target/log.XXXXXX")
     "$@" -- --nocapture >"$log" 2>&1
     status=$?
-    awk '/^test result:/ { p += $4; f += $6; i += $8 } END { printf "ran %d\nfailed %d\n", p + f, f
+    # cargo test -q writes its dots before what a test prints.
+    awk '/^test result:/ { p += $4; f += $6; i += $8 }
+         sub(/^[.iF]*not run: /, "") { s++; print "not_run 1 " $0 }
+         END { printf "ran %d\nfailed %d\n", p + f - s, f
          for (n = 0; n < i; n++) print "not_run 1 an ignored test" }' "$log" >>"$IMSREG_TALLY"
-    sed -n 's/^not run: /not_run 1 /p' "$log" >>"$IMSREG_TALLY"
-    if [ $status -ne 0 ]; then cat "$log"; else grep -E '^(test result|not run)' "$log" | sort | uniq -c | sort -rn | head -20; fi
+    if [ $status -ne 0 ]; then cat "$log"; else
+        awk '/^test result:/ { p += $4; n++ } END { printf "%d tests in %d programs passed\n", p, n }' "$log"
+    fi
     rm -f "$log"
     return $status
 }
 
-# need COMMAND:PACKAGE ...: installs what is missing, or says what to install.
-need() {
-    local pair missing=()
+# has COMMAND|FILE:PACKAGE ...: installs what is missing where it may. Sets missing: the packages still wanted.
+has() {
+    local pair
+    missing=()
     for pair in "$@"; do
         command -v "${pair%%:*}" >/dev/null || [ -e "${pair%%:*}" ] || missing+=("${pair##*:}")
     done
@@ -48,8 +49,28 @@ need() {
         { apt-get -qq update && apt-get -qq install -y --no-install-recommends "${missing[@]}"; } >/dev/null 2>&1 &&
             return 0
     fi
-    not_run "needs ${missing[*]} (Debian packages)"
     return 1
+}
+
+# The same, and what depends on it is counted as not run.
+need() { has "$@" || { not_run "needs ${missing[*]} (Debian packages)"; return 1; }; }
+
+# Packages of the scripts beside this file, by what they bring.
+sipp=sipp:sip-tester tshark=tshark:tshark ss=ss:iproute2
+kamailio_modules=$(echo /usr/lib/*/kamailio/modules)
+kamailio=(kamailio:kamailio "$kamailio_modules/ims_icscf.so:kamailio-ims-modules"
+    "$kamailio_modules/presence.so:kamailio-presence-modules")
+
+# Runs a command in a network namespace of its own where that is allowed, so that no port is taken.
+alone() {
+    local unshare
+    for unshare in 'unshare -n' 'unshare -rn'; do
+        if command -v ip >/dev/null && $unshare ip link set lo up 2>/dev/null; then
+            $unshare sh -c 'ip link set lo up && exec "$@"' alone "$@"
+            return
+        fi
+    done
+    "$@"
 }
 
 # Starts `imsreg ARGS` in the background, waits for its `ready` line. Sets imsreg_pid and ready.
@@ -79,17 +100,19 @@ stop_imsreg() {
 }
 
 # A virtual environment under target/ with what the Python checks need; its interpreter in $python.
-need_python() {
+has_python() {
     python=$target/venv/bin/python
-    if [ ! -x "$python" ]; then
-        need python3:python3 || return
-        python3 -m venv "$target/venv" >/dev/null 2>&1 || need /usr/lib/python3/dist-packages/ensurepip:python3-venv &&
-            python3 -m venv "$target/venv" >/dev/null || { not_run "no virtual environment for Python"; return 1; }
+    if ! "$python" -m pip --version >/dev/null 2>&1; then
+        has python3:python3 || return
+        python3 -m venv --clear "$target/venv" >/dev/null 2>&1 ||
+            { has /no/such/file:python3-venv && python3 -m venv --clear "$target/venv"; } >/dev/null 2>&1 || return
     fi
     "$python" -c 'import cryptography, yaml, diameter' 2>/dev/null ||
-        "$target/venv/bin/pip" install -q --disable-pip-version-check 'python-diameter==0.9.0' cryptography pyyaml ||
-        { not_run "python-diameter, cryptography and pyyaml could not be installed"; return 1; }
+        "$python" -m pip install -q --disable-pip-version-check 'python-diameter==0.9.0' cryptography pyyaml
 }
+
+# The same, and what depends on it is counted as not run.
+need_python() { has_python || { not_run "Python with venv, python-diameter, cryptography and pyyaml"; return 1; }; }
 
 # shared PATH: the folder of test material, or not run.
 shared() {
