@@ -77,6 +77,7 @@ alone() {
 start_imsreg() {
     local log=$1
     shift
+    : >"$log"
     "$imsreg" "$@" >"$log" 2>&1 &
     imsreg_pid=$!
     local i

@@ -40,7 +40,8 @@ def main():
             else:
                 wrong.append("%s: 403 although RES %s has no zero octet" % (imsi, value.hex()))
     print("%d of %s registered; %d refused once because SIPp cut a RES at its zero octet" % (len(registered), sys.argv[2], cut))
-    print("\n".join(wrong[:10]))
+    for line in wrong[:10]:
+        print(line)
     sys.exit(len(registered) != int(sys.argv[2]) or bool(wrong))
 
 
