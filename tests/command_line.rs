@@ -4,14 +4,22 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 
-/// Addresses of one test; tests run side by side.
+/// Addresses of one test; tests run side by side, and so do programs of tests.
 struct Place(u8);
 
 impl Place {
+    fn host(&self) -> String {
+        let [.., a, b] = std::process::id().to_be_bytes();
+        format!("127.{}.{b}.{}", a.max(1), self.0)
+    }
+
+    fn at(&self, port: u16) -> String {
+        format!("{}:{port}", self.host())
+    }
+
     fn flags(&self) -> Vec<String> {
-        let host = format!("127.0.3.{}", self.0);
         let pairs = [("--sip", 5060), ("--icscf", 4060), ("--scscf", 6060), ("--diameter", 3868), ("--ue", 20_000)];
-        pairs.iter().flat_map(|(flag, port)| [(*flag).to_owned(), format!("{host}:{port}")]).collect()
+        pairs.iter().flat_map(|(flag, port)| [(*flag).to_owned(), self.at(*port)]).collect()
     }
 }
 
@@ -40,7 +48,7 @@ fn the_first_run_draws_12_sip_and_8_cx_messages_and_exits_0() {
     for note in ["AUTN verified", "SA set"] {
         assert!(out.contains(note), "{note} missing:\n{out}");
     }
-    for line in out.lines() {
+    for line in ladder(&out).lines() {
         assert!(line.chars().count() <= 120, "wider than 120 columns: {line}");
     }
 }
@@ -60,9 +68,14 @@ fn no_key_is_in_the_ladder_unless_asked_for() {
     let output = imsreg(&["--once"], &Place(2).flags());
     let out = text(&output.stdout);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    assert!(!has_key(&out), "a key in the ladder:\n{out}");
+    assert!(!has_key(&ladder(&out)), "a key in the ladder:\n{out}");
     let shown = imsreg(&["--once", "--show-keys"], &Place(2).flags());
-    assert!(has_key(&text(&shown.stdout)), "--show-keys shows none:\n{}", text(&shown.stdout));
+    assert!(has_key(&ladder(&text(&shown.stdout))), "--show-keys shows none:\n{}", text(&shown.stdout));
+}
+
+/// Without what to try next, where a key of the lab stands.
+fn ladder(out: &str) -> String {
+    out.lines().filter(|line| line.contains('│')).collect::<Vec<_>>().join("\n")
 }
 
 /// 32 hexadecimal digits in a row.
@@ -90,19 +103,19 @@ fn json_prints_one_object_a_line_and_the_report_last() {
 #[test]
 fn a_port_in_use_is_named_with_its_holder_and_the_flag() {
     let place = Place(4);
-    let held = std::net::UdpSocket::bind("127.0.3.4:5060").expect("a free port");
+    let held = std::net::UdpSocket::bind(place.at(5060)).expect("a free port");
     let output = imsreg(&["--once"], &place.flags());
     drop(held);
     let err = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{err}");
-    for part in ["P-CSCF", "127.0.3.4:5060/UDP", &std::process::id().to_string(), "--sip ADDR:PORT"] {
+    for part in ["P-CSCF", &format!("{}/UDP", place.at(5060)), &std::process::id().to_string(), "--sip ADDR:PORT"] {
         assert!(err.contains(part), "{part} missing in: {err}");
     }
 }
 
 #[test]
 fn serve_says_ready_and_ends_in_order_at_sigterm() {
-    let mut serve = start_serve(&["serve", "--only", "hss", "--diameter", "127.0.3.5:0"]);
+    let mut serve = start_serve(&["serve", "--only", "hss", "--diameter", &Place(5).at(0)]);
     let ready = serve.1.clone();
     let port = ready.rsplit_once(':').map(|(_, p)| p.trim().parse::<u16>().expect("a port"));
     assert!(port.is_some_and(|p| p != 0), "{ready}");
@@ -111,21 +124,23 @@ fn serve_says_ready_and_ends_in_order_at_sigterm() {
 
 #[test]
 fn register_against_serve_and_back() {
+    let place = Place(6);
     let mut serve = start_serve(&[
         "serve",
         "--sip",
-        "127.0.3.6:5060",
+        &place.at(5060),
         "--diameter",
-        "127.0.3.6:3868",
+        &place.at(3868),
         "--set",
-        "icscf.listen=127.0.3.6:4060",
+        &format!("icscf.listen={}", place.at(4060)),
         "--set",
-        "scscf.listen=127.0.3.6:6060",
+        &format!("scscf.listen={}", place.at(6060)),
         "--sec-agree",
         "required",
     ]);
     let keys = ["--k", "465b5ce8b199b49faa5f0a2ee238a6bc", "--opc", "cd63cb71954a9f4e48a5994e37a02baf"];
-    let base = ["register", "--pcscf", "127.0.3.6:5060", "--source", "127.0.3.7", "--imsi", "001010000000001"];
+    let (pcscf, source) = (place.at(5060), Place(10).host());
+    let base = ["register", "--pcscf", &pcscf, "--source", &source, "--imsi", "001010000000001"];
     for transport in ["udp", "tcp"] {
         let mut args = [base.as_slice(), &keys, &["--deregister", "--transport", transport]].concat();
         let output = imsreg(&args, &[]);
@@ -138,6 +153,27 @@ fn register_against_serve_and_back() {
         assert!(text(&wrong.stderr).contains("MAC"), "the cause is not named: {}", text(&wrong.stderr));
     }
     assert!(end(&mut serve.0).success());
+}
+
+/// With the UE of the first run still there, and of the same address.
+#[test]
+fn what_the_first_run_suggests_works() {
+    let recorded = ["--profile", "huawei-460-60", "--hss-data", "hss-data/lab.yaml"];
+    for (place, more) in [(Place(8), &[][..]), (Place(9), &recorded)] {
+        let flags = place.flags();
+        let args: Vec<&str> = more.iter().copied().chain(flags.iter().map(String::as_str)).collect();
+        let (mut network, line) = start(&args, "be another UE: ");
+        let (_, suggested) = line.split_once("imsreg ").expect("a command");
+        let host = place.host();
+        for imsi in ["001010000001000", "001010000001001"] {
+            let k: String = imsi.bytes().fold("4b".to_owned(), |k, digit| format!("{k}{digit:02x}"));
+            let suggested = suggested.replace("001010000001000", imsi).replace("4b303031303130303030303031303030", &k);
+            let args: Vec<&str> = suggested.split_whitespace().chain(["--source", &host]).collect();
+            let output = imsreg(&args, &[]);
+            assert!(output.status.success(), "{suggested}: {}{}", text(&output.stdout), text(&output.stderr));
+        }
+        assert!(end(&mut network).success());
+    }
 }
 
 #[test]
@@ -167,7 +203,12 @@ fn faults_of_a_file_come_all_at_once_with_status_2() {
 }
 
 /// A running `serve` and its `ready` line.
-fn start_serve(args: &[&str]) -> (Child, String) {
+fn start_serve(args: &[&str]) -> (Running, String) {
+    start(args, "ready ")
+}
+
+/// Starts the command and waits for a line that begins so.
+fn start(args: &[&str], wanted: &str) -> (Running, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_imsreg"))
         .args(args)
         .env_remove("IMSREG_PROFILE")
@@ -176,15 +217,24 @@ fn start_serve(args: &[&str]) -> (Child, String) {
         .spawn()
         .expect("the binary that cargo built");
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let ready = lines.find_map(|l| l.ok().filter(|l| l.starts_with("ready "))).unwrap_or_else(|| {
-        panic!("imsreg serve ended with {:?} before it was ready", child.wait());
+    let line = lines.find_map(|l| l.ok().filter(|l| l.starts_with(wanted))).unwrap_or_else(|| {
+        panic!("imsreg ended with {:?} before it said {wanted}", child.wait());
     });
     // The rest of its output is nobody's business, but the pipe must not break.
     std::mem::forget(lines);
-    (child, ready)
+    (Running(child), line)
 }
 
-fn end(child: &mut Child) -> std::process::ExitStatus {
+/// A command that a failing test must not leave behind.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+    }
+}
+
+fn end(Running(child): &mut Running) -> std::process::ExitStatus {
     let term = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().expect("kill");
     assert!(term.success());
     child.wait().expect("a child")

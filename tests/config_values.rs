@@ -176,6 +176,17 @@ fn set_reaches_every_key_of_volte_yaml() {
     assert_eq!(profile.pcscf.listen, ["[::1]:5060".parse().unwrap()]);
 }
 
+/// `hosts` of lab.yaml is for elements elsewhere: `imsreg --scscf 127.0.0.3:6061` moves the S-CSCF.
+#[test]
+fn where_an_element_of_this_process_listens_beats_hosts() {
+    let profile = lab(&["scscf.listen=127.0.0.3:6061"]);
+    let name = "scscf.ims.mnc001.mcc001.3gppnetwork.org";
+    assert_eq!(profile.hosts[name].to_string(), "127.0.0.1");
+    assert_eq!(profile.icscf(Elements::ALL, Epoch::SIMULATION).unwrap().hosts[name].to_string(), "127.0.0.3");
+    let elsewhere = Elements { scscf: false, ..Elements::ALL };
+    assert_eq!(profile.icscf(elsewhere, Epoch::SIMULATION).unwrap().hosts[name].to_string(), "127.0.0.1");
+}
+
 #[test]
 fn elements_find_each_other() {
     let profile = lab(&[

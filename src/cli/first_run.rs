@@ -16,6 +16,7 @@ pub(super) async fn run(args: FirstRunArgs) -> Result<(), Failure> {
     let Some(subscription) = subscribers.subscription(0) else {
         return Err(Failure::Usage(nobody_to_simulate(&args)));
     };
+    let another = subscribers.subscription_of(report::ANOTHER_IMSI).is_some();
     if !args.common.json {
         println!("profile {}, subscribers {}", report::list(&profile.origins), report::list(&subscribers.origins));
     }
@@ -38,6 +39,7 @@ pub(super) async fn run(args: FirstRunArgs) -> Result<(), Failure> {
     }
     if let Some(path) = &args.capture {
         record.write_to(path, clock.epoch())?;
+        report::warn_of_keys();
     }
     let listeners = network.ims.listeners();
     let live = Live::start(network.ims, network.sockets, clock, Box::new(record.clone()))
@@ -52,13 +54,13 @@ pub(super) async fn run(args: FirstRunArgs) -> Result<(), Failure> {
     });
 
     let registered = tokio::select! {
-        outcome = settled(&live, ue) => outcome,
+        outcome = settled(&live, ue, Patience::FirstFailure) => outcome,
         () = interrupted() => Err("interrupted before the registration ended".to_owned()),
     };
     if !args.common.json {
         record.with_capture(|capture| print!("{}", crate::ladder::text(capture, &options)));
         if registered.is_ok() {
-            print!("{}", report::next_steps(&profile, args.once));
+            print!("{}", report::next_steps(&profile, another, args.once));
         }
     }
     record.forget();
@@ -83,8 +85,17 @@ fn nobody_to_simulate(args: &FirstRunArgs) -> String {
     )
 }
 
-/// Waits until the UE is registered or has given up.
-pub(super) async fn settled(live: &Live, ue: ElementId) -> Result<(), String> {
+/// Until when a UE is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// An attempt has failed: whoever looks on should hear why.
+    FirstFailure,
+    /// It has given up.
+    GivenUp,
+}
+
+/// Waits until the UE is registered, or has failed.
+pub(super) async fn settled(live: &Live, ue: ElementId, patience: Patience) -> Result<(), String> {
     loop {
         let look = live.look(|ims| {
             let ue = ims.element(ue).as_ue()?;
@@ -94,6 +105,9 @@ pub(super) async fn settled(live: &Live, ue: ElementId) -> Result<(), String> {
             Some((UeStatus::Registered, _)) => return Ok(()),
             Some((UeStatus::Failed { status }, why)) => {
                 return Err(why.unwrap_or_else(|| format!("the registration failed with status {status}")));
+            }
+            Some((UeStatus::Waiting, why)) if patience == Patience::FirstFailure => {
+                return Err(why.unwrap_or_else(|| "the registration failed".to_owned()));
             }
             _ => live.changed().await,
         }

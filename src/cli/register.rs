@@ -3,17 +3,18 @@
 use super::args::{FlagsOf, RegisterArgs};
 use super::record::Record;
 use super::{Failure, first_run, interrupted, network, report};
-use crate::config::{load_profile, write_usim_file};
+use crate::config::{UeSection, load_profile, write_usim_file};
 use crate::event::Role;
 use crate::ims::{ElementId, Ims, Listener, Wiring};
 use crate::ladder::{Columns, Options};
 use crate::live::{Clock, Live, Sockets};
 use crate::packet::Protocol;
+use crate::random::Random;
 use crate::time::Duration;
 use crate::ue::{Ue, UeStatus};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-#[expect(clippy::disallowed_types, reason = "the system's choice of a source address is asked for here")]
+#[expect(clippy::disallowed_types, reason = "the system is asked here for a source address and for free ports")]
 type RouteProbe = UdpSocket;
 
 pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
@@ -29,11 +30,13 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
     let listener =
         Listener { address: source, protocol: Protocol::Sip, role: Role::Ue, protected: false, tcp: true, udp: true };
     let local = sockets.bind(&listener).map_err(|e| Failure::Bind(e, FlagsOf::Register))?;
+    let mut random = network::seed()?;
     let mut config = profile.ue(&subscription, args.pcscf, local, clock.epoch());
     config.refresh = args.stay;
+    config.protected_ports = protected_ports(&profile.ue, local.ip(), &mut random);
 
     let mut ims = Ims::new(Wiring::Wire);
-    let ue = ims.add(Ue::new(config, network::seed()?)).map_err(|e| Failure::Usage(e.to_string()))?;
+    let ue = ims.add(Ue::new(config, random)).map_err(|e| Failure::Usage(e.to_string()))?;
     let record = Record::new();
     let columns = Columns::from_listeners([(local, Role::Ue), (args.pcscf, Role::Pcscf)]);
     let options = Options { columns, colour: super::colour(), ..Options::default() };
@@ -77,7 +80,7 @@ async fn course(
         }
     });
     let registered = tokio::select! {
-        outcome = tokio::time::timeout(patience, first_run::settled(live, ue)) => outcome.unwrap_or_else(|_| {
+        outcome = tokio::time::timeout(patience, first_run::settled(live, ue, first_run::Patience::GivenUp)) => outcome.unwrap_or_else(|_| {
             let why = live.look(|ims| ims.element(ue).as_ue().and_then(|u| u.failure().map(str::to_owned)));
             Err(why.unwrap_or_else(|| format!("no final answer within {} s (--timeout)", args.timeout)))
         }),
@@ -122,6 +125,16 @@ async fn until(live: &Live, ue: ElementId, wanted: impl Fn(UeStatus) -> bool) {
     }
 }
 
+/// Where the profile says nothing, ports drawn by lot: a P-CSCF tells UEs of one address apart by them, and it remembers
+/// those of a UE that is gone for as long as its registration lasts.
+fn protected_ports(section: &UeSection, ip: IpAddr, random: &mut Random) -> (u16, u16) {
+    let is_free = |port: &u16| [*port, *port + 1].iter().all(|port| RouteProbe::bind((ip, *port)).is_ok());
+    let mut draw = || FIRST_DRAWN + 2 * u16::try_from(random.below(PAIRS)).expect("PAIRS has fewer than 16 bits");
+    // Should all be taken, the attempt says so when it opens them.
+    let drawn = (0..DRAWS).map(|_| draw()).find(is_free).unwrap_or(FIRST_DRAWN);
+    (section.port_c.unwrap_or(drawn), section.port_s.unwrap_or(drawn + 1))
+}
+
 /// The address that the system would send from.
 fn source_towards(pcscf: SocketAddr) -> Result<IpAddr, Failure> {
     let any = if pcscf.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
@@ -129,3 +142,8 @@ fn source_towards(pcscf: SocketAddr) -> Result<IpAddr, Failure> {
     let address = probe.and_then(|s| s.local_addr());
     address.map(|a| a.ip()).map_err(|e| Failure::Usage(format!("--pcscf {pcscf}: no route ({e})")))
 }
+
+/// Pairs of ports to draw from: below those that systems give to clients, with room for the ports of later sets.
+const FIRST_DRAWN: u16 = 20_480;
+const PAIRS: u32 = 5_120;
+const DRAWS: u32 = 16;

@@ -41,20 +41,32 @@ pub(super) fn report_json(failure: Option<&str>) {
     println!("{}", json!({"event": "report", "ok": failure.is_none(), "failure": failure}));
 }
 
-/// Three lines for somebody who has just seen the first ladder.
-pub(super) fn next_steps(profile: &Profile, once: bool) -> String {
+/// Whoever gives a capture away should know.
+pub(super) fn warn_of_keys() {
+    eprintln!("imsreg: the capture holds CK, IK and XRES as they are on Cx and Mw");
+}
+
+/// Three lines for somebody who has just seen the first ladder. `another`: the lab's further subscribers are there.
+pub(super) fn next_steps(profile: &Profile, another: bool, once: bool) -> String {
     let pcscf = profile.pcscf.listen[0];
+    let realm = format!("--realm {} ", profile.realm);
+    let realm = if *profile.realm == *LAB_REALM { "" } else { &realm };
+    let another = if another { ANOTHER_UE } else { "--imsi IMSI --k K --opc OPC" };
     let lines = [
-        format!(
-            "be another UE:   imsreg register --pcscf {pcscf} --imsi 001010000001000 \
-             --k 4b303031303130303030303031303030 --op 30313233343536373839616263646566"
-        ),
+        format!("be another UE:   imsreg register --pcscf {pcscf} {realm}{another}"),
         "point your own:  imsreg serve --sip ADDR:5060 --realm REALM --hss-data FILE".to_owned(),
         "keep the trace:  imsreg --once --capture first.pcapng".to_owned(),
     ];
     let stays = if once { "" } else { "The network stays up until Ctrl-C.\n" };
     format!("\n{}\n{stays}", lines.join("\n"))
 }
+
+/// The first subscriber of the range in `hss-data/lab.yaml`.
+pub(super) const ANOTHER_IMSI: &str = "001010000001000";
+const ANOTHER_UE: &str =
+    "--imsi 001010000001000 --k 4b303031303130303030303031303030 --op 30313233343536373839616263646566";
+/// What follows from that IMSI.
+const LAB_REALM: &str = "ims.mnc001.mcc001.3gppnetwork.org";
 
 fn shown(listeners: &[Listener]) -> impl Iterator<Item = &Listener> {
     listeners.iter().filter(|l| !l.protected)

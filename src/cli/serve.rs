@@ -27,7 +27,7 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
     }
     if let Some(path) = &args.capture {
         record.write_to(path, clock.epoch())?;
-        eprintln!("imsreg: the capture holds CK, IK and XRES as they are on Cx and Mw");
+        report::warn_of_keys();
     }
     let live = Live::start(network.ims, network.sockets, clock, Box::new(record.clone()))
         .map_err(|e| Failure::Bind(e, FlagsOf::Serve))?;

@@ -178,7 +178,7 @@ impl Profile {
             usim: subscription.usim.clone(),
             pcscf,
             local,
-            protected_ports: (section.port_c, section.port_s),
+            protected_ports: (section.port_c.unwrap_or(UE_PORT_C), section.port_s.unwrap_or(UE_PORT_S)),
             port_c_pool: section.port_c_pool,
             transport: section.transport,
             sec_agree: section.sec_agree,
@@ -213,7 +213,7 @@ impl Profile {
         self.scscf.name.clone().unwrap_or_else(derived)
     }
 
-    /// `hosts`, and the elements of this process under their own names.
+    /// `hosts`, and the elements of this process under their own names: where they listen counts, not what `hosts` says.
     fn hosts_with(&self, local: Elements) -> BTreeMap<Box<str>, IpAddr> {
         let mut hosts = self.hosts.clone();
         let scscf_name = self.scscf_name();
@@ -224,7 +224,7 @@ impl Profile {
             (local.scscf, scscf_host, self.scscf.listen[0].ip()),
         ];
         for (_, host, ip) in own.into_iter().filter(|(here, host, _)| *here && !host.is_empty()) {
-            hosts.entry(host).or_insert(ip);
+            hosts.insert(host, ip);
         }
         hosts
     }
@@ -287,3 +287,7 @@ impl Profile {
         Faults::one(source, key, message)
     }
 }
+
+/// port_uc and port_us of a simulated UE.
+const UE_PORT_C: u16 = 31_000;
+const UE_PORT_S: u16 = 31_001;

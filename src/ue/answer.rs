@@ -33,7 +33,11 @@ impl Ue {
             _ => {
                 remove_temporary(answer, "the attempt ended without success", out);
                 if let Err(attempt) = self.ask_otherwise(now, attempt, status, message, out) {
-                    let failure = Failure::Refused { status, reason: reason.into(), stage: sent.stage };
+                    let (reason, stage, invalid) = (reason.into(), sent.stage, attempt.invalid);
+                    let failure = match invalid {
+                        0 => Failure::Refused { status, reason, stage },
+                        _ => Failure::RefusedAfterInvalid { status, reason, invalid },
+                    };
                     self.fail(now, &attempt, &failure, retry_after(message), out);
                 }
             }

@@ -7,6 +7,11 @@ use thiserror::Error;
 pub(super) enum Failure {
     #[error("{status} {reason} {stage}; a 200 was expected (TS 24.229 clause 5.1.1.2.1)")]
     Refused { status: u16, reason: Box<str>, stage: Stage },
+    #[error(
+        "{status} {reason} after {invalid} challenges with a wrong MAC or SQN; a valid AUTN was expected, are K and OPc \
+         those of the HSS? (TS 24.229 clause 5.1.1.5.3)"
+    )]
+    RefusedAfterInvalid { status: u16, reason: Box<str>, invalid: u8 },
     #[error("no answer {stage} within 64*T1; a final response was expected (RFC 3261 clause 17.1.2.2, Timer F)")]
     Timeout { stage: Stage },
     #[error("the transport failed {stage}; a connection to the P-CSCF was expected (RFC 3261 clause 17.1.4)")]
@@ -41,7 +46,7 @@ impl Failure {
     /// The status that arrived; 0: none.
     pub(super) const fn status(&self) -> u16 {
         match self {
-            Self::Refused { status, .. } => *status,
+            Self::Refused { status, .. } | Self::RefusedAfterInvalid { status, .. } => *status,
             Self::Timeout { .. } | Self::Transport { .. } | Self::SaNotInstalled => 0,
             Self::NotProtected | Self::NotBound => 200,
             Self::Challenge { .. }
@@ -55,7 +60,12 @@ impl Failure {
 
     /// True where another attempt cannot end otherwise.
     pub(super) const fn is_final(&self) -> bool {
-        matches!(self, Self::Refused { status: 403, .. } | Self::ChallengesInvalid(_))
+        matches!(
+            self,
+            Self::Refused { status: 403, .. }
+                | Self::RefusedAfterInvalid { status: 403, .. }
+                | Self::ChallengesInvalid(_)
+        )
     }
 }
 

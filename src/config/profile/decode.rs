@@ -149,8 +149,8 @@ fn hss(section: &mut HssSection, mut f: Fields<'_>, faults: &mut Collector) {
 
 fn ue(section: &mut UeSection, mut f: Fields<'_>, faults: &mut Collector) {
     set(&mut section.address, f.leaf("address", LISTENER, faults));
-    set(&mut section.port_c, f.leaf("port_c", PORT, faults));
-    set(&mut section.port_s, f.leaf("port_s", PORT, faults));
+    set_some(&mut section.port_c, f.leaf("port_c", PORT, faults));
+    set_some(&mut section.port_s, f.leaf("port_s", PORT, faults));
     set(&mut section.port_c_pool, f.leaf("port_c_pool", PORT, faults));
     set(&mut section.transport, f.leaf("transport", TRANSPORT, faults));
     f.leaf("ipsec", PLANE, faults);

@@ -89,8 +89,8 @@ impl Default for Profile {
             },
             ue: UeSection {
                 address: loopback(20_000),
-                port_c: 31_000,
-                port_s: 31_001,
+                port_c: None,
+                port_s: None,
                 port_c_pool: 64,
                 transport: Transport::Udp,
                 sec_agree: SecAgreePolicy::Required,

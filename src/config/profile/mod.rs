@@ -194,10 +194,10 @@ pub struct HssSection {
 pub struct UeSection {
     /// `address`: the first UE's unprotected address; the port counts up with each further one.
     pub address: SocketAddr,
-    /// `port_c`: the first port_uc.
-    pub port_c: u16,
-    /// `port_s`: port_us.
-    pub port_s: u16,
+    /// `port_c`: the first port_uc; else 31000, for `register` any that is free.
+    pub port_c: Option<u16>,
+    /// `port_s`: port_us; else 31001, for `register` any that is free.
+    pub port_s: Option<u16>,
     /// `port_c_pool`
     pub port_c_pool: u16,
     /// `transport`
