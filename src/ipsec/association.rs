@@ -74,9 +74,9 @@ impl Integrity {
 
     /// Reads a value of `alg`, in any case.
     pub fn from_token(token: &str) -> Option<Self> {
-        [Self::HmacMd5, Self::HmacSha1, Self::AesGmac, Self::Null]
-            .into_iter()
-            .find(|a| a.as_str().eq_ignore_ascii_case(token))
+        let all = [Self::HmacMd5, Self::HmacSha1, Self::AesGmac, Self::Null];
+        let exact = all.into_iter().find(|a| a.as_str() == token);
+        exact.or_else(|| all.into_iter().find(|a| a.as_str().eq_ignore_ascii_case(token)))
     }
 }
 
@@ -93,9 +93,9 @@ impl Encryption {
 
     /// Reads a value of `ealg`, in any case.
     pub fn from_token(token: &str) -> Option<Self> {
-        [Self::Null, Self::DesEde3Cbc, Self::AesCbc, Self::AesGcm]
-            .into_iter()
-            .find(|a| a.as_str().eq_ignore_ascii_case(token))
+        let all = [Self::Null, Self::DesEde3Cbc, Self::AesCbc, Self::AesGcm];
+        let exact = all.into_iter().find(|a| a.as_str() == token);
+        exact.or_else(|| all.into_iter().find(|a| a.as_str().eq_ignore_ascii_case(token)))
     }
 }
 

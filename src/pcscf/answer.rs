@@ -2,7 +2,7 @@
 
 use super::Pcscf;
 use super::books::Opening;
-use super::flow::{Challenging, Origin};
+use super::flow::{Asked, Challenging, Origin};
 use super::from_core::{FromCore, Keys, Strip};
 use super::refusal::Refusal;
 use super::to_core::write_again;
@@ -115,12 +115,16 @@ impl Pcscf {
             return;
         }
         self.relay(now, context, response, out);
-        let Some(request) = self.core.sent(client).and_then(|sent| Message::parse(sent).ok()) else { return };
-        let Ok(to) = request.to() else { return };
+        let Ok(to) = context.asked.to() else { return };
         let mut aor = String::new();
         to.uri.canonical(&mut aor);
-        let granted = granted(&request, response);
-        let impi = || Impi::from(request.authorization().ok().flatten().and_then(|c| c.username).unwrap_or_default());
+        let granted = granted(&context.asked, response);
+        let core = &self.core;
+        let impi = || {
+            let request = core.sent(client).and_then(|sent| Message::parse(sent).ok());
+            let credentials = request.and_then(|r| r.authorization().ok().flatten());
+            Impi::from(credentials.and_then(|c| c.username).unwrap_or_default())
+        };
         match granted {
             Granted::Nothing => {}
             Granted::End => {
@@ -145,11 +149,9 @@ impl Pcscf {
                         None
                     }
                 };
-                self.books.register(context.flow, now + expires, identities, &service_route, in_clear);
-                let registrations = self.books.registrations(context.flow);
+                self.books.register(context.flow, now + expires, &identities, &service_route, in_clear);
                 out.event(|| {
-                    let default = registrations.last().and_then(|r| r.identities.lines().next());
-                    let impu = Impu::from(default.unwrap_or(&aor));
+                    let impu = Impu::from(identities.lines().next().unwrap_or(&aor));
                     Event { role: Role::Pcscf, what: What::Registered { impi: impi(), impu, expires } }
                 });
             }
@@ -202,8 +204,8 @@ enum Granted {
 }
 
 /// The grant is in the answer: `expires` of the own Contact, else Expires (field lesson 64); not what was asked for.
-fn granted(request: &Message<'_>, response: &FromCore<'_>) -> Granted {
-    let asked = match request.contacts() {
+fn granted(asked: &Asked, response: &FromCore<'_>) -> Granted {
+    let asked = match asked.contacts() {
         Ok(Contacts::Star) => return Granted::End,
         Ok(Contacts::List(list)) if !list.is_empty() => list,
         _ => return Granted::Nothing,

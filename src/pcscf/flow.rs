@@ -8,7 +8,10 @@
 use crate::identity::Spi;
 use crate::ipsec::association::{Algorithms, Endpoint, SaId, SaSetId};
 use crate::ipsec::negotiate::Offer;
+use crate::sip::header::contact::Contacts;
+use crate::sip::header::name_addr::NameAddr;
 use crate::sip::transaction::ServerId;
+use crate::sip::{HeaderError, HeaderName, Message};
 use crate::time::Instant;
 use foldhash::quality::FixedState;
 use std::hash::BuildHasher;
@@ -47,15 +50,46 @@ pub(super) struct Flow {
 pub(super) struct Registration {
     /// When it expires.
     pub(super) until: Instant,
-    /// Its identities in canonical form, the default first, each ended by a line end.
-    pub(super) identities: Box<str>,
-    /// Service-Route: the elements, separated by commas. Shared by all whose S-CSCF gives the same.
-    pub(super) service_route: Rc<str>,
+    /// Its identities in canonical form, the default first, each ended by a line end; without the host where it is that
+    /// of `shared`.
+    packed: Box<str>,
+    pub(super) shared: Rc<Shared>,
+}
+
+/// What many registrations have in common.
+#[derive(PartialEq, Eq, Debug, Default)]
+pub(super) struct Shared {
+    /// Service-Route: the elements, separated by commas.
+    pub(super) service_route: Box<str>,
+    /// Host of the default identity.
+    pub(super) host: Box<str>,
 }
 
 impl Registration {
+    /// `identities`: canonical, the default first, each ended by a line end.
+    pub(super) fn new(until: Instant, identities: &str, shared: Rc<Shared>) -> Self {
+        let mut packed = String::with_capacity(identities.len());
+        for identity in identities.lines() {
+            packed.push_str(shared.without_host(identity));
+            packed.push('\n');
+        }
+        Self { until, packed: packed.into(), shared }
+    }
+
+    pub(super) fn identities(&self) -> impl Iterator<Item = String> {
+        self.packed.lines().map(|i| if i.ends_with('@') { format!("{i}{}", self.shared.host) } else { i.to_owned() })
+    }
+
     pub(super) fn holds(&self, identity: &str) -> bool {
-        self.identities.lines().any(|i| i == identity)
+        let short = self.shared.without_host(identity);
+        self.packed.lines().any(|i| i == short)
+    }
+}
+
+impl Shared {
+    /// No identity in canonical form ends in `@` by itself.
+    fn without_host<'i>(&self, identity: &'i str) -> &'i str {
+        identity.strip_suffix(&*self.host).filter(|rest| rest.ends_with('@')).unwrap_or(identity)
     }
 }
 
@@ -144,8 +178,45 @@ pub(super) struct Challenging {
     pub(super) flow: FlowKey,
     /// What SAs would be made of.
     pub(super) agreement: Option<Box<Agreement>>,
+    /// What a 200 is read with.
+    pub(super) asked: Asked,
     /// Which next hop has it.
     pub(super) hop: usize,
+}
+
+/// To and Contact of a REGISTER as written, in one text.
+pub(super) struct Asked {
+    text: Box<str>,
+    to: usize,
+}
+
+impl Asked {
+    pub(super) fn by(message: &Message<'_>) -> Self {
+        let to = message.header(HeaderName::To).unwrap_or_default();
+        let contacts = || message.values(HeaderName::Contact);
+        let mut text = String::with_capacity(to.len() + contacts().map(|c| c.len() + 1).sum::<usize>());
+        text.push_str(to);
+        for contact in contacts() {
+            text.push_str(if text.len() > to.len() { "," } else { "" });
+            text.push_str(contact);
+        }
+        Self { text: text.into(), to: to.len() }
+    }
+
+    pub(super) fn to(&self) -> Result<NameAddr<'_>, HeaderError> {
+        NameAddr::parse(HeaderName::To, &self.text[..self.to])
+    }
+
+    pub(super) fn contacts(&self) -> Result<Contacts<'_>, HeaderError> {
+        Contacts::parse(Some(&self.text[self.to..]).filter(|list| !list.is_empty()).into_iter())
+    }
+}
+
+/// Both are identities.
+impl std::fmt::Debug for Asked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Asked(..)")
+    }
 }
 
 /// How a REGISTER came.

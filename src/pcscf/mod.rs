@@ -29,7 +29,7 @@ use crate::sip::{Message, StartLine};
 use crate::time::Instant;
 use allocate::Allocator;
 use books::{Books, Settings};
-use flow::{Challenging, FlowKey};
+use flow::{Challenging, FlowKey, Registration};
 use foldhash::quality::FixedState;
 use from_core::Strip;
 use refusal::Refusal;
@@ -102,13 +102,13 @@ impl Pcscf {
     }
 
     /// The identities that are registered with this IMPI, in canonical form, the default of each implicit set first.
-    pub fn identities(&self, impi: &str) -> impl Iterator<Item = &str> {
-        self.books.registrations(FlowKey::of(&self.hasher, impi)).iter().flat_map(|r| r.identities.lines())
+    pub fn identities(&self, impi: &str) -> impl Iterator<Item = String> {
+        self.books.registrations(FlowKey::of(&self.hasher, impi)).iter().flat_map(Registration::identities)
     }
 
     /// The Service-Route that requests of this IMPI take, elements separated by commas.
     pub fn service_route(&self, impi: &str) -> Option<&str> {
-        self.books.registrations(FlowKey::of(&self.hasher, impi)).first().map(|r| &*r.service_route)
+        self.books.registrations(FlowKey::of(&self.hasher, impi)).first().map(|r| &*r.shared.service_route)
     }
 
     /// How many transactions are alive, on both sides.

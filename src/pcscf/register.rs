@@ -2,7 +2,7 @@
 
 use super::Pcscf;
 use super::config::SecAgreePolicy;
-use super::flow::{Agreement, Challenging, FlowKey, Origin, Phase, Set, SetRef};
+use super::flow::{Agreement, Asked, Challenging, FlowKey, Origin, Phase, Set, SetRef};
 use super::refusal::Refusal;
 use super::to_core::{Additions, via_count, write_register};
 use crate::event::{Event, Role, What};
@@ -221,7 +221,7 @@ impl Pcscf {
         let token = flow.token();
         let icid = self.random.token::<20>();
         let add = Additions { texts: &self.texts, source, token: &token, integrity, icid: icid.as_str() };
-        let context = Challenging { server, origin, flow, agreement, hop: 0 };
+        let context = Challenging { server, origin, flow, agreement, asked: Asked::by(message), hop: 0 };
         let route = self.core_route(hop);
         self.core.request(now, self.config.core_timers, route, true, context, out, |bytes, transport, branch| {
             write_register(bytes, transport, branch, message, &add);

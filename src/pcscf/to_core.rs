@@ -130,20 +130,15 @@ fn write_pieces(w: &mut Writer<'_>, pieces: &[&[u8]]) {
 
 /// Require and Proxy-Require without `sec-agree`, which ends here (TS 24.229 clause 5.2.2.1), and with `ours`.
 fn write_tags(w: &mut Writer<'_>, request: &Message<'_>, name: HeaderName, ours: &str) {
-    let theirs = request.elements(name);
-    if ours.is_empty() && request.header(name).is_none() {
-        return;
-    }
     let start = w.raw().len();
-    w.raw().extend_from_slice(name.as_str().as_bytes());
-    w.raw().extend_from_slice(b": ");
+    write_pieces(w, &[name.as_str().as_bytes(), b": "]);
     let empty = w.raw().len();
     w.raw().extend_from_slice(ours.as_bytes());
+    // What most handsets write needs no look at its elements.
+    let theirs = request.values(name).filter(|list| *list != "sec-agree").flat_map(elements);
     for tag in theirs.filter(|t| !t.eq_ignore_ascii_case("sec-agree") && !t.eq_ignore_ascii_case(ours)) {
-        if w.raw().len() > empty {
-            w.raw().extend_from_slice(b", ");
-        }
-        w.raw().extend_from_slice(tag.as_bytes());
+        let comma: &[u8] = if w.raw().len() > empty { b", " } else { b"" };
+        write_pieces(w, &[comma, tag.as_bytes()]);
     }
     if w.raw().len() == empty {
         w.raw().truncate(start);

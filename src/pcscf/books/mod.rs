@@ -7,7 +7,7 @@ mod registrations;
 pub(super) use open::Opening;
 
 use super::allocate::Allocator;
-use super::flow::{Flow, FlowKey, Phase, Place, Set, SetIndex, SetRef};
+use super::flow::{Flow, FlowKey, Phase, Place, Set, SetIndex, SetRef, Shared};
 use super::refusal::Refusal;
 use crate::event::{Event, Role, What};
 use crate::ipsec::association::SaSetId;
@@ -43,7 +43,8 @@ pub(super) struct Books {
     addresses: Box<[IpAddr]>,
     settings: Settings,
     last_id: u64,
-    service_route: Rc<str>,
+    /// Of the newest registration: most others have the same.
+    shared: Rc<Shared>,
 }
 
 /// What the books need of the configuration.
@@ -83,7 +84,7 @@ impl Books {
             addresses,
             settings,
             last_id: 0,
-            service_route: "".into(),
+            shared: Rc::default(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Who is registered, by what identities, until when.
 
 use super::{Books, Due};
-use crate::pcscf::flow::{FlowKey, Phase, Registration};
+use crate::pcscf::flow::{FlowKey, Phase, Registration, Shared};
 use crate::time::Instant;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -21,18 +21,20 @@ impl Books {
         &mut self,
         flow: FlowKey,
         until: Instant,
-        identities: String,
+        identities: &str,
         service_route: &str,
         in_clear: Option<SocketAddr>,
     ) {
-        if *self.service_route != *service_route {
-            self.service_route = service_route.into();
+        let default = identities.lines().next().unwrap_or_default();
+        let host = default.rsplit_once('@').map_or("", |(_, host)| host);
+        if *self.shared.service_route != *service_route || *self.shared.host != *host {
+            self.shared = Rc::new(Shared { service_route: service_route.into(), host: host.into() });
         }
-        let new = Registration { until, identities: identities.into(), service_route: Rc::clone(&self.service_route) };
+        let new = Registration::new(until, identities, Rc::clone(&self.shared));
         let place = in_clear.map(|source| self.place(source));
         let this = self.flows.entry(flow).or_default();
         let mut all = std::mem::take(&mut this.registrations).into_vec();
-        all.retain(|r| !new.identities.lines().any(|i| r.holds(i)));
+        all.retain(|r| !identities.lines().any(|i| r.holds(i)));
         all.reserve_exact(1);
         all.push(new);
         this.registrations = all.into();
