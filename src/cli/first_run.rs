@@ -30,7 +30,7 @@ pub(super) async fn run(args: FirstRunArgs) -> Result<(), Failure> {
         .add(Ue::new(ue, network.random.fork()))
         .map_err(|e| Failure::Usage(format!("{e}; choose another with --ue ADDR:PORT")))?;
 
-    let record = Record::new();
+    let record = Record::new(Some(clock));
     let columns = Columns::from_listeners(network.ims.listeners().iter().map(|l| (l.address, l.role)));
     let options = Options { columns, show_keys: args.show_keys, colour: super::colour(), ..Options::default() };
     record.keep();
@@ -38,7 +38,7 @@ pub(super) async fn run(args: FirstRunArgs) -> Result<(), Failure> {
         record.print_lines(options.clone());
     }
     if let Some(path) = &args.capture {
-        record.write_to(path, clock.epoch())?;
+        record.write_to(path)?;
         report::warn_of_keys();
     }
     let listeners = network.ims.listeners();

@@ -6,8 +6,9 @@ use crate::capture::{Capture, Entry};
 use crate::event::Event;
 use crate::ims::Tap;
 use crate::ladder::{Options, json};
+use crate::live::Clock;
 use crate::packet::Packet;
-use crate::time::{Epoch, Instant};
+use crate::time::Instant;
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -19,6 +20,9 @@ use std::rc::Rc;
 pub(super) struct Record(Rc<RefCell<Inner>>);
 
 struct Inner {
+    /// Elements wired locally do all their work within one instant of theirs, and people want to see how long it took:
+    /// a live run stamps its entries itself.
+    clock: Option<Clock>,
     capture: Option<Capture>,
     file: Option<Writer<BufWriter<File>>>,
     lines: Option<Options>,
@@ -29,9 +33,16 @@ struct Inner {
 }
 
 impl Record {
-    /// Keeps nothing.
-    pub(super) fn new() -> Self {
-        Self(Rc::new(RefCell::new(Inner { capture: None, file: None, lines: None, file_failed: None, events: false })))
+    /// Keeps nothing. Without `clock` the elements' own time is recorded.
+    pub(super) fn new(clock: Option<Clock>) -> Self {
+        Self(Rc::new(RefCell::new(Inner {
+            clock,
+            capture: None,
+            file: None,
+            lines: None,
+            file_failed: None,
+            events: false,
+        })))
     }
 
     /// Keeps everything in memory, for a ladder.
@@ -49,10 +60,11 @@ impl Record {
     }
 
     /// Writes every message to a pcapng file.
-    pub(super) fn write_to(&self, path: &Path, epoch: Epoch) -> Result<(), Failure> {
+    pub(super) fn write_to(&self, path: &Path) -> Result<(), Failure> {
         let fail = |e: &dyn std::fmt::Display| Failure::Usage(format!("--capture {}: {e}", path.display()));
         let file = File::create(path).map_err(|e| fail(&e))?;
-        let writer = Writer::new(BufWriter::new(file), epoch).map_err(|e| fail(&e))?;
+        let writer = Writer::new(BufWriter::new(file), self.0.borrow().clock.map(|c| c.epoch()).unwrap_or_default())
+            .map_err(|e| fail(&e))?;
         self.0.borrow_mut().file = Some(writer);
         Ok(())
     }
@@ -78,6 +90,10 @@ impl Record {
             (Err(e), _) | (_, Some(e)) => Err(Failure::Usage(format!("the capture is incomplete: {e}"))),
             _ => Ok(()),
         }
+    }
+
+    fn stamp(&self, now: Instant) -> Instant {
+        self.0.borrow().clock.map_or(now, |c| c.now())
     }
 
     fn add(&self, entry: &Entry) {
@@ -106,11 +122,12 @@ impl Tap for Record {
             inner.capture.is_some() || inner.file.is_some() || inner.lines.is_some()
         };
         if wanted {
-            self.add(&Entry::hop(now, packet));
+            self.add(&Entry::hop(self.stamp(now), packet));
         }
     }
 
     fn event(&mut self, now: Instant, event: &Event) {
+        let now = self.stamp(now);
         tracing::debug!(at = %now, role = %event.role, "{:?}", event.what);
         self.add(&Entry::Event { at: now, event: event.clone() });
     }

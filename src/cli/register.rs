@@ -37,7 +37,7 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
 
     let mut ims = Ims::new(Wiring::Wire);
     let ue = ims.add(Ue::new(config, random)).map_err(|e| Failure::Usage(e.to_string()))?;
-    let record = Record::new();
+    let record = Record::new(Some(clock));
     let columns = Columns::from_listeners([(local, Role::Ue), (args.pcscf, Role::Pcscf)]);
     let options = Options { columns, colour: super::colour(), ..Options::default() };
     if args.common.json {
@@ -46,7 +46,7 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
         record.keep();
     }
     if let Some(path) = &args.capture {
-        record.write_to(path, clock.epoch())?;
+        record.write_to(path)?;
     }
     let live =
         Live::start(ims, sockets, clock, Box::new(record.clone())).map_err(|e| Failure::Bind(e, FlagsOf::Register))?;

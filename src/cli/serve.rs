@@ -18,7 +18,7 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let clock = Clock::start();
     let network = network::build(&mut profile, elements, subscribers, clock, FlagsOf::Serve)?;
     let listeners = network.ims.listeners();
-    let record = Record::new();
+    let record = Record::new(Some(clock));
     if args.common.json {
         let columns = Columns::from_listeners(listeners.iter().map(|l| (l.address, l.role)));
         record.print_lines(Options { columns, show_keys: args.show_keys, ..Options::default() });
@@ -26,7 +26,7 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
         println!("{started_with}");
     }
     if let Some(path) = &args.capture {
-        record.write_to(path, clock.epoch())?;
+        record.write_to(path)?;
         report::warn_of_keys();
     }
     let live = Live::start(network.ims, network.sockets, clock, Box::new(record.clone()))

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 pub(super) fn run(args: &SimulateArgs) -> Result<(), Failure> {
     let mut scenario = load_scenario(&file(&args.scenario))?;
     scenario.seed = args.seed.unwrap_or(scenario.seed);
-    let record = Record::new();
+    let record = Record::new(None);
     let mut simulation = Simulation::new(&scenario, record.clone())?;
     let listeners = simulation.world().ims().listeners();
     let columns = Columns::from_listeners(listeners.iter().map(|l| (l.address, l.role)));
