@@ -166,8 +166,7 @@ fn what_the_first_run_suggests_works() {
         let (_, suggested) = line.split_once("imsreg ").expect("a command");
         let host = place.host();
         for imsi in ["001010000001000", "001010000001001"] {
-            let k: String = imsi.bytes().fold("4b".to_owned(), |k, digit| format!("{k}{digit:02x}"));
-            let suggested = suggested.replace("001010000001000", imsi).replace("4b303031303130303030303031303030", &k);
+            let suggested = suggested.replace("001010000001000", imsi);
             let args: Vec<&str> = suggested.split_whitespace().chain(["--source", &host]).collect();
             let output = imsreg(&args, &[]);
             assert!(output.status.success(), "{suggested}: {}{}", text(&output.stdout), text(&output.stderr));

@@ -231,9 +231,12 @@ pub struct RegisterArgs {
     /// IMSI
     #[arg(long)]
     pub imsi: String,
+    /// Take keys and identities of this IMSI from a subscriber file
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["k", "opc", "op"])]
+    pub subscriber: Option<PathBuf>,
     /// K, 32 hexadecimal digits
-    #[arg(long, value_name = "HEX", hide_env_values = true, env = "IMSREG_K")]
-    pub k: KeyArg,
+    #[arg(long, value_name = "HEX", hide_env_values = true, env = "IMSREG_K", required_unless_present = "subscriber")]
+    pub k: Option<KeyArg>,
     /// OPc, 32 hexadecimal digits
     #[arg(long, value_name = "HEX", hide_env_values = true, env = "IMSREG_OPC")]
     pub opc: Option<KeyArg>,
@@ -296,6 +299,7 @@ impl RegisterArgs {
     /// What the flags set in the profile; `--set` comes last.
     pub fn settings(&self) -> Result<Vec<Setting>, Faults> {
         let mut settings = Settings::default();
+        settings.flag("--realm", "realm", self.realm.as_ref());
         settings.flag("--transport", "ue.transport", self.transport.as_ref());
         settings.flag("--ipsec", "ue.ipsec", self.ipsec.as_ref());
         settings.flag("--sec-agree", "ue.sec_agree", self.sec_agree.as_ref());
@@ -306,7 +310,7 @@ impl RegisterArgs {
     pub fn ue_flags(&self) -> UeFlags {
         UeFlags {
             imsi: self.imsi.clone(),
-            k: self.k.0.clone(),
+            k: self.k.as_ref().map(|k| k.0.clone()).unwrap_or_default(),
             opc: self.opc.as_ref().map(|k| k.0.clone()),
             op: self.op.as_ref().map(|k| k.0.clone()),
             realm: self.realm.clone(),

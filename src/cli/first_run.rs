@@ -2,7 +2,7 @@
 
 use super::args::{FirstRunArgs, FlagsOf};
 use super::record::Record;
-use super::{Failure, interrupted, network, report};
+use super::{Failure, Interrupt, network, report};
 use crate::config::{Elements, load_profile, load_subscribers};
 use crate::ims::ElementId;
 use crate::ladder::{Columns, Options};
@@ -11,6 +11,7 @@ use crate::time::Duration;
 use crate::ue::{Ue, UeStatus};
 
 pub(super) async fn run(args: FirstRunArgs) -> Result<(), Failure> {
+    let mut interrupt = Interrupt::install()?;
     let mut profile = load_profile(args.profile.name(), &args.settings()?)?;
     let subscribers = load_subscribers(&args.hss_data(), &profile)?;
     let Some(subscription) = subscribers.subscription(0) else {
@@ -55,7 +56,7 @@ pub(super) async fn run(args: FirstRunArgs) -> Result<(), Failure> {
 
     let registered = tokio::select! {
         outcome = settled(&live, ue, Patience::FirstFailure) => outcome,
-        () = interrupted() => Err("interrupted before the registration ended".to_owned()),
+        () = interrupt.wait() => Err("interrupted before the registration ended".to_owned()),
     };
     if !args.common.json {
         record.with_capture(|capture| print!("{}", crate::ladder::text(capture, &options)));
@@ -65,7 +66,7 @@ pub(super) async fn run(args: FirstRunArgs) -> Result<(), Failure> {
     }
     record.forget();
     if !args.once && registered.is_ok() {
-        interrupted().await;
+        interrupt.wait().await;
     }
     live.stop(Duration::from_secs(2)).await;
     if args.common.json {

@@ -15,7 +15,7 @@ use args::{Cli, Command, CommonArgs};
 use std::future::Future;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Why a command ends without having done its work.
 #[derive(Debug)]
@@ -83,14 +83,24 @@ fn in_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), 
     tokio::task::LocalSet::new().block_on(&runtime, command)
 }
 
-/// Ctrl-C or SIGTERM.
-async fn interrupted() {
-    let (Ok(mut int), Ok(mut term)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = int.recv() => {}
-        _ = term.recv() => {}
+/// Ctrl-C and SIGTERM, caught from the moment this exists: whoever has read `ready` may send one.
+struct Interrupt {
+    int: Signal,
+    term: Signal,
+}
+
+impl Interrupt {
+    fn install() -> Result<Self, Failure> {
+        let catch = |kind| signal(kind).map_err(|e| Failure::Usage(format!("signals cannot be caught: {e}")));
+        Ok(Self { int: catch(SignalKind::interrupt())?, term: catch(SignalKind::terminate())? })
+    }
+
+    /// Waits for either.
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.int.recv() => {}
+            _ = self.term.recv() => {}
+        }
     }
 }
 

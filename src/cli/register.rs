@@ -2,8 +2,8 @@
 
 use super::args::{FlagsOf, RegisterArgs};
 use super::record::Record;
-use super::{Failure, first_run, interrupted, network, report};
-use crate::config::{UeSection, load_profile, write_usim_file};
+use super::{Failure, Interrupt, first_run, network, report};
+use crate::config::{Profile, Subscription, UeSection, load_profile, load_subscribers, write_usim_file};
 use crate::event::Role;
 use crate::ims::{ElementId, Ims, Listener, Wiring};
 use crate::ladder::{Columns, Options};
@@ -18,8 +18,9 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 type RouteProbe = UdpSocket;
 
 pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
+    let mut interrupt = Interrupt::install()?;
     let profile = load_profile(args.profile_name(), &args.settings()?)?;
-    let subscription = args.ue_flags().subscription()?;
+    let subscription = subscription(&args, &profile)?;
     let clock = Clock::start();
 
     let source = match args.source {
@@ -50,7 +51,7 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
     }
     let live =
         Live::start(ims, sockets, clock, Box::new(record.clone())).map_err(|e| Failure::Bind(e, FlagsOf::Register))?;
-    let result = course(&args, &live, ue, &record, &options).await;
+    let result = course(&args, &live, ue, &record, &options, &mut interrupt).await;
     if let Some(path) = &args.usim {
         let sqns = live.look(|ims| ims.element(ue).as_ue().map(|u| u.usim().sqn_array()));
         if let Some(sqns) = sqns {
@@ -65,6 +66,14 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
     result.map_err(Failure::Failed)
 }
 
+/// From flags, or from a subscriber file.
+fn subscription(args: &RegisterArgs, profile: &Profile) -> Result<Subscription, Failure> {
+    let Some(file) = &args.subscriber else { return Ok(args.ue_flags().subscription()?) };
+    load_subscribers(file, profile)?.subscription_of(&args.imsi).ok_or_else(|| {
+        Failure::Usage(format!("--imsi {}: no subscriber of {} whose keys are known", args.imsi, file.display()))
+    })
+}
+
 /// Registers, stays if asked to, de-registers if asked to.
 async fn course(
     args: &RegisterArgs,
@@ -72,6 +81,7 @@ async fn course(
     ue: ElementId,
     record: &Record,
     options: &Options,
+    interrupt: &mut Interrupt,
 ) -> Result<(), String> {
     let patience = Duration::from_secs(u64::from(args.timeout));
     live.command(ue, |e, now, out| {
@@ -84,7 +94,7 @@ async fn course(
             let why = live.look(|ims| ims.element(ue).as_ue().and_then(|u| u.failure().map(str::to_owned)));
             Err(why.unwrap_or_else(|| format!("no final answer within {} s (--timeout)", args.timeout)))
         }),
-        () = interrupted() => Err("interrupted before the registration ended".to_owned()),
+        () = interrupt.wait() => Err("interrupted before the registration ended".to_owned()),
     };
     if !args.common.json {
         record.with_capture(|capture| print!("{}", crate::ladder::text(capture, options)));
@@ -97,7 +107,7 @@ async fn course(
     if args.stay {
         tokio::select! {
             () = lost(live, ue) => return Err("the registration was lost".to_owned()),
-            () = interrupted() => {}
+            () = interrupt.wait() => {}
         }
     }
     if args.deregister {

@@ -63,8 +63,7 @@ pub(super) fn next_steps(profile: &Profile, another: bool, once: bool) -> String
 
 /// The first subscriber of the range in `hss-data/lab.yaml`.
 pub(super) const ANOTHER_IMSI: &str = "001010000001000";
-const ANOTHER_UE: &str =
-    "--imsi 001010000001000 --k 4b303031303130303030303031303030 --op 30313233343536373839616263646566";
+const ANOTHER_UE: &str = "--imsi 001010000001000 --subscriber hss-data/lab.yaml";
 /// What follows from that IMSI.
 const LAB_REALM: &str = "ims.mnc001.mcc001.3gppnetwork.org";
 

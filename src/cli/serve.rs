@@ -2,13 +2,14 @@
 
 use super::args::{FlagsOf, ServeArgs};
 use super::record::Record;
-use super::{Failure, interrupted, network, report};
+use super::{Failure, Interrupt, network, report};
 use crate::config::{load_profile, load_subscribers};
 use crate::ladder::{Columns, Options};
 use crate::live::{Clock, Live};
 use crate::time::Duration;
 
 pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
+    let mut interrupt = Interrupt::install()?;
     let elements = args.elements();
     let mut profile = load_profile(args.profile.name(), &args.settings()?)?;
     let subscribers = if elements.hss { Some(load_subscribers(&args.hss_data(), &profile)?) } else { None };
@@ -36,7 +37,7 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
     } else {
         println!("{}", report::ready_line(&listeners, &profile.realm));
     }
-    interrupted().await;
+    interrupt.wait().await;
     live.stop(Duration::from_secs(2)).await;
     if args.common.json {
         report::report_json(None);
