@@ -15,7 +15,7 @@ passed() { echo "ran $1" >>"$IMSREG_TALLY"; }
 failure() { echo "ran 1" >>"$IMSREG_TALLY"; echo "failed 1" >>"$IMSREG_TALLY"; echo "FAILED: $1" >&2; }
 not_run() { echo "not_run 1 $1" >>"$IMSREG_TALLY"; echo "not run: $1"; }
 tally() { awk -v k="$1" '$1 == k { n += $2 } END { print n + 0 }' "$IMSREG_TALLY"; }
-reasons() { sed -n 's/^not_run 1 /  not run: /p' "$IMSREG_TALLY" | sort | uniq -c | sed 's/^ *\([0-9]*\)   not run/  \1 x/'; }
+reasons() { sed -n 's/^not_run 1 /  not run: /p' "$IMSREG_TALLY" | sort | uniq -c | sed 's/^ *\([0-9]*\)   not run: /  not run, \1 x: /'; }
 
 # Runs cargo test, shows it, and counts tests. One that says `not run: ...` has passed for cargo, but not for us.
 counted() {
