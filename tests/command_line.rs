@@ -103,6 +103,7 @@ fn json_prints_one_object_a_line_and_the_report_last() {
 #[test]
 fn a_port_in_use_is_named_with_its_holder_and_the_flag() {
     let place = Place(4);
+    #[expect(clippy::disallowed_types, reason = "a socket is what holds a port")]
     let held = std::net::UdpSocket::bind(place.at(5060)).expect("a free port");
     let output = imsreg(&["--once"], &place.flags());
     drop(held);

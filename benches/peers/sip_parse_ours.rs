@@ -17,7 +17,7 @@ use imsreg::sip::header::sec_agree::Mechanism;
 use imsreg::sip::{HeaderName, Message, Method};
 
 /// Bytes to the table of lines.
-pub fn frame(bytes: &[u8]) -> Result<usize, String> {
+pub(crate) fn frame(bytes: &[u8]) -> Result<usize, String> {
     let message = Message::parse(bytes).map_err(text)?;
     match (message.method(), message.header(HeaderName::ContentLength)) {
         (Some(Method::Register), Some("0")) => Ok(message.bytes().len()),
@@ -26,7 +26,7 @@ pub fn frame(bytes: &[u8]) -> Result<usize, String> {
 }
 
 /// Framing, then every header that a registration reads as its typed value, compared with what it must be.
-pub fn typed(bytes: &[u8]) -> Result<usize, String> {
+pub(crate) fn typed(bytes: &[u8]) -> Result<usize, String> {
     let message = Message::parse(bytes).map_err(text)?;
     let cseq = message.cseq().map_err(text)?;
     let expected = EXPECTED.iter().find(|e| e.cseq == cseq.number).ok_or("CSeq")?;

@@ -33,7 +33,7 @@ pub(super) async fn run(args: FirstRunArgs) -> Result<(), Failure> {
 
     let record = Record::new(Some(clock));
     let columns = Columns::from_listeners(network.ims.listeners().iter().map(|l| (l.address, l.role)));
-    let options = Options { columns, show_keys: args.show_keys, colour: super::colour(), ..Options::default() };
+    let options = Options { columns, show_keys: args.show_keys, colour: super::colour() };
     record.keep();
     if args.common.json {
         record.print_lines(options.clone());

@@ -12,10 +12,10 @@ use crate::packet::Protocol;
 use crate::random::Random;
 use crate::time::Duration;
 use crate::ue::{Ue, UeStatus};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr};
 
 #[expect(clippy::disallowed_types, reason = "the system is asked here for a source address and for free ports")]
-type RouteProbe = UdpSocket;
+type RouteProbe = std::net::UdpSocket;
 
 pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
     let mut interrupt = Interrupt::install()?;

@@ -15,7 +15,7 @@ pub(super) struct Known {
 impl Known {
     /// All of them.
     pub(super) fn all(config: &IcscfConfig) -> Vec<Self> {
-        let way = |name: &Box<str>| Some(Self { name: name.clone(), way: resolve(config, name)? });
+        let way = |name: &str| Some(Self { name: name.into(), way: resolve(config, name)? });
         config.scscfs.iter().filter_map(|entry| way(&entry.name)).collect()
     }
 

@@ -1,6 +1,6 @@
 //! The live driver: sockets and a clock around an [`Ims`].
 //!
-//! One thread runs everything. Each socket has a small task that, when bytes are there, borrows the [`Shard`] and calls
+//! One thread runs everything. Each socket has a small task that, when bytes are there, borrows the `Shard` and calls
 //! straight into the elements: no channel, no lock, no copy of what was received. One more task sleeps until the
 //! earliest deadline. The elements see none of it.
 #![expect(clippy::disallowed_methods, reason = "this module is where sockets and clocks are")]

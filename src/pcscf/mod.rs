@@ -1,8 +1,8 @@
 //! The P-CSCF: security agreement with the UE, then a stateful proxy towards the I-CSCF (TS 24.229 clause 5.2).
 //!
-//! A packet enters by [`Pcscf::receive`]. REGISTER: [`register`] compares and forwards, [`answer`] takes what the core
-//! says, [`books`] keeps the books of flows and security associations, and [`to_ue`] is the only way back to the UE.
-//! What goes the other way is written by [`to_core`].
+//! A packet enters by [`Pcscf::receive`]. REGISTER: `register` compares and forwards, `answer` takes what the core
+//! says, `books` keeps the books of flows and security associations, and `to_ue` is the only way back to the UE.
+//! What goes the other way is written by `to_core`.
 
 mod allocate;
 mod answer;

@@ -1,7 +1,7 @@
 //! A simulated UE: registration, answer to challenges, security agreement, refresh, de-registration (TS 24.229
 //! clause 5.1.1).
 //!
-//! Two things are independent: what the network has granted ([`Registration`]) and what is under way ([`State`]). A
+//! Two things are independent: what the network has granted (`Registration`) and what is under way (`State`). A
 //! refresh is a REGISTER under way while a registration lives.
 
 mod answer;

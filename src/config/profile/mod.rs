@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
-/// A whole profile. `None` stands for "derived", see [`super::elements`].
+/// A whole profile. `None` stands for "derived", see `elements`.
 #[derive(Clone, Debug)]
 pub struct Profile {
     /// The files it was made of, the one asked for first.

@@ -1,4 +1,4 @@
-//! YAML as a tree of texts. With [`locate`] the only part that knows the YAML crate.
+//! YAML as a tree of texts. With `locate` the only part that knows the YAML crate.
 //!
 //! Leaves are kept as they were written: `8e12` and `001010000000001` are texts, whatever number YAML sees in them. A
 //! first walk tells mappings, sequences and scalars apart; a second one, which can ask for text because it knows where
