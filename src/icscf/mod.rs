@@ -13,6 +13,7 @@ use crate::cx::envelope::encode_fault;
 use crate::diameter::Fault;
 use crate::diameter::peer::{Node, Received};
 use crate::event::{Event, Role, What};
+use crate::identity::Shortened;
 use crate::packet::{Connection, Outbox, Packet, Protocol};
 use crate::random::Random;
 use crate::sip::transaction::{ClientId, Ended, Incoming, ServerId, Transactions};
@@ -37,7 +38,17 @@ pub struct Icscf {
     /// The Session-Id of the request to the HSS at hand.
     session_id: String,
     /// The public identity of the REGISTER at hand.
-    impu: String,
+    impu: Impu,
+}
+
+/// A public identity; shortened in logs.
+#[derive(Default)]
+struct Impu(String);
+
+impl std::fmt::Debug for Impu {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", Shortened(&self.0))
+    }
 }
 
 impl Icscf {
@@ -53,7 +64,7 @@ impl Icscf {
             sent_by: config.listen.iter().map(|own| format!("{host}:{}", own.port()).into()).collect(),
             known: Known::all(&config),
             session_id: String::new(),
-            impu: String::new(),
+            impu: Impu::default(),
             random,
             config,
         }

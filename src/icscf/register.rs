@@ -129,8 +129,8 @@ impl Icscf {
     ) -> Result<(), Refusal> {
         let to = message.to()?.uri;
         let username = username(message)?;
-        self.impu.clear();
-        to.canonical(&mut self.impu);
+        self.impu.0.clear();
+        to.canonical(&mut self.impu.0);
         let (expires_zero, emergency) = contacts(message)?;
         let visited = message.elements(HeaderName::PVisitedNetworkId).next();
         let visited = visited.map(|v| v.split(';').next().unwrap_or(v).trim().trim_matches('"'));
@@ -145,7 +145,7 @@ impl Icscf {
                 destination_realm: &self.config.realm,
             },
             impi: username.unwrap_or_else(|| impi_of(&to)),
-            impu: &self.impu,
+            impu: &self.impu.0,
             visited_network: visited.unwrap_or(&self.config.realm).as_bytes(),
             authorization_type: match (&waiting.failed, expires_zero) {
                 (Some(_), _) => UserAuthorizationType::RegistrationAndCapabilities,

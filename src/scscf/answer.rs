@@ -10,7 +10,7 @@ use crate::event::What;
 use crate::packet::Outbox;
 use crate::sip::emit::reason_phrase;
 use crate::sip::transaction::ServerId;
-use crate::sip::{HeaderName, Message, Writer};
+use crate::sip::{HeaderName, Message, NameSet, Part, Writer};
 use crate::time::Instant;
 use std::io::Write;
 
@@ -142,18 +142,21 @@ fn begin<'b>(request: &Message<'_>, status: u16, tag: &str, out: &'b mut Vec<u8>
 
 /// What every response copies from its request; `tag` goes to a To that has none.
 pub(super) fn copy_common(request: &Message<'_>, has_tag: bool, tag: &str, w: &mut Writer<'_>) {
-    for line in request.lines() {
-        match line.name {
-            HeaderName::To if !has_tag => {
+    for part in request.parts(COMMON) {
+        match part {
+            Part::Line(line) if line.name == HeaderName::To && !has_tag => {
                 w.header_parts(HeaderName::To, &[line.value, ";tag=", tag]);
             }
-            HeaderName::Via | HeaderName::From | HeaderName::To | HeaderName::CallId | HeaderName::CSeq => {
+            Part::Line(line) => {
                 w.copy(&line);
             }
-            _ => {}
+            Part::Run(_) => {}
         }
     }
 }
+
+const COMMON: NameSet =
+    NameSet::of(&[HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq]);
 
 fn write_refusal(refusal: &Refusal, w: &mut Writer<'_>) {
     match refusal {

@@ -35,7 +35,7 @@ impl Scscf {
         if let Some(before) = self.attempts.find(register.impi, &register.impu) {
             self.fail_challenge(now, before, &Refusal::Replaced, out);
         }
-        let planned = wanted.iter().map(|w| Planned::new(register, w, &self.registrar.compact, &mut self.scratch));
+        let planned = wanted.iter().map(|w| Planned::new(register, w, &self.registrar.compact, &mut self.scratch.0));
         let planned = planned.collect();
         let outbound = wanted.iter().any(|w| w.flow.is_some());
         let state =

@@ -3,7 +3,7 @@
 //! Identities, Contacts and Paths of a network repeat its domain and a handful of phrases. Each of them is one control
 //! octet here: such octets do not occur in these texts but for folds, which are escaped.
 
-use memchr::memchr2;
+use memchr::memchr3;
 
 /// Packs and unpacks. The zero octet never occurs in a packed text: it separates them.
 #[derive(Debug)]
@@ -19,29 +19,38 @@ impl Compact {
 
     /// Appends `text` in its short form.
     pub(super) fn pack(&self, text: &str, out: &mut Vec<u8>) {
-        let first = self.home.bytes().next().unwrap_or(b';');
-        let mut rest = text.as_bytes();
-        while let Some(at) = memchr2(first, b';', rest) {
-            escape(&rest[..at], out);
-            rest = &rest[at..];
-            if !self.home.is_empty() && rest.starts_with(self.home.as_bytes()) {
-                out.push(HOME);
-                rest = &rest[self.home.len()..];
-            } else if let Some(n) = PHRASES.iter().position(|p| rest.starts_with(p.as_bytes())) {
-                out.push(FIRST_PHRASE + u8::try_from(n).expect("few phrases"));
-                rest = &rest[PHRASES[n].len()..];
+        let mut rest = self.pack_home(text.as_bytes(), out);
+        // A domain begins behind one of these.
+        while let Some(at) = memchr3(b'@', b'.', b';', rest) {
+            let phrase =
+                if rest[at] == b';' { PHRASES.iter().position(|p| rest[at..].starts_with(p.as_bytes())) } else { None };
+            if let Some(n) = phrase {
+                escape(&rest[..at], out);
+                out.push(FIRST_PHRASE + n as u8);
+                rest = &rest[at + PHRASES[n].len()..];
             } else {
-                out.push(rest[0]);
-                rest = &rest[1..];
+                escape(&rest[..=at], out);
+                rest = self.pack_home(&rest[at + 1..], out);
             }
         }
         escape(rest, out);
     }
 
+    /// Appends the home domain if `text` begins with it, and returns what follows.
+    fn pack_home<'t>(&self, text: &'t [u8], out: &mut Vec<u8>) -> &'t [u8] {
+        match text.strip_prefix(self.home.as_bytes()) {
+            Some(rest) if !self.home.is_empty() => {
+                out.push(HOME);
+                rest
+            }
+            _ => text,
+        }
+    }
+
     /// Appends what `packed` was made from.
     pub(super) fn unpack(&self, packed: &[u8], out: &mut Vec<u8>) {
         let mut rest = packed;
-        while let Some(at) = rest.iter().position(|b| *b < b' ') {
+        while let Some(at) = code_in(rest) {
             out.extend_from_slice(&rest[..at]);
             let code = rest[at];
             rest = &rest[at + 1..];
@@ -88,7 +97,7 @@ impl Compact {
 }
 
 fn escape(plain: &[u8], out: &mut Vec<u8>) {
-    if plain.iter().all(|b| *b >= b' ') {
+    if code_in(plain).is_none() {
         out.extend_from_slice(plain);
         return;
     }
@@ -99,6 +108,14 @@ fn escape(plain: &[u8], out: &mut Vec<u8>) {
             out.push(b);
         }
     }
+}
+
+/// Where the first control octet is, looked for in blocks.
+fn code_in(text: &[u8]) -> Option<usize> {
+    let (blocks, _) = text.as_chunks::<16>();
+    let plain = |block: &&[u8; 16]| !block.iter().fold(false, |any, b| any | (*b < b' '));
+    let from = 16 * blocks.iter().take_while(plain).count();
+    text[from..].iter().position(|b| *b < b' ').map(|at| from + at)
 }
 
 fn phrase(code: u8) -> &'static [u8] {

@@ -53,7 +53,17 @@ pub struct Scscf {
     /// The Session-Id of the request to the HSS at hand.
     session_id: String,
     /// What is being written, to be kept in its final size.
-    scratch: Vec<u8>,
+    scratch: Scratch,
+}
+
+/// A buffer that is used again. What was written last stays in it and is nobody's business.
+#[derive(Default)]
+struct Scratch(Vec<u8>);
+
+impl std::fmt::Debug for Scratch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Scratch({} octets)", self.0.len())
+    }
 }
 
 /// Whose answer of the HSS this is.
@@ -89,7 +99,7 @@ impl Scscf {
             timeouts: Timeouts::new(),
             route_base,
             session_id: String::new(),
-            scratch: Vec::new(),
+            scratch: Scratch::default(),
             random,
             config,
         }

@@ -64,7 +64,7 @@ pub(super) struct Profiles {
 /// A document with the identities taken out.
 #[derive(Debug)]
 struct Shape {
-    skeleton: Vec<u8>,
+    skeleton: Skeleton,
     charging: [Option<Box<str>>; 4],
     /// Counts as used once.
     profile: ProfileId,
@@ -88,14 +88,13 @@ impl Profiles {
             charging.primary_collection,
             charging.secondary_collection,
         ];
-        let split = split(xml);
-        if let Some((skeleton, identities)) = &split {
-            let same = |s: &&Shape| s.skeleton == *skeleton && s.charging.iter().map(Option::as_deref).eq(charging);
-            if let Some(profile) = self.shapes.iter().find(same).map(|s| s.profile) {
-                self.slots[profile.0 as usize].1 += 1;
-                return Ok(UserData { identities: identities.iter().copied().map(Cow::Borrowed).collect(), profile });
-            }
+        let charged_so = |s: &&Shape| s.charging.iter().map(Option::as_deref).eq(charging);
+        let mut known = self.shapes.iter().filter(charged_so);
+        if let Some((identities, profile)) = known.find_map(|s| Some((s.skeleton.identities(xml)?, s.profile))) {
+            self.slots[profile.0 as usize].1 += 1;
+            return Ok(UserData { identities, profile });
         }
+        let split = split(xml);
         let (identities, profile) = parse(xml, charging)?;
         let profile = self.share(profile);
         if let Some((skeleton, _)) = split.filter(|(_, found)| identities.iter().eq(found)) {
@@ -162,38 +161,65 @@ fn parse(xml: &[u8], charging: [Option<&str>; 4]) -> Result<(Vec<String>, Profil
     Ok((texts, Profile { identities: identities.into(), services: services.into(), charging }))
 }
 
+/// A document without PrivateID and identities.
+#[derive(Debug)]
+struct Skeleton {
+    text: Vec<u8>,
+    /// Where a text was taken out, and whether it is an identity.
+    gaps: Vec<(usize, bool)>,
+}
+
+impl Skeleton {
+    /// The identities of a document of this shape; `None` for other documents.
+    fn identities<'x>(&self, xml: &'x [u8]) -> Option<Vec<Cow<'x, str>>> {
+        let mut identities = Vec::with_capacity(self.gaps.len());
+        let (mut rest, mut from) = (xml, 0);
+        for &(gap, is_identity) in &self.gaps {
+            let (text, behind) = plain_text(rest.strip_prefix(&self.text[from..gap])?)?;
+            if is_identity {
+                identities.push(Cow::Borrowed(text));
+            }
+            (rest, from) = (behind, gap);
+        }
+        (*rest == self.text[from..]).then_some(identities)
+    }
+}
+
+/// The text up to the next tag, and what follows; `None` for references, white space and wildcards, which are for the
+/// parser.
+fn plain_text(xml: &[u8]) -> Option<(&str, &[u8])> {
+    let (text, behind) = xml.split_at(memchr::memchr(b'<', xml)?);
+    let is_plain = text.iter().fold(true, |plain, b| plain & (*b != b'&') & (*b != b'!') & (*b > b' '));
+    Some((std::str::from_utf8(text).ok().filter(|_| is_plain)?, behind))
+}
+
 /// The document without PrivateID and identities, and the identities; `None` where one of them is not plain text.
 /// Whether every text found is an identity is for the caller to check: comments may hold anything.
-fn split(xml: &[u8]) -> Option<(Vec<u8>, Vec<&str>)> {
-    let mut skeleton = Vec::with_capacity(xml.len());
+fn split(xml: &[u8]) -> Option<(Skeleton, Vec<&str>)> {
+    let mut skeleton = Skeleton { text: Vec::with_capacity(xml.len()), gaps: Vec::new() };
     let mut identities = Vec::with_capacity(4);
     let mut rest = xml;
-    while let Some(start) = memchr::memmem::find(rest, b"I") {
+    while let Some(start) = memchr::memchr(b'I', rest) {
         let (before, behind) = rest.split_at(start);
-        skeleton.extend_from_slice(before);
+        skeleton.text.extend_from_slice(before);
         let (tag, is_identity) = match behind {
             _ if behind.starts_with(IDENTITY) && before.ends_with(b"<") => (IDENTITY, true),
             _ if behind.starts_with(PRIVATE_ID) && before.ends_with(b"<Private") => (PRIVATE_ID, false),
             _ => {
-                skeleton.push(b'I');
+                skeleton.text.push(b'I');
                 rest = &behind[1..];
                 continue;
             }
         };
-        skeleton.extend_from_slice(tag);
-        let behind = &behind[tag.len()..];
-        let (text, behind) = behind.split_at(memchr::memchr(b'<', behind)?);
-        let text = std::str::from_utf8(text).ok()?;
-        // References, white space and wildcards are for the parser.
-        if text.bytes().any(|b| b == b'&' || b == b'!' || b <= b' ') {
-            return None;
-        }
+        skeleton.text.extend_from_slice(tag);
+        skeleton.gaps.push((skeleton.text.len(), is_identity));
+        let (text, behind) = plain_text(&behind[tag.len()..])?;
         if is_identity {
             identities.push(text);
         }
         rest = behind;
     }
-    skeleton.extend_from_slice(rest);
+    skeleton.text.extend_from_slice(rest);
     Some((skeleton, identities))
 }
 

@@ -1,11 +1,11 @@
 //! What an answer takes from its request, written while the request is at hand (RFC 3261 clause 8.2.6).
 
-use super::Scscf;
 use super::answer::copy_common;
 use super::register::Register;
+use super::{Scratch, Scscf};
 use crate::sip::emit::reason_phrase;
 use crate::sip::transaction::ServerId;
-use crate::sip::{HeaderName, Message, Writer};
+use crate::sip::{HeaderName, Message, NameSet, Part, Writer};
 
 /// The answer to one REGISTER as far as it depends on the REGISTER alone.
 pub(super) struct Reply {
@@ -24,7 +24,7 @@ impl Scscf {
     /// For any answer but the 200 that grants.
     pub(super) fn reply(&mut self, server: ServerId, register: &Register<'_, '_>) -> Reply {
         let tag = self.random.token::<10>();
-        let Self { scratch, .. } = self;
+        let Self { scratch: Scratch(scratch), .. } = self;
         scratch.clear();
         let mut w = Writer::response(scratch, 401, "");
         let start = w.raw().len();
@@ -36,15 +36,17 @@ impl Scscf {
     /// For the 200 that grants, and any other.
     pub(super) fn reply_to_granted(&mut self, server: ServerId, register: &Register<'_, '_>) -> Reply {
         let tag = self.random.token::<10>();
-        let Self { scratch, config, .. } = self;
+        let Self { scratch: Scratch(scratch), config, .. } = self;
         let request = register.message;
         scratch.clear();
         let mut w = Writer::response(scratch, 200, "");
         let start = w.raw().len();
         copy_common(request, register.has_to_tag, tag.as_str(), &mut w);
         let common = w.raw().len() - start;
-        for line in request.lines().filter(|line| line.name == HeaderName::Path) {
-            w.copy(&line);
+        for part in request.parts(NameSet::of(&[HeaderName::Path])) {
+            if let Part::Line(line) = part {
+                w.copy(&line);
+            }
         }
         let path = w.raw().len() - start;
         if let Some(vector) = request.header(HeaderName::PChargingVector) {
