@@ -23,12 +23,13 @@ pub(super) struct Table<T> {
     slots: Vec<Slot<T>>,
     /// First unused slot; unused slots are chained by `next`.
     free: u32,
-    heads: HashMap<u64, u32, FixedState>,
+    /// By 32 bits of the hash: to mix two chains does no harm.
+    heads: HashMap<u32, u32, FixedState>,
 }
 
 #[derive(Debug)]
 struct Slot<T> {
-    hash: u64,
+    hash: u32,
     generation: u32,
     /// The next slot of this hash, or the next unused one; [`NONE`] ends a chain.
     next: u32,
@@ -43,6 +44,7 @@ impl<T> Table<T> {
 
     /// Adds a value.
     pub(super) fn insert(&mut self, hash: u64, value: T) -> Id {
+        let hash = hash as u32;
         let index = match self.slots.get_mut(self.free as usize) {
             Some(slot) => {
                 let index = self.free;
@@ -65,7 +67,7 @@ impl<T> Table<T> {
 
     /// All ids of this hash.
     pub(super) fn chain(&self, hash: u64) -> impl Iterator<Item = (Id, &T)> {
-        let mut at = self.heads.get(&hash).copied().unwrap_or(NONE);
+        let mut at = self.heads.get(&(hash as u32)).copied().unwrap_or(NONE);
         std::iter::from_fn(move || {
             let slot = self.slots.get(at as usize)?;
             let id = Id { index: at, generation: slot.generation };
@@ -101,7 +103,7 @@ impl<T> Table<T> {
         self.slots.iter().filter(|s| s.value.is_some()).count()
     }
 
-    fn unchain(&mut self, hash: u64, index: u32, next: u32) {
+    fn unchain(&mut self, hash: u32, index: u32, next: u32) {
         let head = self.heads.get_mut(&hash).expect("a used slot is chained to its hash");
         if *head != index {
             let mut at = *head;
