@@ -49,13 +49,12 @@ const fn is_word_character(c: char) -> bool {
 }
 
 /// Longer than an IMSI or IMEI and mostly hexadecimal digits, a slip of the pen or two included; or a piece of a key
-/// that a slip has cut: eight hexadecimal digits or more, letters and digits mixed.
+/// that a slip has cut or run into another word: eight hexadecimal digits in a row or more, letters and digits mixed.
 fn looks_like_key(word: &str) -> bool {
     let digits = word.bytes().filter(u8::is_ascii_hexdigit).count();
-    let decimal = word.bytes().filter(u8::is_ascii_digit).count();
     let whole = word.len() >= 20 && digits * 10 >= word.len() * 8;
-    let piece = word.len() >= 8 && digits == word.len() && (1..digits).contains(&decimal);
-    whole || piece
+    let mixed = |run: &str| (1..run.len()).contains(&run.bytes().filter(u8::is_ascii_digit).count());
+    whole || word.split(|c: char| !c.is_ascii_hexdigit()).any(|run| run.len() >= 8 && mixed(run))
 }
 
 #[cfg(test)]
@@ -69,6 +68,7 @@ mod tests {
         assert_eq!(mask_value(&format!("amf {K}")), "amf ..");
         assert_eq!(mask_value(&format!("k:{}x", &K[..30])), "k:..");
         assert_eq!(mask_value(&format!("{},{}", &K[..14], &K[14..])), "..,..");
+        assert_eq!(mask_value("ge48a5994e37a02baf"), "..");
         assert_eq!(mask_value("001010000000001"), "001010000000001");
         assert_eq!(mask_value("ims.mnc001.mcc001.3gppnetwork.org"), "ims.mnc001.mcc001.3gppnetwork.org");
     }
