@@ -1,6 +1,7 @@
 //! Location-Info-Request and -Answer (command 302).
 
-use super::envelope::{AnswerParts, RequestParts, once, required};
+use super::envelope::{RequestParts, once, required};
+use super::serving::{self, Serving};
 use super::uar::Capabilities;
 use super::{CxResult, Envelope, RequestEnvelope, UserAuthorizationType, VENDOR};
 use crate::diameter::dictionary as d;
@@ -75,29 +76,12 @@ impl<'a> Lir<'a> {
 impl<'a> Lia<'a> {
     /// Reads a whole message.
     pub fn decode(message: &'a [u8]) -> Result<Self, Fault> {
-        let mut common = AnswerParts::default();
-        let (mut server_name, mut capabilities) = (None, None);
-        for avp in Avps::of(message) {
-            let avp = &avp?;
-            match (avp.vendor, avp.code) {
-                (VENDOR, d::SERVER_NAME) => once(&mut server_name, avp, Avp::utf8)?,
-                (VENDOR, d::SERVER_CAPABILITIES) => once(&mut capabilities, avp, Capabilities::decode)?,
-                _ => common.take(avp)?,
-            }
-        }
-        let (envelope, result) = common.finish()?;
+        let Serving { envelope, result, server_name, capabilities } = Serving::decode(message)?;
         Ok(Self { envelope, result, server_name, capabilities })
     }
 
     /// Writes every AVP.
     pub fn encode(&self, w: &mut Writer<'_>) {
-        self.envelope.encode(w);
-        self.result.encode(w);
-        if let Some(name) = self.server_name {
-            w.octets(d::SERVER_NAME, VENDOR, true, name.as_bytes());
-        }
-        if let Some(capabilities) = &self.capabilities {
-            capabilities.encode(w);
-        }
+        serving::encode(&self.envelope, self.result, self.server_name, self.capabilities.as_ref(), w);
     }
 }

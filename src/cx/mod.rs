@@ -10,6 +10,7 @@ pub mod ppr;
 pub mod result;
 pub mod rtr;
 pub mod sar;
+mod serving;
 pub mod uar;
 pub mod user_data;
 
