@@ -51,6 +51,7 @@ pub mod cli;
 #[cfg(feature = "live")]
 pub mod config;
 pub mod cx;
+mod decimal;
 pub mod diameter;
 pub mod event;
 pub mod hss;

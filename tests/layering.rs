@@ -9,6 +9,7 @@ const TABLE: &[(&str, u8, &[&str])] = &[
     ("time", 0, &[]),
     ("random", 0, &[]),
     ("identity", 0, &[]),
+    ("decimal", 0, &[]),
     ("sip", 1, &[]),
     ("diameter", 1, &[]),
     ("aka", 1, &[]),
@@ -28,7 +29,6 @@ const TABLE: &[(&str, u8, &[&str])] = &[
     ("ladder", 4, &["capture"]),
     ("config", 4, &[]),
     ("sim", 5, &[]),
-    ("replay", 5, &["sim"]),
     ("live", 6, &[]),
     ("cli", 6, &["live"]),
 ];

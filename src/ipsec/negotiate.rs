@@ -1,6 +1,7 @@
 //! Choosing and comparing security mechanisms (RFC 3329 clause 2, TS 33.203 clause 7.2).
 
 use super::association::{Algorithms, Encryption, Endpoint, Integrity};
+use crate::decimal::Decimal;
 use crate::identity::Spi;
 use crate::sip::header::sec_agree::{Mechanism, Mechanisms};
 use std::cmp::Reverse;
@@ -218,23 +219,8 @@ fn write_endpoint(out: &mut String, endpoint: &Endpoint) {
         [(";spi-c=", spi_c.0), (";spi-s=", spi_s.0), (";port-c=", u32::from(port_c)), (";port-s=", u32::from(port_s))];
     for (name, number) in numbers {
         out.push_str(name);
-        write_number(out, number);
+        out.push_str(Decimal::new(number).as_str());
     }
-}
-
-fn write_number(out: &mut String, number: u32) {
-    let mut digits = [0; 10];
-    let mut at = digits.len();
-    let mut rest = number;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.push_str(std::str::from_utf8(&digits[at..]).expect("digits"));
 }
 
 fn write_q(out: &mut String, q: u16) {

@@ -3,7 +3,7 @@
 use super::compact::Compact;
 use super::contacts::Wanted;
 use super::register::Register;
-use crate::sip::emit::decimal;
+use crate::decimal::Decimal;
 use crate::sip::header::params::Params;
 use crate::sip::{HeaderName, Uri};
 use crate::time::{Duration, Instant};
@@ -74,7 +74,7 @@ impl Binding {
         out.push(b'<');
         compact.unpack(text(&self.texts, URI), out);
         out.extend_from_slice(b">;expires=");
-        decimal(out, expires);
+        out.extend_from_slice(Decimal::new(expires).as_bytes());
         compact.unpack(text(&self.texts, PARAMS), out);
     }
 }

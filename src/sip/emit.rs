@@ -2,6 +2,7 @@
 
 use super::header::grammar;
 use super::{HeaderName, Line, Run};
+use crate::decimal::Decimal;
 use memchr::memchr2;
 use std::fmt;
 use std::io::Write;
@@ -27,7 +28,7 @@ impl<'b> Writer<'b> {
     pub fn response(out: &'b mut Vec<u8>, status: u16, reason: &str) -> Self {
         out.reserve(USUAL);
         out.extend_from_slice(b"SIP/2.0 ");
-        decimal(out, u64::from(status));
+        out.extend_from_slice(Decimal::new(status).as_bytes());
         out.push(b' ');
         one_line(out, reason.as_bytes());
         out.extend_from_slice(b"\r\n");
@@ -67,7 +68,7 @@ impl<'b> Writer<'b> {
     pub fn header_number(&mut self, name: HeaderName, value: u64) -> &mut Self {
         self.out.extend_from_slice(name.as_str().as_bytes());
         self.out.extend_from_slice(b": ");
-        decimal(self.out, value);
+        self.out.extend_from_slice(Decimal::new(value).as_bytes());
         self.out.extend_from_slice(b"\r\n");
         self
     }
@@ -115,7 +116,7 @@ impl<'b> Writer<'b> {
     /// Ends the message: Content-Length, empty line, body. Callers do not copy Content-Length themselves.
     pub fn finish(self, body: &[u8]) {
         self.out.extend_from_slice(b"Content-Length: ");
-        decimal(self.out, body.len() as u64);
+        self.out.extend_from_slice(Decimal::new(body.len() as u64).as_bytes());
         self.out.extend_from_slice(b"\r\n\r\n");
         self.out.extend_from_slice(body);
     }
@@ -226,22 +227,6 @@ pub const fn reason_phrase(status: u16) -> &'static str {
             _ => "Busy Everywhere",
         },
     }
-}
-
-/// Appends a decimal number.
-pub(crate) fn decimal(out: &mut Vec<u8>, number: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    let mut rest = number;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 /// Appends a method or URI.

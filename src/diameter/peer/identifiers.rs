@@ -1,5 +1,6 @@
 //! Identifiers that a node gives out: end-to-end ids, hop-by-hop ids of base messages, Session-Ids.
 
+use crate::decimal::Decimal;
 use crate::random::Random;
 use crate::time::{Epoch, Instant};
 
@@ -40,23 +41,9 @@ impl Identifiers {
         // The high part moves on when the low one is used up.
         for part in [u64::from(self.started) + (self.session >> 32), self.session & 0xffff_ffff] {
             out.push(';');
-            write_decimal(part, out);
+            out.push_str(Decimal::new(part).as_str());
         }
     }
-}
-
-fn write_decimal(mut value: u64, out: &mut String) {
-    let mut digits = [b'0'; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend(digits[at..].iter().map(|digit| char::from(*digit)));
 }
 
 /// The twelve high bits of a hop-by-hop id that no generation reaches.

@@ -1,5 +1,6 @@
 //! The way of a response: RFC 3261 clauses 18.2.1 and 18.2.2, RFC 3581.
 
+use crate::decimal::Decimal;
 use crate::packet::{Packet, Route, Transport};
 use crate::sip::header::via::{Via, address};
 use crate::sip::{HeaderName, Message, Writer};
@@ -124,7 +125,7 @@ impl Stamp {
         }
         if self.adds_port {
             out.extend_from_slice(b";rport=");
-            push_number(out, source.port());
+            out.extend_from_slice(Decimal::new(source.port()).as_bytes());
         }
     }
 }
@@ -182,25 +183,11 @@ fn push_ip(out: &mut Vec<u8>, ip: IpAddr) {
                 if at > 0 {
                     out.push(b'.');
                 }
-                push_number(out, octet.into());
+                out.extend_from_slice(Decimal::new(octet).as_bytes());
             }
         }
         IpAddr::V6(v6) => write!(out, "{v6}").expect("a Vec takes every write"),
     }
-}
-
-fn push_number(out: &mut Vec<u8>, mut number: u16) {
-    let mut digits = [0; 5];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
 }
 
 const DEFAULT_PORT: u16 = 5060;
