@@ -1,6 +1,10 @@
 //! The command as its users start it: exit status, what it prints, what it refuses. On loopback addresses of its own.
 #![cfg(feature = "live")]
 
+#[path = "common/scratch.rs"]
+mod scratch;
+
+use scratch::Scratch;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -183,12 +187,9 @@ fn the_first_run_of_a_recorded_subscriber_says_what_to_do_instead() {
 
 #[test]
 fn faults_of_a_file_come_all_at_once_with_status_2() {
-    let dir = std::env::temp_dir().join(format!("imsreg-faults-{}", std::process::id()));
-    std::fs::create_dir_all(&dir).expect("a temporary folder");
-    let file = dir.join("bad.yaml");
-    std::fs::write(&file, "subscribers:\n  - {imsi: 12x, k: 00, opcc: 11}\n").expect("writable");
+    let scratch = Scratch::new("command-line");
+    let file = scratch.file("bad.yaml", "subscribers:\n  - {imsi: 12x, k: 00, opcc: 11}\n");
     let output = imsreg(&["serve", "--only", "hss", "--hss-data", file.to_str().expect("UTF-8")], &[]);
-    std::fs::remove_dir_all(&dir).expect("just made");
     let err = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{err}");
     let places = err.lines().filter(|l| l.contains("bad.yaml:2:")).count();

@@ -1,36 +1,18 @@
 //! Wrong files: each gives exactly these messages, with line and column.
 #![cfg(feature = "live")]
 
+#[path = "common/scratch.rs"]
+mod scratch;
+
 use imsreg::config::{Faults, Setting, load_profile, load_subscribers};
 use proptest::prelude::*;
-use std::path::PathBuf;
-
-/// A directory of its own for one test, gone at the end.
-struct Scratch(PathBuf);
+use scratch::Scratch;
 
 impl Scratch {
-    fn new(test: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("imsreg-{test}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-
     /// The messages, without the name of the directory.
     fn messages(&self, faults: &Faults) -> Vec<String> {
         let prefix = format!("{}/", self.0.display());
         faults.to_string().lines().map(|l| l.replace(&prefix, "")).collect()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 

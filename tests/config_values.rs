@@ -1,6 +1,9 @@
 //! What right files mean: profiles with their layers, element configurations, subscribers.
 #![cfg(feature = "live")]
 
+#[path = "common/scratch.rs"]
+mod scratch;
+
 use imsreg::aka::milenage::Milenage;
 use imsreg::aka::usim::{Usim, Verdict};
 use imsreg::aka::vector::{SubscriberKeys, Vector};
@@ -13,30 +16,9 @@ use imsreg::packet::Transport;
 use imsreg::pcscf::SecAgreePolicy;
 use imsreg::scscf::ChallengePolicy;
 use imsreg::time::{Duration, Epoch};
+use scratch::Scratch;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(test: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("imsreg-values-{test}-{}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
-        Self(path)
-    }
-
-    fn file(&self, name: &str, text: &str) -> PathBuf {
-        let path = self.0.join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
+use std::path::Path;
 
 fn lab(settings: &[&str]) -> Profile {
     let settings: Vec<Setting> = settings.iter().map(|s| Setting::from_set(s).unwrap()).collect();
@@ -104,7 +86,7 @@ fn the_shipped_files_load_and_say_where_they_came_from() {
 
 #[test]
 fn volte_yaml_says_what_holds_without_it() {
-    let scratch = Scratch::new("bare");
+    let scratch = Scratch::new("values-bare");
     let bare = scratch.file("bare.yaml", "realm: ims.mnc001.mcc001.3gppnetwork.org\n");
     let (mut bare, mut volte) =
         (load_profile(bare.to_str().unwrap(), &[]).unwrap(), load_profile("volte", &[]).unwrap());
@@ -115,7 +97,7 @@ fn volte_yaml_says_what_holds_without_it() {
 
 #[test]
 fn a_profile_on_top_of_another() {
-    let scratch = Scratch::new("layers");
+    let scratch = Scratch::new("values-layers");
     scratch.file(
         "base.yaml",
         "realm: base.example\nhosts: {a: 127.0.0.1, b: 127.0.0.2}\nscscf: {expires: {min: 30s, max: 900s}}\n",
@@ -311,7 +293,7 @@ fn twenty_thousand_lines() {
 
 #[test]
 fn a_usim_file_keeps_all_32_sqns() {
-    let scratch = Scratch::new("usim");
+    let scratch = Scratch::new("values-usim");
     let array: [u64; 32] = std::array::from_fn(|i| 0x0000_ff00_0000 + u64::try_from(i).unwrap());
     for name in ["usim.yaml", "usim.json"] {
         let path = scratch.0.join(name);
@@ -346,7 +328,7 @@ fn imsreg(directory: &Path, arguments: &[&str]) -> (Option<i32>, String) {
 
 #[test]
 fn a_fault_is_exit_status_2_and_a_file_here_wins() {
-    let scratch = Scratch::new("exit");
+    let scratch = Scratch::new("values-exit");
     // Nothing here: the copies in the binary are read, and the first fault is that of the flag.
     let (code, told) = imsreg(&scratch.0, &["serve", "--set", "ue.port_c=x"]);
     assert_eq!(
