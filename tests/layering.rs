@@ -18,6 +18,7 @@ const TABLE: &[(&str, u8, &[&str])] = &[
     ("event", 2, &["ipsec::association"]),
     ("packet", 2, &["event", "ipsec::association"]),
     ("sip::transaction", 2, &["packet", "sip"]),
+    ("sip::proxy", 2, &["packet", "sip"]),
     ("diameter::peer", 2, &["packet", "event", "diameter"]),
     ("pcscf", 3, &[]),
     ("icscf", 3, &[]),

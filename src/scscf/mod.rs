@@ -29,7 +29,8 @@ use crate::diameter::peer::{Node, Received, RequestFailure};
 use crate::event::{Event, Role, What};
 use crate::packet::{Connection, Outbox, Packet, Protocol};
 use crate::random::Random;
-use crate::sip::transaction::{Incoming, ServerId, Transactions};
+use crate::sip::proxy::Branch;
+use crate::sip::transaction::{ClientId, Ended, Incoming, ServerId, Transactions};
 use crate::sip::{Message, Method};
 use crate::time::{Instant, Timeouts};
 use attempt::Attempts;
@@ -43,7 +44,7 @@ use table::Id;
 pub struct Scscf {
     config: ScscfConfig,
     random: Random,
-    transactions: Transactions<()>,
+    transactions: Transactions<Asked>,
     node: Node<Awaited>,
     attempts: Attempts,
     registrar: Registrar,
@@ -75,6 +76,13 @@ enum Awaited {
     Saa(Id),
     /// Of a server assignment that nobody waits for: the registration or attempt has ended already.
     Deregistering,
+}
+
+/// What a SIP request of ours was for, and so whose its answer is.
+#[derive(Debug)]
+enum Asked {
+    /// A request of somebody else that was forwarded.
+    Forwarded(Branch),
 }
 
 /// What a timer is for.
@@ -126,8 +134,11 @@ impl Scscf {
     /// News of a connection.
     pub fn connection(&mut self, now: Instant, connection: &Connection, out: &mut Outbox) {
         match connection.protocol {
-            // No client transactions here, so none can end.
-            Protocol::Sip => self.transactions.connection_lost(now, connection, out, &mut Vec::new()),
+            Protocol::Sip => {
+                let mut ended = Vec::new();
+                self.transactions.connection_lost(now, connection, out, &mut ended);
+                self.on_ended(now, ended, out);
+            }
             Protocol::Diameter => self.node.connection(now, connection, out),
         }
     }
@@ -139,7 +150,9 @@ impl Scscf {
 
     /// Runs what is due.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
-        self.transactions.handle_timeout(now, out, &mut Vec::new());
+        let mut ended = Vec::new();
+        self.transactions.handle_timeout(now, out, &mut ended);
+        self.on_ended(now, ended, out);
         let mut failed = Vec::new();
         self.node.handle_timeout(now, out, &mut failed);
         for (awaited, failure) in failed {
@@ -189,7 +202,32 @@ impl Scscf {
             Incoming::Cancel { server, cancelled: None } => {
                 self.refuse(now, server, &message, &Refusal::NothingToCancel, out);
             }
-            Incoming::Ack | Incoming::Provisional(_) | Incoming::Final(..) | Incoming::Absorbed | Incoming::Stray => {}
+            Incoming::Provisional(client) => self.on_provisional(now, client, &message, out),
+            Incoming::Final(client, asked) => self.on_final(now, client, asked, &message, out),
+            Incoming::Ack | Incoming::Absorbed | Incoming::Stray => {}
+        }
+    }
+
+    /// A 1xx to a request of ours. Only who forwards wants to know.
+    fn on_provisional(&mut self, _: Instant, client: ClientId, _: &Message<'_>, _: &mut Outbox) {
+        match self.transactions.context(client) {
+            Some(Asked::Forwarded(_)) | None => {}
+        }
+    }
+
+    /// The final answer to a request of ours.
+    fn on_final(&mut self, _: Instant, _: ClientId, asked: Asked, _: &Message<'_>, _: &mut Outbox) {
+        match asked {
+            Asked::Forwarded(_) => {}
+        }
+    }
+
+    /// Requests of ours that will not be answered.
+    fn on_ended(&mut self, _: Instant, ended: Vec<Ended<Asked>>, _: &mut Outbox) {
+        for Ended { context, .. } in ended {
+            match context {
+                Asked::Forwarded(_) => {}
+            }
         }
     }
 

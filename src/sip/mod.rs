@@ -9,6 +9,7 @@ pub mod header;
 pub mod message;
 pub mod method;
 pub mod parse;
+pub mod proxy;
 mod table;
 pub mod transaction;
 pub mod uri;
