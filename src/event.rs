@@ -192,6 +192,51 @@ pub enum What {
         /// Why, in words.
         cause: String,
     },
+    /// A MESSAGE came and was accepted (RFC 3428).
+    MessageReceived {
+        /// The sender, as From names it.
+        from: Impu,
+        /// Content-Type.
+        content_type: String,
+        /// How long the body is.
+        octets: usize,
+    },
+    /// A request outside of dialogs that the speaker sent is through.
+    RequestAnswered {
+        /// Its method.
+        method: &'static str,
+        /// The target.
+        to: Impu,
+        /// The final status, 0: none came.
+        status: u16,
+    },
+    /// A dialog of a session is early: the called side has answered by a provisional response.
+    DialogEarly {
+        /// Numbers the sessions of the speaker.
+        call: u32,
+        /// The other side.
+        peer: Impu,
+        /// The status.
+        status: u16,
+    },
+    /// A dialog of a session is confirmed.
+    DialogConfirmed {
+        /// Numbers the sessions of the speaker.
+        call: u32,
+        /// The other side.
+        peer: Impu,
+    },
+    /// A session has ended, or never came about.
+    DialogEnded {
+        /// Numbers the sessions of the speaker.
+        call: u32,
+        /// The other side.
+        peer: Impu,
+        /// The final status of the INVITE that failed; 200 after a BYE, 0: none came.
+        status: u16,
+        /// Why, in words.
+        cause: &'static str,
+    },
     /// The UE starts over, or gives up until `after`.
     RetryAt {
         /// How long it waits.

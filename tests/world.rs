@@ -14,7 +14,7 @@ use imsreg::random::Random;
 use imsreg::sim::{Letter, Link, Links, Outage, World};
 use imsreg::sip::transaction::Timers;
 use imsreg::time::{Duration, Epoch, Instant};
-use imsreg::ue::{RetryPolicy, Ue, UeConfig, UeStatus};
+use imsreg::ue::{InvitePolicy, KeepAlivePolicy, RetryPolicy, Ue, UeConfig, UeStatus};
 
 const PCSCF: &str = "10.0.0.9:5060";
 const UE: &str = "10.0.0.1:5060";
@@ -39,6 +39,8 @@ fn world(transport: Transport, links: Links, seed: u64) -> (World<Recorder>, Ele
         features: "".into(),
         access_network: None,
         user_agent: "test".into(),
+        invite: InvitePolicy::default(),
+        keep_alive: KeepAlivePolicy::Off,
         refresh: false,
         epoch: Epoch::SIMULATION,
     };

@@ -78,6 +78,10 @@ impl Profile {
             ioi: section.ioi.clone().unwrap_or_else(|| self.realm.clone()),
             many_ues_per_address: section.many_ues_per_address.unwrap_or(all_loopback),
             accept_challenge_without_keys: section.accept_challenge_without_keys,
+            hosts: self.hosts_with(local),
+            trusted: section.trusted.clone(),
+            keep_alive: section.keep_alive,
+            options_interval: section.options_interval,
             strip_from_answers: section.strip_from_answers.clone(),
         })
     }
@@ -190,6 +194,8 @@ impl Profile {
             features: section.features.clone(),
             access_network: section.access_network.clone(),
             user_agent: section.user_agent.clone(),
+            invite: section.invite,
+            keep_alive: section.keep_alive,
             refresh: section.refresh,
             epoch,
         }

@@ -8,6 +8,7 @@ use crate::packet::Transport;
 use crate::pcscf::SecAgreePolicy;
 use crate::scscf::ChallengePolicy;
 use crate::time::Duration;
+use crate::ue::{InvitePolicy, KeepAlivePolicy};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
@@ -79,6 +80,31 @@ pub(super) const TRANSPORT: Leaf<Transport> = Leaf {
         _ => None,
     },
     expected: "udp or tcp",
+};
+
+pub(super) const INTERVAL: Leaf<Option<Duration>> = Leaf {
+    read: |t| if t == "off" { Some(None) } else { duration(t).map(Some) },
+    expected: "off, or a time such as 60s",
+};
+
+pub(super) const INVITE: Leaf<InvitePolicy> = Leaf {
+    read: |t| match t {
+        "ring" => Some(InvitePolicy::Ring),
+        "busy" => Some(InvitePolicy::Refuse { status: 486 }),
+        "decline" => Some(InvitePolicy::Refuse { status: 603 }),
+        "0s" => Some(InvitePolicy::Answer { after: Duration::ZERO }),
+        _ => duration(t).map(|after| InvitePolicy::Answer { after }),
+    },
+    expected: "ring, busy, decline, or the time until the answer such as 2s",
+};
+
+pub(super) const KEEP_ALIVE: Leaf<KeepAlivePolicy> = Leaf {
+    read: |t| match t {
+        "off" => Some(KeepAlivePolicy::Off),
+        "negotiated" => Some(KeepAlivePolicy::Negotiated),
+        _ => duration(t).map(KeepAlivePolicy::Every),
+    },
+    expected: "off, negotiated, or a time such as 25s",
 };
 
 pub(super) const WIRING: Leaf<Wiring> = Leaf {

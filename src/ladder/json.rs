@@ -83,6 +83,22 @@ fn event(at: Instant, event: &Event) -> String {
         What::Discarded { from, cause } => {
             o.text("source", &from.to_string()).text("cause", cause);
         }
+        What::MessageReceived { from, content_type, octets } => {
+            o.text("from", from.as_str()).text("content_type", content_type).raw("octets", &octets.to_string());
+        }
+        What::RequestAnswered { method, to, status } => {
+            o.text("method", method).text("to", to.as_str()).number("status", (*status).into());
+        }
+        What::DialogEarly { call, peer, status } => {
+            o.raw("call", &call.to_string()).text("peer", peer.as_str()).number("status", (*status).into());
+        }
+        What::DialogConfirmed { call, peer } => {
+            o.raw("call", &call.to_string()).text("peer", peer.as_str());
+        }
+        What::DialogEnded { call, peer, status, cause } => {
+            o.raw("call", &call.to_string()).text("peer", peer.as_str());
+            o.number("status", (*status).into()).text("cause", cause);
+        }
         What::RetryAt { after, cause } => {
             o.raw("after", &format!("{:.3}", after.as_secs_f64())).text("cause", cause);
         }
@@ -114,6 +130,11 @@ const fn name(what: &What) -> &'static str {
         What::PeerOpen { .. } => "peer-open",
         What::PeerDown { .. } => "peer-down",
         What::Discarded { .. } => "discarded",
+        What::MessageReceived { .. } => "message-received",
+        What::RequestAnswered { .. } => "request-answered",
+        What::DialogEarly { .. } => "dialog-early",
+        What::DialogConfirmed { .. } => "dialog-confirmed",
+        What::DialogEnded { .. } => "dialog-ended",
         What::RetryAt { .. } => "retry-at",
         What::GaveUp { .. } => "gave-up",
     }

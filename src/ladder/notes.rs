@@ -58,6 +58,14 @@ pub(super) fn text(event: &Event, sets: &mut SetNumbers) -> Option<String> {
         What::OfferSkipped { unknown } => format!("skipped in the offer: {unknown}"),
         What::PeerDown { host, cause } => format!("Diameter peer {host} down: {cause}"),
         What::Discarded { from, cause } => format!("bytes from {from} dropped: {cause}"),
+        What::MessageReceived { from, content_type, octets } => {
+            format!("message of {}: {octets} octets of {content_type}", identity(from.as_str()))
+        }
+        What::RequestAnswered { method, status: 0, .. } => format!("{method} unanswered"),
+        What::RequestAnswered { method, status, .. } => format!("{method} answered by {status}"),
+        What::DialogEarly { call, status, .. } => format!("call {call}: dialog early by {status}"),
+        What::DialogConfirmed { call, .. } => format!("call {call}: dialog confirmed"),
+        What::DialogEnded { call, status, cause, .. } => format!("call {call} ended ({status}): {cause}"),
         What::RetryAt { after, cause } => format!("next attempt in {:.1} s: {cause}", after.as_secs_f64()),
         What::GaveUp { cause, .. } => format!("given up: {cause}"),
         // Peers open before anything is drawn; the ladder is about subscribers.

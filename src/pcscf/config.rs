@@ -3,7 +3,9 @@
 use crate::ipsec::association::Algorithms;
 use crate::packet::Transport;
 use crate::sip::transaction::Timers;
-use std::net::SocketAddr;
+use crate::time::Duration;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
 /// What a P-CSCF wants of a UE without a security agreement.
@@ -54,6 +56,14 @@ pub struct PcscfConfig {
     /// A 401 from the core without ck and ik after an agreement: 500 (TS 24.229), unless this is set for recorded
     /// vectors, whose keys nobody knows (plane `none` only): then keys of zeros stand for them.
     pub accept_challenge_without_keys: bool,
+    /// Host names of Service-Route, Route and Request-URI: there is no DNS.
+    pub hosts: BTreeMap<Box<str>, IpAddr>,
+    /// Who may send requests for UEs; empty: loopback, `next_hops` and `hosts`.
+    pub trusted: Vec<IpAddr>,
+    /// How often UEs that offer `keep` are asked for keep-alives (RFC 6223), and what Flow-Timer says; `None`: never.
+    pub keep_alive: Option<Duration>,
+    /// How long a registered UE may be silent before it is asked by OPTIONS whether it is there; `None`: never asked.
+    pub options_interval: Option<Duration>,
     /// Headers that the profile wants in the 200 towards the UE removed (as recorded networks do), by name.
     pub strip_from_answers: Vec<Box<str>>,
 }

@@ -4,7 +4,7 @@ use super::challenge::{self, Credentials};
 use super::failure::{Failure, Stage};
 use super::register::{Register, Sequence};
 use super::security::{Proposal, Set};
-use super::{Goal, State, Ue, UeConfig, remove};
+use super::{Asked, Goal, State, Ue, UeConfig, remove};
 use crate::ipsec::association::SaSetId;
 use crate::packet::{Outbox, Route, Transport};
 use crate::pcscf::SecAgreePolicy;
@@ -129,12 +129,12 @@ impl Ue {
             branch.push_str(id);
             register.write(bytes, transport, id);
         };
-        let client = self.transactions.request(now, self.config.timers, route, true, (), out, write);
+        let client = self.transactions.request(now, self.config.timers, route, true, Asked::Register, out, write);
         Sent { client, branch: branch.into(), set: set.map(|s| s.id), stage }
     }
 
-    pub(super) fn on_ended(&mut self, now: Instant, ended: Vec<Ended<()>>, out: &mut Outbox) {
-        for Ended { client, cause, .. } in ended {
+    pub(super) fn on_ended(&mut self, now: Instant, ended: Vec<Ended<Asked>>, out: &mut Outbox) {
+        for Ended { client, context: Asked::Register, cause } in ended {
             let Some((attempt, sent, answer)) = self.take_attempt(client) else { continue };
             remove_temporary(answer, "the attempt ended without success", out);
             let stage = sent.stage;

@@ -49,10 +49,50 @@ pub struct UeConfig {
     pub access_network: Option<Box<str>>,
     /// User-Agent.
     pub user_agent: Box<str>,
+    /// What becomes of an INVITE that comes.
+    pub invite: InvitePolicy,
+    /// How the flow to the P-CSCF is kept open.
+    pub keep_alive: KeepAlivePolicy,
     /// Refresh before expiry; off for a UE that ends at its 200.
     pub refresh: bool,
     /// Calendar time.
     pub epoch: Epoch,
+}
+
+/// What a UE does with an INVITE.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InvitePolicy {
+    /// 180 at once, 200 after this long.
+    Answer {
+        /// How long it rings.
+        after: Duration,
+    },
+    /// 180 at once, and nobody answers.
+    Ring,
+    /// Refused by this status: 486 for busy, 603 for declined.
+    Refuse {
+        /// 300 to 699.
+        status: u16,
+    },
+}
+
+impl Default for InvitePolicy {
+    /// Answered after two seconds.
+    fn default() -> Self {
+        Self::Answer { after: Duration::from_secs(2) }
+    }
+}
+
+/// Which keep-alives a UE sends: CRLF CRLF on a connection, STUN binding requests over UDP (RFC 5626 clause 4.4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum KeepAlivePolicy {
+    /// None.
+    #[default]
+    Off,
+    /// `keep` in Via: as often as the P-CSCF asks for by its value or by Flow-Timer (RFC 6223 clause 4).
+    Negotiated,
+    /// This often, asked for or not.
+    Every(Duration),
 }
 
 /// How a UE waits (RFC 5626 clause 4.5: base and maximum).

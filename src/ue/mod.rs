@@ -14,7 +14,7 @@ mod requests;
 mod security;
 mod timers;
 
-pub use config::{RetryPolicy, UeConfig};
+pub use config::{InvitePolicy, KeepAlivePolicy, RetryPolicy, UeConfig};
 
 use crate::aka::usim::Usim;
 use crate::event::{Event, Role, What};
@@ -36,7 +36,7 @@ use security::{Allocator, Set};
 pub struct Ue {
     config: UeConfig,
     random: Random,
-    transactions: Transactions<()>,
+    transactions: Transactions<Asked>,
     allocator: Allocator,
     sequence: Sequence,
     /// What the owner wants in the end.
@@ -50,6 +50,13 @@ pub struct Ue {
     /// Attempts failed in a row.
     failures: u32,
     failure: Option<String>,
+}
+
+/// What a request of ours was for.
+#[derive(Debug)]
+enum Asked {
+    /// The attempt that `State` knows.
+    Register,
 }
 
 /// Where a UE stands.
@@ -218,7 +225,7 @@ impl Ue {
                 let status = if cancelled.is_some() { 200 } else { 481 };
                 self.respond(now, server, status, packet, &message, out);
             }
-            Incoming::Final(client, ()) => self.on_final(now, client, &message, out),
+            Incoming::Final(client, Asked::Register) => self.on_final(now, client, &message, out),
             Incoming::Ack | Incoming::Provisional(_) | Incoming::Absorbed | Incoming::Stray => {}
         }
     }

@@ -45,6 +45,10 @@ pub(crate) fn config() -> PcscfConfig {
         ioi: "visited.example".into(),
         many_ues_per_address: false,
         accept_challenge_without_keys: false,
+        hosts: [(format!("scscf.{REALM}").into(), address(CORE).ip())].into(),
+        trusted: Vec::new(),
+        keep_alive: None,
+        options_interval: None,
         strip_from_answers: Vec::new(),
     }
 }

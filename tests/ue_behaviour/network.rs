@@ -14,7 +14,7 @@ use imsreg::pcscf::SecAgreePolicy;
 use imsreg::random::Random;
 use imsreg::sip::transaction::Timers;
 use imsreg::time::{Duration, Epoch, Instant};
-use imsreg::ue::{RetryPolicy, Ue, UeConfig, UeStatus};
+use imsreg::ue::{InvitePolicy, KeepAlivePolicy, RetryPolicy, Ue, UeConfig, UeStatus};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
@@ -73,6 +73,8 @@ impl Network {
             features: "".into(),
             access_network: Some("3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=0010100010000001".into()),
             user_agent: "imsreg".into(),
+            invite: InvitePolicy::default(),
+            keep_alive: KeepAlivePolicy::Off,
             refresh: true,
             epoch: Epoch::SIMULATION,
         };

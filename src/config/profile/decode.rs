@@ -4,8 +4,9 @@ use super::{DiameterIdentity, HssSection, IcscfSection, PcscfSection, Profile, S
 use crate::config::fault::Collector;
 use crate::config::read::{self, Fields, Path, found};
 use crate::config::value::{
-    ACCEPT, ALGORITHMS, CHALLENGE, COUNT, DURATION, ENCRYPTION, FLAG, HOST, HOST_PORT, INTEGRITY, IP, LISTENER, NUMBER,
-    PLANE, PORT, PORTS, REALM, SEC_AGREE, SIP_URI, SQN_SCHEME, TEXT, TOKEN, TRANSPORT, WATCHDOG, WIRING,
+    ACCEPT, ALGORITHMS, CHALLENGE, COUNT, DURATION, ENCRYPTION, FLAG, HOST, HOST_PORT, INTEGRITY, INTERVAL, INVITE, IP,
+    KEEP_ALIVE, LISTENER, NUMBER, PLANE, PORT, PORTS, REALM, SEC_AGREE, SIP_URI, SQN_SCHEME, TEXT, TOKEN, TRANSPORT,
+    WATCHDOG, WIRING,
 };
 use crate::config::yaml::{Node, Value};
 use crate::icscf::ScscfEntry;
@@ -74,6 +75,9 @@ fn pcscf(section: &mut PcscfSection, mut f: Fields<'_>, faults: &mut Collector) 
     set_some(&mut section.ioi, f.leaf("ioi", TEXT, faults));
     set_some(&mut section.many_ues_per_address, f.leaf("many_ues_per_address", FLAG, faults));
     set(&mut section.accept_challenge_without_keys, f.leaf("accept_challenge_without_keys", FLAG, faults));
+    set(&mut section.trusted, f.list("trusted", IP, faults));
+    set(&mut section.keep_alive, f.leaf("keep_alive", INTERVAL, faults));
+    set(&mut section.options_interval, f.leaf("options_interval", INTERVAL, faults));
     set(&mut section.strip_from_answers, f.list("strip_from_answers", TOKEN, faults));
     f.finish(faults);
 }
@@ -167,6 +171,8 @@ fn ue(section: &mut UeSection, mut f: Fields<'_>, faults: &mut Collector) {
     set(&mut section.features, f.leaf("features", TEXT, faults));
     set_some(&mut section.access_network, f.leaf("access_network", TEXT, faults));
     set(&mut section.user_agent, f.leaf("user_agent", TEXT, faults));
+    set(&mut section.invite, f.leaf("invite", INVITE, faults));
+    set(&mut section.keep_alive, f.leaf("keep_alive", KEEP_ALIVE, faults));
     set(&mut section.refresh, f.leaf("refresh", FLAG, faults));
     f.finish(faults);
 }

@@ -11,7 +11,7 @@ use crate::pcscf::SecAgreePolicy;
 use crate::scscf::ChallengePolicy;
 use crate::sip::transaction::Timers;
 use crate::time::Duration;
-use crate::ue::RetryPolicy;
+use crate::ue::{InvitePolicy, KeepAlivePolicy, RetryPolicy};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -47,6 +47,9 @@ impl Default for Profile {
                 ioi: None,
                 many_ues_per_address: None,
                 accept_challenge_without_keys: false,
+                trusted: Vec::new(),
+                keep_alive: None,
+                options_interval: None,
                 strip_from_answers: Vec::new(),
             },
             icscf: IcscfSection {
@@ -102,6 +105,8 @@ impl Default for Profile {
                 features: ";+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel\";+g.3gpp.smsip;audio".into(),
                 access_network: Some("3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=0010100010000101".into()),
                 user_agent: concat!("imsreg/", env!("CARGO_PKG_VERSION")).into(),
+                invite: InvitePolicy::default(),
+                keep_alive: KeepAlivePolicy::Off,
                 refresh: true,
             },
         }

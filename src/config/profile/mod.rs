@@ -17,7 +17,7 @@ use crate::pcscf::SecAgreePolicy;
 use crate::scscf::ChallengePolicy;
 use crate::sip::transaction::Timers;
 use crate::time::Duration;
-use crate::ue::RetryPolicy;
+use crate::ue::{InvitePolicy, KeepAlivePolicy, RetryPolicy};
 use decode::decode;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -99,6 +99,12 @@ pub struct PcscfSection {
     pub many_ues_per_address: Option<bool>,
     /// `accept_challenge_without_keys`
     pub accept_challenge_without_keys: bool,
+    /// `trusted`
+    pub trusted: Vec<IpAddr>,
+    /// `keep_alive`
+    pub keep_alive: Option<Duration>,
+    /// `options_interval`
+    pub options_interval: Option<Duration>,
     /// `strip_from_answers`
     pub strip_from_answers: Vec<Box<str>>,
 }
@@ -218,6 +224,10 @@ pub struct UeSection {
     pub access_network: Option<Box<str>>,
     /// `user_agent`
     pub user_agent: Box<str>,
+    /// `invite`
+    pub invite: InvitePolicy,
+    /// `keep_alive`
+    pub keep_alive: KeepAlivePolicy,
     /// `refresh`
     pub refresh: bool,
 }
