@@ -4,6 +4,7 @@
 //! [`crate::diameter::Fault`] what to answer; `encode` writes the AVPs after those of [`Envelope`].
 
 pub mod envelope;
+pub mod filter;
 pub mod lir;
 pub mod mar;
 pub mod ppr;
