@@ -120,14 +120,34 @@ impl Ladder {
 
     /// A REGISTER goes out towards [`CORE`], padded by `padding` octets.
     fn forward(&mut self, at: u64, transport: Transport, padding: usize) -> ClientId {
+        self.send_out(at, "REGISTER", transport, padding)
+    }
+
+    /// An INVITE goes out towards [`CORE`].
+    fn invite(&mut self, at: u64, transport: Transport) -> ClientId {
+        self.send_out(at, "INVITE", transport, 0)
+    }
+
+    fn cancel(&mut self, at: u64, client: ClientId, reason: Option<&str>) {
+        self.drive(at);
+        self.transactions.cancel(Instant::from_millis(at), client, reason, &mut self.out);
+        self.collect(at);
+    }
+
+    fn send_out(&mut self, at: u64, method: &str, transport: Transport, padding: usize) -> ClientId {
         self.drive(at);
         let route = Route::sip(transport, address(PROXY), address(CORE));
         let now = Instant::from_millis(at);
         let write = |bytes: &mut Vec<u8>, transport: Transport, branch: &str| {
             let pad = "x".repeat(padding);
             bytes.extend_from_slice(
-                format!("REGISTER sip:example.org SIP/2.0\r\nVia: SIP/2.0/{transport} 192.0.2.9;branch={branch}\r\nP: {pad}\r\n\r\n")
-                    .as_bytes(),
+                format!(
+                    "{method} sip:example.org SIP/2.0\r\nVia: SIP/2.0/{transport} 192.0.2.9;branch={branch}\r\n\
+                     Route: <sip:192.0.2.20;lr>\r\nVia: SIP/2.0/TLS 192.0.2.1;branch=z9hG4bKone\r\n\
+                     From: <sip:a@example.org>;tag=a\r\nTo: <sip:a@example.org>\r\nCall-ID: one@example.org\r\n\
+                     CSeq: 1 {method}\r\nP: {pad}\r\n\r\n"
+                )
+                .as_bytes(),
             );
         };
         let client = self.transactions.request(now, self.timers, route, true, "mine", &mut self.out, write);
@@ -612,6 +632,185 @@ fn a_message_without_the_headers_it_needs_is_borne() {
     assert!(l.transactions.is_empty());
 }
 
+const OUT: &str = "UDP 192.0.2.20:5060 INVITE sip:example.org SIP/2.0";
+const OUT_ACK: &str = "UDP 192.0.2.20:5060 ACK sip:example.org SIP/2.0";
+const OUT_CANCEL: &str = "UDP 192.0.2.20:5060 CANCEL sip:example.org SIP/2.0";
+
+#[test]
+fn an_invite_is_repeated_by_timer_a_and_ends_by_timer_b() {
+    for (timers, repeats, end) in [
+        (Timers::CORE, [500, 1_500, 3_500, 7_500, 15_500, 31_500], 32_000),
+        (Timers::GM, [2_000, 6_000, 14_000, 30_000, 62_000, 126_000], 128_000),
+    ] {
+        let mut l = Ladder::new(timers);
+        let client = l.invite(0, Transport::Udp);
+        l.expect(0, [OUT]);
+        for at in repeats {
+            l.expect(at, [OUT]);
+        }
+        assert_eq!(l.expect_timeout(end), client);
+        assert!(l.transactions.is_empty());
+    }
+}
+
+#[test]
+fn an_invite_that_rings_is_not_repeated_and_may_ring_for_long() {
+    let mut l = Ladder::new(Timers::CORE);
+    let client = l.invite(0, Transport::Udp);
+    let branch = l.branch();
+    l.expect(0, [OUT]);
+    for at in [100, 90_000] {
+        assert!(matches!(l.send(at, &response(180, &branch, "INVITE")), Incoming::Provisional(id) if id == client));
+    }
+    l.expect(170_000, []);
+    assert_eq!(l.transactions.context(client), Some(&mut "mine"));
+    assert!(matches!(l.send(170_000, &response(200, &branch, "BYE")), Incoming::Stray), "another method");
+    assert!(matches!(l.send(170_000, &response(486, &branch, "INVITE")), Incoming::Final(_, "mine")));
+}
+
+#[test]
+fn a_refused_invite_is_acknowledged_until_timer_d() {
+    let mut l = Ladder::new(Timers::CORE);
+    l.invite(0, Transport::Udp);
+    let busy = response(486, &l.branch(), "INVITE");
+    l.expect(0, [OUT]);
+    assert!(matches!(l.send(100, &busy), Incoming::Final(_, "mine")));
+    l.expect(100, [OUT_ACK]);
+    let branch = l.branch();
+    let expected = format!(
+        "ACK sip:example.org SIP/2.0\r\nMax-Forwards: 70\r\nVia: SIP/2.0/UDP 192.0.2.9;branch={branch}\r\n\
+         Route: <sip:192.0.2.20;lr>\r\nFrom: <sip:a@example.org>;tag=a\r\nTo: <sip:a@example.org>;tag=b\r\n\
+         Call-ID: one@example.org\r\nCSeq: 1 ACK\r\nContent-Length: 0\r\n\r\n"
+    );
+    assert_eq!(l.messages.last(), Some(&expected), "one Via, the To of the response");
+    for at in [600, 20_000, 32_099] {
+        l.absorbed(at, &busy);
+        l.expect(at, [OUT_ACK]);
+    }
+    l.drive(32_100);
+    assert!(l.transactions.is_empty());
+    assert!(matches!(l.send(32_101, &busy), Incoming::Stray));
+}
+
+#[test]
+fn over_tcp_a_refused_invite_is_acknowledged_once() {
+    let mut l = Ladder::new(Timers::CORE);
+    l.invite(0, Transport::Tcp);
+    let busy = response(486, &l.branch(), "INVITE");
+    l.sent.clear();
+    l.expect(20_000, []);
+    assert!(matches!(l.send(20_100, &busy), Incoming::Final(_, "mine")));
+    l.expect(20_100, ["TCP 192.0.2.20:5060 ACK sip:example.org SIP/2.0"]);
+    assert!(l.transactions.is_empty());
+    assert!(matches!(l.send(20_200, &busy), Incoming::Stray));
+}
+
+#[test]
+fn every_2xx_to_an_invite_is_for_its_owner_until_timer_m() {
+    let mut l = Ladder::new(Timers::CORE);
+    let client = l.invite(0, Transport::Udp);
+    let branch = l.branch();
+    l.expect(0, [OUT]);
+    let (ok, fork) = (response(200, &branch, "INVITE"), response(200, &branch, "INVITE").replace(";tag=b", ";tag=c"));
+    for (at, text) in [(100, &ok), (600, &ok), (700, &fork), (32_099, &ok)] {
+        assert!(matches!(l.send(at, text), Incoming::Accepted(id) if id == client));
+        assert_eq!(l.transactions.context(client), Some(&mut "mine"));
+    }
+    l.absorbed(32_099, &response(486, &branch, "INVITE"));
+    l.expect(32_100, []);
+    assert!(l.transactions.is_empty());
+    assert!(matches!(l.send(32_101, &ok), Incoming::Stray), "RFC 6026 clause 7.2");
+}
+
+#[test]
+fn a_cancel_waits_for_a_provisional_response() {
+    let mut l = Ladder::new(Timers::CORE);
+    let client = l.invite(0, Transport::Udp);
+    let branch = l.branch();
+    l.cancel(100, client, Some("SIP;cause=200"));
+    l.sent.clear();
+    assert!(matches!(l.send(200, &response(100, &branch, "INVITE")), Incoming::Provisional(_)));
+    l.expect(200, [OUT_CANCEL]);
+    let cancel = l.messages.last().expect("a CANCEL").clone();
+    assert!(cancel.contains(&format!("branch={branch}\r\n")) && cancel.contains("Reason: SIP;cause=200\r\n"));
+    assert!(cancel.contains("CSeq: 1 CANCEL\r\n") && cancel.contains("To: <sip:a@example.org>\r\n"));
+    assert!(!cancel.contains("z9hG4bKone"), "only the topmost Via");
+    l.expect(700, [OUT_CANCEL]);
+    l.absorbed(800, &response(200, &branch, "CANCEL"));
+    l.expect(1_700, []);
+    assert!(matches!(l.send(1_800, &response(487, &branch, "INVITE")), Incoming::Final(_, "mine")));
+    l.expect(1_800, [OUT_ACK]);
+}
+
+#[test]
+fn a_cancel_that_changes_nothing_ends_the_invite_after_64_t1() {
+    let mut l = Ladder::new(Timers::CORE);
+    let client = l.invite(0, Transport::Tcp);
+    let branch = l.branch();
+    l.send(100, &response(180, &branch, "INVITE"));
+    l.cancel(60_000, client, None);
+    l.absorbed(60_100, &response(200, &branch, "CANCEL"));
+    assert_eq!(l.expect_timeout(92_000), client);
+    assert!(l.transactions.is_empty());
+}
+
+#[test]
+fn a_2xx_that_crosses_the_cancel_counts() {
+    let mut l = Ladder::new(Timers::CORE);
+    let client = l.invite(0, Transport::Udp);
+    let branch = l.branch();
+    l.send(100, &response(180, &branch, "INVITE"));
+    l.cancel(200, client, None);
+    l.sent.clear();
+    assert!(matches!(l.send(300, &response(200, &branch, "INVITE")), Incoming::Accepted(_)));
+    l.expect(60_000, []);
+    assert!(l.transactions.is_empty() && l.ended.is_empty());
+}
+
+#[test]
+fn a_forgotten_invite_leaves_nothing() {
+    let mut l = Ladder::new(Timers::CORE);
+    let client = l.invite(0, Transport::Udp);
+    let branch = l.branch();
+    assert_eq!(l.transactions.forget(client), Some("mine"));
+    assert_eq!(l.transactions.forget(client), None);
+    assert!(matches!(l.send(100, &response(180, &branch, "INVITE")), Incoming::Stray));
+    assert!(l.transactions.is_empty());
+}
+
+#[test]
+fn a_lost_connection_ends_an_invite_that_rings_but_not_an_accepted_one() {
+    let mut l = Ladder::new(Timers::CORE);
+    let (first, second) = (l.invite(0, Transport::Tcp), l.invite(0, Transport::Tcp));
+    let branch = l.branch();
+    assert!(matches!(l.send(100, &response(200, &branch, "INVITE")), Incoming::Accepted(id) if id == second));
+    l.connection(200, PROXY, CORE, ConnectionState::Closed);
+    let [Ended { client, cause: EndCause::TransportError, .. }] = l.ended[..] else { panic!("{:?}", l.ended) };
+    assert_eq!(client, first);
+}
+
+#[test]
+fn a_ringing_invite_waits_for_its_owner_and_a_2xx_passes_as_often_as_it_is_repeated() {
+    let mut l = Ladder::new(Timers::CORE);
+    let server = l.request(0, &INVITE.text());
+    l.respond(100, server, 180);
+    l.expect(100, ["UDP 192.0.2.1:5060 SIP/2.0 180 x"]);
+    l.absorbed(100_000, &INVITE.text());
+    l.expect(100_000, ["UDP 192.0.2.1:5060 SIP/2.0 180 x"]);
+    for at in [100_100, 100_600] {
+        l.respond(at, server, 200);
+        l.expect(at, ["UDP 192.0.2.1:5060 SIP/2.0 200 x"]);
+    }
+    l.respond(100_700, server, 486);
+    l.absorbed(100_700, &INVITE.text());
+    let ack = Request { method: "ACK", cseq: "1 ACK", ..INVITE };
+    assert!(matches!(l.send(100_800, &ack.text()), Incoming::Ack), "of a client that keeps the branch");
+    l.expect(132_100, []);
+    assert!(l.transactions.is_empty(), "timer L has ended it");
+    l.respond(132_200, server, 200);
+    l.expect(132_200, []);
+}
+
 #[test]
 fn contexts_are_dropped_with_their_transactions() {
     let context = Rc::new(());
@@ -638,12 +837,12 @@ fn whatever_happens_everything_ends() {
     for seed in 0..20 {
         let mut random = Random::seeded(seed);
         let mut l = Ladder::new(if seed % 2 == 0 { Timers::CORE } else { Timers::GM });
-        let (mut servers, mut branches) = (Vec::new(), vec!["z9hG4bKx".to_owned()]);
+        let (mut servers, mut invites, mut branches) = (Vec::new(), Vec::new(), vec!["z9hG4bKx".to_owned()]);
         let mut at = 0;
         for _ in 0..2_000 {
             at += u64::from(random.below(3_000));
             let transport = if random.below(2) == 0 { Transport::Udp } else { Transport::Tcp };
-            match random.below(8) {
+            match random.below(10) {
                 0..3 => {
                     let text = any_request(&mut random);
                     match l.receive(at, transport, UE, &text) {
@@ -673,11 +872,29 @@ fn whatever_happens_everything_ends() {
                     let status = [100, 200, 401][pick(&mut random, 3)];
                     l.send(at, &response(status, &branch, "REGISTER"));
                 }
+                7 => {
+                    invites.push(l.invite(at, transport));
+                    branches.push(l.branch());
+                }
+                8 if !invites.is_empty() => {
+                    let branch = branches[pick(&mut random, branches.len())].clone();
+                    let status = [100, 180, 200, 487][pick(&mut random, 4)];
+                    l.send(at, &response(status, &branch, ["INVITE", "CANCEL"][pick(&mut random, 2)]));
+                    l.cancel(at, invites[pick(&mut random, invites.len())], None);
+                }
                 _ => {
                     let remote = if random.below(2) == 0 { UE } else { CORE };
                     l.connection(at, PROXY, remote, ConnectionState::Closed);
                 }
             }
+        }
+        l.drive(at);
+        // An INVITE that nobody answers or cancels waits for its owner.
+        for server in servers {
+            l.transactions.abandon(Instant::from_millis(at), server);
+        }
+        for client in invites {
+            l.transactions.forget(client);
         }
         l.drive(at + 400_000);
         assert!(l.transactions.is_empty(), "{} are left", l.transactions.len());

@@ -143,7 +143,8 @@ impl Icscf {
                 self.refuse(now, server, &message, &Refusal::NothingToCancel, out);
             }
             // RFC 4320: no provisional response but 100, which goes one hop, is sent for REGISTER.
-            Incoming::Ack | Incoming::Provisional(_) | Incoming::Absorbed | Incoming::Stray => {}
+            Incoming::Ack | Incoming::Provisional(_) | Incoming::Accepted(_) | Incoming::Absorbed | Incoming::Stray => {
+            }
         }
     }
 

@@ -204,7 +204,7 @@ impl Scscf {
             }
             Incoming::Provisional(client) => self.on_provisional(now, client, &message, out),
             Incoming::Final(client, asked) => self.on_final(now, client, asked, &message, out),
-            Incoming::Ack | Incoming::Absorbed | Incoming::Stray => {}
+            Incoming::Ack | Incoming::Accepted(_) | Incoming::Absorbed | Incoming::Stray => {}
         }
     }
 

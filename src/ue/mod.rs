@@ -226,7 +226,8 @@ impl Ue {
                 self.respond(now, server, status, packet, &message, out);
             }
             Incoming::Final(client, Asked::Register) => self.on_final(now, client, &message, out),
-            Incoming::Ack | Incoming::Provisional(_) | Incoming::Absorbed | Incoming::Stray => {}
+            Incoming::Ack | Incoming::Provisional(_) | Incoming::Accepted(_) | Incoming::Absorbed | Incoming::Stray => {
+            }
         }
     }
 

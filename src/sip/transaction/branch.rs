@@ -26,9 +26,12 @@ impl Branch {
         std::str::from_utf8(&self.0).expect("characters of the alphabet below")
     }
 
-    /// The id and the random part of a branch that may be ours.
+    /// The id and the random part of a branch that may be ours; what its owner has added follows a dot.
     pub(super) fn read(text: &str) -> Option<(ClientId, &str)> {
-        let rest = text.strip_prefix(COOKIE).filter(|rest| rest.len() == DIGITS + CHANCE)?;
+        let (rest, more) = text.strip_prefix(COOKIE)?.split_at_checked(DIGITS + CHANCE)?;
+        if !(more.is_empty() || more.starts_with('.')) {
+            return None;
+        }
         let (digits, token) = rest.split_at_checked(DIGITS)?;
         let mut number = 0_u64;
         for digit in digits.bytes() {
@@ -64,6 +67,9 @@ mod tests {
             let branch = Branch::new(id, token);
             assert!(branch.as_str().starts_with("z9hG4bK"));
             assert_eq!(Branch::read(branch.as_str()), Some((id, token.as_str())));
+            let longer = format!("{}.more", branch.as_str());
+            assert_eq!(Branch::read(&longer), Some((id, token.as_str())));
+            assert_eq!(Branch::read(&format!("{}more", branch.as_str())), None);
         }
     }
 

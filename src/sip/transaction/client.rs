@@ -1,12 +1,13 @@
-//! Client transactions of requests other than INVITE (RFC 3261 clause 17.1.2).
+//! Client transactions (RFC 3261 clause 17.1, RFC 6026); what only INVITE has is in `invite`.
 
 use super::branch::{Branch, CHANCE};
+use super::invite::Cancel;
 use super::route::TopVia;
 use super::table::{Buffers, Handle, Members, Slab};
 use super::{ClientId, EndCause, Ended, Incoming, Shared, Timer, Timers};
 use crate::packet::{Connection, ConnectionState, Outbox, Route, Transport};
 use crate::random::Token;
-use crate::sip::Message;
+use crate::sip::{Message, Method};
 use crate::time::{Duration, Instant};
 
 /// All client transactions of one element.
@@ -22,14 +23,17 @@ pub(super) struct Clients<C> {
 }
 
 #[derive(Debug)]
-struct Client<C> {
-    state: State<C>,
-    timers: Timers,
-    route: Route,
+pub(super) struct Client<C> {
+    pub(super) state: State<C>,
+    pub(super) is_invite: bool,
+    pub(super) timers: Timers,
+    pub(super) route: Route,
     /// The random part of the branch.
     token: Token<CHANCE>,
     /// The request as sent last.
-    request: Vec<u8>,
+    pub(super) request: Vec<u8>,
+    /// What its owner does not want any more (INVITE only).
+    pub(super) cancel: Option<Box<Cancel>>,
     /// What to send when TCP fails (RFC 3261 clause 18.1.1).
     fallback: Option<Fallback>,
     /// In [`Clients::on_connections`].
@@ -37,13 +41,17 @@ struct Client<C> {
 }
 
 #[derive(Debug)]
-enum State<C> {
+pub(super) enum State<C> {
     /// No response yet; over UDP the request is repeated, next after this interval.
     Trying(C, Duration),
     /// A provisional response came.
     Proceeding(C),
     /// The final response came; copies are absorbed.
     Completed,
+    /// A final response to INVITE other than 2xx came; its copies are answered with this ACK.
+    Acknowledged(Box<[u8]>),
+    /// A 2xx to INVITE came; copies of it, and what other branches say, are for the owner (RFC 6026 clause 7.2).
+    Accepted(C),
     /// Nothing is left but the bytes.
     Ended,
 }
@@ -57,12 +65,16 @@ struct Fallback {
 /// What comes due for a client transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ClientTimer {
-    /// Repeat the request.
+    /// E, for INVITE A: repeat the request.
     E,
-    /// No final response came.
+    /// F, for INVITE B: no response came.
     F,
-    /// No copy of the final response will come any more.
+    /// K, for INVITE D or M: no copy of the final response will come any more.
     K,
+    /// E of a CANCEL.
+    Cancel,
+    /// Nothing has come of a CANCEL.
+    Cancelled,
 }
 
 impl<C> Clients<C> {
@@ -89,12 +101,15 @@ impl<C> Clients<C> {
             route,
             token,
             request,
+            is_invite: false,
+            cancel: None,
             fallback: None,
             place: None,
         });
         let client = self.slab.get_mut(handle).expect("just inserted");
         let branch = Branch::new(handle.into(), token);
         write(&mut client.request, route.transport, branch.as_str());
+        client.is_invite = client.request.starts_with(b"INVITE ");
         if may_switch && route.transport == Transport::Udp && client.request.len() > LARGEST_DATAGRAM {
             let mut request = shared.buffers.take();
             write(&mut request, Transport::Tcp, branch.as_str());
@@ -118,15 +133,18 @@ impl<C> Clients<C> {
         now: Instant,
         status: u16,
         message: &Message<'_>,
+        out: &mut Outbox,
         shared: &mut Shared,
     ) -> Incoming<C> {
-        let Some((handle, method_matches)) = self.find(message) else { return Incoming::Stray };
+        let Some((handle, method)) = self.find(message) else { return Incoming::Stray };
         let client = self.slab.get_mut(handle).expect("just found");
+        if client.is_invite {
+            return self.receive_for_invite(now, handle, (status, method), message, out, shared);
+        }
         match &client.state {
             State::Completed => return Incoming::Absorbed,
-            State::Ended => return Incoming::Stray,
-            State::Trying(..) | State::Proceeding(_) if !method_matches => return Incoming::Stray,
-            State::Trying(..) | State::Proceeding(_) => {}
+            State::Trying(..) | State::Proceeding(_) if client.has_sent(method) => {}
+            _ => return Incoming::Stray,
         }
         let is_reliable = client.route.transport.is_reliable();
         let through = if is_reliable { State::Ended } else { State::Completed };
@@ -147,8 +165,23 @@ impl<C> Clients<C> {
 
     pub(super) fn context(&mut self, client: ClientId) -> Option<&mut C> {
         match &mut self.slab.get_mut(client.into())?.state {
-            State::Trying(context, _) | State::Proceeding(context) => Some(context),
-            State::Completed | State::Ended => None,
+            State::Trying(context, _) | State::Proceeding(context) | State::Accepted(context) => Some(context),
+            State::Completed | State::Acknowledged(_) | State::Ended => None,
+        }
+    }
+
+    /// Ends a transaction whose outcome nobody wants to know any more.
+    pub(super) fn forget(&mut self, client: ClientId) -> Option<C> {
+        let handle = client.into();
+        match std::mem::replace(&mut self.slab.get_mut(handle)?.state, State::Ended) {
+            State::Trying(context, _) | State::Proceeding(context) => {
+                self.close(handle);
+                Some(context)
+            }
+            other => {
+                self.slab.get_mut(handle)?.state = other;
+                None
+            }
         }
     }
 
@@ -214,15 +247,27 @@ impl<C> Clients<C> {
         let Some(client) = self.slab.get_mut(handle) else { return };
         match (timer, &mut client.state) {
             (ClientTimer::E, State::Trying(_, interval)) => {
-                *interval = (*interval * 2).min(client.timers.t2);
+                *interval *= 2;
+                if !client.is_invite {
+                    *interval = (*interval).min(client.timers.t2);
+                }
                 let interval = *interval;
                 client.send(now, handle, interval, out, shared);
             }
-            (ClientTimer::E, State::Proceeding(_)) => client.send(now, handle, client.timers.t2, out, shared),
-            (ClientTimer::F, State::Trying(..) | State::Proceeding(_)) => self.end(handle, EndCause::Timeout, ended),
-            (ClientTimer::K, State::Completed) => {
+            (ClientTimer::E, State::Proceeding(_)) if !client.is_invite => {
+                client.send(now, handle, client.timers.t2, out, shared);
+            }
+            (ClientTimer::F, State::Trying(..))
+            | (ClientTimer::Cancelled, State::Trying(..) | State::Proceeding(_)) => {
+                self.end(handle, EndCause::Timeout, ended);
+            }
+            (ClientTimer::F, State::Proceeding(_)) if !client.is_invite => self.end(handle, EndCause::Timeout, ended),
+            (ClientTimer::K, State::Completed | State::Acknowledged(_) | State::Accepted(_)) => {
                 let client = self.slab.remove(handle).expect("just found");
                 shared.buffers.give(client.request);
+            }
+            (ClientTimer::Cancel, State::Trying(..) | State::Proceeding(_)) => {
+                client.repeat_cancel(now, handle, out, shared);
             }
             _ => {}
         }
@@ -232,13 +277,15 @@ impl<C> Clients<C> {
         self.slab.len() - self.ended
     }
 
-    /// The transaction whose branch is in the topmost Via, and whether CSeq names its method (RFC 3261 clause 17.1.3).
-    fn find(&self, message: &Message<'_>) -> Option<(Handle, bool)> {
+    pub(super) fn get_mut(&mut self, handle: Handle) -> Option<&mut Client<C>> {
+        self.slab.get_mut(handle)
+    }
+
+    /// The transaction whose branch is in the topmost Via, and the method in CSeq (RFC 3261 clause 17.1.3).
+    fn find<'m>(&self, message: &Message<'m>) -> Option<(Handle, Method<'m>)> {
         let (id, token) = Branch::read(TopVia::of(message)?.branch?)?;
-        let client = self.slab.get(id.into()).filter(|client| client.token.as_bytes() == token.as_bytes())?;
-        let method = message.cseq().ok()?.method.as_str().as_bytes();
-        let line = client.request.strip_prefix(method).unwrap_or_default();
-        Some((id.into(), line.first() == Some(&b' ')))
+        self.slab.get(id.into()).filter(|client| client.token.as_bytes() == token.as_bytes())?;
+        Some((id.into(), message.cseq().ok()?.method))
     }
 
     /// Hands the context back: no final response will come.
@@ -252,8 +299,8 @@ impl<C> Clients<C> {
         }
     }
 
-    /// Books a transaction that has just become `Completed` or `Ended`.
-    fn close(&mut self, handle: Handle) {
+    /// Books a transaction that has just become `Completed`, `Acknowledged`, `Accepted` or `Ended`.
+    pub(super) fn close(&mut self, handle: Handle) {
         let client = self.slab.get_mut(handle).expect("the caller has just used it");
         self.answered.push(handle);
         self.ended += usize::from(matches!(client.state, State::Ended));
@@ -278,6 +325,11 @@ impl<C> Client<C> {
         if !self.route.transport.is_reliable() {
             shared.timeouts.after(now, interval, Timer::Client(handle, ClientTimer::E));
         }
+    }
+
+    /// True when its request, which is still there, has this method.
+    fn has_sent(&self, method: Method<'_>) -> bool {
+        self.request.strip_prefix(method.as_str().as_bytes()).is_some_and(|line| line.first() == Some(&b' '))
     }
 
     fn waits_on(&self, connection: &Connection) -> bool {

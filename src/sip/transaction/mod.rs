@@ -6,6 +6,7 @@
 
 mod branch;
 mod client;
+mod invite;
 mod key;
 mod route;
 mod server;
@@ -73,12 +74,16 @@ pub enum Incoming<C> {
         /// What it wants cancelled.
         cancelled: Option<ServerId>,
     },
-    /// An ACK that belongs to no transaction (for a 2xx): never answered.
+    /// An ACK for a 2xx: never answered.
     Ack,
     /// A 1xx for a client transaction.
     Provisional(ClientId),
-    /// The final response of a client transaction, once. The context comes back.
+    /// The final response of a client transaction, once. The context comes back. For INVITE: none but 2xx, and its ACK
+    /// has been sent.
     Final(ClientId, C),
+    /// A 2xx to INVITE, each one: repeated, and from other branches (RFC 6026 clause 7.2). The context stays for 64 T1;
+    /// the ACK is the owner's work.
+    Accepted(ClientId),
     /// A retransmission or something late: dealt with.
     Absorbed,
     /// A response without transaction: dropped.
@@ -151,7 +156,7 @@ impl<C> Transactions<C> {
             StartLine::Request { method, uri } => {
                 servers.receive(now, timers, packet, message, (method, uri), out, shared)
             }
-            StartLine::Response { status, .. } => clients.receive(now, status, message, shared),
+            StartLine::Response { status, .. } => clients.receive(now, status, message, out, shared),
         }
     }
 
@@ -171,7 +176,7 @@ impl<C> Transactions<C> {
     }
 
     /// Sends a response; `write` writes the whole message, its Via lines by [`copy_vias`]. A second final answer is
-    /// ignored. 408 to a non-INVITE is never sent, nor any provisional response to it but a 100 that is late enough
+    /// ignored, but for 2xx to INVITE, which pass as often as the owner repeats them (RFC 6026 clause 7.1). 408 to a non-INVITE is never sent, nor any provisional response to it but a 100 that is late enough
     /// (RFC 4320).
     pub fn respond(
         &mut self,
@@ -189,7 +194,7 @@ impl<C> Transactions<C> {
         self.servers.abandon(now, server, &mut self.shared);
     }
 
-    /// Sends a request other than INVITE and ACK in a new client transaction. `write` writes the whole message for the
+    /// Sends a request other than ACK and CANCEL in a new client transaction. `write` writes the whole message for the
     /// given transport and branch (without magic cookie doubts: the text begins with `z9hG4bK`). When `route` is UDP,
     /// `may_switch` is set and the message is larger than 1,300 octets, it is written again for TCP (RFC 3261 clause
     /// 18.1.1) and falls back to UDP if the connection is refused.
@@ -205,6 +210,17 @@ impl<C> Transactions<C> {
         write: impl FnMut(&mut Vec<u8>, Transport, &str),
     ) -> ClientId {
         self.clients.request(now, timers, route, may_switch, context, out, &mut self.shared, write)
+    }
+
+    /// Cancels an INVITE (RFC 3261 clause 9.1), with this Reason: at once, or when a provisional response has come.
+    /// Its final response still comes, or it ends by [`EndCause::Timeout`] 64 T1 after the CANCEL.
+    pub fn cancel(&mut self, now: Instant, client: ClientId, reason: Option<&str>, out: &mut Outbox) {
+        self.clients.cancel(now, client, reason, out, &mut self.shared);
+    }
+
+    /// Ends an open client transaction at once; what may still come is stray.
+    pub fn forget(&mut self, client: ClientId) -> Option<C> {
+        self.clients.forget(client)
     }
 
     /// The context of a client transaction that is still open.

@@ -1,4 +1,4 @@
-//! Server transactions (RFC 3261 clause 17.2, RFC 4320, RFC 6026): INVITE as far as elements need it that refuse it.
+//! Server transactions (RFC 3261 clause 17.2, RFC 4320, RFC 6026).
 
 use super::key::{self, KeyShape};
 use super::route::{TopVia, copy_vias, reconnect_target, response_route};
@@ -118,6 +118,9 @@ impl Servers {
         let key_hash = self.hash(|hasher| hasher.write(&self.key));
         if let Some(handle) = self.find(key_hash) {
             if method == Method::Ack {
+                if self.slab.get(handle).is_some_and(|server| server.state == State::Accepted) {
+                    return Incoming::Ack;
+                }
                 self.acknowledge(now, handle, message, shared);
             } else if let Some(server) = self.slab.get(handle) {
                 server.repeat(out);
@@ -196,6 +199,10 @@ impl Servers {
     ) {
         let handle = server.into();
         let Some(server) = self.slab.get_mut(handle) else { return };
+        if server.state == State::Accepted && status / 100 == 2 {
+            out.transmit(server.route, write);
+            return;
+        }
         if !server.is_open() || (status < 200 && !server.may_be_provisional(now, status)) {
             return;
         }
@@ -266,7 +273,8 @@ impl Servers {
         let Some(server) = self.slab.get_mut(handle) else { return };
         match timer {
             ServerTimer::Trying => {
-                if server.is_open() {
+                // Ringing takes as long as its owner lets it.
+                if server.is_open() && !server.is_invite {
                     let left = (server.since + 64 * server.timers.t1).saturating_since(now);
                     shared.timeouts.after(now, left, Timer::Server(handle, ServerTimer::Expiry));
                 }
