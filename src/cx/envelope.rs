@@ -35,7 +35,7 @@ impl RequestEnvelope<'_> {
     /// Writes Session-Id, Vendor-Specific-Application-Id, Auth-Session-State, Origin-*, Destination-*.
     pub fn encode(&self, w: &mut Writer<'_>) {
         w.octets(d::SESSION_ID, 0, true, self.session_id.as_bytes());
-        encode_application(w);
+        w.raw(&APPLICATION_AVPS);
         w.octets(d::ORIGIN_HOST, 0, true, self.origin_host.as_bytes());
         w.octets(d::ORIGIN_REALM, 0, true, self.origin_realm.as_bytes());
         if let Some(host) = self.destination_host {
@@ -49,7 +49,7 @@ impl Envelope<'_> {
     /// Writes Session-Id, Vendor-Specific-Application-Id, Auth-Session-State, Origin-*.
     pub fn encode(&self, w: &mut Writer<'_>) {
         w.octets(d::SESSION_ID, 0, true, self.session_id.as_bytes());
-        encode_application(w);
+        w.raw(&APPLICATION_AVPS);
         w.octets(d::ORIGIN_HOST, 0, true, self.origin_host.as_bytes());
         w.octets(d::ORIGIN_REALM, 0, true, self.origin_realm.as_bytes());
     }
@@ -70,7 +70,7 @@ pub fn encode_fault(
     }
     // Without E the answer follows the command's own grammar, which wants these two as well.
     encode_session_id(request, w);
-    encode_application(w);
+    w.raw(&APPLICATION_AVPS);
     w.octets(d::ORIGIN_HOST, 0, true, origin_host.as_bytes());
     w.octets(d::ORIGIN_REALM, 0, true, origin_realm.as_bytes());
     fault.encode(w);
@@ -83,13 +83,16 @@ pub fn encode_fault(
     }
 }
 
-/// Vendor-Specific-Application-Id and Auth-Session-State (NO_STATE_MAINTAINED).
-fn encode_application(w: &mut Writer<'_>) {
-    w.group(d::VENDOR_SPECIFIC_APPLICATION_ID, 0, true, |w| {
-        w.u32(d::VENDOR_ID, 0, true, VENDOR).u32(d::AUTH_APPLICATION_ID, 0, true, APPLICATION);
-    });
-    w.u32(d::AUTH_SESSION_STATE, 0, true, 1);
-}
+/// Vendor-Specific-Application-Id and Auth-Session-State, the same octets in every message.
+#[rustfmt::skip]
+const APPLICATION_AVPS: [u8; 44] = [
+    // Vendor-Specific-Application-Id 260: Vendor-Id 266, 10415; Auth-Application-Id 258, 16777216.
+    0, 0, 1, 4, 0x40, 0, 0, 32,
+    0, 0, 1, 10, 0x40, 0, 0, 12, 0, 0, 0x28, 0xaf,
+    0, 0, 1, 2, 0x40, 0, 0, 12, 1, 0, 0, 0,
+    // Auth-Session-State 277: NO_STATE_MAINTAINED.
+    0, 0, 1, 21, 0x40, 0, 0, 12, 0, 0, 0, 1,
+];
 
 /// Collects the common AVPs of a request while it is read.
 #[derive(Default)]
@@ -217,3 +220,19 @@ pub(super) fn required<T>(slot: Option<T>, code: u32, vendor: u32) -> Result<T, 
 const FEATURE_UNSUPPORTED: u32 = 5011;
 /// Feature-List 1 of TS 29.229 clause 7.2.3: none of its features is there.
 const SUPPORTED_FEATURES: u32 = 0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_avps_of_the_application_are_those_that_the_writer_writes() {
+        let mut out = Vec::new();
+        let mut w = Writer::avps(&mut out);
+        w.group(d::VENDOR_SPECIFIC_APPLICATION_ID, 0, true, |w| {
+            w.u32(d::VENDOR_ID, 0, true, VENDOR).u32(d::AUTH_APPLICATION_ID, 0, true, APPLICATION);
+        });
+        w.u32(d::AUTH_SESSION_STATE, 0, true, 1);
+        assert_eq!(out, APPLICATION_AVPS);
+    }
+}

@@ -236,7 +236,9 @@ impl<'b> Writer<'b> {
     fn pad(&mut self) {
         // Messages begin anywhere in a buffer, so what counts is the distance from there.
         let padding = (self.out.len() - self.start).wrapping_neg() & 3;
-        self.out.extend_from_slice(&[0; 3][..padding]);
+        for _ in 0..padding {
+            self.out.push(0);
+        }
     }
 
     fn set_length(&mut self, start: usize) {

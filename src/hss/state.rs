@@ -2,7 +2,8 @@
 //! into being with the first request that changes it.
 
 use super::source::{Member, Source};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
+use std::num::NonZeroU32;
 use std::rc::Rc;
 
 /// State of all subscribers that ever came.
@@ -16,7 +17,7 @@ pub(super) struct States {
 /// State of one subscription: its public identities are one implicit registration set, which changes as a whole.
 #[derive(Debug)]
 pub(super) struct State {
-    server: Option<Rc<str>>,
+    server: Option<NameId>,
     pub(super) registration: Registration,
     /// A challenge is on its way (TS 29.228 clause 6.3.1).
     pub(super) authentication_pending: bool,
@@ -51,12 +52,18 @@ impl States {
 
     /// The registration state and the S-CSCF name.
     pub(super) fn registration(&self, member: Member) -> (Registration, Option<&str>) {
-        self.find(member).map_or_else(Default::default, |state| (state.registration, state.server.as_deref()))
+        let Some(state) = self.find(member) else { return Default::default() };
+        (state.registration, self.server(state))
+    }
+
+    /// The S-CSCF of the subscription.
+    pub(super) fn server(&self, state: &State) -> Option<&str> {
+        state.server.map(|id| self.names.name(id))
     }
 
     /// Stores `server` as the S-CSCF of the subscription.
     pub(super) fn assign(&mut self, member: Member, source: &Source, server: &str) {
-        if self.find(member).is_none_or(|state| state.server.as_deref() != Some(server)) {
+        if self.find(member).is_none_or(|state| self.server(state) != Some(server)) {
             self.clear(member);
             let name = self.names.intern(server);
             self.of(member, source).server = Some(name);
@@ -86,23 +93,52 @@ impl State {
 
 /// S-CSCF names, each held once however many subscribers it serves.
 #[derive(Debug, Default)]
-struct ServerNames(HashSet<Rc<str>, foldhash::fast::RandomState>);
+struct ServerNames {
+    ids: HashMap<Rc<str>, NameId, foldhash::fast::RandomState>,
+    /// Each with the number of its subscribers.
+    names: Vec<(Rc<str>, u64)>,
+    free: Vec<NameId>,
+}
+
+/// One of [`ServerNames`]: the index in `names`, counted from one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct NameId(NonZeroU32);
 
 impl ServerNames {
-    fn intern(&mut self, name: &str) -> Rc<str> {
-        if let Some(known) = self.0.get(name) {
-            return Rc::clone(known);
+    fn intern(&mut self, name: &str) -> NameId {
+        if let Some(&known) = self.ids.get(name) {
+            self.names[known.index()].1 += 1;
+            return known;
         }
-        let name: Rc<str> = name.into();
-        self.0.insert(Rc::clone(&name));
-        name
+        let text: Rc<str> = name.into();
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.names.push(Default::default());
+            let count = u32::try_from(self.names.len()).ok().and_then(NonZeroU32::new);
+            NameId(count.expect("names for 2^32 subscribers do not fit in memory"))
+        });
+        self.names[id.index()] = (Rc::clone(&text), 1);
+        self.ids.insert(text, id);
+        id
+    }
+
+    fn name(&self, id: NameId) -> &str {
+        &self.names[id.index()].0
     }
 
     /// A peer could name ever new servers: a name goes with its last subscriber.
-    fn release(&mut self, name: Rc<str>) {
-        if Rc::strong_count(&name) == 2 {
-            self.0.remove(&name);
+    fn release(&mut self, id: NameId) {
+        let (name, users) = &mut self.names[id.index()];
+        *users -= 1;
+        if *users == 0 {
+            self.ids.remove(&*std::mem::take(name));
+            self.free.push(id);
         }
+    }
+}
+
+impl NameId {
+    const fn index(self) -> usize {
+        self.0.get() as usize - 1
     }
 }
 
@@ -112,17 +148,20 @@ mod tests {
 
     #[test]
     fn a_state_is_small() {
-        assert!(size_of::<(u64, State)>() <= 48, "{}", size_of::<(u64, State)>());
+        assert!(size_of::<(u64, State)>() <= 32, "{}", size_of::<(u64, State)>());
     }
 
     #[test]
     fn a_name_goes_with_its_last_user() {
         let mut names = ServerNames::default();
         let (a, b) = (names.intern("sip:a"), names.intern("sip:a"));
-        assert!(Rc::ptr_eq(&a, &b));
+        assert_eq!((a, names.name(a)), (b, "sip:a"));
+        let other = names.intern("sip:b");
         names.release(a);
-        assert_eq!(names.0.len(), 1);
+        assert_eq!((names.ids.len(), names.name(b), names.name(other)), (2, "sip:a", "sip:b"));
         names.release(b);
-        assert!(names.0.is_empty());
+        assert_eq!(names.ids.len(), 1);
+        assert_eq!(names.intern("sip:c"), a);
+        assert_eq!((names.name(a), names.name(other)), ("sip:c", "sip:b"));
     }
 }

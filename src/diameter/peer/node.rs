@@ -235,10 +235,10 @@ impl<C> Node<C> {
             }
         }
         match (host, realm) {
-            (Some(host), _) if !host.eq_ignore_ascii_case(self.config.origin_host.as_bytes()) => {
+            (Some(host), _) if !is_same(host, &self.config.origin_host) => {
                 return Err(Fault::new(3002, "Destination-Host is somebody else"));
             }
-            (None, Some(realm)) if !realm.eq_ignore_ascii_case(self.config.origin_realm.as_bytes()) => {
+            (None, Some(realm)) if !is_same(realm, &self.config.origin_realm) => {
                 return Err(Fault::new(3003, "Destination-Realm is not served here"));
             }
             _ => {}
@@ -251,6 +251,11 @@ impl<C> Node<C> {
         }
         Ok(())
     }
+}
+
+/// Nearly every peer writes our name as we do.
+fn is_same(received: &[u8], own: &str) -> bool {
+    received == own.as_bytes() || received.eq_ignore_ascii_case(own.as_bytes())
 }
 
 /// RFC 3539 clause 3.4.1: "Tw MUST NOT be lower than 6 seconds".
