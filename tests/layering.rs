@@ -17,6 +17,7 @@ const TABLE: &[(&str, u8, &[&str])] = &[
     ("cx", 1, &["diameter"]),
     ("event", 2, &["ipsec::association"]),
     ("packet", 2, &["event", "ipsec::association"]),
+    ("sip::destination", 2, &["packet", "sip"]),
     ("sip::transaction", 2, &["packet", "sip"]),
     ("sip::proxy", 2, &["packet", "sip"]),
     ("diameter::peer", 2, &["packet", "event", "diameter"]),
