@@ -65,6 +65,7 @@ pub mod live;
 pub mod packet;
 pub mod pcscf;
 pub mod random;
+pub mod reginfo;
 pub mod scscf;
 pub mod sim;
 pub mod sip;

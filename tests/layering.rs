@@ -15,6 +15,7 @@ const TABLE: &[(&str, u8, &[&str])] = &[
     ("aka", 1, &[]),
     ("ipsec", 1, &["sip::header", "aka"]),
     ("cx", 1, &["diameter"]),
+    ("reginfo", 1, &["sip"]),
     ("event", 2, &["ipsec::association"]),
     ("packet", 2, &["event", "ipsec::association"]),
     ("sip::destination", 2, &["packet", "sip"]),

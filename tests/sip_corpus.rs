@@ -2,6 +2,7 @@
 
 mod sip_support;
 
+use imsreg::reginfo::{Fault, Watcher};
 use imsreg::sip::header::access_network::AccessNetwork;
 use imsreg::sip::header::contact::Contacts;
 use imsreg::sip::header::sec_agree::Mechanisms;
@@ -170,4 +171,20 @@ fn sections(text: &str) -> Vec<(String, Vec<Row>)> {
         }
     }
     sections
+}
+
+/// A core that a tablet accepts: versions that do not begin at 0, and one id for the contact of two identities.
+#[test]
+fn a_notify_of_the_corpus() {
+    let Some(folder) = shared("the IMS corpus", "corpus/ims") else { return };
+    let bytes = read(&folder.join("ims-samsung-11-notify.sip"));
+    let message = Message::parse(&bytes).expect("a NOTIFY");
+    let set = ["tel:0398765432100", "sip:0398765432100"];
+    let verdict = Watcher::new().take(message.body(), &set);
+    assert_eq!(verdict.faults, [Fault::FirstVersion(2), Fault::RepeatedContactId]);
+    let document = verdict.document.expect("it can be read");
+    let uri = "sip:192.168.101.5:6300;alias=192.168.101.5~6301~2";
+    let (registration, contact) = document.about(uri).next().expect("the contact of the tablet");
+    assert_eq!((&*registration.aor, contact.expires, contact.q.as_deref()), (set[0], Some(3599), Some("1.000")));
+    assert_eq!(contact.params[3], ("+sip.instance".into(), "\"<urn:gsma:imei:35622410-304848-0>\"".into()));
 }
