@@ -51,8 +51,8 @@ impl Tap for () {
     }
 }
 
-/// Which element of an [`Ims`].
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+/// Which element of an [`Ims`]; by default the first.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
 pub struct ElementId(usize);
 
 /// What leaves an [`Ims`]: effects for the driver in order, each with the element that wants it. Two elements at one
@@ -86,9 +86,25 @@ impl Outward {
         self.owners.clear();
     }
 
+    /// Adds an effect of another box, whose `bytes` it refers to.
+    pub fn append(&mut self, owner: ElementId, effect: Effect, bytes: &[u8]) {
+        match effect {
+            Effect::Transmit { from, to, transport, protocol, sa, range } => {
+                self.transmit(owner.0, Route { from, to, transport, protocol, sa }, &bytes[range]);
+            }
+            Effect::Record { key, value } => self.record(owner.0, &bytes[key], &bytes[value]),
+            other => self.push(owner.0, other),
+        }
+    }
+
     fn push(&mut self, owner: usize, effect: Effect) {
         self.owners.push(ElementId(owner));
         self.effects.push(effect);
+    }
+
+    fn record(&mut self, owner: usize, key: &[u8], value: &[u8]) {
+        self.owners.push(ElementId(owner));
+        self.effects.record(key, |b| b.extend_from_slice(value));
     }
 
     fn transmit(&mut self, owner: usize, route: Route, bytes: &[u8]) {
@@ -177,6 +193,11 @@ impl Ims {
         }
         self.slots.push(Slot { element, sas: SaTable::default() });
         Ok(ElementId(slot))
+    }
+
+    /// Puts an element in the place of another that had the same addresses, and that is gone with its SAs.
+    pub fn replace(&mut self, id: ElementId, element: impl Into<Element>) {
+        self.slots[id.0] = Slot { element: element.into(), sas: SaTable::default() };
     }
 
     /// Every address that a driver must open before [`Ims::start`].
@@ -339,6 +360,7 @@ impl Ims {
                 self.slots[slot].sas.remove(set);
                 world.out.push(slot, Effect::RemoveSa(set));
             }
+            Effect::Record { key, value } => world.out.record(slot, &bytes[key], &bytes[value]),
             Effect::Event(event) => world.tap.event(world.now, &event),
         }
     }

@@ -133,6 +133,14 @@ pub enum Effect {
     InstallSa(Box<SaSet>),
     /// Remove a set. SIP timers end an SA, nothing else (TS 33.203 clause 7.4).
     RemoveSa(SaSetId),
+    /// Remember `value` under `key` for good, in place of what was remembered under it before. What comes after it may
+    /// promise it to somebody: it must not leave before the record is durable.
+    Record {
+        /// Where in [`Outbox::bytes`].
+        key: Range<usize>,
+        /// Where in [`Outbox::bytes`].
+        value: Range<usize>,
+    },
     /// Something worth telling.
     Event(Box<Event>),
 }
@@ -171,6 +179,15 @@ impl Outbox {
         let Route { from, to, transport, protocol, sa } = route;
         self.effects.push(Effect::Transmit { from, to, transport, protocol, sa, range: range.clone() });
         &self.bytes[range]
+    }
+
+    /// Writes a record, key and value, that must be durable before what follows leaves.
+    pub fn record(&mut self, key: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(key);
+        let middle = self.bytes.len();
+        write(&mut self.bytes);
+        self.effects.push(Effect::Record { key: start..middle, value: middle..self.bytes.len() });
     }
 
     /// Adds an effect other than a transmission.

@@ -206,7 +206,7 @@ impl Trace {
                 let text = String::from_utf8(bytes[range.clone()].to_vec()).expect("text");
                 Some(Heard { from, to, name: name(protocol, &bytes[range]), text })
             }
-            Effect::InstallSa(_) | Effect::RemoveSa(_) => None,
+            Effect::InstallSa(_) | Effect::RemoveSa(_) | Effect::Record { .. } => None,
             other => panic!("{other:?}"),
         });
         let mut heard: Vec<Heard> = sent.filter(|heard| !heard.name.starts_with("100 ")).collect();

@@ -162,6 +162,9 @@ pub struct ServeArgs {
     /// Subscribers: a file or a directory
     #[arg(long, value_name = "FILE|DIR")]
     pub hss_data: Option<PathBuf>,
+    /// Where the HSS keeps SQNs and registrations over a restart; made if it is not there
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
     /// What carries protected messages: none (they stay in clear)
     #[arg(long, value_name = "PLANE")]
     pub ipsec: Option<String>,
@@ -204,6 +207,9 @@ impl ServeArgs {
                 _ => return Err(Faults::one("--sip", "", "no element that speaks SIP is in --only")),
             };
             settings.list("--sip", key, &self.sip);
+        }
+        if self.state.is_some() && !elements.hss {
+            return Err(Faults::one("--state", "", "the HSS, which keeps it, is not in --only"));
         }
         settings.flag("--diameter", "hss.listen", self.diameter);
         if !self.hss.is_empty() {

@@ -23,7 +23,7 @@ pub(super) async fn run(args: FirstRunArgs) -> Result<(), Failure> {
     }
 
     let clock = Clock::start();
-    let mut network = network::build(&mut profile, Elements::ALL, Some(subscribers), clock, FlagsOf::FirstRun)?;
+    let mut network = network::build(&mut profile, Elements::ALL, Some(subscribers), None, clock, FlagsOf::FirstRun)?;
     let pcscf = profile.pcscf.listen[0];
     let ue = profile.ue(&subscription, pcscf, profile.ue.address, clock.epoch());
     let ue = network

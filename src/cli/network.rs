@@ -7,7 +7,7 @@ use crate::event::Role;
 use crate::hss::Hss;
 use crate::icscf::Icscf;
 use crate::ims::{Ims, Listener};
-use crate::live::{Clock, Sockets};
+use crate::live::{Clock, Sockets, StateDir};
 use crate::packet::Protocol;
 use crate::pcscf::Pcscf;
 use crate::random::Random;
@@ -26,6 +26,7 @@ pub(super) fn build(
     profile: &mut Profile,
     elements: Elements,
     subscribers: Option<Subscribers>,
+    state: Option<&StateDir>,
     clock: Clock,
     flags: FlagsOf,
 ) -> Result<Network, Failure> {
@@ -35,7 +36,11 @@ pub(super) fn build(
     let mut ims = Ims::new(profile.wiring);
     let taken = |e: crate::ims::AddressTaken| Failure::Usage(e.to_string());
     if let Some(subscribers) = subscribers.filter(|_| elements.hss) {
-        ims.add(Hss::new(profile.hss(clock.epoch()), subscribers.store, random.fork())).map_err(taken)?;
+        let mut hss = Hss::new(profile.hss(clock.epoch()), subscribers.store, random.fork());
+        if let Some(state) = state {
+            restore(&mut hss, state)?;
+        }
+        ims.add(hss).map_err(taken)?;
     }
     if elements.scscf {
         ims.add(Scscf::new(profile.scscf(elements, clock.epoch())?, random.fork())).map_err(taken)?;
@@ -47,6 +52,16 @@ pub(super) fn build(
         ims.add(Pcscf::new(profile.pcscf(elements)?, random.fork())).map_err(taken)?;
     }
     Ok(Network { ims, sockets, random })
+}
+
+/// Lets the HSS go on where its last run ended.
+fn restore(hss: &mut Hss, state: &StateDir) -> Result<(), Failure> {
+    let recovered = state.restore(hss).map_err(|fault| Failure::Usage(fault.to_string()))?;
+    if recovered.unknown > 0 {
+        let (path, unknown) = (state.path().display(), recovered.unknown);
+        eprintln!("imsreg: state directory {path}: {unknown} of its records are of unknown subscribers; they are kept");
+    }
+    Ok(())
 }
 
 /// The generator of a live run.

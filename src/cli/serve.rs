@@ -5,7 +5,7 @@ use super::record::Record;
 use super::{Failure, Interrupt, network, report};
 use crate::config::{load_profile, load_subscribers};
 use crate::ladder::{Columns, Options};
-use crate::live::{Clock, Live};
+use crate::live::{Clock, Live, StateDir};
 use crate::time::Duration;
 
 pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
@@ -17,7 +17,9 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let started_with = format!("profile {}{}", report::list(&profile.origins), origins.unwrap_or_default());
 
     let clock = Clock::start();
-    let network = network::build(&mut profile, elements, subscribers, clock, FlagsOf::Serve)?;
+    let state = args.state.as_deref().map(StateDir::open).transpose();
+    let state = state.map_err(|fault| Failure::Usage(fault.to_string()))?;
+    let network = network::build(&mut profile, elements, subscribers, state.as_ref(), clock, FlagsOf::Serve)?;
     let listeners = network.ims.listeners();
     let record = Record::new(Some(clock));
     if args.common.json {
@@ -30,17 +32,21 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
         record.write_to(path)?;
         report::warn_of_keys();
     }
-    let live = Live::start(network.ims, network.sockets, clock, Box::new(record.clone()))
+    let live = Live::start_with_state(network.ims, network.sockets, clock, Box::new(record.clone()), state)
         .map_err(|e| Failure::Bind(e, FlagsOf::Serve))?;
     if args.common.json {
         report::ready_json(&listeners, &profile.realm);
     } else {
         println!("{}", report::ready_line(&listeners, &profile.realm));
     }
-    interrupt.wait().await;
+    let lost = tokio::select! {
+        () = interrupt.wait() => None,
+        lost = live.state_lost() => Some(lost),
+    };
     live.stop(Duration::from_secs(2)).await;
     if args.common.json {
-        report::report_json(None);
+        report::report_json(lost.as_deref());
     }
-    record.finish()
+    record.finish()?;
+    lost.map_or(Ok(()), |lost| Err(Failure::Failed(lost)))
 }

@@ -19,7 +19,11 @@ pub(super) struct Given {
 
 pub(super) fn answer(records: &mut Records, now: Instant, mar: &Mar<'_>, out: &mut Outbox) -> Given {
     match judge(records, mar) {
-        Ok(member) => give(records, member, now, mar, out),
+        Ok(member) => {
+            let given = give(records, member, now, mar, out);
+            records.record_change(out);
+            given
+        }
         Err(result) => Given::error(result),
     }
 }

@@ -5,6 +5,7 @@ mod config;
 mod lir;
 mod mar;
 mod range;
+mod record;
 mod sar;
 mod source;
 mod state;
@@ -12,6 +13,7 @@ pub mod store;
 mod uar;
 
 pub use config::{HssConfig, SqnScheme};
+pub use record::{RecordFault, Restored};
 pub use store::{Store, Subscriber};
 
 use crate::cx::envelope::{self, encode_fault};
@@ -22,6 +24,7 @@ use crate::event::Role;
 use crate::packet::{Connection, Outbox, Packet};
 use crate::random::Random;
 use crate::time::Instant;
+use record::Record;
 use state::States;
 
 /// The element.
@@ -38,6 +41,8 @@ struct Records {
     store: Store,
     states: States,
     random: Random,
+    /// Changes are recorded before they are promised.
+    recording: bool,
     /// The User-Data being sent.
     user_data: Vec<u8>,
 }
@@ -47,7 +52,22 @@ impl Hss {
     pub fn new(config: HssConfig, store: Store, mut random: Random) -> Self {
         let node = Node::new(config.diameter.clone(), random.fork()).with_role(Role::Hss);
         let states = States::default();
-        Self { node, records: Records { config, store, states, random, user_data: Vec::new() } }
+        Self { node, records: Records { config, store, states, random, recording: false, user_data: Vec::new() } }
+    }
+
+    /// From now on each change that an answer promises leaves as [`crate::packet::Effect::Record`] in front of it.
+    pub const fn record_changes(&mut self) {
+        self.records.recording = true;
+    }
+
+    /// Takes back a record of an earlier run, before the start.
+    pub fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<Restored, RecordFault> {
+        let impi = std::str::from_utf8(key).map_err(|_| RecordFault::Key)?;
+        let record = Record::read(value)?;
+        let Records { store, states, .. } = &mut self.records;
+        let Some(member) = store.by_impi(impi) else { return Ok(Restored::UnknownSubscriber) };
+        states.restore(member, store.of(member), &record);
+        Ok(Restored::Taken)
     }
 
     /// Nothing to connect to; peers come.
@@ -115,7 +135,7 @@ impl Hss {
             }
             Sar::COMMAND => {
                 let sar = Sar::decode(message)?;
-                let saa = sar::answer(records, &sar, message)?;
+                let saa = sar::answer(records, &sar, message, out)?;
                 node.answer(peer, header, false, out, |w| saa.encode(w));
             }
             Lir::COMMAND => {
@@ -131,6 +151,16 @@ impl Hss {
 }
 
 impl Records {
+    /// Records the subscription that this request has changed. Comes before the answer.
+    fn record_change(&mut self, out: &mut Outbox) {
+        if let Some(member) = self.states.take_touched().filter(|_| self.recording)
+            && let Some(state) = self.states.find(member)
+        {
+            let record = Record::of(state, self.states.server(state));
+            out.record(self.store.impi(member).as_bytes(), |value| record.write(value));
+        }
+    }
+
     /// Origin-Host and Origin-Realm.
     fn origin(&self) -> (&str, &str) {
         (&self.config.diameter.origin_host, &self.config.diameter.origin_realm)

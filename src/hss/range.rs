@@ -46,6 +46,11 @@ impl Range {
         self.impi.number(impi, self.count)
     }
 
+    /// The private identity of the n-th.
+    pub(super) fn impi(&self, n: u64) -> String {
+        self.impi.render(n)
+    }
+
     /// Which member has this public identity, and as which of its own.
     pub(super) fn by_impu(&self, impu: &str) -> Option<(u64, Place)> {
         self.impus.iter().find_map(|(template, place)| Some((template.number(impu, self.count)?, *place)))

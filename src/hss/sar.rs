@@ -7,8 +7,14 @@ use crate::cx::sar::{Charging, ServerAssignmentType};
 use crate::cx::user_data::IdentityType;
 use crate::cx::{CxResult, Saa, Sar, VENDOR};
 use crate::diameter::{Avps, Fault, dictionary};
+use crate::packet::Outbox;
 
-pub(super) fn answer<'a>(records: &'a mut Records, sar: &Sar<'a>, message: &[u8]) -> Result<Saa<'a>, Fault> {
+pub(super) fn answer<'a>(
+    records: &'a mut Records,
+    sar: &Sar<'a>,
+    message: &[u8],
+    out: &mut Outbox,
+) -> Result<Saa<'a>, Fault> {
     let outcome = match find(&*records, sar) {
         Ok(found) => {
             has_one_identity(sar, message)?;
@@ -16,6 +22,7 @@ pub(super) fn answer<'a>(records: &'a mut Records, sar: &Sar<'a>, message: &[u8]
         }
         Err(result) => Err(Refusal { result, server: None }),
     };
+    records.record_change(out);
     if let Ok((member, Content::Profile)) = &outcome {
         records.user_data.clear();
         records.store.write_user_data(*member, &mut records.user_data);

@@ -1,6 +1,7 @@
 //! What the HSS knows of a subscriber beyond its provisioning (TS 29.228 clause 6, TS 23.228 clause 5.2.1). It comes
 //! into being with the first request that changes it.
 
+use super::record::Record;
 use super::source::{Member, Source};
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -12,6 +13,8 @@ pub(super) struct States {
     /// Keyed by [`Member::id`].
     states: HashMap<u64, State, foldhash::fast::RandomState>,
     names: ServerNames,
+    /// Whose state may have changed since [`States::take_touched`].
+    touched: Option<Member>,
 }
 
 /// State of one subscription: its public identities are one implicit registration set, which changes as a whole.
@@ -47,6 +50,7 @@ impl States {
 
     /// The state, made from what was provisioned where there is none.
     pub(super) fn of(&mut self, member: Member, source: &Source) -> &mut State {
+        self.touched = Some(member);
         self.states.entry(member.id).or_insert_with(|| State::new(source.sqn))
     }
 
@@ -70,8 +74,29 @@ impl States {
         }
     }
 
+    /// Whom this request has changed: a request is about one subscription.
+    pub(super) const fn take_touched(&mut self) -> Option<Member> {
+        self.touched.take()
+    }
+
+    /// Goes on from a record of an earlier run. SQNs that were provisioned above it since then stay used up.
+    pub(super) fn restore(&mut self, member: Member, source: &Source, record: &Record<'_>) {
+        if let Some(server) = record.server {
+            self.assign(member, source, server);
+        }
+        let state = self.of(member, source);
+        state.registration = record.registration;
+        state.authentication_pending = record.authentication_pending;
+        state.recorded = record.recorded;
+        if record.sqn >= state.sqn {
+            (state.sqn, state.clock_offset) = (record.sqn, record.clock_offset);
+        }
+        self.touched = None;
+    }
+
     /// Forgets the S-CSCF of the subscription.
     pub(super) fn clear(&mut self, member: Member) {
+        self.touched = Some(member);
         if let Some(name) = self.states.get_mut(&member.id).and_then(|state| state.server.take()) {
             self.names.release(name);
         }

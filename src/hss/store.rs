@@ -190,6 +190,15 @@ impl Store {
         self.source(member.source)
     }
 
+    /// The private identity of `member`.
+    pub(super) fn impi(&self, member: Member) -> Cow<'_, str> {
+        let source = self.of(member);
+        match &source.range {
+            Some(range) => Cow::Owned(range.impi(member.n)),
+            None => Cow::Borrowed(source.impi()),
+        }
+    }
+
     /// Keys or recorded vectors.
     pub(super) fn auth(&self, member: Member) -> Auth<'_> {
         let source = self.of(member);

@@ -10,15 +10,18 @@ pub mod ports;
 mod protected;
 mod shard;
 mod sockets;
+mod state;
 mod stream;
 
 pub use clock::Clock;
 pub use sockets::{BindError, Sockets};
+pub use state::{Recovered, StateDir, StateFault};
 
 use crate::ims::{Element, ElementId, Ims, Tap};
 use crate::packet::Outbox;
 use crate::time::{Duration, Instant};
 use shard::{Shard, Shared};
+use state::journal::Journal;
 use std::cell::RefCell;
 use std::rc::Rc;
 
@@ -35,11 +38,22 @@ impl std::fmt::Debug for Live {
 
 impl Live {
     /// Opens what is not open yet of the listeners of `ims`, starts the tasks and the elements.
-    pub fn start(ims: Ims, mut sockets: Sockets, clock: Clock, tap: Box<dyn Tap>) -> Result<Self, BindError> {
+    pub fn start(ims: Ims, sockets: Sockets, clock: Clock, tap: Box<dyn Tap>) -> Result<Self, BindError> {
+        Self::start_with_state(ims, sockets, clock, tap, None)
+    }
+
+    /// The same; what elements record goes to `state`.
+    pub fn start_with_state(
+        ims: Ims,
+        mut sockets: Sockets,
+        clock: Clock,
+        tap: Box<dyn Tap>,
+        state: Option<StateDir>,
+    ) -> Result<Self, BindError> {
         for listener in ims.listeners() {
             sockets.bind(&listener)?;
         }
-        let shared = Rc::new(RefCell::new(Shard::new(ims, clock, tap)));
+        let shared = Rc::new(RefCell::new(Shard::new(ims, clock, tap, state)));
         sockets.serve(&shared);
         shard::run_timers(&shared);
         shard::with(&shared, |s, now| s.ims.start(now, &mut s.out, &mut *s.tap));
@@ -64,11 +78,23 @@ impl Live {
         changed.notified().await;
     }
 
+    /// Waits until the state directory has failed: nothing leaves any more, the process is better ended.
+    pub async fn state_lost(&self) -> String {
+        let changed = self.shared.borrow().changed.clone();
+        loop {
+            let notified = changed.notified();
+            if let Some(fault) = self.shared.borrow().journal.as_ref().and_then(Journal::failure) {
+                return fault.to_string();
+            }
+            notified.await;
+        }
+    }
+
     /// Ends in order: Diameter peers are told, what waits to be written is written; at most `patience`.
     pub async fn stop(&self, patience: Duration) {
         shard::with(&self.shared, |s, now| s.ims.stop(now, &mut s.out, &mut *s.tap));
         let deadline = tokio::time::Instant::now() + patience;
-        while self.shared.borrow().streams.is_busy() && tokio::time::Instant::now() < deadline {
+        while self.shared.borrow().is_busy() && tokio::time::Instant::now() < deadline {
             let left = tokio::time::timeout_at(deadline, self.changed());
             if left.await.is_err() {
                 break;

@@ -3,6 +3,8 @@
 use super::clock::Clock;
 use super::protected::ProtectedPorts;
 use super::sockets::UdpSockets;
+use super::state::StateDir;
+use super::state::journal::{self, Journal};
 use super::stream::Streams;
 use crate::ims::{ElementId, Ims, Outward, Tap};
 use crate::packet::{Connection, Effect, Packet, Route, SaFailure, Transport};
@@ -22,6 +24,8 @@ pub(super) struct Shard {
     pub(super) udp: UdpSockets,
     pub(super) streams: Streams,
     pub(super) protected: ProtectedPorts,
+    /// Where records go, with a state directory.
+    pub(super) journal: Option<Journal>,
     /// Wakes whoever watches ([`super::Live::changed`]).
     pub(super) changed: Rc<Notify>,
     /// Wakes the timer task when an earlier deadline has appeared.
@@ -30,7 +34,7 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    pub(super) fn new(ims: Ims, clock: Clock, tap: Box<dyn Tap>) -> Self {
+    pub(super) fn new(ims: Ims, clock: Clock, tap: Box<dyn Tap>, state: Option<StateDir>) -> Self {
         Self {
             ims,
             tap,
@@ -39,10 +43,16 @@ impl Shard {
             udp: UdpSockets::default(),
             streams: Streams::default(),
             protected: ProtectedPorts::default(),
+            journal: state.map(Journal::new),
             changed: Rc::new(Notify::new()),
             earlier: Rc::new(Notify::new()),
             armed: None,
         }
+    }
+
+    /// True while there is something left to send, or somebody to send it to.
+    pub(super) fn is_busy(&self) -> bool {
+        self.streams.is_busy() || self.journal.as_ref().is_some_and(Journal::is_busy)
     }
 
     /// Hands in one packet. Call [`finish`] after a batch.
@@ -67,7 +77,30 @@ pub(super) fn news(shared: &Shared, owner: Option<ElementId>, connection: Connec
 
 /// Carries out the effects that have gathered, arms the timer, wakes watchers.
 pub(super) fn finish(shared: &Shared) {
-    let mut shard = shared.borrow_mut();
+    carry_out_all(&mut shared.borrow_mut(), shared);
+    journal::write(shared);
+    let shard = shared.borrow();
+    let next = shard.ims.next_timeout();
+    if next.is_some_and(|at| shard.armed.is_none_or(|armed| at < armed)) {
+        shard.earlier.notify_one();
+    }
+    shard.changed.notify_waiters();
+}
+
+/// Carries out what waited for records that are durable now.
+pub(super) fn release(shared: &Shared, mut waited: Outward) {
+    {
+        let mut shard = shared.borrow_mut();
+        let now = shard.clock.now();
+        let (effects, bytes) = waited.drain();
+        for (owner, effect) in effects {
+            carry_out(&mut shard, shared, now, owner, effect, bytes);
+        }
+    }
+    finish(shared);
+}
+
+fn carry_out_all(shard: &mut Shard, shared: &Shared) {
     // Carrying out an effect can fail at once, and the elements then have more to say.
     while !shard.out.is_empty() {
         let mut out = std::mem::take(&mut shard.out);
@@ -75,7 +108,13 @@ pub(super) fn finish(shared: &Shared) {
         {
             let (effects, bytes) = out.drain();
             for (owner, effect) in effects {
-                carry_out(&mut shard, shared, now, owner, effect, bytes);
+                let effect = match &mut shard.journal {
+                    Some(journal) => journal.pass(owner, effect, bytes),
+                    None => Some(effect),
+                };
+                if let Some(effect) = effect {
+                    carry_out(shard, shared, now, owner, effect, bytes);
+                }
             }
         }
         out.clear();
@@ -83,11 +122,6 @@ pub(super) fn finish(shared: &Shared) {
             shard.out = out;
         }
     }
-    let next = shard.ims.next_timeout();
-    if next.is_some_and(|at| shard.armed.is_none_or(|armed| at < armed)) {
-        shard.earlier.notify_one();
-    }
-    shard.changed.notify_waiters();
 }
 
 fn carry_out(shard: &mut Shard, shared: &Shared, now: Instant, owner: ElementId, effect: Effect, bytes: &[u8]) {
@@ -109,7 +143,8 @@ fn carry_out(shard: &mut Shard, shared: &Shared, now: Instant, owner: ElementId,
             }
         }
         Effect::RemoveSa(set) => shard.protected.close(set, &mut shard.udp),
-        Effect::Event(_) => {}
+        // No record leaves an element unless a state directory was opened for it.
+        Effect::Record { .. } | Effect::Event(_) => {}
     }
 }
 

@@ -1,6 +1,7 @@
 //! Simulated TCP: who is connected, and until when each direction is busy, so that streams keep their order.
 
 use crate::ims::ElementId;
+use crate::packet::Protocol;
 use crate::time::Instant;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,6 +18,8 @@ pub(super) struct Connections {
 pub(super) struct Ends {
     /// The element that opened it; `None`: the outside.
     pub(super) client: Option<ElementId>,
+    /// What it carries.
+    pub(super) protocol: Protocol,
     /// The last arrivals: at the server, at the client.
     last: [Instant; 2],
 }
@@ -36,6 +39,7 @@ impl Connections {
         from: SocketAddr,
         to: SocketAddr,
         client: Option<ElementId>,
+        protocol: Protocol,
         ready: Instant,
     ) -> SocketAddr {
         let mut local = from;
@@ -44,7 +48,7 @@ impl Connections {
             local.set_port(49_152 + self.opened % 16_000);
             self.opened = self.opened.wrapping_add(1);
         }
-        self.open.insert((local, to), Ends { client, last: [ready; 2] });
+        self.open.insert((local, to), Ends { client, protocol, last: [ready; 2] });
         local
     }
 
@@ -69,6 +73,14 @@ impl Connections {
         let last = &mut ends.last[usize::from(!direction.to_server)];
         *last = at.max(*last);
         *last
+    }
+
+    /// All of them, each seen from its client.
+    pub(super) fn list(&self) -> Vec<(Direction, Ends)> {
+        let seen = |(&(client, server), ends): (&(SocketAddr, SocketAddr), &Ends)| {
+            (Direction { client, server, to_server: true }, *ends)
+        };
+        self.open.iter().map(seen).collect()
     }
 
     pub(super) fn close(&mut self, direction: Direction) -> Option<Ends> {

@@ -1,6 +1,6 @@
 //! The virtual clock, and what is on its way.
 
-use super::connections::{Connections, Direction};
+use super::connections::{Connections, Direction, Ends};
 use super::link::Links;
 use crate::event::{Event, Role};
 use crate::ims::{Element, ElementId, Ims, Outward, Tap};
@@ -28,6 +28,10 @@ pub struct World<T> {
     outside: BTreeMap<SocketAddr, Role>,
     letters: Vec<Letter>,
     refuses_sas: bool,
+    /// What elements have recorded: their disk.
+    journal: BTreeMap<Box<[u8]>, Box<[u8]>>,
+    /// Whose process does not run.
+    down: Vec<ElementId>,
     out: Outward,
     notes: Notes,
 }
@@ -69,6 +73,8 @@ impl<T: Tap> World<T> {
             outside: BTreeMap::new(),
             letters: Vec::new(),
             refuses_sas: false,
+            journal: BTreeMap::new(),
+            down: Vec::new(),
             out: Outward::new(),
             notes: Notes::default(),
         }
@@ -97,6 +103,36 @@ impl<T: Tap> World<T> {
     /// From now on no set of SAs can be installed, or can again.
     pub const fn refuse_sas(&mut self, refuses: bool) {
         self.refuses_sas = refuses;
+    }
+
+    /// What the elements have recorded, by key: it outlives [`World::crash`].
+    pub const fn journal(&self) -> &BTreeMap<Box<[u8]>, Box<[u8]>> {
+        &self.journal
+    }
+
+    /// The process of an element is killed: what it knew is gone, its connections break, nothing reaches it. `successor`
+    /// takes its place, with the same addresses, and runs from [`World::restart`] on.
+    pub fn crash(&mut self, id: ElementId, successor: impl Into<Element>) {
+        for (direction, Ends { client, protocol, .. }) in self.connections.list() {
+            let server = self.ims.owner(direction.server);
+            if client != Some(id) && server != Some(id) {
+                continue;
+            }
+            let inbound = client == Some(id);
+            let towards = Direction { to_server: inbound, ..direction };
+            let at = self.connections.arrival(towards, self.now + self.links.default.latency);
+            self.connections.close(direction);
+            let news = end_of(direction, inbound, protocol, ConnectionState::Closed);
+            self.tell(at, if inbound { server } else { client }, news);
+        }
+        self.ims.replace(id, successor);
+        self.down.push(id);
+    }
+
+    /// The process of an element that crashed runs again.
+    pub fn restart(&mut self, id: ElementId) {
+        self.down.retain(|down| *down != id);
+        self.command(id, |element, now, out| element.start(now, out));
     }
 
     /// Lets the elements open their Diameter connections.
@@ -163,6 +199,8 @@ impl<T: Tap> World<T> {
             Arrival::Message(route, bytes) if self.is_outside(&route) => {
                 self.letters.push(Letter { at: now, route, bytes });
             }
+            Arrival::Message(route, _) if self.is_down(self.ims.owner(route.to)) => {}
+            Arrival::News(owner, news) if self.is_down(owner.or_else(|| self.ims.owner(news.local))) => {}
             Arrival::Message(route, bytes) => {
                 self.notes.arriving = true;
                 self.ims.receive(now, &packet_of(&route, &bytes), &mut self.out, &mut self.notes);
@@ -180,6 +218,10 @@ impl<T: Tap> World<T> {
             }
             Arrival::SaFailed(set) => self.ims.sa_failed(now, SaFailure { set }, &mut self.out, &mut self.notes),
         }
+    }
+
+    fn is_down(&self, id: Option<ElementId>) -> bool {
+        id.is_some_and(|id| self.down.contains(&id))
     }
 
     fn is_outside(&self, route: &Route) -> bool {
@@ -207,6 +249,9 @@ impl<T: Tap> World<T> {
                     Effect::Close { local, remote } => self.close(local, remote),
                     Effect::InstallSa(set) if self.refuses_sas => {
                         self.on_the_way.at(self.now, Arrival::SaFailed(set.id))
+                    }
+                    Effect::Record { key, value } => {
+                        self.journal.insert(bytes[key].into(), bytes[value].into());
                     }
                     Effect::InstallSa(_) | Effect::RemoveSa(_) | Effect::Event(_) => {}
                 }
@@ -281,8 +326,8 @@ impl<T: Tap> World<T> {
     ) -> Option<Direction> {
         let (a, b) = (self.sender(owner, from), self.receiver(to));
         let latency = self.links.link(a, b).latency;
-        let listens =
-            self.listeners.contains_key(&to) || self.outside.contains_key(&to) || self.ims.owner(to).is_some();
+        let listens = !self.is_down(self.ims.owner(to))
+            && (self.listeners.contains_key(&to) || self.outside.contains_key(&to) || self.ims.owner(to).is_some());
         let failure = match self.links.down_until(a, b, self.now) {
             Some(_) => Some(CONNECT_TIMEOUT),
             None => (!listens).then_some(2 * latency),
@@ -293,7 +338,7 @@ impl<T: Tap> World<T> {
             self.tell(self.now + after, owner, news);
             return None;
         }
-        let client = self.connections.open(from, to, owner, self.now + 3 * latency);
+        let client = self.connections.open(from, to, owner, protocol, self.now + 3 * latency);
         let direction = Direction { client, server: to, to_server: true };
         let opened = |inbound| end_of(direction, inbound, protocol, ConnectionState::Opened);
         if !self.outside.contains_key(&to) {
@@ -306,10 +351,9 @@ impl<T: Tap> World<T> {
     /// The end that did not close is told.
     fn close(&mut self, local: SocketAddr, remote: SocketAddr) {
         let Some(direction) = self.connections.find(local, remote) else { return };
-        let protocol = Protocol::Diameter;
         let arrival = self.connections.arrival(direction, self.now + self.links.default.latency);
         let Some(ends) = self.connections.close(direction) else { return };
-        let news = end_of(direction, direction.to_server, protocol, ConnectionState::Closed);
+        let news = end_of(direction, direction.to_server, ends.protocol, ConnectionState::Closed);
         if direction.to_server {
             self.on_the_way.at(arrival, Arrival::News(None, news));
         } else {

@@ -1,0 +1,194 @@
+//! What the HSS writes down of a subscription, so that the next run of it goes on: SQN_HE, registration state, S-CSCF
+//! name. The key is the IMPI; the value begins with a version and is read only if every octet of it fits.
+
+use super::state::{Registration, State};
+use std::fmt;
+
+/// What became of a record that was handed back.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Restored {
+    /// The subscription goes on from it.
+    Taken,
+    /// Nobody of this name is provisioned (any more): the record is for whoever keeps it.
+    UnknownSubscriber,
+}
+
+/// Why a record cannot be one of ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum RecordFault {
+    /// The key is no UTF-8.
+    #[error("its key is no text")]
+    Key,
+    /// Written by another version of the format.
+    #[error("version {0} found, {VERSION} expected")]
+    Version(u8),
+    /// It ends too early.
+    #[error("it ends within the {0}")]
+    Truncated(&'static str),
+    /// It goes on after its end.
+    #[error("{0} octets follow its end")]
+    Surplus(usize),
+    /// A value that no HSS writes.
+    #[error("the {0} has a value that is never written")]
+    Value(&'static str),
+}
+
+/// The value of a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Record<'a> {
+    pub(super) registration: Registration,
+    pub(super) authentication_pending: bool,
+    pub(super) recorded: u16,
+    pub(super) sqn: u64,
+    pub(super) clock_offset: i64,
+    pub(super) server: Option<&'a str>,
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn of(state: &State, server: Option<&'a str>) -> Self {
+        let State { registration, authentication_pending, recorded, sqn, clock_offset, .. } = *state;
+        Self { registration, authentication_pending, recorded, sqn, clock_offset, server }
+    }
+
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&[VERSION, self.registration as u8, u8::from(self.authentication_pending)]);
+        out.extend_from_slice(&self.recorded.to_be_bytes());
+        out.extend_from_slice(&self.sqn.to_be_bytes());
+        out.extend_from_slice(&self.clock_offset.to_be_bytes());
+        write_counted(self.server.unwrap_or_default().as_bytes(), out);
+    }
+
+    pub(super) fn read(value: &'a [u8]) -> Result<Self, RecordFault> {
+        let mut rest = Rest(value);
+        let [version] = rest.octets("version")?;
+        if version != VERSION {
+            return Err(RecordFault::Version(version));
+        }
+        let [registration, pending] = rest.octets("registration state")?;
+        let registration = match registration {
+            0 => Registration::NotRegistered,
+            1 => Registration::Registered,
+            2 => Registration::Unregistered,
+            _ => return Err(RecordFault::Value("registration state")),
+        };
+        if pending > 1 {
+            return Err(RecordFault::Value("authentication pending flag"));
+        }
+        let recorded = u16::from_be_bytes(rest.octets("count of recorded vectors")?);
+        let sqn = u64::from_be_bytes(rest.octets("SQN")?);
+        if sqn >> SQN_BITS != 0 {
+            return Err(RecordFault::Value("SQN"));
+        }
+        let clock_offset = i64::from_be_bytes(rest.octets("clock offset")?);
+        let server = std::str::from_utf8(rest.counted("S-CSCF name")?);
+        let server = server.map_err(|_| RecordFault::Value("S-CSCF name"))?;
+        if registration != Registration::NotRegistered && server.is_empty() {
+            return Err(RecordFault::Value("S-CSCF name"));
+        }
+        rest.finish()?;
+        Ok(Self {
+            registration,
+            authentication_pending: pending == 1,
+            recorded,
+            sqn,
+            clock_offset,
+            server: Some(server).filter(|name| !name.is_empty()),
+        })
+    }
+}
+
+/// What has not been read yet.
+struct Rest<'a>(&'a [u8]);
+
+impl<'a> Rest<'a> {
+    fn octets<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], RecordFault> {
+        let (octets, rest) = self.0.split_first_chunk().ok_or(RecordFault::Truncated(what))?;
+        self.0 = rest;
+        Ok(*octets)
+    }
+
+    /// Octets behind their number.
+    fn counted(&mut self, what: &'static str) -> Result<&'a [u8], RecordFault> {
+        let len = u32::from_be_bytes(self.octets(what)?) as usize;
+        let (octets, rest) = self.0.split_at_checked(len).ok_or(RecordFault::Truncated(what))?;
+        self.0 = rest;
+        Ok(octets)
+    }
+
+    const fn finish(self) -> Result<(), RecordFault> {
+        if self.0.is_empty() { Ok(()) } else { Err(RecordFault::Surplus(self.0.len())) }
+    }
+}
+
+fn write_counted(octets: &[u8], out: &mut Vec<u8>) {
+    // A Diameter message has at most 2^24 octets.
+    out.extend_from_slice(&u32::try_from(octets.len()).expect("part of one message").to_be_bytes());
+    out.extend_from_slice(octets);
+}
+
+impl fmt::Display for Restored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Taken => "taken",
+            Self::UnknownSubscriber => "of an unknown subscriber",
+        })
+    }
+}
+
+/// Of the format, the first octet of every value.
+const VERSION: u8 = 1;
+const SQN_BITS: u32 = 48;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORD: Record<'_> = Record {
+        registration: Registration::Registered,
+        authentication_pending: true,
+        recorded: 3,
+        sqn: 0x1234_5678_9abc,
+        clock_offset: -77,
+        server: Some("sip:scscf.ims.example:6060"),
+    };
+
+    fn written() -> Vec<u8> {
+        let mut out = Vec::new();
+        RECORD.write(&mut out);
+        out
+    }
+
+    #[test]
+    fn what_was_written_is_read() {
+        assert_eq!(Record::read(&written()), Ok(RECORD));
+        let nobody = Record { registration: Registration::NotRegistered, server: None, ..RECORD };
+        let mut out = Vec::new();
+        nobody.write(&mut out);
+        assert_eq!(Record::read(&out), Ok(nobody));
+    }
+
+    #[test]
+    fn no_beginning_of_a_record_is_one() {
+        let whole = written();
+        for end in 0..whole.len() {
+            assert!(matches!(Record::read(&whole[..end]), Err(RecordFault::Truncated(_))), "{end}");
+        }
+        let longer = [whole.as_slice(), &[0, 0]].concat();
+        assert_eq!(Record::read(&longer), Err(RecordFault::Surplus(2)));
+    }
+
+    #[test]
+    fn values_that_are_never_written_are_refused() {
+        let damaged = |at: usize, octet| {
+            let mut record = written();
+            record[at] = octet;
+            Record::read(&record).expect_err("damaged").to_string()
+        };
+        assert_eq!(damaged(0, 9), "version 9 found, 1 expected");
+        assert_eq!(damaged(1, 3), "the registration state has a value that is never written");
+        assert_eq!(damaged(2, 2), "the authentication pending flag has a value that is never written");
+        assert_eq!(damaged(5, 1), "the SQN has a value that is never written");
+        assert_eq!(damaged(25, 0xff), "the S-CSCF name has a value that is never written");
+        assert_eq!(damaged(24, 0xff), "it ends within the S-CSCF name");
+    }
+}
