@@ -293,6 +293,7 @@ impl Ue {
         for set in self.retiring.drain(..).chain(registration.set) {
             remove(out, set.id, "registration ended");
         }
+        self.drop_calls("registration ended", out);
         let impi = &self.config.impi;
         tell(out, || What::Deregistered { impi: impi.clone(), impu, cause });
         if self.goal == Goal::Registered {

@@ -134,7 +134,11 @@ impl Ue {
     }
 
     pub(super) fn on_ended(&mut self, now: Instant, ended: Vec<Ended<Asked>>, out: &mut Outbox) {
-        for Ended { client, context: Asked::Register, cause } in ended {
+        for Ended { client, context, cause } in ended {
+            if !matches!(context, Asked::Register) {
+                self.on_answered(context, 0, out);
+                continue;
+            }
             let Some((attempt, sent, answer)) = self.take_attempt(client) else { continue };
             remove_temporary(answer, "the attempt ended without success", out);
             let stage = sent.stage;
@@ -161,7 +165,7 @@ impl Ue {
     }
 }
 
-fn clear_route(config: &UeConfig) -> Route {
+pub(super) fn clear_route(config: &UeConfig) -> Route {
     let from = match config.transport {
         Transport::Udp => config.local,
         // A listener has the port itself.

@@ -1,20 +1,25 @@
 //! A simulated UE: registration, answer to challenges, security agreement, refresh, de-registration (TS 24.229
-//! clause 5.1.1).
+//! clause 5.1.1), and then messages and sessions.
 //!
 //! Two things are independent: what the network has granted (`Registration`) and what is under way (`State`). A
 //! refresh is a REGISTER under way while a registration lives.
 
 mod answer;
 mod attempt;
+mod calls;
 mod challenge;
 mod config;
+mod dialog;
 mod failure;
+mod outgoing;
 mod register;
 mod requests;
+mod sdp;
 mod security;
 mod timers;
 
 pub use config::{InvitePolicy, KeepAlivePolicy, RetryPolicy, UeConfig};
+pub use outgoing::CannotSend;
 
 use crate::aka::usim::Usim;
 use crate::event::{Event, Role, What};
@@ -26,6 +31,7 @@ use crate::sip::transaction::{Incoming, Transactions};
 use crate::sip::{HeaderName, Message};
 use crate::time::{Duration, Instant};
 use attempt::{Answering, Registering};
+use calls::Calls;
 use challenge::Credentials;
 use failure::Failure;
 use register::Sequence;
@@ -43,6 +49,7 @@ pub struct Ue {
     goal: Goal,
     state: State,
     registration: Option<Registration>,
+    calls: Calls,
     /// Sets that newer ones have replaced, each until its end.
     retiring: Vec<Set>,
     /// Expiry to ask for, in seconds: as configured, or what a 423 wanted.
@@ -57,6 +64,16 @@ pub struct Ue {
 enum Asked {
     /// The attempt that `State` knows.
     Register,
+    /// A request outside of dialogs.
+    Standalone { method: &'static str, to: Impu },
+    /// The session of this number.
+    Invite(u32),
+    /// Another INVITE in that session.
+    Reinvite(u32),
+    /// The end of that session.
+    Bye(u32),
+    /// Nobody waits for the answer.
+    Nothing,
 }
 
 /// Where a UE stands.
@@ -130,6 +147,7 @@ impl Ue {
             goal: Goal::Deregistered,
             state: State::Idle,
             registration: None,
+            calls: Calls::default(),
             retiring: Vec::new(),
             expires: u32::try_from(config.expires.as_secs()).unwrap_or(u32::MAX),
             failures: 0,
@@ -224,10 +242,24 @@ impl Ue {
             Incoming::Cancel { server, cancelled } => {
                 let status = if cancelled.is_some() { 200 } else { 481 };
                 self.respond(now, server, status, packet, &message, out);
+                if let Some(invite) = cancelled {
+                    self.on_invite_cancelled(now, invite, out);
+                }
+            }
+            Incoming::Ack => self.on_ack(&message),
+            Incoming::Provisional(client) => {
+                if let Some(call) = self.call_of(client) {
+                    self.on_invite_provisional(call, &message, out);
+                }
+            }
+            Incoming::Accepted(client) => {
+                if let Some(call) = self.call_of(client) {
+                    self.on_invite_accepted(now, call, &message, out);
+                }
             }
             Incoming::Final(client, Asked::Register) => self.on_final(now, client, &message, out),
-            Incoming::Ack | Incoming::Provisional(_) | Incoming::Accepted(_) | Incoming::Absorbed | Incoming::Stray => {
-            }
+            Incoming::Final(_, asked) => self.on_answered(asked, message.status().unwrap_or_default(), out),
+            Incoming::Absorbed | Incoming::Stray => {}
         }
     }
 
@@ -252,12 +284,24 @@ impl Ue {
         }
     }
 
+    /// A request other than REGISTER is through: a final status, or 0 for none.
+    fn on_answered(&mut self, asked: Asked, status: u16, out: &mut Outbox) {
+        match asked {
+            Asked::Register | Asked::Nothing => {}
+            Asked::Standalone { method, to } => Self::on_standalone(method, to, status, out),
+            Asked::Invite(call) => self.on_invite_failed(call, status, out),
+            Asked::Reinvite(call) => self.on_reinvite_failed(call, status, out),
+            Asked::Bye(call) => self.on_bye_through(call, out),
+        }
+    }
+
     const fn is_busy(&self) -> bool {
         matches!(self.state, State::Registering(_) | State::Answering(_))
     }
 
     /// TS 33.203 clause 7.1: which packets may be looked at, given the SA that carried them.
     fn admit(&self, packet: &Packet<'_>, message: &Message<'_>) -> Result<(), &'static str> {
+        let established = self.registration.as_ref().and_then(|r| r.set.as_ref());
         let sent = match &self.state {
             State::Registering(Registering { sent, .. }) | State::Answering(Answering { sent, .. }) => Some(sent),
             _ => None,
@@ -269,10 +313,10 @@ impl Ue {
                 Some(sent) if sent.set.is_some() && packet.sa.is_none() => {
                     Err("answer in clear to a protected request")
                 }
+                None if established.is_some() && packet.sa.is_none() => Err("answer in clear beside live SAs"),
                 _ => Ok(()),
             };
         }
-        let established = self.registration.as_ref().and_then(|r| r.set.as_ref());
         match packet.sa {
             None if established.is_some() => Err("request in clear beside live SAs"),
             Some(sa) if self.temporary().is_some_and(|t| t.id == sa.set) => Err("request through a temporary SA"),

@@ -19,7 +19,8 @@ impl Ue {
         let refresh = registration.and_then(|r| r.refresh_at).filter(|_| idle);
         let expiry = registration.map(|r| r.expires_at);
         let sets = self.retiring.iter().map(|set| set.ends_at).min();
-        [self.transactions.next_timeout(), retry, refresh, expiry, sets].into_iter().flatten().min()
+        let calls = self.next_call_timeout();
+        [self.transactions.next_timeout(), retry, refresh, expiry, sets, calls].into_iter().flatten().min()
     }
 
     /// Runs what is due.
@@ -27,6 +28,7 @@ impl Ue {
         let mut ended = Vec::new();
         self.transactions.handle_timeout(now, out, &mut ended);
         self.on_ended(now, ended, out);
+        self.handle_call_timeout(now, out);
         self.retiring.retain(|set| {
             let lives = set.ends_at > now;
             if !lives {
@@ -62,6 +64,7 @@ impl Ue {
         let Some(registration) = self.registration.take() else { return };
         let impu = registration.associated.first().unwrap_or(&self.config.impu).clone();
         self.retiring.extend(registration.set);
+        self.drop_calls("the registration has expired", out);
         let impi = self.config.impi.clone();
         super::tell(out, || What::Deregistered { impi, impu, cause: "expired" });
     }

@@ -1,7 +1,9 @@
 //! What a UE does, in virtual time against a scripted network: a line has a time and a message.
 
 mod agreement;
+mod calls;
 mod challenges;
+mod messages;
 mod network;
 mod refusals;
 mod registration;

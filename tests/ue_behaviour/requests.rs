@@ -20,13 +20,15 @@ fn ask(n: &mut Network, text: &str) -> Sent {
 }
 
 #[test]
-fn requests_are_answered_by_what_a_registering_ue_serves() {
+fn requests_are_answered_by_what_a_ue_serves() {
     let mut n = Network::new().registered(7_200);
     for (method, tag, more, status) in [
         ("OPTIONS", "", "", "200 OK"),
-        ("NOTIFY", ";tag=x", "Event: reg\r\nSubscription-State: active\r\n", "200 OK"),
-        ("INVITE", "", "Contact: <sip:s@192.0.2.3>\r\n", "405 Method Not Allowed"),
-        ("MESSAGE", "", "", "405 Method Not Allowed"),
+        ("NOTIFY", ";tag=x", "Event: reg\r\nSubscription-State: active\r\n", "481 Call/Transaction Does Not Exist"),
+        ("INVITE", "", "", "400 Bad Request"),
+        ("INVITE", ";tag=x", "Contact: <sip:s@192.0.2.3>\r\n", "481 Call/Transaction Does Not Exist"),
+        ("MESSAGE", "", "", "200 OK"),
+        ("PUBLISH", "", "", "405 Method Not Allowed"),
         ("BYE", ";tag=x", "", "481 Call/Transaction Does Not Exist"),
         ("CANCEL", "", "", "481 Call/Transaction Does Not Exist"),
         ("FROB", "", "", "501 Not Implemented"),
