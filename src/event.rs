@@ -237,6 +237,22 @@ pub enum What {
         /// Why, in words.
         cause: &'static str,
     },
+    /// A condition of filter criteria cannot be read: it never holds.
+    FilterFault {
+        /// Which, and why.
+        cause: String,
+    },
+    /// An application server did not take a registration.
+    ServiceFailed {
+        /// Its SIP URI.
+        server: String,
+        /// The identity that it was told of.
+        impu: Impu,
+        /// What it answered, 0: nothing.
+        status: u16,
+        /// DefaultHandling: the registration ends, or goes on.
+        ends_registration: bool,
+    },
     /// The UE starts over, or gives up until `after`.
     RetryAt {
         /// How long it waits.

@@ -99,6 +99,13 @@ fn event(at: Instant, event: &Event) -> String {
             o.raw("call", &call.to_string()).text("peer", peer.as_str());
             o.number("status", (*status).into()).text("cause", cause);
         }
+        What::FilterFault { cause } => {
+            o.text("cause", cause);
+        }
+        What::ServiceFailed { server, impu, status, ends_registration } => {
+            o.text("server", server).text("impu", impu.as_str()).number("status", (*status).into());
+            o.raw("ends_registration", &ends_registration.to_string());
+        }
         What::RetryAt { after, cause } => {
             o.raw("after", &format!("{:.3}", after.as_secs_f64())).text("cause", cause);
         }
@@ -135,6 +142,8 @@ const fn name(what: &What) -> &'static str {
         What::DialogEarly { .. } => "dialog-early",
         What::DialogConfirmed { .. } => "dialog-confirmed",
         What::DialogEnded { .. } => "dialog-ended",
+        What::FilterFault { .. } => "filter-fault",
+        What::ServiceFailed { .. } => "service-failed",
         What::RetryAt { .. } => "retry-at",
         What::GaveUp { .. } => "gave-up",
     }

@@ -66,6 +66,12 @@ pub(super) fn text(event: &Event, sets: &mut SetNumbers) -> Option<String> {
         What::DialogEarly { call, status, .. } => format!("call {call}: dialog early by {status}"),
         What::DialogConfirmed { call, .. } => format!("call {call}: dialog confirmed"),
         What::DialogEnded { call, status, cause, .. } => format!("call {call} ended ({status}): {cause}"),
+        What::FilterFault { cause } => cause.clone(),
+        What::ServiceFailed { server, impu, status, ends_registration } => {
+            let outcome = if *status == 0 { "gave no answer".to_owned() } else { format!("answered {status}") };
+            let consequence = if *ends_registration { "is to end" } else { "goes on" };
+            format!("{server} {outcome}: what is registered for {} {consequence}", identity(impu.as_str()))
+        }
         What::RetryAt { after, cause } => format!("next attempt in {:.1} s: {cause}", after.as_secs_f64()),
         What::GaveUp { cause, .. } => format!("given up: {cause}"),
         // Peers open before anything is drawn; the ladder is about subscribers.

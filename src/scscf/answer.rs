@@ -182,7 +182,7 @@ fn raw_line(w: &mut Writer<'_>, name: HeaderName, value: impl FnOnce(&mut Vec<u8
     out.extend_from_slice(b"\r\n");
 }
 
-fn write_charging<'a>(w: &mut Writer<'_>, addresses: impl Iterator<Item = (&'static str, &'a str)>) {
+pub(super) fn write_charging<'a>(w: &mut Writer<'_>, addresses: impl Iterator<Item = (&'static str, &'a str)>) {
     let mut addresses = addresses.peekable();
     if addresses.peek().is_none() {
         return;

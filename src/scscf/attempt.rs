@@ -96,6 +96,8 @@ pub(super) struct AwaitingSaa {
     pub(super) planned: Vec<Planned>,
     /// It binds a flow of RFC 5626.
     pub(super) outbound: bool,
+    /// All of it, where application servers may want to see it.
+    pub(super) register: Vec<u8>,
 }
 
 impl Challenged {

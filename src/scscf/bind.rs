@@ -38,8 +38,9 @@ impl Scscf {
         let planned = wanted.iter().map(|w| Planned::new(register, w, &self.registrar.compact, &mut self.scratch.0));
         let planned = planned.collect();
         let outbound = wanted.iter().any(|w| w.flow.is_some());
-        let state =
-            State::AwaitingSaa(AwaitingSaa { reply: self.reply_to_granted(server, register), planned, outbound });
+        let kept = self.keep_register(registration, register.message.bytes());
+        let reply = self.reply_to_granted(server, register);
+        let state = State::AwaitingSaa(AwaitingSaa { reply, planned, outbound, register: kept });
         let attempt = self.attempts.insert(Attempt::new(register.impi, &register.impu, hss, state));
         self.send_assignment(now, (register.impi, &register.impu), registration.is_some(), attempt, hss, out);
         Ok(())
@@ -119,7 +120,7 @@ impl Scscf {
         }
         let hss = self.registrar.hss_named(saa.envelope.origin_host);
         let before = self.registrar.find(impi, impu);
-        let registration = match (before, self.user_data(saa, impu)) {
+        let registration = match (before, self.user_data(saa, impu, out)) {
             (Some(id), Ok(None)) => id,
             (Some(id), Ok(Some(data))) => {
                 self.registrar.update(id, impi, data);
@@ -143,8 +144,9 @@ impl Scscf {
         waiting: AwaitingSaa,
         out: &mut Outbox,
     ) {
-        let AwaitingSaa { reply, planned, outbound } = waiting;
+        let AwaitingSaa { reply, planned, outbound, register } = waiting;
         let bindings = self.registrar.take_bindings(registration);
+        let is_first = bindings.is_empty();
         let bindings = rebind(bindings, planned, now, &self.registrar.compact);
         if let Some(deadline) = self.registrar.bind(registration, bindings) {
             self.timeouts.at(deadline, Due::Expiry(registration));
@@ -159,6 +161,7 @@ impl Scscf {
                 expires: expires.flatten().map_or(Duration::ZERO, |at| at.saturating_since(now)),
             }
         });
+        self.announce_registered(now, registration, is_first, register, out);
     }
 
     /// The HSS has stored us for a user whom we cannot serve: it is told, and what was registered ends.
@@ -180,9 +183,12 @@ impl Scscf {
     }
 
     /// The set of the SAA: it must hold the identity registered, and one that is not barred.
-    fn user_data<'x>(&mut self, saa: &Saa<'x>, impu: &str) -> Result<Option<UserData<'x>>, Refusal> {
+    fn user_data<'x>(&mut self, saa: &Saa<'x>, impu: &str, out: &mut Outbox) -> Result<Option<UserData<'x>>, Refusal> {
         let Some(xml) = saa.user_data else { return Ok(None) };
         let data = self.registrar.user_data(xml, saa.charging).map_err(|_| Refusal::BadUserData)?;
+        for fault in self.registrar.take_criteria_faults() {
+            self.tell(out, || What::FilterFault { cause: fault.to_string() });
+        }
         let refusal = if !data.identities.iter().any(|identity| is_canonically(identity, impu)) {
             Refusal::NotInSet
         } else if self.registrar.is_all_barred(&data) {

@@ -47,7 +47,6 @@ impl Scscf {
         self.answer_granted(now, &reply, &granted, out);
         if ended {
             let hss = self.registrar.hss_of(id);
-            self.registrar.remove(id);
             self.tell(out, || What::Deregistered {
                 impi: register.impi.into(),
                 impu: register.impu.as_str().into(),
@@ -58,6 +57,8 @@ impl Scscf {
                 false => ServerAssignmentType::UserDeregistration,
             };
             self.end_assignment(now, register.impi, &register.impu, assignment, hss, out);
+            self.announce_deregistered(now, id, Some(register.message), out);
+            self.registrar.remove(id);
         }
         Ok(())
     }

@@ -37,12 +37,13 @@ impl Scscf {
         let hss = self.registrar.hss_of(id);
         let Some(registration) = self.registrar.get(id) else { return };
         let (impi, impu) = (self.registrar.impi(registration), self.registrar.default_impu(registration));
-        self.registrar.remove(id);
         let assignment = match self.config.store_server_name {
             true => ServerAssignmentType::TimeoutDeregistrationStoreServerName,
             false => ServerAssignmentType::TimeoutDeregistration,
         };
         self.end_assignment(now, &impi, &impu, assignment, hss, out);
         self.tell(out, || What::Deregistered { impi: impi.into(), impu: impu.into(), cause: "expired" });
+        self.announce_deregistered(now, id, None, out);
+        self.registrar.remove(id);
     }
 }

@@ -19,6 +19,7 @@ mod register;
 mod registrar;
 mod reply;
 mod table;
+mod third_party;
 mod verify;
 
 pub use config::{ChallengePolicy, ScscfConfig};
@@ -38,6 +39,7 @@ use refusal::Refusal;
 use registrar::Registrar;
 use std::net::IpAddr;
 use table::Id;
+use third_party::{Kept, ThirdParty};
 
 /// The element.
 #[derive(Debug)]
@@ -55,6 +57,8 @@ pub struct Scscf {
     session_id: String,
     /// What is being written, to be kept in its final size.
     scratch: Scratch,
+    /// REGISTERs until their 200.
+    kept: Kept,
 }
 
 /// A buffer that is used again. What was written last stays in it and is nobody's business.
@@ -83,6 +87,8 @@ enum Awaited {
 enum Asked {
     /// A request of somebody else that was forwarded.
     Forwarded(Branch),
+    /// A third-party REGISTER.
+    ThirdParty(Box<ThirdParty>),
 }
 
 /// What a timer is for.
@@ -108,6 +114,7 @@ impl Scscf {
             route_base,
             session_id: String::new(),
             scratch: Scratch::default(),
+            kept: Kept::default(),
             random,
             config,
         }
@@ -211,22 +218,26 @@ impl Scscf {
     /// A 1xx to a request of ours. Only who forwards wants to know.
     fn on_provisional(&mut self, _: Instant, client: ClientId, _: &Message<'_>, _: &mut Outbox) {
         match self.transactions.context(client) {
-            Some(Asked::Forwarded(_)) | None => {}
+            Some(Asked::Forwarded(_) | Asked::ThirdParty(_)) | None => {}
         }
     }
 
     /// The final answer to a request of ours.
-    fn on_final(&mut self, _: Instant, _: ClientId, asked: Asked, _: &Message<'_>, _: &mut Outbox) {
+    fn on_final(&mut self, now: Instant, _: ClientId, asked: Asked, response: &Message<'_>, out: &mut Outbox) {
         match asked {
             Asked::Forwarded(_) => {}
+            Asked::ThirdParty(asked) => {
+                self.on_third_party_answered(now, *asked, response.status().unwrap_or_default(), out);
+            }
         }
     }
 
     /// Requests of ours that will not be answered.
-    fn on_ended(&mut self, _: Instant, ended: Vec<Ended<Asked>>, _: &mut Outbox) {
+    fn on_ended(&mut self, now: Instant, ended: Vec<Ended<Asked>>, out: &mut Outbox) {
         for Ended { context, .. } in ended {
             match context {
                 Asked::Forwarded(_) => {}
+                Asked::ThirdParty(asked) => self.on_third_party_failed(now, *asked, 0, out),
             }
         }
     }

@@ -1,12 +1,13 @@
 //! User data from the HSS: the identities of one subscriber apart from what many subscribers have in common.
 
+use crate::cx::filter::{FilterCriteria, PatternFault};
 use crate::cx::sar::Charging;
 use crate::cx::user_data::{IdentityType, ImsSubscription, PublicIdentity, ServiceProfile, UserDataError};
 use std::borrow::Cow;
 use std::collections::VecDeque;
 
 /// What subscribers of the same shape share: everything but the identities themselves.
-#[derive(PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub(super) struct Profile {
     /// One for each identity, in order.
     identities: Box<[Identity]>,
@@ -14,6 +15,15 @@ pub(super) struct Profile {
     services: Box<[ServiceProfile]>,
     /// Of Charging-Information: ecf primary and secondary, ccf primary and secondary.
     charging: [Option<Box<str>>; 4],
+    /// The filter criteria of each of `services`, compiled; empty where none has any.
+    criteria: Box<[FilterCriteria]>,
+}
+
+/// Criteria are made from services, once the profile is found to be new.
+impl PartialEq for Profile {
+    fn eq(&self, other: &Self) -> bool {
+        self.identities == other.identities && self.services == other.services && self.charging == other.charging
+    }
 }
 
 /// What is known of one identity besides its text.
@@ -45,6 +55,28 @@ impl Profile {
         self.identities.get(n).is_some_and(|i| i.associated)
     }
 
+    /// The service profile of the `n`th identity.
+    pub(super) fn service_of(&self, n: usize) -> Option<usize> {
+        self.identities.get(n).map(|i| i.service.into())
+    }
+
+    /// True when application servers may want to see requests.
+    pub(super) fn has_criteria(&self) -> bool {
+        !self.criteria.is_empty()
+    }
+
+    /// The filter criteria of each service profile; none where no service profile has any.
+    pub(super) fn criteria(&self) -> &[FilterCriteria] {
+        &self.criteria
+    }
+
+    fn compile(&mut self, faults: &mut Vec<PatternFault>) {
+        if self.services.iter().any(|service| !service.filter_criteria.is_empty()) {
+            let compiled = self.services.iter().map(|s| FilterCriteria::compile(&s.filter_criteria, faults));
+            self.criteria = compiled.collect();
+        }
+    }
+
     /// P-Charging-Function-Addresses: parameter name and value (`ccf` offline, `ecf` online).
     pub(super) fn charging(&self) -> impl Iterator<Item = (&'static str, &str)> {
         const PARAMS: [&str; 4] = ["ecf", "ecf", "ccf", "ccf"];
@@ -59,6 +91,8 @@ pub(super) struct Profiles {
     slots: Vec<(Option<Profile>, usize)>,
     /// Documents seen lately, without what differs between subscribers: such a document need not be parsed again.
     shapes: VecDeque<Shape>,
+    /// Of criteria compiled since the last look.
+    faults: Vec<PatternFault>,
 }
 
 /// A document with the identities taken out.
@@ -109,24 +143,32 @@ impl Profiles {
     }
 
     /// Counts one more user of `profile`.
-    fn share(&mut self, profile: Profile) -> ProfileId {
+    fn share(&mut self, mut profile: Profile) -> ProfileId {
         // Networks have few shapes. Where they have many, a bounded search only costs some memory.
         let known = self.slots.iter().rev().take(SEARCHED).position(|(p, _)| p.as_ref() == Some(&profile));
         let at = match known {
             Some(back) => self.slots.len() - 1 - back,
-            None => match self.slots.iter().position(|(p, _)| p.is_none()) {
-                Some(at) => {
-                    self.slots[at].0 = Some(profile);
-                    at
+            None => {
+                profile.compile(&mut self.faults);
+                match self.slots.iter().position(|(p, _)| p.is_none()) {
+                    Some(at) => {
+                        self.slots[at].0 = Some(profile);
+                        at
+                    }
+                    None => {
+                        self.slots.push((Some(profile), 0));
+                        self.slots.len() - 1
+                    }
                 }
-                None => {
-                    self.slots.push((Some(profile), 0));
-                    self.slots.len() - 1
-                }
-            },
+            }
         };
         self.slots[at].1 += 1;
         ProfileId(u32::try_from(at).expect("fewer profiles than registrations"))
+    }
+
+    /// What is wrong with criteria compiled since the last look.
+    pub(super) fn take_faults(&mut self) -> Vec<PatternFault> {
+        std::mem::take(&mut self.faults)
     }
 
     /// Counts one user less.
@@ -158,7 +200,8 @@ fn parse(xml: &[u8], charging: [Option<&str>; 4]) -> Result<(Vec<String>, Profil
         }
     }
     let charging = charging.map(|name| name.map(Into::into));
-    Ok((texts, Profile { identities: identities.into(), services: services.into(), charging }))
+    let criteria = Box::default();
+    Ok((texts, Profile { identities: identities.into(), services: services.into(), charging, criteria }))
 }
 
 /// A document without PrivateID and identities.

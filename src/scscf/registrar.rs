@@ -5,6 +5,7 @@ use super::compact::Compact;
 use super::contacts::{Wanted, Wish};
 use super::profile::{Profile, ProfileId, Profiles, UserData};
 use super::table::{Id, Table};
+use crate::cx::filter::PatternFault;
 use crate::cx::sar::Charging;
 use crate::cx::user_data::UserDataError;
 use crate::sip::Uri;
@@ -203,6 +204,19 @@ impl Registrar {
             self.compact.unpack(packed, out);
             out.push(b'>');
         }
+    }
+
+    /// The identity by which application servers know a service profile of a registration: the first that is not barred.
+    pub(super) fn identity_of_service(&self, registration: &Registration, service: usize) -> Option<String> {
+        let profile = self.profiles.get(registration.profile);
+        let set = registration.texts.split(|b| *b == 0).skip(1).enumerate();
+        let mut named = set.filter(|(n, _)| profile.is_associated(*n) && profile.service_of(*n) == Some(service));
+        named.next().map(|(_, packed)| self.compact.text(packed))
+    }
+
+    /// What is wrong with the filter criteria of user data read since the last look.
+    pub(super) fn take_criteria_faults(&mut self) -> Vec<PatternFault> {
+        self.profiles.take_faults()
     }
 
     /// The profile of a registration.
