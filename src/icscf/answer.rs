@@ -120,9 +120,8 @@ impl Icscf {
 
 /// The request with no Route and one hop less: what is forwarded, but for Request-URI and our Via. Built when it comes,
 /// so that it need not be parsed again when the HSS has answered.
-pub(super) fn one_hop_less(request: &Message<'_>, hops: Option<u8>) -> Vec<u8> {
-    let mut out = Vec::new();
-    let mut w = Writer::request(&mut out, "REGISTER", request.request_uri().unwrap_or_default());
+pub(super) fn one_hop_less(request: &Message<'_>, hops: Option<u8>, out: &mut Vec<u8>) {
+    let mut w = Writer::request(out, "REGISTER", request.request_uri().unwrap_or_default());
     w.header_number(HeaderName::MaxForwards, hops.map_or(MAX_FORWARDS, |hops| hops.saturating_sub(1)).into());
     for part in request.parts(NameSet::of(&[HeaderName::Route, HeaderName::MaxForwards, HeaderName::ContentLength])) {
         if let Part::Run(run) = part {
@@ -130,7 +129,6 @@ pub(super) fn one_hop_less(request: &Message<'_>, hops: Option<u8>) -> Vec<u8> {
         }
     }
     w.finish(request.body());
-    out
 }
 
 /// Writes what [`one_hop_less`] made, for one S-CSCF, with our Via: its value in pieces.

@@ -39,6 +39,8 @@ pub struct Icscf {
     session_id: String,
     /// The public identity of the REGISTER at hand.
     impu: Impu,
+    /// Buffers for requests that wait for the HSS, empty.
+    spare: Vec<Vec<u8>>,
 }
 
 /// A public identity; shortened in logs.
@@ -65,6 +67,7 @@ impl Icscf {
             known: Known::all(&config),
             session_id: String::new(),
             impu: Impu::default(),
+            spare: Vec::new(),
             random,
             config,
         }

@@ -8,9 +8,9 @@ use crate::cx::{self, CxResult, RequestEnvelope, Uaa, Uar, UserAuthorizationType
 use crate::packet::Outbox;
 use crate::sip::header::contact::Contacts;
 use crate::sip::transaction::{ClientId, ServerId, Timers};
-use crate::sip::{HeaderName, Message, Uri};
+use crate::sip::{HeaderName, Message, NameSet, Uri};
 use crate::time::Instant;
-use memchr::{memchr2, memchr2_iter};
+use memchr::{memchr2, memchr2_iter, memchr3};
 use std::fmt;
 
 /// A REGISTER for which the HSS is asked.
@@ -51,14 +51,18 @@ impl Icscf {
         if hops == Some(0) {
             return Err(Refusal::TooManyHops);
         }
-        let unknown: Vec<&str> = message
-            .elements(HeaderName::ProxyRequire)
-            .filter(|t| !EXTENSIONS.iter().any(|e| e.eq_ignore_ascii_case(t)))
-            .collect();
-        if !unknown.is_empty() {
-            return Err(Refusal::UnknownExtension(unknown.join(", ")));
+        if message.has_any(NameSet::of(&[HeaderName::ProxyRequire])) {
+            let unknown: Vec<&str> = message
+                .elements(HeaderName::ProxyRequire)
+                .filter(|t| !EXTENSIONS.iter().any(|e| e.eq_ignore_ascii_case(t)))
+                .collect();
+            if !unknown.is_empty() {
+                return Err(Refusal::UnknownExtension(unknown.join(", ")));
+            }
         }
-        let waiting = AwaitingUaa { server, request: answer::one_hop_less(message, hops), failed: None };
+        let mut request = self.spare.pop().unwrap_or_default();
+        answer::one_hop_less(message, hops, &mut request);
+        let waiting = AwaitingUaa { server, request, failed: None };
         self.send_uar(now, message, waiting, out)
     }
 
@@ -132,8 +136,7 @@ impl Icscf {
         self.impu.0.clear();
         to.canonical(&mut self.impu.0);
         let (expires_zero, emergency) = contacts(message)?;
-        let visited = message.elements(HeaderName::PVisitedNetworkId).next();
-        let visited = visited.map(|v| v.split(';').next().unwrap_or(v).trim().trim_matches('"'));
+        let visited = visited_network(message);
         self.session_id.clear();
         self.node.write_session_id(&mut self.session_id);
         let uar = Uar {
@@ -179,7 +182,7 @@ impl Icscf {
         select(&self.config.scscfs, wanted, tried).ok_or(Refusal::NoneFits)
     }
 
-    fn forward(&mut self, now: Instant, waiting: AwaitingScscf, request: Vec<u8>, out: &mut Outbox) {
+    fn forward(&mut self, now: Instant, waiting: AwaitingScscf, mut request: Vec<u8>, out: &mut Outbox) {
         let name = waiting.tried.last().expect("the S-CSCF chosen was just added");
         let Some((route, listener)) = Known::find(&self.known, name).or_else(|| resolve(&self.config, name)) else {
             // Nobody can be reached under that name: the same as silence.
@@ -192,6 +195,10 @@ impl Icscf {
             let via = ["SIP/2.0/", transport.as_str(), " ", sent_by, ";branch=", branch];
             answer::forward(&request, &name, &via, bytes);
         });
+        if self.spare.len() < SPARE_BUFFERS {
+            request.clear();
+            self.spare.push(request);
+        }
     }
 
     fn answer_failed(&mut self, now: Instant, server: ServerId, request: &[u8], failed: Failed, out: &mut Outbox) {
@@ -242,6 +249,15 @@ fn username<'a>(message: &Message<'a>) -> Result<Option<&'a str>, Refusal> {
     Ok(message.authorization()?.and_then(|c| c.username).filter(|username| !username.is_empty()))
 }
 
+/// The first element of P-Visited-Network-ID without parameters and quotes.
+fn visited_network<'a>(message: &Message<'a>) -> Option<&'a str> {
+    let is_plain = |value: &&str| !value.is_empty() && memchr3(b',', b';', b'"', value.as_bytes()).is_none();
+    message.only(HeaderName::PVisitedNetworkId).filter(is_plain).or_else(|| {
+        let first = message.elements(HeaderName::PVisitedNetworkId).next();
+        first.map(|v| v.split(';').next().unwrap_or(v).trim().trim_matches('"'))
+    })
+}
+
 /// Whether the REGISTER only removes, and whether it is an emergency registration.
 fn contacts(message: &Message<'_>) -> Result<(bool, bool), Refusal> {
     let header = message.expires();
@@ -281,6 +297,9 @@ fn impi_of<'a>(to: &Uri<'a>) -> &'a str {
 fn patience(timers: Timers) -> Timers {
     Timers { t1: timers.t1 / 4, ..timers }
 }
+
+/// Buffers kept for requests that wait for the HSS.
+const SPARE_BUFFERS: usize = 64;
 
 /// Option tags of Proxy-Require that do not concern us. P-CSCFs in the field leave `sec-agree` where it was.
 const EXTENSIONS: [&str; 1] = ["sec-agree"];

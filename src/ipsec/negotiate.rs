@@ -32,9 +32,45 @@ pub fn offers<'l>(list: &'l Mechanisms<'_>, skipped: &'l mut String) -> impl Ite
 
 /// The P-CSCF's choice: the first pair of its own priority list that the UE offered (TS 33.203 clause 7.2).
 pub fn choose_at_pcscf(priority: &[Algorithms], offers: impl IntoIterator<Item = Offer>) -> Option<Offer> {
-    let rank = |offer: &Offer| priority.iter().position(|pair| *pair == offer.algorithms);
-    // Of equal ones the first.
-    offers.into_iter().filter_map(|o| rank(&o).map(|rank| (rank, o))).min_by_key(|(rank, _)| *rank).map(|(_, o)| o)
+    let mut choice = Choice::new(priority);
+    offers.into_iter().for_each(|offer| choice.take(offer));
+    choice.best.map(|(_, offer)| offer)
+}
+
+/// The same, while a list is read.
+#[derive(Debug)]
+pub struct Choice<'p> {
+    priority: &'p [Algorithms],
+    best: Option<(usize, Offer)>,
+    /// The unknown values, for one event.
+    skipped: String,
+}
+
+impl<'p> Choice<'p> {
+    /// Nothing is offered yet.
+    pub const fn new(priority: &'p [Algorithms]) -> Self {
+        Self { priority, best: None, skipped: String::new() }
+    }
+
+    /// The next element of the list.
+    pub fn see(&mut self, mechanism: &Mechanism<'_>) {
+        if let Some(offer) = offer(mechanism, &mut self.skipped) {
+            self.take(offer);
+        }
+    }
+
+    /// The choice, and the unknown values.
+    pub fn made(self) -> (Option<Offer>, String) {
+        (self.best.map(|(_, offer)| offer), self.skipped)
+    }
+
+    fn take(&mut self, offer: Offer) {
+        // Of equal ones the first.
+        let better = &self.priority[..self.best.map_or(self.priority.len(), |(rank, _)| rank)];
+        if let Some(rank) = better.iter().position(|pair| *pair == offer.algorithms) {
+            self.best = Some((rank, offer));
+        }
+    }
 }
 
 /// The UE's choice: the first element of Security-Server, by q and then by order, whose pair it offered.
@@ -78,7 +114,7 @@ pub fn write_element(out: &mut String, algorithms: Algorithms, endpoint: &Endpoi
     out.push_str(algorithms.integrity.as_str());
     out.push_str(";prot=esp;mod=trans;ealg=");
     out.push_str(algorithms.encryption.as_str());
-    write_endpoint(out, endpoint);
+    out.push_str(&numbers(endpoint));
 }
 
 /// The static list of a P-CSCF as text, all but the numbers of a set.
@@ -90,10 +126,9 @@ impl StaticText {
     pub fn new(priority: &[Algorithms]) -> Self {
         let none = Endpoint { spi_c: Spi(0), spi_s: Spi(0), port_c: 0, port_s: 0 };
         let head = |offer: Offer| {
-            let (mut text, mut numbers) = (String::new(), String::new());
+            let mut text = String::new();
             write_element(&mut text, offer.algorithms, &none, Some(offer.q));
-            write_endpoint(&mut numbers, &none);
-            text.truncate(text.len() - numbers.len());
+            text.truncate(text.len() - numbers(&none).len());
             text.into()
         };
         Self(static_list(priority, none).map(head).collect())
@@ -101,21 +136,26 @@ impl StaticText {
 
     /// The list of one set: what [`write_element`] writes, with commas between.
     pub fn with(&self, endpoint: &Endpoint) -> String {
-        let mut out = String::with_capacity(self.0.iter().map(|head| head.len() + LONGEST_NUMBERS).sum());
-        let mut numbers = 0..0;
+        let numbers = numbers(endpoint);
+        let mut out = String::with_capacity(self.0.iter().map(|head| ", ".len() + head.len() + numbers.len()).sum());
         for head in &self.0 {
-            if numbers.is_empty() {
-                out.push_str(head);
-                numbers.start = out.len();
-                write_endpoint(&mut out, endpoint);
-                numbers.end = out.len();
-            } else {
-                out.push_str(", ");
-                out.push_str(head);
-                out.extend_from_within(numbers.clone());
-            }
+            out.push_str(if out.is_empty() { "" } else { ", " });
+            out.push_str(head);
+            out.push_str(&numbers);
         }
         out
+    }
+
+    /// True when `text` is what [`StaticText::with`] writes.
+    pub fn is(&self, text: &str, endpoint: &Endpoint) -> bool {
+        let numbers = numbers(endpoint);
+        let mut rest = Some(text);
+        for (i, head) in self.0.iter().enumerate() {
+            let comma = if i == 0 { "" } else { ", " };
+            rest =
+                rest.and_then(|rest| rest.strip_prefix(comma)?.strip_prefix(&**head)?.strip_prefix(numbers.as_str()));
+        }
+        rest.is_some_and(str::is_empty)
     }
 }
 
@@ -213,14 +253,17 @@ fn same_parameter(a: (&str, Option<&str>), b: (&str, Option<&str>)) -> bool {
         }
 }
 
-fn write_endpoint(out: &mut String, endpoint: &Endpoint) {
+/// SPIs and ports as parameters.
+fn numbers(endpoint: &Endpoint) -> String {
     let Endpoint { spi_c, spi_s, port_c, port_s } = *endpoint;
-    let numbers =
-        [(";spi-c=", spi_c.0), (";spi-s=", spi_s.0), (";port-c=", u32::from(port_c)), (";port-s=", u32::from(port_s))];
-    for (name, number) in numbers {
-        out.push_str(name);
-        out.push_str(Decimal::new(number).as_str());
+    let mut out = Vec::with_capacity(LONGEST_NUMBERS);
+    for (name, number) in
+        [(";spi-c=", spi_c.0), (";spi-s=", spi_s.0), (";port-c=", u32::from(port_c)), (";port-s=", u32::from(port_s))]
+    {
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(Decimal::new(number).as_bytes());
     }
+    String::from_utf8(out).expect("names and digits")
 }
 
 fn write_q(out: &mut String, q: u16) {
@@ -236,8 +279,8 @@ fn write_q(out: &mut String, q: u16) {
     }
 }
 
-/// Four parameters of an element with the largest numbers there are, and ", ".
-const LONGEST_NUMBERS: usize = ";spi-c=4294967295;spi-s=4294967295;port-c=65535;port-s=65535, ".len();
+/// Four parameters of an element with the largest numbers there are.
+const LONGEST_NUMBERS: usize = ";spi-c=4294967295;spi-s=4294967295;port-c=65535;port-s=65535".len();
 
 const FIELDS: [&str; 9] = ["q", "alg", "ealg", "prot", "mod", "spi-c", "spi-s", "port-c", "port-s"];
 
@@ -350,7 +393,10 @@ mod tests {
             "ipsec-3gpp;q=0.3;alg=hmac-sha-1-96;prot=esp;mod=trans;ealg=aes-cbc\
              ;spi-c=1000;spi-s=1001;port-c=5100;port-s=6100"
         );
-        assert_eq!(StaticText::new(&pairs).with(&HERE), text.join(", "));
+        let (whole, joined) = (StaticText::new(&pairs), text.join(", "));
+        assert_eq!(whole.with(&HERE), joined);
+        assert!(whole.is(&joined, &HERE) && !whole.is(&joined, &Endpoint { port_s: 6_101, ..HERE }));
+        assert!(!whole.is(&joined[1..], &HERE) && !whole.is(&format!("{joined},"), &HERE) && !whole.is("", &HERE));
         assert_eq!(StaticText::new(&[]).with(&HERE), "");
         assert!(is_copy_of(&list(&text), static_list(&pairs, HERE)));
         assert!(!is_copy_of(&list(&text[..2]), static_list(&pairs, HERE)));

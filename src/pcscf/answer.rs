@@ -13,7 +13,7 @@ use crate::packet::Outbox;
 use crate::sip::header::contact::Contacts;
 use crate::sip::header::name_addr::NameAddr;
 use crate::sip::transaction::{ClientId, Ended};
-use crate::sip::{HeaderName, Message};
+use crate::sip::{HeaderName, Message, Uri};
 use crate::time::{Duration, Instant};
 
 impl Pcscf {
@@ -116,7 +116,7 @@ impl Pcscf {
         }
         self.relay(now, context, response, out);
         let Ok(to) = context.asked.to() else { return };
-        let mut aor = String::new();
+        let mut aor = String::with_capacity(to.uri.text.len());
         to.uri.canonical(&mut aor);
         let granted = granted(&context.asked, response);
         let core = &self.core;
@@ -205,25 +205,43 @@ enum Granted {
 
 /// The grant is in the answer: `expires` of the own Contact, else Expires (field lesson 64); not what was asked for.
 fn granted(asked: &Asked, response: &FromCore<'_>) -> Granted {
-    let asked = match asked.contacts() {
-        Ok(Contacts::Star) => return Granted::End,
-        Ok(Contacts::List(list)) if !list.is_empty() => list,
-        _ => return Granted::Nothing,
-    };
-    let Ok(Contacts::List(bound)) = response.contacts() else { return Granted::End };
-    let own = bound.iter().filter(|b| asked.iter().any(|a| a.address.uri.equivalent(&b.address.uri)));
-    let longest = own.map(|b| b.expires.or_else(|| response.expires()).unwrap_or(0)).max().unwrap_or(0);
+    if let Some(alone) = asked.only_address() {
+        // The core nearly always writes it as the UE did.
+        return longest(response, |bound| {
+            bound.text == alone || Uri::parse(alone).is_ok_and(|asked| asked.equivalent(bound))
+        });
+    }
+    match asked.contacts() {
+        Ok(Contacts::Star) => Granted::End,
+        Ok(Contacts::List(list)) if !list.is_empty() => {
+            longest(response, |bound| list.iter().any(|asked| asked.address.uri.equivalent(bound)))
+        }
+        _ => Granted::Nothing,
+    }
+}
+
+/// The longest life of a binding that is the UE's own.
+fn longest(response: &FromCore<'_>, is_own: impl Fn(&Uri<'_>) -> bool) -> Granted {
+    let mut longest = 0;
+    let read = response.read_contacts(|bound| {
+        if is_own(&bound.address.uri) {
+            longest = longest.max(bound.expires.or_else(|| response.expires()).unwrap_or(0));
+        }
+    });
     match longest {
-        0 => Granted::End,
-        seconds => Granted::For(Duration::from_secs(u64::from(seconds))),
+        seconds @ 1.. if read == Ok(false) => Granted::For(Duration::from_secs(u64::from(seconds))),
+        _ => Granted::End,
     }
 }
 
 /// P-Associated-URI in canonical form, one a line, and the identity registered where it is not among them.
 fn identities(response: &FromCore<'_>, aor: &str) -> String {
-    let mut all = String::new();
+    let mut all = String::with_capacity(USUAL_IDENTITIES);
     for element in response.elements(HeaderName::PAssociatedUri) {
-        if let Ok(address) = NameAddr::parse(HeaderName::PAssociatedUri, element) {
+        if let Some(canonical) = canonical(element) {
+            all.push_str(canonical);
+            all.push('\n');
+        } else if let Ok(address) = NameAddr::parse(HeaderName::PAssociatedUri, element) {
             address.uri.canonical(&mut all);
             all.push('\n');
         }
@@ -234,6 +252,20 @@ fn identities(response: &FromCore<'_>, aor: &str) -> String {
     }
     all
 }
+
+/// The URI of an address that is `<sip:user@host>` of plain characters, in lower case what compares so: it is its own
+/// canonical form.
+fn canonical(element: &str) -> Option<&str> {
+    let uri = element.strip_prefix('<')?.strip_suffix('>')?;
+    let address = uri.strip_prefix("sip:")?.as_bytes();
+    let user = address.iter().take_while(|b| b.is_ascii_alphanumeric() || b"+-_.".contains(b)).count();
+    let host = address.get(user..)?.strip_prefix(b"@")?;
+    let is_plain = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
+    (user > 0 && !host.is_empty() && host.iter().all(is_plain)).then_some(uri)
+}
+
+/// Room for the identities of one subscriber: three are usual.
+const USUAL_IDENTITIES: usize = 256;
 
 fn relayed<'a>(strip: &'a Strip, response: &'a FromCore<'a>, list: Option<&'a str>) -> Answer<'a> {
     Answer::Relayed { response, strip, security_server: list }

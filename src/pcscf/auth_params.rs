@@ -17,6 +17,11 @@ pub(super) fn rewrite<'v>(
 ) -> Result<(), Unbalanced> {
     let start = out.len();
     let mut after_scheme = true;
+    let folded = memchr2(b'\r', b'\n', value.as_bytes()).is_some();
+    let one_line = |out: &mut Vec<u8>, text: &str| match folded {
+        true => one_line(out, text),
+        false => out.extend_from_slice(text.trim_ascii().as_bytes()),
+    };
     each_item(value, |item| {
         let Some((name, text)) = item.parameter else {
             separate(out, start, after_scheme);
@@ -72,6 +77,11 @@ struct Item<'v> {
 fn each_item<'v>(value: &'v str, mut act: impl FnMut(Item<'v>)) -> Result<(), Unbalanced> {
     let mut rest = value;
     while !rest.is_empty() {
+        if let Some((item, after)) = usual_item(rest) {
+            act(item);
+            rest = after;
+            continue;
+        }
         let end = end_of_item(rest).ok_or(Unbalanced)?;
         let item = rest[..end].trim_ascii();
         rest = rest.get(end + 1..).unwrap_or("");
@@ -87,6 +97,34 @@ fn each_item<'v>(value: &'v str, mut act: impl FnMut(Item<'v>)) -> Result<(), Un
         });
     }
     Ok(())
+}
+
+/// The item at the start of `list` if it is as nearly all are: perhaps a scheme and a space, a name, and a value that is
+/// quoted without escapes or has no white space. What follows its comma comes with it.
+fn usual_item(list: &str) -> Option<(Item<'_>, &str)> {
+    let list = list.strip_prefix(' ').unwrap_or(list);
+    let word = |from: usize| from + list.as_bytes()[from..].iter().take_while(|b| is_of_a_name(**b)).count();
+    let (mut start, mut end) = (0, word(0));
+    if list.as_bytes().get(end) == Some(&b' ') {
+        start = end + 1;
+        end = word(start);
+    }
+    let value = list[end..].strip_prefix('=').filter(|_| end > start)?;
+    let length = match value.as_bytes() {
+        [b'"', inside @ ..] => {
+            let close = memchr2(b'"', b'\\', inside).filter(|&close| inside[close] == b'"')?;
+            close + 2
+        }
+        plain => plain.iter().take_while(|b| b.is_ascii_graphic() && !matches!(b, b',' | b'"')).count(),
+    };
+    let (value, after) = value.split_at(length);
+    let after = if after.is_empty() { after } else { after.strip_prefix(',')? };
+    let head = if start > 0 { &list[..start - 1] } else { "" };
+    Some((Item { head, parameter: Some((&list[start..end], value)) }, after))
+}
+
+const fn is_of_a_name(b: u8) -> bool {
+    b.is_ascii_alphanumeric() || b == b'-'
 }
 
 /// True when some parameter of `text` is called `ck` or `ik`, wherever it stands and however it is spaced or quoted.
@@ -202,6 +240,9 @@ mod tests {
             ("Digest ck=1,ik=2", "Digest "),
             ("Negotiate abc", "Negotiate abc"),
             (",, Digest ,realm=a,,", "Digest,realm=a"),
+            ("Digest a=\"x\" y, ik=1", "Digest a=\"x\" y"),
+            ("Digest a=x y,ck=1,b=\u{e9}\"ik=2,\",c", "Digest a=x y,b=\u{e9}\"ik=2,\",c"),
+            (" Digest ck=\"1\",=2,a=", "Digest =2,a="),
         ] {
             assert_eq!(without_keys(value).unwrap(), expected, "{value}");
         }

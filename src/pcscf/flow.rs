@@ -207,6 +207,13 @@ impl Asked {
         NameAddr::parse(HeaderName::To, &self.text[..self.to])
     }
 
+    /// The URI of Contact where there is one address only, and its brackets come first.
+    pub(super) fn only_address(&self) -> Option<&str> {
+        let list = &self.text[self.to..];
+        let (uri, rest) = list.strip_prefix('<')?.split_once('>')?;
+        (!rest.contains(',')).then_some(uri)
+    }
+
     pub(super) fn contacts(&self) -> Result<Contacts<'_>, HeaderError> {
         Contacts::parse(Some(&self.text[self.to..]).filter(|list| !list.is_empty()).into_iter())
     }

@@ -6,7 +6,7 @@
 
 use super::auth_params::{names_a_key, read, rewrite};
 use crate::aka::{Ck, Ik};
-use crate::sip::header::contact::Contacts;
+use crate::sip::header::contact::{Contact, Contacts};
 use crate::sip::header::via::Via;
 use crate::sip::{HeaderError, HeaderName, Line, Message, NameSet, Part, Writer};
 use data_encoding::HEXLOWER_PERMISSIVE;
@@ -68,6 +68,9 @@ impl<'m> FromCore<'m> {
     pub(super) fn new(message: &'m Message<'m>) -> (Self, Option<Keys>) {
         let mut this = Self { message, keys: Vec::new(), nonce: None };
         let mut found = None;
+        if !message.has_any(PERHAPS_CHALLENGES) {
+            return (this, found);
+        }
         for line in message.lines().filter(is_challenge) {
             let (mut ck, mut ik) = (None, None);
             let is_www = line.name == HeaderName::WwwAuthenticate;
@@ -103,9 +106,9 @@ impl<'m> FromCore<'m> {
         self.nonce
     }
 
-    /// The bindings that it lists.
-    pub(super) fn contacts(&self) -> Result<Contacts<'m>, HeaderError> {
-        self.message.contacts()
+    /// Shows every binding that it lists to `see`; true for `*` instead.
+    pub(super) fn read_contacts(&self, see: impl FnMut(Contact<'m>)) -> Result<bool, HeaderError> {
+        Contacts::read(self.message.values(HeaderName::Contact), see)
     }
 
     /// Expires.
@@ -224,7 +227,7 @@ impl<'m> FromCore<'m> {
     }
 
     fn holds_a_key(&self, text: &[u8]) -> bool {
-        self.keys.iter().any(|key| holds(text, key.as_bytes()))
+        holds_any(text, &self.keys)
     }
 }
 
@@ -236,22 +239,32 @@ fn is_challenge(line: &Line<'_>) -> bool {
     }
 }
 
-/// True when `text` holds `key` in any case (the algorithm of Horspool).
-fn holds(text: &[u8], key: &[u8]) -> bool {
-    let Some((last, before)) = key.split_last() else { return true };
-    let distance = |n: usize| u8::try_from(n).unwrap_or(u8::MAX);
-    let mut skip = [distance(key.len()); 256];
-    for (i, b) in before.iter().enumerate() {
-        let shift = distance(before.len() - i);
-        skip[usize::from(b.to_ascii_lowercase())] = shift;
-        skip[usize::from(b.to_ascii_uppercase())] = shift;
+/// True when `text` holds one of `keys` in any case.
+///
+/// A key can only stand in a run of octets that keys are made of. Such a run, if it is long enough, covers an octet at
+/// each multiple of the length of the shortest key, so only these are looked at.
+fn holds_any(text: &[u8], keys: &[&str]) -> bool {
+    let Some(shortest) = keys.iter().map(|key| key.len()).min() else { return false };
+    // Bit 5 makes letters lower case. Some octets that are no letters share a place then, which only costs a look.
+    let mut known = [false; 256];
+    for octet in keys.iter().flat_map(|key| key.as_bytes()) {
+        known[usize::from(octet | 0x20)] = true;
     }
-    let mut rest = text;
-    while let Some(end) = rest.get(before.len()) {
-        if end.eq_ignore_ascii_case(last) && rest[..before.len()].eq_ignore_ascii_case(before) {
+    let is_known = |octet: &u8| known[usize::from(octet | 0x20)];
+    let mut begin = 0;
+    while let Some(ahead) = text.get(begin..begin + shortest) {
+        let before = ahead.iter().rev().take_while(|octet| is_known(octet)).count();
+        begin += shortest - before;
+        if before == 0 {
+            continue;
+        }
+        let run = &text[begin..];
+        let run = &run[..run.iter().take_while(|octet| is_known(octet)).count()];
+        let is_key = |key: &&str| run.windows(key.len()).any(|part| part.eq_ignore_ascii_case(key.as_bytes()));
+        if run.len() >= shortest && keys.iter().any(is_key) {
             return true;
         }
-        rest = rest.get(usize::from(skip[usize::from(*end)])..).unwrap_or_default();
+        begin += run.len();
     }
     false
 }
@@ -269,6 +282,9 @@ fn octets(hex: &str) -> Option<Zeroizing<[u8; 16]>> {
 
 const CHALLENGES: NameSet =
     NameSet::of(&[HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate, HeaderName::AuthenticationInfo]);
+
+/// Where there is none of these, there is no challenge; see [`is_challenge`].
+const PERHAPS_CHALLENGES: NameSet = CHALLENGES.union(NameSet::of(&[HeaderName::Other]));
 
 /// What ends at the P-CSCF: it is not for a UE (TS 24.229 clause 5.2.2.1).
 const FOR_US: NameSet = NameSet::of(&[
@@ -395,10 +411,14 @@ mod tests {
     fn a_key_is_found_wherever_it_stands() {
         for key in [CK, IK, "aaaaaaaa", "abcabcab", &"0123456789".repeat(30)] {
             for lead in 0..70 {
-                let text = format!("{}{}{}", "a".repeat(lead), key.to_uppercase(), "b".repeat(70 - lead));
-                assert!(holds(text.as_bytes(), key.as_bytes()), "{lead}");
-                let cut = &text[..lead + key.len() - 1];
-                assert_eq!(holds(cut.as_bytes(), key.as_bytes()), cut.to_lowercase().contains(key), "{lead}");
+                for around in [["a", "b"], ["-", "-"], ["-", "a"], ["a", "-"]] {
+                    let [before, after] = [around[0].repeat(lead), around[1].repeat(70 - lead)];
+                    let text = format!("{before}{}{after}", key.to_uppercase());
+                    assert!(holds_any(text.as_bytes(), &[key]), "{lead}");
+                    assert!(holds_any(text.as_bytes(), &["0123456789abcdef", key]), "{lead}");
+                    let cut = &text[..lead + key.len() - 1];
+                    assert_eq!(holds_any(cut.as_bytes(), &[key]), cut.to_lowercase().contains(key), "{lead}");
+                }
             }
         }
     }

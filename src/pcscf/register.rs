@@ -4,6 +4,7 @@ use super::Pcscf;
 use super::config::SecAgreePolicy;
 use super::flow::{Agreement, Asked, Challenging, FlowKey, Origin, Phase, Set, SetRef};
 use super::refusal::Refusal;
+use super::request::wants_agreement;
 use super::to_core::{Additions, via_count, write_register};
 use crate::event::{Event, Role, What};
 use crate::ipsec::association::{Algorithms, Endpoint, PortPair};
@@ -11,6 +12,7 @@ use crate::ipsec::negotiate;
 use crate::packet::{Outbox, Packet, Protocol, Route, Transport};
 use crate::sip::header::digest::Digest;
 use crate::sip::header::sec_agree::Mechanisms;
+use crate::sip::message::Checked;
 use crate::sip::transaction::ServerId;
 use crate::sip::{HeaderError, HeaderName, Message, Uri};
 use crate::time::Instant;
@@ -45,23 +47,26 @@ struct Examined {
 
 impl Pcscf {
     /// A REGISTER not seen before.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one request, each found by somebody else")]
     pub(super) fn on_register(
         &mut self,
         now: Instant,
         packet: &Packet<'_>,
         message: &Message<'_>,
+        checked: &Checked<'_>,
         server: ServerId,
         over: Option<SetRef>,
         out: &mut Outbox,
     ) {
         let examined = match over {
-            Some(set) => self.examine_protected(packet, message, set, out),
+            Some(set) => self.examine_protected(packet, message, checked, set, out),
             None => self.examine_clear(message, out),
         };
         match examined {
             Ok(examined) => {
                 let origin = over.map_or(Origin::Clear { ue: packet.from, here: packet.to }, Origin::Protected);
-                self.forward(now, packet.from, message, server, origin, examined, out);
+                let hops = checked.max_forwards;
+                self.forward(now, packet.from, message, hops, server, origin, examined, out);
             }
             Err(Refused { refusal, failed }) => {
                 let list = over.and_then(|o| self.books.get(o)).map(|s| (s.pcscf(self.config.port_s), s.algorithms));
@@ -113,7 +118,7 @@ impl Pcscf {
         policy: SecAgreePolicy,
         out: &mut Outbox,
     ) -> Result<Option<Box<Agreement>>, Refusal> {
-        let tagged = |name| message.has_option(name, "sec-agree");
+        let tagged = |name| wants_agreement(message, name);
         let asked = tagged(HeaderName::Require) || tagged(HeaderName::ProxyRequire);
         if asked && via_count(message) > 1 {
             return Err(Refusal::NotFirstHop);
@@ -133,9 +138,10 @@ impl Pcscf {
 
     /// The mechanism of our priority list that Security-Client offers.
     fn agreement(&self, message: &Message<'_>, out: &mut Outbox) -> Option<Box<Agreement>> {
-        let list = message.security(HeaderName::SecurityClient).ok()?;
-        let mut unknown = String::new();
-        let offer = negotiate::choose_at_pcscf(&self.config.algorithms, negotiate::offers(&list, &mut unknown));
+        let mut choice = negotiate::Choice::new(&self.config.algorithms);
+        let offers = message.values(HeaderName::SecurityClient);
+        Mechanisms::read(HeaderName::SecurityClient, offers, |mechanism| choice.see(mechanism)).ok()?;
+        let (offer, unknown) = choice.made();
         if !unknown.is_empty() {
             out.event(|| Event { role: Role::Pcscf, what: What::OfferSkipped { unknown } });
         }
@@ -146,6 +152,7 @@ impl Pcscf {
         &self,
         packet: &Packet<'_>,
         message: &Message<'_>,
+        checked: &Checked<'_>,
         over: SetRef,
         out: &mut Outbox,
     ) -> Result<Examined, Refused> {
@@ -155,7 +162,7 @@ impl Pcscf {
         if flow != set.flow {
             return Err(Refusal::ForeignIdentity.into());
         }
-        if message.via()?.ip().is_some_and(|ip| ip != packet.from.ip()) {
+        if checked.via.ip().is_some_and(|ip| ip != packet.from.ip()) {
             return Err(Refusal::ForeignVia.into());
         }
         let ends = |refusal| Refused { refusal, failed: Some(over) };
@@ -179,10 +186,11 @@ impl Pcscf {
     /// TS 33.203 clause 7.2: the UE mirrors what was sent, unchanged.
     fn is_verified(&self, message: &Message<'_>, set: &Set) -> bool {
         let endpoint = set.pcscf(self.config.port_s);
-        let mut lines = message.values(HeaderName::SecurityVerify);
-        if lines.next().is_some_and(|text| text == self.security_server(set.algorithms, endpoint))
-            && lines.next().is_none()
-        {
+        let is_mirrored = |text: &str| match self.config.full_list_in_401 {
+            true => self.static_text.is(text, &endpoint),
+            false => text == self.security_server(set.algorithms, endpoint),
+        };
+        if message.only(HeaderName::SecurityVerify).is_some_and(is_mirrored) {
             return true;
         }
         // Not octet for octet, and yet perhaps the same.
@@ -208,6 +216,7 @@ impl Pcscf {
         now: Instant,
         source: SocketAddr,
         message: &Message<'_>,
+        hops: Option<u8>,
         server: ServerId,
         origin: Origin,
         examined: Examined,
@@ -220,7 +229,7 @@ impl Pcscf {
         let Examined { flow, agreement, integrity } = examined;
         let token = flow.token();
         let icid = self.random.token::<20>();
-        let add = Additions { texts: &self.texts, source, token: &token, integrity, icid: icid.as_str() };
+        let add = Additions { texts: &self.texts, source, hops, token: &token, integrity, icid: icid.as_bytes() };
         let context = Challenging { server, origin, flow, agreement, asked: Asked::by(message), hop: 0 };
         let route = self.core_route(hop);
         self.core.request(now, self.config.core_timers, route, true, context, out, |bytes, transport, branch| {
@@ -298,14 +307,13 @@ fn is_same_client(message: &Message<'_>, challenged: &str) -> bool {
 
 /// The values of all lines of one header as one list.
 fn joined(message: &Message<'_>, name: HeaderName) -> Rc<str> {
+    if let Some(value) = message.only(name) {
+        return value.into();
+    }
     let mut values = message.values(name);
     let first = values.next().unwrap_or_default();
-    let mut more = values.peekable();
-    if more.peek().is_none() {
-        return first.into();
-    }
     let mut all = first.to_owned();
-    for value in more {
+    for value in values {
         all.push(',');
         all.push_str(value);
     }
@@ -314,6 +322,9 @@ fn joined(message: &Message<'_>, name: HeaderName) -> Rc<str> {
 
 /// True when [`joined`] would return `text`.
 fn is_joined(message: &Message<'_>, name: HeaderName, text: &str) -> bool {
+    if let Some(value) = message.only(name) {
+        return value == text;
+    }
     let mut rest = Some(text);
     for (i, value) in message.values(name).enumerate() {
         rest = rest

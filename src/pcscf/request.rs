@@ -8,8 +8,9 @@ use super::to_ue::Answer;
 use crate::event::{Event, Role, What};
 use crate::ipsec::association::PortPair;
 use crate::packet::{Outbox, Packet, Route};
+use crate::sip::message::Checked;
 use crate::sip::transaction::{Incoming, ServerId};
-use crate::sip::{HeaderName, Message, Method, Uri};
+use crate::sip::{HeaderName, Message, Method, NameSet, Uri};
 use crate::time::Instant;
 use std::net::{IpAddr, SocketAddr};
 
@@ -66,19 +67,33 @@ impl Pcscf {
         if let Some(set) = over {
             self.books.used(now, set);
         }
-        if let Err(refusal) = self.check(message) {
-            if message.via().is_err() {
-                // An answer without Via could not be read by anybody.
-                let (from, cause) = (packet.from, refusal.cause());
-                out.event(|| Event { role: Role::Pcscf, what: What::Discarded { from, cause } });
-                return self.to_ue.abandon(now, server);
-            }
-            return self.refuse(now, packet.from, message, server, &refusal, out);
-        }
+        let checked = match self.check(message) {
+            Ok(checked) => checked,
+            Err(refusal) => return self.refuse_unchecked(now, packet, message, server, &refusal, out),
+        };
         match method {
-            Method::Register => self.on_register(now, packet, message, server, over, out),
+            Method::Register => self.on_register(now, packet, message, &checked, server, over, out),
             _ => self.on_other(now, packet, message, server, over, out),
         }
+    }
+
+    /// Answers a request that is not as every request must be.
+    fn refuse_unchecked(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        message: &Message<'_>,
+        server: ServerId,
+        refusal: &Refusal,
+        out: &mut Outbox,
+    ) {
+        if message.via().is_err() {
+            // An answer without Via could not be read by anybody.
+            let (from, cause) = (packet.from, refusal.cause());
+            out.event(|| Event { role: Role::Pcscf, what: What::Discarded { from, cause } });
+            return self.to_ue.abandon(now, server);
+        }
+        self.refuse(now, packet.from, message, server, refusal, out);
     }
 
     /// What the plane cannot know: whose SAs these are, and who must not speak in clear (TS 33.203 clause 7.1).
@@ -124,16 +139,20 @@ impl Pcscf {
     }
 
     /// RFC 3261 clause 16.3.
-    fn check(&self, message: &Message<'_>) -> Result<(), Refusal> {
-        message.check()?;
-        if message.max_forwards()? == Some(0) {
+    fn check<'a>(&self, message: &Message<'a>) -> Result<Checked<'a>, Refusal> {
+        let checked = message.checked()?;
+        if checked.max_forwards == Some(0) {
             return Err(Refusal::TooManyHops);
+        }
+        if !message.has_any(NameSet::of(&[HeaderName::ProxyRequire])) || is_sec_agree(message, HeaderName::ProxyRequire)
+        {
+            return Ok(checked);
         }
         let unknown: Vec<&str> = message
             .elements(HeaderName::ProxyRequire)
             .filter(|tag| !KNOWN_TAGS.iter().any(|known| tag.eq_ignore_ascii_case(known)))
             .collect();
-        if unknown.is_empty() { Ok(()) } else { Err(Refusal::UnknownExtension { tags: unknown.join(", ") }) }
+        if unknown.is_empty() { Ok(checked) } else { Err(Refusal::UnknownExtension { tags: unknown.join(", ") }) }
     }
 
     /// A request other than REGISTER. Those of registered UEs go no further than here yet.
@@ -146,7 +165,7 @@ impl Pcscf {
         over: Option<SetRef>,
         out: &mut Outbox,
     ) {
-        let wants_agreement = |name| message.has_option(name, "sec-agree");
+        let wants_agreement = |name| wants_agreement(message, name);
         let registered = match over.and_then(|o| self.books.get(o)) {
             Some(set) => self.books.is_registered(set.flow),
             None => self.books.is_registered_in_clear(packet.from),
@@ -202,6 +221,16 @@ impl Pcscf {
             && uri.user.is_none()
             && (uri.ip().is_some_and(ours) || uri.host.eq_ignore_ascii_case(&self.config.host))
     }
+}
+
+/// True when `name`, a list of option tags, has `sec-agree`.
+pub(super) fn wants_agreement(message: &Message<'_>, name: HeaderName) -> bool {
+    is_sec_agree(message, name) || message.has_option(name, "sec-agree")
+}
+
+/// True when it has nothing else, as most handsets write it.
+pub(super) fn is_sec_agree(message: &Message<'_>, name: HeaderName) -> bool {
+    message.only(name) == Some("sec-agree")
 }
 
 /// Option tags that a proxy on the way of a REGISTER understands.

@@ -2,6 +2,7 @@
 
 use super::auth_params::{holds_word, rewrite};
 use super::config::PcscfConfig;
+use super::request::is_sec_agree;
 use crate::packet::Transport;
 use crate::sip::header::access_network::AccessNetwork;
 use crate::sip::header::via::Via;
@@ -55,12 +56,14 @@ pub(super) struct Additions<'a> {
     pub(super) texts: &'a Texts,
     /// Where the request came from.
     pub(super) source: SocketAddr,
+    /// Its Max-Forwards.
+    pub(super) hops: Option<u8>,
     /// User part of Path.
     pub(super) token: &'a [u8],
     /// `integrity-protected`, if any.
     pub(super) integrity: Option<&'static str>,
     /// icid-value.
-    pub(super) icid: &'a str,
+    pub(super) icid: &'a [u8],
 }
 
 /// Writes `request` for the core.
@@ -75,15 +78,13 @@ pub(super) fn write_register(
     let mut w = Writer::request(out, "REGISTER", request.request_uri().unwrap_or_default());
     write_own_via(&mut w, transport, &texts.sent_by, branch);
     copy_vias(request, add.source, &mut w);
-    let hops = request.max_forwards().ok().flatten().unwrap_or(70).saturating_sub(1);
-    w.header_number(HeaderName::MaxForwards, u64::from(hops));
+    w.header_number(HeaderName::MaxForwards, u64::from(add.hops.unwrap_or(70).saturating_sub(1)));
     // Other proxies than this one have no place before the home network (RFC 3327 clause 5.1).
     write_pieces(&mut w, &[b"Path: <sip:", add.token, texts.path.as_bytes()]);
     write_tags(&mut w, request, HeaderName::Require, "path");
     write_tags(&mut w, request, HeaderName::ProxyRequire, "");
     let charging = texts.charging.as_bytes();
-    let icid = add.icid.as_bytes();
-    write_pieces(&mut w, &[texts.visited_network.as_bytes(), b"P-Charging-Vector: icid-value=", icid, charging]);
+    write_pieces(&mut w, &[texts.visited_network.as_bytes(), b"P-Charging-Vector: icid-value=", add.icid, charging]);
     for part in request.parts(LOOKED_AT) {
         match part {
             Part::Run(run) => {
@@ -134,11 +135,12 @@ fn write_tags(w: &mut Writer<'_>, request: &Message<'_>, name: HeaderName, ours:
     write_pieces(w, &[name.as_str().as_bytes(), b": "]);
     let empty = w.raw().len();
     w.raw().extend_from_slice(ours.as_bytes());
-    // What most handsets write needs no look at its elements.
-    let theirs = request.values(name).filter(|list| *list != "sec-agree").flat_map(elements);
-    for tag in theirs.filter(|t| !t.eq_ignore_ascii_case("sec-agree") && !t.eq_ignore_ascii_case(ours)) {
-        let comma: &[u8] = if w.raw().len() > empty { b", " } else { b"" };
-        write_pieces(w, &[comma, tag.as_bytes()]);
+    if !is_sec_agree(request, name) {
+        let theirs = request.elements(name);
+        for tag in theirs.filter(|t| !t.eq_ignore_ascii_case("sec-agree") && !t.eq_ignore_ascii_case(ours)) {
+            let comma: &[u8] = if w.raw().len() > empty { b", " } else { b"" };
+            write_pieces(w, &[comma, tag.as_bytes()]);
+        }
     }
     if w.raw().len() == empty {
         w.raw().truncate(start);
@@ -203,8 +205,7 @@ fn write_access_network(w: &mut Writer<'_>, line: &Line<'_>) {
 
 /// The topmost Via of a request names its sender; a response never goes further than it.
 pub(super) fn via_count(request: &Message<'_>) -> usize {
-    let mut lines = request.values(HeaderName::Via);
-    if lines.next().is_some_and(|first| memchr::memchr(b',', first.as_bytes()).is_none()) && lines.next().is_none() {
+    if request.only(HeaderName::Via).is_some_and(|line| memchr::memchr(b',', line.as_bytes()).is_none()) {
         return 1;
     }
     let mut count = 0;

@@ -232,6 +232,16 @@ impl<'a> Message<'a> {
         self.table.named(name).map(|slot| self.value(slot))
     }
 
+    /// The value of the only line of this name; `None` where there is no line of it, or more than one.
+    pub fn only(&self, name: HeaderName) -> Option<&'a str> {
+        if self.table.repeated().contains(name) { None } else { self.header(name) }
+    }
+
+    /// True when there is a line of one of these names.
+    pub fn has_any(&self, names: NameSet) -> bool {
+        !self.table.present().intersection(names).is_empty()
+    }
+
     /// The elements of all lines of this name, split at commas outside quotes and angle brackets, empty ones left out.
     pub fn elements(&self, name: HeaderName) -> impl Iterator<Item = &'a str> + '_ {
         self.values(name).flat_map(elements)

@@ -75,6 +75,11 @@ impl Table {
         self.len
     }
 
+    /// The names of which there is a line.
+    pub(crate) fn present(&self) -> NameSet {
+        self.present
+    }
+
     /// The names of which there are two lines or more.
     pub(crate) fn repeated(&self) -> NameSet {
         self.repeated

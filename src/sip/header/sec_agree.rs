@@ -31,42 +31,55 @@ pub struct Mechanism<'a> {
     pub port_s: Option<u16>,
     /// All parameters, unknown ones included.
     pub params: Params<'a>,
+    /// The text of the four numbers where they stand together in the usual form.
+    numbers: Option<&'a str>,
 }
 
 impl<'a> Mechanisms<'a> {
     /// Reads the values of all lines of `header`.
     pub fn parse(header: HeaderName, values: impl Iterator<Item = &'a str>) -> Result<Self, HeaderError> {
-        let mut list = Vec::new();
+        // Handsets offer six or eight.
+        let mut list = Vec::with_capacity(8);
+        Self::read(header, values, |mechanism| list.push(*mechanism))?;
+        Ok(Self(list))
+    }
+
+    /// Reads the values of all lines of `header` and shows every element to `see`. What follows an element may still be
+    /// malformed when it is seen.
+    pub(crate) fn read(
+        header: HeaderName,
+        values: impl Iterator<Item = &'a str>,
+        mut see: impl FnMut(&Mechanism<'a>),
+    ) -> Result<(), HeaderError> {
+        let mut before = EMPTY;
         for value in values {
             let mut rest = value;
             while !rest.is_empty() {
-                let (mechanism, after) = Mechanism::take(header, rest)?;
+                let (mechanism, after) = Mechanism::take(header, rest, &before)?;
                 if let Some(mechanism) = mechanism {
-                    // Handsets offer six or eight.
-                    if list.capacity() == 0 {
-                        list.reserve(8);
-                    }
-                    list.push(mechanism);
+                    see(&mechanism);
+                    before = mechanism;
                 }
                 rest = after;
             }
         }
-        Ok(Self(list))
+        Ok(())
     }
 }
 
 impl<'a> Mechanism<'a> {
     /// Reads one element of `header`.
     pub fn parse(header: HeaderName, text: &'a str) -> Result<Self, HeaderError> {
-        match Self::take(header, text)? {
+        match Self::take(header, text, &EMPTY)? {
             (Some(mechanism), "") if mechanism.text.len() == grammar::trim(text).len() => Ok(mechanism),
             _ => Err(HeaderError::bad(header, "expected one mechanism")),
         }
     }
 
-    /// Reads the element at the start of `list`, `None` if it is empty, and returns what follows its comma.
+    /// Reads the element at the start of `list`, `None` if it is empty, and returns what follows its comma. `before` is
+    /// the element before it.
     #[inline]
-    fn take(header: HeaderName, list: &'a str) -> Result<(Option<Self>, &'a str), HeaderError> {
+    fn take(header: HeaderName, list: &'a str, before: &Self) -> Result<(Option<Self>, &'a str), HeaderError> {
         let list = list.trim_ascii_start();
         if list.is_empty() || list.starts_with(',') {
             return Ok((None, list.get(1..).unwrap_or("")));
@@ -74,8 +87,18 @@ impl<'a> Mechanism<'a> {
         let fault = |fault| HeaderError::bad(header, fault);
         let (after, name) = grammar::token(list).map_err(|_| fault("expected a mechanism name"))?;
         let mut this = Self { name, ..EMPTY };
-        let mut rest = after;
-        while let Some(next) = this.take_usual(rest) {
+        let (mut rest, mut numbers) = (after, None);
+        loop {
+            // All elements of one UE name the same SPIs and ports, and nearly always at their end.
+            if let Some(after) = this.take_numbers_of(before, rest) {
+                rest = after;
+                continue;
+            }
+            let had_number = this.has_number();
+            let Some(next) = this.take_usual(rest) else { break };
+            if this.has_number() && !had_number {
+                numbers = Some(rest);
+            }
             rest = next.map_err(fault)?;
         }
         if !matches!(rest.as_bytes(), [] | [b',', ..]) {
@@ -91,6 +114,9 @@ impl<'a> Mechanism<'a> {
             }
             rest = after;
         }
+        if let Some(numbers) = numbers {
+            this.numbers = Some(&numbers[..numbers.len() - rest.len()]).filter(|text| this.has_all_numbers_in(text));
+        }
         this.params = Params { text: after[..after.len() - rest.len()].trim_ascii_end() };
         this.q = if this.q == NO_Q { 1000 } else { this.q };
         this.text = list[..list.len() - rest.len()].trim_ascii_end();
@@ -99,6 +125,29 @@ impl<'a> Mechanism<'a> {
             None if rest.is_empty() => Ok((Some(this), "")),
             None => Err(fault("something follows the parameters")),
         }
+    }
+
+    /// Reads the numbers of `before` where `rest` begins with the very same text.
+    #[inline]
+    fn take_numbers_of(&mut self, before: &Self, rest: &'a str) -> Option<&'a str> {
+        let after = rest.strip_prefix(before.numbers?).filter(|_| !self.has_number())?;
+        if !matches!(after.as_bytes(), [] | [b';' | b',', ..]) {
+            return None;
+        }
+        (self.spi_c, self.spi_s) = (before.spi_c, before.spi_s);
+        (self.port_c, self.port_s) = (before.port_c, before.port_s);
+        self.numbers = before.numbers;
+        Some(after)
+    }
+
+    const fn has_number(&self) -> bool {
+        self.spi_c.is_some() || self.spi_s.is_some() || self.port_c.is_some() || self.port_s.is_some()
+    }
+
+    /// True when all four numbers were read from `text`, and nothing else.
+    fn has_all_numbers_in(&self, text: &str) -> bool {
+        let all = self.spi_c.is_some() && self.spi_s.is_some() && self.port_c.is_some() && self.port_s.is_some();
+        all && memchr::memchr_iter(b';', text.as_bytes()).count() == 4
     }
 
     /// Reads the parameter at the start of `rest` if it is a known one as handsets write it: lower case, no white space,
@@ -241,6 +290,7 @@ const EMPTY: Mechanism<'static> = Mechanism {
     port_c: None,
     port_s: None,
     params: Params { text: "" },
+    numbers: None,
 };
 
 #[cfg(test)]
@@ -266,6 +316,30 @@ mod tests {
         assert_eq!(list.iter().map(|m| m.name).collect::<Vec<_>>(), ["tls", "ipsec-3gpp", "digest"]);
         assert_eq!((list[1].alg, list[1].q, list[1].text), (Some("hmac-md5-96"), 1000, "ipsec-3gpp;alg= hmac-md5-96"));
         assert_eq!(list[2].params.value("d-ver"), Some("a,b"));
+    }
+
+    #[test]
+    fn numbers_are_those_of_the_element() {
+        let numbers = |text: &str| {
+            let list = Mechanisms::parse(HeaderName::SecurityClient, std::iter::once(text)).unwrap().0;
+            list.iter().map(|m| (m.spi_c, m.spi_s, m.port_c, m.port_s)).collect::<Vec<_>>()
+        };
+        let first = "a;alg=x;spi-c=1;spi-s=2;port-c=3;port-s=4";
+        let all = (Some(1), Some(2), Some(3), Some(4));
+        for (second, expected) in [
+            ("a;alg=y;spi-c=1;spi-s=2;port-c=3;port-s=4", all),
+            ("a;alg=y;spi-c=1;spi-s=2;port-c=3;port-s=4 ;x=y", all),
+            ("a;spi-c=1;spi-s=2;port-c=3;port-s=4;alg=y", all),
+            ("a;spi-c=1;spi-s=2;port-c=3;port-s=45", (Some(1), Some(2), Some(3), Some(45))),
+            ("a;alg=y", (None, None, None, None)),
+        ] {
+            assert_eq!(numbers(&format!("{first},{second}")), [all, expected], "{second}");
+            assert_eq!(numbers(&format!("{second}, {first}")), [expected, all], "{second}");
+        }
+        for twice in ["a;spi-c=1;spi-c=1;spi-s=2;port-c=3;port-s=4", "a;spi-c=1;spi-s=2;port-c=3;port-s=4;spi-s=2"] {
+            let values = [first, twice];
+            assert!(Mechanisms::parse(HeaderName::SecurityClient, values.into_iter()).is_err(), "{twice}");
+        }
     }
 
     #[test]
