@@ -125,7 +125,13 @@ impl Profile {
     /// The S-CSCF.
     pub fn scscf(&self, local: Elements, epoch: Epoch) -> Result<ScscfConfig, Faults> {
         let section = &self.scscf;
+        let icscf = match &section.icscf {
+            Some(given) => self.resolve_all("scscf.icscf", std::slice::from_ref(given))?.pop(),
+            None if local.icscf => self.icscf.listen.first().copied(),
+            None => self.hosts.get(&self.icscf_host()).map(|ip| SocketAddr::new(*ip, self.icscf.listen[0].port())),
+        };
         Ok(ScscfConfig {
+            icscf,
             name: self.scscf_name(),
             listen: section.listen.clone(),
             transport: self.core_transport,

@@ -57,6 +57,16 @@ impl Binding {
         self.reg_id != 0
     }
 
+    /// The Contact URI.
+    pub(super) fn contact(&self, compact: &Compact) -> String {
+        compact.text(text(&self.texts, URI))
+    }
+
+    /// Path as one comma list, empty where there is none.
+    pub(super) fn path(&self, compact: &Compact) -> String {
+        compact.text(text(&self.texts, PATH))
+    }
+
     /// Appends `<uri>;expires=seconds;params`.
     pub(super) fn write(&self, now: Instant, compact: &Compact, out: &mut Vec<u8>) {
         let left = self.expires_at.saturating_since(now);
@@ -189,6 +199,7 @@ fn text(texts: &[u8], which: usize) -> &[u8] {
 
 const URI: usize = 0;
 const PARAMS: usize = 1;
+const PATH: usize = 2;
 /// Octets of the hash of Call-ID.
 const CALL_ID: usize = 8;
 
@@ -282,6 +293,8 @@ mod tests {
         let contact = message.header(HeaderName::Contact).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), contact.replacen('>', ">;expires=600", 1));
         assert!(binding.is_of(&wanted.key(), &compact));
+        assert_eq!(binding.contact(&compact), wanted.contact.address.uri.text);
+        assert_eq!(Some(&*binding.path(&compact)), message.header(HeaderName::Path));
         assert!(binding.refuses("6wr5YA4uEzYn8TycDM-zOw", 2));
         assert!(!binding.refuses("6wr5YA4uEzYn8TycDM-zOw", 3) && !binding.refuses("6wr5", 2));
     }

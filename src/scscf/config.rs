@@ -27,6 +27,8 @@ pub struct ScscfConfig {
     pub name: Box<str>,
     /// SIP listeners, UDP and TCP each.
     pub listen: Vec<SocketAddr>,
+    /// The I-CSCF of the home network, which finds whoever a request is for; `None`: all of them are served here.
+    pub icscf: Option<SocketAddr>,
     /// Transport of own requests.
     pub transport: Transport,
     /// Timers.

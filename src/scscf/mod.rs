@@ -13,6 +13,7 @@ mod config;
 mod contacts;
 mod deregister;
 mod expiry;
+mod index;
 mod profile;
 mod refusal;
 mod register;

@@ -3,6 +3,7 @@
 use super::binding::{Binding, Bindings};
 use super::compact::Compact;
 use super::contacts::{Wanted, Wish};
+use super::index::Index;
 use super::profile::{Profile, ProfileId, Profiles, UserData};
 use super::table::{Id, Table};
 use crate::cx::filter::PatternFault;
@@ -38,6 +39,8 @@ pub(super) struct Registrar {
     hasher: FixedState,
     profiles: Profiles,
     hss: Vec<Box<str>>,
+    /// Made when a request for a user first comes.
+    by_impu: Option<Box<Index>>,
     /// How their texts are packed.
     pub(super) compact: Compact,
 }
@@ -54,6 +57,7 @@ impl Registrar {
             hasher: FixedState::with_seed(seed),
             profiles: Profiles::default(),
             hss: Vec::new(),
+            by_impu: None,
             compact: Compact::new(home),
         }
     }
@@ -61,6 +65,29 @@ impl Registrar {
     /// The registration of `impi` whose set holds `impu`, which is canonical.
     pub(super) fn find(&self, impi: &str, impu: &str) -> Option<Id> {
         self.of_impi(impi).find(|(_, r)| self.holds(r, impu)).map(|(id, _)| id)
+    }
+
+    /// The registrations, of whatever IMPI, whose sets hold `impu`, which is canonical.
+    pub(super) fn serving(&mut self, impu: &str) -> Vec<Id> {
+        if self.by_impu.is_none() {
+            let mut index = Index::new(self.hasher.clone());
+            for (id, registration) in self.table.iter() {
+                self.identities(registration).for_each(|(impu, _)| index.insert(&canonical(impu), id));
+            }
+            self.by_impu = Some(Box::new(index));
+        }
+        let found = self.by_impu.iter().flat_map(|index| index.find(impu));
+        found.filter(|id| self.table.get(*id).is_some_and(|r| self.holds(r, impu))).collect()
+    }
+
+    /// The identities of a set in order, and whether each is stated in P-Associated-URI (it is not barred).
+    pub(super) fn identities<'r>(
+        &'r self,
+        registration: &'r Registration,
+    ) -> impl Iterator<Item = (String, bool)> + 'r {
+        let profile = self.profiles.get(registration.profile);
+        let identities = registration.texts.split(|b| *b == 0).skip(1).enumerate();
+        identities.map(|(n, packed)| (self.compact.text(packed), profile.is_associated(n)))
     }
 
     /// True when `impi` has registered any identity.
@@ -150,15 +177,19 @@ impl Registrar {
             hss: None,
         };
         let hash = self.hasher.hash_one(impi);
-        self.table.insert(hash, registration)
+        let id = self.table.insert(hash, registration);
+        self.index(id, Index::insert);
+        id
     }
 
     /// Takes newer user data.
     pub(super) fn update(&mut self, id: Id, impi: &str, data: UserData<'_>) {
         let texts = self.pack(impi, &data.identities);
+        self.index(id, Index::remove);
         let Some(registration) = self.table.get_mut(id) else { return self.discard(data) };
         registration.texts = texts;
         self.profiles.release(std::mem::replace(&mut registration.profile, data.profile));
+        self.index(id, Index::insert);
     }
 
     /// Reads user data, which must then be inserted, updated or discarded.
@@ -182,6 +213,7 @@ impl Registrar {
 
     /// Ends a registration.
     pub(super) fn remove(&mut self, id: Id) -> Option<Registration> {
+        self.index(id, Index::remove);
         let registration = self.table.remove(id)?;
         self.profiles.release(registration.profile);
         Some(registration)
@@ -251,6 +283,15 @@ impl Registrar {
         }
     }
 
+    /// Enters or takes out the identities of a registration, if there is an index.
+    fn index(&mut self, id: Id, change: impl Fn(&mut Index, &str, Id)) {
+        let Some(mut index) = self.by_impu.take() else { return };
+        if let Some(registration) = self.table.get(id) {
+            self.identities(registration).for_each(|(impu, _)| change(&mut index, &canonical(impu), id));
+        }
+        self.by_impu = Some(index);
+    }
+
     fn of_impi(&self, impi: &str) -> impl Iterator<Item = (Id, &Registration)> {
         let of = move |r: &Registration| self.compact.is(r.texts.split(|b| *b == 0).next().unwrap_or_default(), impi);
         self.table.chain(self.hasher.hash_one(impi)).filter(move |(_, r)| of(r))
@@ -288,6 +329,15 @@ impl fmt::Debug for Registration {
 
 /// Later than any.
 const NO_TIMER: Instant = Instant::from_micros(u64::MAX);
+
+fn canonical(identity: String) -> String {
+    let mut canonical = String::with_capacity(identity.len());
+    match Uri::parse(&identity) {
+        Ok(uri) => uri.canonical(&mut canonical),
+        Err(_) => return identity,
+    }
+    canonical
+}
 
 /// True when `identity` in its canonical form is `impu`.
 pub(super) fn is_canonically(identity: &str, impu: &str) -> bool {

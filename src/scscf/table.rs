@@ -4,13 +4,23 @@ use foldhash::fast::FixedState;
 use std::collections::HashMap;
 
 /// Where a value is. Stale ids find nothing.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(super) struct Id {
     index: u32,
     generation: u32,
 }
 
 impl Id {
+    /// Not after any other.
+    pub(super) const FIRST: Self = Self { index: 0, generation: 0 };
+    /// Not before any other.
+    pub(super) const LAST: Self = Self { index: u32::MAX, generation: u32::MAX };
+
+    /// The id that [`Id::to_bits`] was asked for.
+    pub(super) const fn from_bits(bits: u64) -> Self {
+        Self { index: bits as u32, generation: (bits >> 32) as u32 }
+    }
+
     /// The id as one number, for texts that lead back to it.
     pub(super) const fn to_bits(self) -> u64 {
         (self.generation as u64) << 32 | self.index as u64
@@ -86,6 +96,14 @@ impl<T> Table<T> {
         self.slots.get_mut(id.index as usize).filter(|s| s.generation == id.generation)?.value.as_mut()
     }
 
+    /// All values.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Id, &T)> {
+        (0..).zip(&self.slots).filter_map(|(index, slot)| {
+            let id = Id { index, generation: slot.generation };
+            slot.value.as_ref().map(|value| (id, value))
+        })
+    }
+
     /// Takes the value out.
     pub(super) fn remove(&mut self, id: Id) -> Option<T> {
         let slot = self.slots.get_mut(id.index as usize).filter(|s| s.generation == id.generation)?;
@@ -147,6 +165,7 @@ mod tests {
         t.remove(old);
         let new = t.insert(7, 'b');
         assert_eq!((old.index, t.get(old), t.get(new)), (new.index, None, Some(&'b')));
+        assert_eq!((Id::from_bits(new.to_bits()), t.iter().collect::<Vec<_>>()), (new, vec![(new, &'b')]));
         assert_eq!(t.chain(7).count(), 1);
         t.remove(new);
         assert_eq!(t.chain(7).count(), 0);

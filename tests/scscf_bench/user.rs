@@ -23,6 +23,7 @@ pub(crate) fn config() -> ScscfConfig {
     ScscfConfig {
         name: format!("sip:scscf.{REALM}:6060").into(),
         listen: vec![OWN.parse().unwrap()],
+        icscf: Some(ICSCF.parse().unwrap()),
         transport: Transport::Tcp,
         timers: Timers::CORE,
         diameter: node("scscf.example"),

@@ -109,6 +109,7 @@ fn scscf(section: &mut ScscfSection, mut f: Fields<'_>, faults: &mut Collector) 
     set_some(&mut section.name, f.leaf("name", SIP_URI, faults));
     listeners(&mut section.listen, &mut f, faults);
     set(&mut section.hss, f.list("hss", HOST_PORT, faults));
+    set_some(&mut section.icscf, f.leaf("icscf", HOST_PORT, faults));
     if let Some(mut e) = f.fields("expires", faults) {
         let given = e.get("default").is_some();
         set(&mut section.min_expires, e.leaf("min", DURATION, faults));

@@ -64,6 +64,7 @@ impl Default for Profile {
                 name: None,
                 listen: vec![loopback(6060)],
                 hss: Vec::new(),
+                icscf: None,
                 min_expires: Duration::from_secs(60),
                 max_expires: Duration::from_secs(600_000),
                 default_expires: Duration::from_secs(600_000),

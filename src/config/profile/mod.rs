@@ -144,6 +144,8 @@ pub struct ScscfSection {
     pub listen: Vec<SocketAddr>,
     /// `hss`, as for the I-CSCF.
     pub hss: Vec<HostPort>,
+    /// `icscf`; else the I-CSCF of this process, or `icscf.<realm>` in `hosts`.
+    pub icscf: Option<HostPort>,
     /// `expires.min`
     pub min_expires: Duration,
     /// `expires.max`

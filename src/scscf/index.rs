@@ -1,0 +1,39 @@
+//! Registrations by public identity. REGISTER never asks for this, so the index is made when a request first does.
+
+use super::table::Id;
+use foldhash::fast::FixedState;
+use std::collections::BTreeSet;
+use std::hash::BuildHasher;
+
+/// Which registrations may hold an identity: 32 bits of its hash decide, so whoever looks one up compares.
+#[derive(Debug)]
+pub(super) struct Index {
+    entries: BTreeSet<(u32, Id)>,
+    hasher: FixedState,
+}
+
+impl Index {
+    pub(super) const fn new(hasher: FixedState) -> Self {
+        Self { entries: BTreeSet::new(), hasher }
+    }
+
+    /// `id` holds `impu`, which is canonical.
+    pub(super) fn insert(&mut self, impu: &str, id: Id) {
+        self.entries.insert((self.hash(impu), id));
+    }
+
+    /// `id` does not hold `impu` any more.
+    pub(super) fn remove(&mut self, impu: &str, id: Id) {
+        self.entries.remove(&(self.hash(impu), id));
+    }
+
+    /// Those that may hold `impu`.
+    pub(super) fn find(&self, impu: &str) -> impl Iterator<Item = Id> {
+        let hash = self.hash(impu);
+        self.entries.range((hash, Id::FIRST)..=(hash, Id::LAST)).map(|(_, id)| *id)
+    }
+
+    fn hash(&self, impu: &str) -> u32 {
+        self.hasher.hash_one(impu) as u32
+    }
+}
