@@ -196,6 +196,28 @@ fn faults_of_a_file_come_all_at_once_with_status_2() {
     assert!(places >= 3, "imsi, k and opcc each want a line: {err}");
 }
 
+#[test]
+fn a_state_directory_has_one_owner_who_is_an_hss() {
+    let scratch = Scratch::new("command-line-state");
+    let state = scratch.0.join("state");
+    let state = state.to_str().expect("UTF-8");
+    let address = Place(10).at(0);
+    let hss = ["serve", "--only", "hss", "--diameter", &address, "--state", state];
+    let mut serve = start_serve(&hss);
+    let second = imsreg(&hss, &[]);
+    let err = text(&second.stderr);
+    assert_eq!(
+        (second.status.code(), &*err),
+        (Some(2), &*format!("imsreg: state directory {state}: another process has it open\n"))
+    );
+    let pcscf = imsreg(&["serve", "--only", "pcscf", "--state", state], &[]);
+    let err = text(&pcscf.stderr);
+    assert_eq!((pcscf.status.code(), err.contains("--state") && err.contains("HSS")), (Some(2), true), "{err}");
+    assert!(end(&mut serve.0).success());
+    let mut again = start_serve(&hss);
+    assert!(end(&mut again.0).success());
+}
+
 /// A running `serve` and its `ready` line.
 fn start_serve(args: &[&str]) -> (Running, String) {
     start(args, "ready ")

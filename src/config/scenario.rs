@@ -11,6 +11,7 @@
 //! faults:                          # without `between`: every link
 //!   - {between: [ue, pcscf], loss: 20%, duplication: 1%, jitter: 30ms, latency: 40ms}
 //!   - {outage: icscf, from: 10s, until: 2m}
+//!   - {crash: hss, from: 30s, until: 31s}     # killed; the next process has what was on its disk
 //! until: 2m                        # else ten seconds after the last step
 //! ```
 //!
@@ -92,6 +93,15 @@ pub enum NetworkFault {
         /// `until`
         until: Duration,
     },
+    /// An element whose process is killed, and started again.
+    Crash {
+        /// `crash`
+        role: Role,
+        /// `from`
+        from: Duration,
+        /// `until`
+        until: Duration,
+    },
 }
 
 /// Reads a scenario.
@@ -154,12 +164,14 @@ fn step(node: &Node, path: Path<'_>, ues: u32, faults: &mut Collector) -> Option
 
 fn network_fault(node: &Node, path: Path<'_>, faults: &mut Collector) -> Option<NetworkFault> {
     let mut f = Fields::new(node, path, faults);
-    let outage = f.get("outage").is_some();
-    let fault = if outage {
+    let fault = if f.get("outage").is_some() {
         let role = f.leaf("outage", ROLE, faults);
-        let from = f.leaf("from", MOMENT, faults).unwrap_or_default();
-        let until = f.leaf("until", MOMENT, faults).unwrap_or(Duration::MAX);
+        let (from, until) = period(&mut f, faults);
         role.map(|role| NetworkFault::Outage { role, from, until })
+    } else if f.get("crash").is_some() {
+        let role = f.leaf("crash", SERVER, faults);
+        let (from, until) = period(&mut f, faults);
+        role.map(|role| NetworkFault::Crash { role, from, until })
     } else {
         let between = f.get("between").map(|node| pair(node, Path::Key(&path, "between"), faults));
         let latency = f.leaf("latency", MOMENT, faults);
@@ -173,6 +185,11 @@ fn network_fault(node: &Node, path: Path<'_>, faults: &mut Collector) -> Option<
     };
     f.finish(faults);
     fault
+}
+
+fn period(f: &mut Fields<'_>, faults: &mut Collector) -> (Duration, Duration) {
+    let from = f.leaf("from", MOMENT, faults).unwrap_or_default();
+    (from, f.leaf("until", MOMENT, faults).unwrap_or(Duration::MAX))
 }
 
 fn pair(node: &Node, path: Path<'_>, faults: &mut Collector) -> Option<(Role, Role)> {
@@ -221,6 +238,9 @@ const ROLE: Leaf<Role> = Leaf {
     expected: "ue, pcscf, icscf, scscf or hss",
 };
 
+const SERVER: Leaf<Role> =
+    Leaf { read: |t| (ROLE.read)(t).filter(|role| *role != Role::Ue), expected: "pcscf, icscf, scscf or hss" };
+
 /// As parts of a thousand.
 const PERCENT: Leaf<u32> = Leaf {
     read: |t| {
@@ -262,11 +282,15 @@ mod tests {
         let [first, second] = scenario.steps[..] else { panic!("{scenario:?}") };
         assert_eq!(first, Step { at: Duration::ZERO, ue: Some(0), action: Action::Register });
         assert_eq!(second, Step { at: Duration::from_secs(90), ue: None, action: Action::Deregister });
-        let [NetworkFault::Link { between, loss, duplication, .. }, NetworkFault::Outage { role, from, .. }] =
-            scenario.faults[..]
+        let [
+            NetworkFault::Link { between, loss, duplication, .. },
+            NetworkFault::Outage { role, from, .. },
+            NetworkFault::Crash { role: crashed, from: killed, until: started },
+        ] = scenario.faults[..]
         else {
             panic!("{scenario:?}")
         };
+        assert_eq!((crashed, killed, started), (Role::Hss, Duration::from_secs(30), Duration::from_secs(31)));
         assert_eq!((between, loss, duplication), (Some((Role::Ue, Role::Pcscf)), 200, 10));
         assert_eq!((role, from), (Role::Icscf, Duration::from_secs(10)));
     }
@@ -274,12 +298,12 @@ mod tests {
     #[test]
     fn every_fault_has_its_place() {
         let text = "ues: 1\nsteps:\n  - {at: soon, do: register}\n  - {ue: 2, do: dance}\n  - {at: 1s}\n\
-                    faults:\n  - {loss: 120%}\n  - {between: [ue, mgcf]}\n  - {between: ue}\n  - {outage: all}\nspeed: 1\n";
+                    faults:\n  - {loss: 120%}\n  - {between: [ue, mgcf]}\n  - {between: ue}\n  - {outage: all}\n  - {crash: ue}\nspeed: 1\n";
         let faults = read(text).expect_err("faults");
         let starts = ["s.yaml:3:10", "s.yaml:4:10", "s.yaml:4:17", "s.yaml:5:5", "s.yaml:7:12", "s.yaml:8:20"];
         for (fault, start) in faults.iter().zip(starts) {
             assert!(fault.starts_with(start), "{faults:#?}");
         }
-        assert_eq!(faults.len(), 9, "{faults:#?}");
+        assert_eq!(faults.len(), 10, "{faults:#?}");
     }
 }

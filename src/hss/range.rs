@@ -9,7 +9,7 @@ use crate::cx::user_data::ImsSubscription;
 use std::cell::OnceCell;
 
 /// What the members of a range differ in.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Range {
     count: u64,
     digits: Digits,
@@ -105,7 +105,7 @@ impl Range {
 }
 
 /// The digits that count up.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Digits {
     imsi: Box<str>,
     /// With `+`; empty when there is none.
@@ -113,7 +113,7 @@ struct Digits {
 }
 
 /// A text with holes of digits that count up together.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Template {
     /// With the digits of the first member.
     text: Box<[u8]>,
@@ -121,7 +121,7 @@ struct Template {
 }
 
 /// Digits that count up.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Hole {
     at: std::ops::Range<usize>,
     /// Their value in the first member.

@@ -30,7 +30,7 @@ pub(super) enum Auth<'a> {
 }
 
 /// One entry of the subscriber file: a subscriber, or a range with its first.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Source {
     pub(super) first_id: u64,
     pub(super) document: ImsSubscription,

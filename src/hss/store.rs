@@ -103,7 +103,7 @@ pub enum OperatorTemplate {
 pub struct DuplicateIdentity(pub String);
 
 /// All subscribers, looked up by IMPI and IMPU.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Store {
     sources: Vec<Source>,
     members: u64,

@@ -3,11 +3,12 @@
 use super::link::{Link, Links, Outage};
 use super::world::World;
 use crate::config::{
-    Action, Elements, Faults, NetworkFault, Scenario, Step, Subscribers, load_profile, load_subscribers,
+    Action, Elements, Faults, NetworkFault, Profile, Scenario, Step, Subscribers, load_profile, load_subscribers,
 };
-use crate::hss::Hss;
+use crate::event::Role;
+use crate::hss::{Hss, Store};
 use crate::icscf::Icscf;
-use crate::ims::{AddressTaken, ElementId, Ims, Tap, Wiring};
+use crate::ims::{AddressTaken, Element, ElementId, Ims, Tap, Wiring};
 use crate::pcscf::Pcscf;
 use crate::random::Random;
 use crate::scscf::Scscf;
@@ -19,9 +20,27 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 #[derive(Debug)]
 pub struct Simulation<T> {
     world: World<T>,
+    servers: Vec<(Role, ElementId)>,
     ues: Vec<ElementId>,
-    steps: Vec<Step>,
+    network: Network,
+    plan: Vec<(Duration, Happening)>,
     until: Duration,
+}
+
+/// What is told at one moment.
+#[derive(Clone, Copy, Debug)]
+enum Happening {
+    Step(Step),
+    Crash(Role),
+    Restart(Role),
+}
+
+/// Makes the elements of the network, and their successors.
+#[derive(Debug)]
+struct Network {
+    profile: Profile,
+    store: Store,
+    random: Random,
 }
 
 impl<T: Tap> Simulation<T> {
@@ -29,48 +48,75 @@ impl<T: Tap> Simulation<T> {
     pub fn new(scenario: &Scenario, tap: T) -> Result<Self, Faults> {
         let profile = load_profile(&scenario.profile, &scenario.settings)?;
         let subscribers = load_subscribers(&scenario.hss_data, &profile)?;
-        // One generator for each: elements do not disturb each other's sequence, nor does the network.
-        let mut random = Random::seeded(scenario.seed);
-        let mut ims = Ims::new(Wiring::Wire);
-        let epoch = Epoch::SIMULATION;
-        let taken = |taken: AddressTaken| Faults::one(&*scenario.profile, "", taken.to_string());
-        let pcscf = profile.pcscf(Elements::ALL)?;
-        let access = pcscf.listen[0];
-        ims.add(Pcscf::new(pcscf, random.fork())).map_err(taken)?;
-        ims.add(Icscf::new(profile.icscf(Elements::ALL, epoch)?, random.fork())).map_err(taken)?;
-        ims.add(Scscf::new(profile.scscf(Elements::ALL, epoch)?, random.fork())).map_err(taken)?;
-        let mut ues = Vec::new();
+        let access = profile.pcscf(Elements::ALL)?.listen[0];
         let mut subscriptions = Vec::new();
         for number in 0..scenario.ues {
             subscriptions.push(subscription(&subscribers, number, scenario)?);
         }
-        ims.add(Hss::new(profile.hss(epoch), subscribers.store, random.fork())).map_err(taken)?;
-        for (number, subscription) in (0..).zip(&subscriptions) {
-            let config = profile.ue(subscription, access, ue_address(access.ip(), number), epoch);
-            ues.push(ims.add(Ue::new(config, random.fork())).map_err(taken)?);
+        let mut network = Network { profile, store: subscribers.store, random: Random::seeded(scenario.seed) };
+        let mut ims = Ims::new(Wiring::Wire);
+        let taken = |taken: AddressTaken| Faults::one(&*scenario.profile, "", taken.to_string());
+        let mut servers = Vec::new();
+        for role in [Role::Pcscf, Role::Icscf, Role::Scscf, Role::Hss] {
+            servers.push((role, ims.add(network.element(role)?).map_err(taken)?));
         }
-        let world = World::new(ims, links(&scenario.faults), random.next_u64(), tap);
-        Ok(Self { world, ues, steps: scenario.steps.clone(), until: scenario.until })
+        let mut ues = Vec::new();
+        for (number, subscription) in (0..).zip(&subscriptions) {
+            let address = ue_address(access.ip(), number);
+            let config = network.profile.ue(subscription, access, address, Epoch::SIMULATION);
+            ues.push(ims.add(Ue::new(config, network.random.fork())).map_err(taken)?);
+        }
+        let world = World::new(ims, links(&scenario.faults), network.random.next_u64(), tap);
+        Ok(Self { world, servers, ues, network, plan: plan(scenario), until: scenario.until })
     }
 
     /// Lets everything happen.
     pub fn run(&mut self) {
         self.world.start();
-        for step in std::mem::take(&mut self.steps) {
-            self.world.run_until(START + step.at);
-            for (number, ue) in (0..).zip(&self.ues) {
-                if step.ue.is_none_or(|chosen| chosen == number) {
-                    self.world.command(*ue, |element, now, out| {
-                        let ue = element.as_ue_mut().expect("only UEs are in the list");
-                        match step.action {
-                            Action::Register | Action::Reregister => ue.register(now, out),
-                            Action::Deregister => ue.deregister(now, out),
-                        }
-                    });
-                }
+        for (at, happening) in std::mem::take(&mut self.plan) {
+            self.world.run_until(START + at);
+            match happening {
+                Happening::Step(step) => self.step(step),
+                Happening::Crash(role) => self.crash(role),
+                Happening::Restart(role) => self.restart(role),
             }
         }
         self.world.run_until(START + self.until);
+    }
+
+    /// Kills the process of an element: its next one has what it recorded, and nothing else.
+    pub fn crash(&mut self, role: Role) {
+        let mut successor = self.network.element(role).expect("its configuration was good the first time");
+        if let Element::Hss(hss) = &mut successor {
+            for (key, value) in self.world.journal() {
+                hss.restore(key, value).expect("a record that an HSS wrote");
+            }
+        }
+        self.world.crash(self.server(role), successor);
+    }
+
+    /// Starts the process of an element that crashed.
+    pub fn restart(&mut self, role: Role) {
+        self.world.restart(self.server(role));
+    }
+
+    fn step(&mut self, step: Step) {
+        for (number, ue) in (0..).zip(&self.ues) {
+            if step.ue.is_none_or(|chosen| chosen == number) {
+                self.world.command(*ue, |element, now, out| {
+                    let ue = element.as_ue_mut().expect("only UEs are in the list");
+                    match step.action {
+                        Action::Register | Action::Reregister => ue.register(now, out),
+                        Action::Deregister => ue.deregister(now, out),
+                    }
+                });
+            }
+        }
+    }
+
+    fn server(&self, role: Role) -> ElementId {
+        let found = self.servers.iter().find(|(of, _)| *of == role);
+        found.expect("a scenario has one server of each role").1
     }
 
     /// The world, to look at.
@@ -97,6 +143,38 @@ impl<T: Tap> Simulation<T> {
     pub fn registered(&self) -> usize {
         self.ues().filter(|ue| ue.status() == UeStatus::Registered).count()
     }
+}
+
+impl Network {
+    fn element(&mut self, role: Role) -> Result<Element, Faults> {
+        let (profile, epoch) = (&self.profile, Epoch::SIMULATION);
+        // One generator for each: elements do not disturb each other's sequence, nor does the network.
+        let random = self.random.fork();
+        Ok(match role {
+            Role::Pcscf => Pcscf::new(profile.pcscf(Elements::ALL)?, random).into(),
+            Role::Icscf => Icscf::new(profile.icscf(Elements::ALL, epoch)?, random).into(),
+            Role::Scscf => Scscf::new(profile.scscf(Elements::ALL, epoch)?, random).into(),
+            Role::Hss => {
+                let mut hss = Hss::new(profile.hss(epoch), self.store.clone(), random);
+                hss.record_changes();
+                hss.into()
+            }
+            Role::Ue | Role::ApplicationServer => unreachable!("no server of this role is asked for"),
+        })
+    }
+}
+
+/// Steps, crashes and restarts in the order of time.
+fn plan(scenario: &Scenario) -> Vec<(Duration, Happening)> {
+    let mut plan: Vec<_> = scenario.steps.iter().map(|step| (step.at, Happening::Step(*step))).collect();
+    for fault in &scenario.faults {
+        if let NetworkFault::Crash { role, from, until } = *fault {
+            plan.push((from, Happening::Crash(role)));
+            plan.extend((until < Duration::MAX).then_some((until, Happening::Restart(role))));
+        }
+    }
+    plan.sort_by_key(|(at, _)| *at);
+    plan
 }
 
 fn subscription(
@@ -137,6 +215,7 @@ fn links(faults: &[NetworkFault]) -> Links {
                 let from = if from.is_zero() { Instant::ZERO } else { START + from };
                 links.outages.push(Outage { role, from, until: START + until });
             }
+            NetworkFault::Crash { .. } => {}
         }
     }
     links

@@ -16,6 +16,7 @@ use imsreg::identity::Impi;
 use imsreg::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Protocol, Transport};
 use imsreg::random::Random;
 use imsreg::time::{Duration, Epoch, Instant};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 pub(crate) const REALM: &str = "ims.mnc001.mcc001.3gppnetwork.org";
@@ -28,8 +29,12 @@ pub(crate) struct Lab {
     pub(crate) hss: Hss,
     pub(crate) now: Instant,
     pub(crate) events: Vec<Event>,
+    /// What was recorded, the newest of each key.
+    pub(crate) journal: Journal,
     hop_by_hop: u32,
 }
+
+pub(crate) type Journal = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// What an answer says.
 #[derive(Debug)]
@@ -125,6 +130,7 @@ impl Lab {
             hss: Hss::new(config, store, Random::seeded(1)),
             now: Instant::ZERO,
             events: Vec::new(),
+            journal: Journal::new(),
             hop_by_hop: 0,
         };
         let mut out = Outbox::new();
@@ -188,6 +194,10 @@ impl Lab {
             match effect {
                 Effect::Transmit { range, .. } => answers.push(bytes[range].to_vec()),
                 Effect::Event(event) => self.events.push(*event),
+                Effect::Record { key, value } => {
+                    assert!(answers.is_empty(), "a record comes before what promises it");
+                    self.journal.insert(bytes[key].to_vec(), bytes[value].to_vec());
+                }
                 _ => {}
             }
         }
