@@ -147,7 +147,7 @@ impl Scscf {
         let AwaitingSaa { reply, planned, outbound, register } = waiting;
         let bindings = self.registrar.take_bindings(registration);
         let is_first = bindings.is_empty();
-        let bindings = rebind(bindings, planned, now, &self.registrar.compact);
+        let (bindings, replaced) = rebind(bindings, planned, now, &self.registrar.compact);
         if let Some(deadline) = self.registrar.bind(registration, bindings) {
             self.timeouts.at(deadline, Due::Expiry(registration));
         }

@@ -14,8 +14,8 @@ use std::hash::BuildHasher;
 
 /// One binding.
 pub(super) struct Binding {
-    /// The hash of Call-ID, then Contact URI, its header parameters, Path (as one comma list), packed, zero octets
-    /// between.
+    /// The hash of Call-ID, what happened last, a hash of the identity named; then Contact URI, its header parameters,
+    /// Path (as one comma list), packed, zero octets between.
     texts: Box<[u8]>,
     /// When it ends.
     pub(super) expires_at: Instant,
@@ -30,6 +30,49 @@ impl Binding {
     pub(super) fn new(planned: Planned, now: Instant) -> Self {
         let Planned { texts, expires, cseq, reg_id } = planned;
         Self { texts, expires_at: now + expires, cseq, reg_id }
+    }
+
+    /// The same as it goes on from what was bound before.
+    pub(super) fn refreshing(mut self, before: &Self) -> Self {
+        self.texts[EVENT] = LastEvent::Refreshed as u8;
+        self.texts[NAMED..START].copy_from_slice(&before.texts[NAMED..START]);
+        self
+    }
+
+    /// Ends at `at` if that is earlier. True when it is.
+    pub(super) fn shorten(&mut self, at: Instant) -> bool {
+        let is_earlier = at < self.expires_at;
+        if is_earlier {
+            self.expires_at = at;
+            self.texts[EVENT] = LastEvent::Shortened as u8;
+        }
+        is_earlier
+    }
+
+    /// What happened to it last.
+    pub(super) fn event(&self) -> LastEvent {
+        match self.texts[EVENT] {
+            1 => LastEvent::Refreshed,
+            2 => LastEvent::Shortened,
+            _ => LastEvent::Registered,
+        }
+    }
+
+    /// True when it was made by a REGISTER for `impu`, which is canonical: for others of the set it was made implicitly.
+    pub(super) fn names(&self, impu: &str) -> bool {
+        self.texts[NAMED..START] == hashed_identity(impu)
+    }
+
+    /// The header parameters of Contact, from the first `;` on.
+    pub(super) fn params(&self, compact: &Compact) -> String {
+        compact.text(text(&self.texts, PARAMS))
+    }
+
+    /// A binding for emergency calls (TS 24.229 clause 5.1.6.2).
+    pub(super) fn is_emergency(&self, compact: &Compact) -> bool {
+        // The octets tell most bindings from these without more.
+        memmem(text(&self.texts, URI), b";sos")
+            && Uri::parse(&self.contact(compact)).is_ok_and(|uri| uri.params.has("sos"))
     }
 
     /// The same UE end: equal URIs, or the same flow (RFC 5626 clause 6).
@@ -89,6 +132,17 @@ impl Binding {
     }
 }
 
+/// What happened last to a binding that is there (RFC 3680 clause 4.7.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum LastEvent {
+    /// A REGISTER made it.
+    Registered,
+    /// A REGISTER prolonged it.
+    Refreshed,
+    /// The network brought its end nearer.
+    Shortened,
+}
+
 /// What tells the UE end of a binding from others.
 pub(super) struct Key<'a> {
     /// The Contact URI.
@@ -118,6 +172,8 @@ impl Planned {
     ) -> Self {
         scratch.clear();
         scratch.extend_from_slice(&hashed(register.call_id));
+        scratch.push(LastEvent::Registered as u8);
+        scratch.extend_from_slice(&hashed_identity(&register.impu));
         let address = &wanted.contact.address;
         compact.pack(address.uri.text, scratch);
         scratch.push(0);
@@ -138,8 +194,15 @@ impl Planned {
         self.reg_id != 0
     }
 
+    /// True when `binding` is of the same UE end. Most often the octets say so.
+    pub(super) fn is_of(&self, binding: &Binding, compact: &Compact) -> bool {
+        let written_alike =
+            self.reg_id == 0 && binding.reg_id == 0 && text(&self.texts, URI) == text(&binding.texts, URI);
+        written_alike || self.with_key(compact, |key| binding.is_of(key, compact))
+    }
+
     /// Calls `with` with what tells its UE end from others.
-    pub(super) fn with_key<T>(&self, compact: &Compact, with: impl FnOnce(&Key<'_>) -> T) -> T {
+    fn with_key<T>(&self, compact: &Compact, with: impl FnOnce(&Key<'_>) -> T) -> T {
         let (uri, params) = (compact.text(text(&self.texts, URI)), compact.text(text(&self.texts, PARAMS)));
         let instance = Params { text: &params }.value("+sip.instance");
         with(&Key { uri: &uri, instance, flow: Some(self.reg_id).filter(|id| *id != 0) })
@@ -190,7 +253,7 @@ impl From<Vec<Binding>> for Bindings {
 
 /// One of the texts of a binding.
 fn text(texts: &[u8], which: usize) -> &[u8] {
-    let mut rest = &texts[CALL_ID..];
+    let mut rest = &texts[START..];
     for _ in 0..which {
         rest = memchr(0, rest).map_or(&[][..], |end| &rest[end + 1..]);
     }
@@ -202,10 +265,26 @@ const PARAMS: usize = 1;
 const PATH: usize = 2;
 /// Octets of the hash of Call-ID.
 const CALL_ID: usize = 8;
+/// Where [`LastEvent`] is.
+const EVENT: usize = CALL_ID;
+/// Where the hash of the identity named is.
+const NAMED: usize = EVENT + 1;
+/// Where the texts begin.
+const START: usize = NAMED + 2;
 
 /// Call-ID is only ever compared. Who finds two with the same hash can but refuse their own REGISTER.
 fn hashed(call_id: &str) -> [u8; CALL_ID] {
     FixedState::default().hash_one(call_id).to_be_bytes()
+}
+
+/// Only compared within one implicit set, and only for what watchers are told: two octets do.
+fn hashed_identity(impu: &str) -> [u8; START - NAMED] {
+    let hash = FixedState::default().hash_one(impu).to_be_bytes();
+    [hash[0], hash[1]]
+}
+
+fn memmem(text: &[u8], part: &[u8]) -> bool {
+    text.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
 }
 
 /// The header parameters that a binding keeps (TS 24.229 clause 5.4.1.2.2): all but `expires`, which the 200 states
@@ -286,7 +365,7 @@ mod tests {
         let wanted = Wanted { contact: contacts[0], expires: Duration::from_secs(600), flow: None };
         let compact = Compact::new(realm);
         let binding = Binding::new(Planned::new(&register, &wanted, &compact, &mut Vec::new()), Instant::ZERO);
-        assert!(binding.texts.len() <= 135, "{} octets", binding.texts.len());
+        assert!(binding.texts.len() <= 138, "{} octets", binding.texts.len());
         assert!(size_of::<Binding>() <= 40, "{}", size_of::<Binding>());
         let mut out = Vec::new();
         binding.write(Instant::from_millis(500), &compact, &mut out);

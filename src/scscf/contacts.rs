@@ -83,26 +83,31 @@ impl Wanted<'_> {
     }
 }
 
-/// The bindings after a REGISTER that binds: all or nothing. A Contact without flow replaces whatever was bound
-/// without flow before: parallel Contacts are not kept for one IMPI.
+/// The bindings after a REGISTER that binds, and those that it removed or replaced: all or nothing. A Contact without
+/// flow replaces whatever was bound without flow before: parallel Contacts are not kept for one IMPI.
 pub(super) fn rebind(
     mut bindings: Vec<Binding>,
     planned: Vec<Planned>,
     now: Instant,
     compact: &Compact,
-) -> Vec<Binding> {
+) -> (Vec<Binding>, Vec<Binding>) {
+    let mut replaced = Vec::new();
     if planned.iter().any(|p| !p.is_flow() && !p.expires.is_zero()) {
-        bindings.retain(Binding::is_flow);
+        replaced.extend(bindings.extract_if(.., |b| !b.is_flow()));
     }
     for p in planned {
-        if !bindings.is_empty() {
-            p.with_key(compact, |key| bindings.retain(|b| !b.is_of(key, compact)));
-        }
-        if !p.expires.is_zero() {
-            bindings.push(Binding::new(p, now));
+        let take = |list: &mut Vec<Binding>| {
+            let at = list.iter().position(|b| p.is_of(b, compact));
+            at.map(|at| list.remove(at))
+        };
+        let before = take(&mut replaced).or_else(|| take(&mut bindings));
+        match (before, p.expires.is_zero()) {
+            (before, true) => replaced.extend(before),
+            (Some(before), false) => bindings.push(Binding::new(p, now).refreshing(&before)),
+            (None, false) => bindings.push(Binding::new(p, now)),
         }
     }
-    bindings
+    (bindings, replaced)
 }
 
 /// How RFC 5626 applies to one REGISTER.
