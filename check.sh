@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The one check script, for people and CI.
 #
-#   ./check.sh            fmt lint test lib fuzz deny strangers
+#   ./check.sh            fmt lint test lib fuzz deny strangers guest
 #   ./check.sh all        the same and bench
 #   ./check.sh PART ...   only these parts
 #
@@ -12,6 +12,7 @@
 #   fuzz       fuzz targets build and run for a few seconds each over their corpus
 #   deny       licences, bans and sources of dependencies
 #   strangers  SIPp, Kamailio, tshark, python-diameter and black-box suites against the release binary
+#   guest      what takes a kernel with SCTP, in a guest of its own (User Mode Linux)
 #   bench      instruction counts, CPU and memory per registration, ours beside other parsers in one run
 #
 # Missing tools are installed where this is Debian and we are root; otherwise they are named. A check that could not run
@@ -24,8 +25,8 @@ export IMSREG_TALLY
 trap 'rm -f "$IMSREG_TALLY"' EXIT
 
 parts=("$@")
-[ ${#parts[@]} -eq 0 ] && parts=(fmt lint test lib fuzz deny strangers)
-[ "${parts[0]}" = all ] && parts=(fmt lint test lib fuzz deny strangers bench)
+[ ${#parts[@]} -eq 0 ] && parts=(fmt lint test lib fuzz deny strangers guest)
+[ "${parts[0]}" = all ] && parts=(fmt lint test lib fuzz deny strangers guest bench)
 
 check_fmt() { cargo fmt --check; }
 
@@ -66,6 +67,10 @@ check_strangers() {
         printf -- '-- %s: %d s\n' "$(basename "$script" .sh)" $((SECONDS - start))
     done
     return $status
+}
+
+check_guest() {
+    cargo build -q --release && tests/guest/run.sh
 }
 
 check_bench() { tests/strangers/bench.sh; }

@@ -2,7 +2,7 @@
 
 use imsreg::cx::user_data::ImsSubscription;
 use imsreg::cx::{Mar, RequestEnvelope};
-use imsreg::diameter::peer::{Node, NodeConfig, Received};
+use imsreg::diameter::peer::{Node, NodeConfig, PeerConfig, Received};
 use imsreg::diameter::{Header, Writer};
 use imsreg::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Protocol, Transport};
 use imsreg::random::Random;
@@ -47,6 +47,7 @@ fn request_and_answer() {
     let news = |local, remote, inbound| Connection {
         local,
         remote,
+        transport: Transport::Tcp,
         protocol: Protocol::Diameter,
         inbound,
         state: ConnectionState::Opened,
@@ -122,7 +123,8 @@ fn node(host: &str, address: SocketAddr, peers: &[SocketAddr]) -> Node<u32> {
         origin_realm: "example".into(),
         address: address.ip(),
         listen: Some(address),
-        peers: peers.to_vec(),
+        transports: vec![Transport::Tcp],
+        peers: peers.iter().copied().map(PeerConfig::tcp).collect(),
         watchdog: Duration::from_secs(30),
         reconnect: Duration::from_secs(30),
         request_timeout: Duration::from_secs(5),

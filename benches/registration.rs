@@ -124,7 +124,7 @@ impl Core {
         let epoch = Epoch::SIMULATION;
         let all = Elements::ALL;
         let wired = "the lab's addresses differ";
-        ims.add(Hss::new(profile.hss(epoch), subscribers.store, random.fork())).expect(wired);
+        ims.add(Hss::new(profile.hss(epoch).expect("lab"), subscribers.store, random.fork())).expect(wired);
         ims.add(Scscf::new(profile.scscf(all, epoch).expect("lab"), random.fork())).expect(wired);
         ims.add(Icscf::new(profile.icscf(all, epoch).expect("lab"), random.fork())).expect(wired);
         ims.add(Pcscf::new(profile.pcscf(all).expect("lab"), random.fork())).expect(wired);

@@ -128,6 +128,22 @@ pub struct Listener {
     pub tcp: bool,
     /// False for Diameter.
     pub udp: bool,
+    /// True for Diameter where SCTP is wanted.
+    pub sctp: bool,
+}
+
+impl Listener {
+    /// UDP and TCP, unprotected.
+    pub const fn sip(address: SocketAddr, role: Role) -> Self {
+        Self { address, protocol: Protocol::Sip, role, protected: false, tcp: true, udp: true, sctp: false }
+    }
+
+    /// For Diameter peers, over TCP, SCTP or both.
+    pub fn diameter(address: SocketAddr, role: Role, transports: &[Transport]) -> Self {
+        let has = |transport| transports.contains(&transport);
+        let (tcp, sctp) = (has(Transport::Tcp), has(Transport::Sctp));
+        Self { protocol: Protocol::Diameter, tcp, sctp, udp: false, ..Self::sip(address, role) }
+    }
 }
 
 /// The elements of one process.
@@ -330,23 +346,24 @@ impl Ims {
                 let route = Route { from, to, transport, protocol, sa };
                 self.transmit(slot, route, &bytes[range], world);
             }
-            Effect::Connect { from, to, protocol } => {
+            Effect::Connect { from, to, transport, protocol } => {
                 if self.wiring == Wiring::Local && self.owners.contains_key(&Address(to)) {
                     let from = self.connections.open(from, to, slot);
                     for (local, remote, inbound) in [(to, from, true), (from, to, false)] {
                         let state = ConnectionState::Opened;
-                        self.queue.push_back(Delivery::News(Connection { local, remote, protocol, inbound, state }));
+                        let news = Connection { local, remote, transport, protocol, inbound, state };
+                        self.queue.push_back(Delivery::News(news));
                     }
                 } else {
-                    world.out.push(slot, Effect::Connect { from, to, protocol });
+                    world.out.push(slot, Effect::Connect { from, to, transport, protocol });
                 }
             }
-            Effect::Close { local, remote } => {
-                if let Some((slot, news)) = self.connections.close(local, remote) {
+            Effect::Close { transport, local, remote } => {
+                if let Some((slot, news)) = self.connections.close(transport, local, remote) {
                     let slot = slot.or_else(|| self.owners.get(&Address(news.local)).map(|o| o.slot));
                     self.queue.extend(slot.map(|slot| Delivery::Closed(slot, news)));
                 } else {
-                    world.out.push(slot, Effect::Close { local, remote });
+                    world.out.push(slot, Effect::Close { transport, local, remote });
                 }
             }
             Effect::InstallSa(set) => match self.slots[slot].sas.install(&set) {
@@ -377,7 +394,7 @@ impl Ims {
         let mut owner = None;
         if self.wiring == Wiring::Local {
             owner = self.owners.get(&Address(route.to)).copied();
-            if route.transport == Transport::Tcp {
+            if route.transport.is_reliable() {
                 match self.connections.client(route.to, route.from) {
                     // It goes to the end that opened the connection.
                     Some(client) => owner = owner.or(Some(Owner { slot: client, protected: false })),

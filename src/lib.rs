@@ -23,7 +23,7 @@
 //!
 //! let (all, epoch, mut random) = (Elements::ALL, Epoch::SIMULATION, Random::seeded(7));
 //! let mut ims = Ims::new(profile.wiring);
-//! ims.add(Hss::new(profile.hss(epoch), subscribers.store, random.fork()))?;
+//! ims.add(Hss::new(profile.hss(epoch)?, subscribers.store, random.fork()))?;
 //! ims.add(Scscf::new(profile.scscf(all, epoch).map_err(|f| f.to_string())?, random.fork()))?;
 //! ims.add(Icscf::new(profile.icscf(all, epoch).map_err(|f| f.to_string())?, random.fork()))?;
 //! ims.add(Pcscf::new(profile.pcscf(all).map_err(|f| f.to_string())?, random.fork()))?;

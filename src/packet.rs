@@ -25,12 +25,14 @@ pub enum Transport {
     Udp,
     /// A stream; drivers frame it before elements see it.
     Tcp,
+    /// Diameter only (RFC 6733 clause 2.1): one message, one user message of an association.
+    Sctp,
 }
 
 impl Transport {
     /// True where retransmission is the transport's own work (RFC 3261 clause 17).
     pub const fn is_reliable(self) -> bool {
-        matches!(self, Self::Tcp)
+        matches!(self, Self::Tcp | Self::Sctp)
     }
 
     /// As in Via and in a URI parameter.
@@ -38,6 +40,7 @@ impl Transport {
         match self {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
+            Self::Sctp => "SCTP",
         }
     }
 }
@@ -65,7 +68,7 @@ pub struct Packet<'a> {
     pub sa: Option<SaId>,
 }
 
-/// What happened to a TCP connection.
+/// What happened to a TCP connection or SCTP association.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ConnectionState {
     /// It is open; for one we asked for, `local` is final now.
@@ -76,13 +79,15 @@ pub enum ConnectionState {
     Closed,
 }
 
-/// News of a TCP connection, from the driver to the element that owns `local`.
+/// News of a connection, from the driver to the element that owns `local`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Connection {
     /// Our end. For a connection we asked for that failed: the address asked for, port 0 included.
     pub local: SocketAddr,
     /// The other end.
     pub remote: SocketAddr,
+    /// TCP or SCTP.
+    pub transport: Transport,
     /// What it carries.
     pub protocol: Protocol,
     /// True when the other side opened it.
@@ -96,7 +101,7 @@ pub struct Connection {
 pub enum Effect {
     /// Send `bytes[range]`.
     ///
-    /// UDP: from the socket bound to `from`. TCP: on the connection (`from`, `to`); `from` with port 0 means any
+    /// UDP: from the socket bound to `from`. TCP and SCTP: on the connection (`from`, `to`); `from` with port 0 means any
     /// connection from that address to `to`, opened if there is none. When the connection of a full pair is gone, the
     /// driver binds `from` and connects, and reports [`ConnectionState::Failed`] where it cannot.
     Transmit {
@@ -113,17 +118,21 @@ pub enum Effect {
         /// Where in [`Outbox::bytes`].
         range: Range<usize>,
     },
-    /// Open a TCP connection and report it by [`Connection`]. `from` with port 0: any port.
+    /// Open a connection and report it by [`Connection`]. `from` with port 0: any port.
     Connect {
         /// Our address.
         from: SocketAddr,
         /// The peer.
         to: SocketAddr,
+        /// TCP or SCTP.
+        transport: Transport,
         /// What it will carry.
         protocol: Protocol,
     },
-    /// Close a TCP connection after what was sent on it has left.
+    /// Close a connection after what was sent on it has left.
     Close {
+        /// TCP or SCTP.
+        transport: Transport,
         /// Our end.
         local: SocketAddr,
         /// The other end.
@@ -272,8 +281,8 @@ impl Route {
     }
 
     /// A Diameter message on its connection.
-    pub const fn diameter(from: SocketAddr, to: SocketAddr) -> Self {
-        Self { from, to, transport: Transport::Tcp, protocol: Protocol::Diameter, sa: None }
+    pub const fn diameter(transport: Transport, from: SocketAddr, to: SocketAddr) -> Self {
+        Self { from, to, transport, protocol: Protocol::Diameter, sa: None }
     }
 
     /// The same, through `sa`.

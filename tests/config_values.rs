@@ -11,6 +11,7 @@ use imsreg::aka::{K, Op, Opc};
 use imsreg::config::{
     Elements, Profile, Setting, Subscribers, load_profile, load_subscribers, read_usim_file, write_usim_file,
 };
+use imsreg::diameter::peer::PeerConfig;
 use imsreg::ims::Wiring;
 use imsreg::packet::Transport;
 use imsreg::pcscf::SecAgreePolicy;
@@ -189,13 +190,13 @@ fn elements_find_each_other() {
     let icscf = profile.icscf(Elements::ALL, epoch).unwrap();
     assert_eq!(&*icscf.scscfs[0].name, "sip:scscf.x.example:6061");
     assert_eq!(icscf.hosts["scscf.x.example"].to_string(), "127.0.0.3");
-    assert_eq!(icscf.diameter.peers, ["127.0.0.4:3869".parse().unwrap()]);
+    assert_eq!(icscf.diameter.peers, [PeerConfig::tcp("127.0.0.4:3869".parse().unwrap())]);
     assert_eq!((&*icscf.diameter.origin_host, &*icscf.diameter.origin_realm), ("icscf.x.example", "x.example"));
     let scscf = profile.scscf(Elements::ALL, epoch).unwrap();
     assert_eq!(scscf.name, icscf.scscfs[0].name);
     assert_eq!(scscf.hosts["pcscf.x.example"].to_string(), "127.0.0.1");
     assert!(scscf.aka_without_sa);
-    let hss = profile.hss(epoch);
+    let hss = profile.hss(epoch).unwrap();
     assert_eq!(hss.diameter.listen, Some("127.0.0.4:3869".parse().unwrap()));
     assert!(hss.diameter.peers.is_empty());
 }

@@ -2,7 +2,7 @@
 
 use imsreg::cx::envelope::encode_fault;
 use imsreg::cx::{Uar, VENDOR};
-use imsreg::diameter::peer::{Node, NodeConfig, PeerId, Received, RequestFailure};
+use imsreg::diameter::peer::{self, Node, NodeConfig, PeerConfig, PeerId, Received, RequestFailure};
 use imsreg::diameter::{Avps, Header, Writer, dictionary as d};
 use imsreg::event::{Role, What};
 use imsreg::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Protocol, Transport};
@@ -209,6 +209,39 @@ fn the_hss_reaches_a_host_by_name_on_the_connection_it_accepted() {
     w.effects(1, out);
     w.settle();
     assert_eq!(w.answered, [5]);
+}
+
+/// The HSS opens the connections; the I-CSCF waits for both and prefers the first.
+#[test]
+fn a_peer_that_is_waited_for_is_never_called_and_its_place_in_the_list_counts() {
+    let mut w = World::new(&["icscf", "hss1", "hss2"]);
+    w.config(CSCF, |c| {
+        c.peers = [1, 2]
+            .map(|i| PeerConfig { side: peer::Side::Waiting, ..PeerConfig::tcp(SocketAddr::new(address(i), 3868)) })
+            .to_vec();
+    });
+    for hss in [1, 2] {
+        w.config(hss, |c| c.peers = vec![PeerConfig::tcp(SocketAddr::new(address(CSCF), 3868))]);
+    }
+    w.start(CSCF);
+    w.run(Duration::from_secs(40));
+    assert_eq!(w.take_log(), [""; 0], "it waits");
+    for hss in [2, 1] {
+        w.start(hss);
+    }
+    let t = secs(w.now);
+    w.expect(&[
+        &format!("{t} hss2>icscf CER"),
+        &format!("{t} icscf>hss2 CEA 2001"),
+        &format!("{t} hss1>icscf CER"),
+        &format!("{t} icscf>hss1 CEA 2001"),
+    ]);
+    w.request(CSCF, 7);
+    w.expect(&[&format!("{t} icscf>hss1 UAR"), &format!("{t} hss1>icscf UAA 2001")]);
+    w.stop(1);
+    w.take_log();
+    w.request(CSCF, 8);
+    w.expect(&[&format!("{t} icscf>hss2 UAR"), &format!("{t} hss2>icscf UAA 2001")]);
 }
 
 #[test]
@@ -545,7 +578,7 @@ impl World {
         for effect in effects {
             match effect {
                 Effect::Connect { from, to, .. } => self.connect(i, from, to),
-                Effect::Close { local, remote } => {
+                Effect::Close { local, remote, .. } => {
                     let found =
                         |c: &Wire| c.open && ((c.from, c.to) == (local, remote) || (c.to, c.from) == (local, remote));
                     if let Some(c) = self.connections.iter().position(found) {
@@ -561,8 +594,6 @@ impl World {
 
     fn connect(&mut self, i: usize, from: SocketAddr, to: SocketAddr) {
         self.attempts.push(self.now);
-        let news =
-            |local, remote, inbound, state| Connection { local, remote, protocol: Protocol::Diameter, inbound, state };
         let Some(j) = self.nodes.iter().position(|n| n.listen == to && !n.down) else {
             self.queue.push_back(News::Connection(i, news(from, to, false, ConnectionState::Failed)));
             return;
@@ -616,7 +647,7 @@ impl World {
                 continue;
             }
             let state = ConnectionState::Closed;
-            let news = Connection { local, remote, protocol: Protocol::Diameter, inbound, state };
+            let news = news(local, remote, inbound, state);
             match self.nodes.iter().position(|n| n.listen.ip() == local.ip()) {
                 Some(i) => self.queue.push_back(News::Connection(i, news)),
                 None => self.raw.push((local, Reply::Closed)),
@@ -672,7 +703,7 @@ impl World {
         let (from, local) = (SocketAddr::new(ip.parse().unwrap(), self.port), self.nodes[to].listen);
         self.connections.push(Wire { from, to: local, open: true });
         let state = ConnectionState::Opened;
-        let news = Connection { local, remote: from, protocol: Protocol::Diameter, inbound: true, state };
+        let news = news(local, from, true, state);
         self.queue.push_back(News::Connection(to, news));
         self.settle();
         from
@@ -719,6 +750,11 @@ fn answer(node: &mut Node<u32>, peer: PeerId, header: &Header, message: &[u8], o
     });
 }
 
+fn news(local: SocketAddr, remote: SocketAddr, inbound: bool, state: ConnectionState) -> Connection {
+    let (transport, protocol) = (Transport::Tcp, Protocol::Diameter);
+    Connection { local, remote, transport, protocol, inbound, state }
+}
+
 fn configuration(name: &str, i: usize, peers: &[SocketAddr]) -> NodeConfig {
     NodeConfig {
         origin_host: format!("{name}.example").into(),
@@ -726,7 +762,8 @@ fn configuration(name: &str, i: usize, peers: &[SocketAddr]) -> NodeConfig {
         origin_realm: "ims.mnc001.mcc001.3gppnetwork.org".into(),
         address: address(i),
         listen: Some(SocketAddr::new(address(i), 3868)),
-        peers: peers.to_vec(),
+        transports: vec![Transport::Tcp],
+        peers: peers.iter().copied().map(PeerConfig::tcp).collect(),
         watchdog: Duration::from_secs(30),
         reconnect: Duration::from_secs(30),
         request_timeout: Duration::from_secs(5),

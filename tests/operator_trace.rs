@@ -180,7 +180,8 @@ impl Trace {
         let mut ims = Ims::new(profile.wiring);
         let pcscf = profile.pcscf(all).expect("a whole profile");
         let listener = pcscf.listen.iter().copied().find(SocketAddr::is_ipv6).expect("a listener for IPv6");
-        ims.add(Hss::new(profile.hss(epoch), subscribers.store, random.fork())).expect("free addresses");
+        ims.add(Hss::new(profile.hss(epoch).expect("sound"), subscribers.store, random.fork()))
+            .expect("free addresses");
         let scscf = profile.scscf(all, epoch).expect("a whole profile");
         ims.add(Scscf::new(scscf, random.fork())).expect("free addresses");
         let icscf = profile.icscf(all, epoch).expect("a whole profile");

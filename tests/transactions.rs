@@ -158,7 +158,8 @@ impl Ladder {
     fn connection(&mut self, at: u64, local: &str, remote: &str, state: ConnectionState) {
         self.drive(at);
         let (local, remote) = (address(local), address(remote));
-        let news = Connection { local, remote, protocol: Protocol::Sip, inbound: false, state };
+        let news =
+            Connection { local, remote, transport: Transport::Tcp, protocol: Protocol::Sip, inbound: false, state };
         self.transactions.connection_lost(Instant::from_millis(at), &news, &mut self.out, &mut self.ended);
         self.collect(at);
     }

@@ -79,6 +79,7 @@ fn receive(bytes: &[u8]) {
         origin_realm: "example".into(),
         address: to.ip(),
         listen: Some(to),
+        transports: vec![Transport::Tcp],
         peers: Vec::new(),
         watchdog: Duration::from_secs(30),
         reconnect: Duration::from_secs(30),
@@ -90,7 +91,8 @@ fn receive(bytes: &[u8]) {
         let mut node: Node<()> = Node::new(config.clone(), Random::seeded(1));
         let (mut out, now) = (Outbox::new(), Instant::ZERO);
         let (protocol, transport) = (Protocol::Diameter, Transport::Tcp);
-        let news = Connection { local: to, remote: from, protocol, inbound: true, state: ConnectionState::Opened };
+        let state = ConnectionState::Opened;
+        let news = Connection { local: to, remote: from, transport, protocol, inbound: true, state };
         node.connection(now, &news, &mut out);
         for bytes in cer.iter().map(Vec::as_slice).chain([bytes, bytes]) {
             let _ = node.receive(now, &Packet { bytes, protocol, transport, from, to, sa: None }, &mut out);

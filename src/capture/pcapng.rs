@@ -1,4 +1,4 @@
-//! Writing a capture while it happens: pcapng with synthetic IP, UDP and TCP headers, as Wireshark reads it.
+//! Writing a capture while it happens: pcapng with synthetic IP, UDP, TCP and SCTP headers, as Wireshark reads it.
 
 use super::Hop;
 use super::headers::{self, ACK, FIN, LARGEST_PAYLOAD, PSH, SYN, Segment};
@@ -20,6 +20,8 @@ pub struct Writer<W: Write> {
     blocks: PcapNgWriter<W>,
     epoch: Epoch,
     connections: HashMap<(SocketAddr, SocketAddr), Connection>,
+    /// How many DATA chunks went each way, by sender and receiver.
+    associations: HashMap<(SocketAddr, SocketAddr), u32>,
     /// Ports given to senders that only said "any port", by address and server.
     any_port: HashMap<(IpAddr, SocketAddr), u16>,
     frame: Vec<u8>,
@@ -44,6 +46,7 @@ impl<W: Write> Writer<W> {
             blocks,
             epoch,
             connections: HashMap::new(),
+            associations: HashMap::new(),
             any_port: HashMap::new(),
             frame: Vec::new(),
             last: Instant::ZERO,
@@ -61,6 +64,7 @@ impl<W: Write> Writer<W> {
                 self.write(hop.at)
             }
             Transport::Tcp => self.stream(hop),
+            Transport::Sctp => self.association(hop),
         }
     }
 
@@ -95,6 +99,17 @@ impl<W: Write> Writer<W> {
             self.segment(at, from, to, PSH | ACK, part)?;
         }
         Ok(())
+    }
+
+    /// One message as one DATA chunk. The handshake of an association tells a reader nothing and is left out.
+    fn association(&mut self, hop: &Hop) -> io::Result<()> {
+        let (from, to) = self.ends(hop.from, hop.to);
+        let sent = self.associations.entry((from, to)).or_default();
+        let number = *sent;
+        *sent = sent.wrapping_add(1);
+        self.frame.clear();
+        headers::sctp(&mut self.frame, from, to, number, &hop.bytes[..hop.bytes.len().min(LARGEST_PAYLOAD)]);
+        self.write(hop.at)
     }
 
     /// The addresses to write: port 0 becomes a port of its own, and answers go to it.

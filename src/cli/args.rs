@@ -466,7 +466,8 @@ mod tests {
         let args = serve("--only scscf,hss --sip 127.0.0.1:6070 --hss 192.0.2.9:3868 --hss [2001:db8::9]:3868");
         let profile = load_profile("lab", &args.settings().unwrap()).unwrap();
         assert_eq!(profile.scscf.listen, ["127.0.0.1:6070".parse().unwrap()]);
-        assert_eq!(profile.icscf.hss, [("192.0.2.9".into(), 3868), ("2001:db8::9".into(), 3868)]);
+        let at: Vec<_> = profile.icscf.hss.iter().map(|peer| peer.at.clone()).collect();
+        assert_eq!(at, [("192.0.2.9".into(), 3868), ("2001:db8::9".into(), 3868)]);
         assert!(serve("--only hss --sip 127.0.0.1:6070").settings().is_err());
     }
 

@@ -11,6 +11,7 @@ mod simulate;
 
 use crate::config::Faults;
 use crate::live::BindError;
+use crate::packet::Transport;
 use args::{Cli, Command, CommonArgs};
 use std::future::Future;
 use std::io::{self, IsTerminal};
@@ -56,6 +57,10 @@ pub fn run(cli: Cli) -> ExitCode {
         Err(Failure::Config(faults)) => {
             let text = if io::stderr().is_terminal() { faults.draw(colour()) } else { format!("{faults}\n") };
             eprint!("{text}");
+            ExitCode::from(2)
+        }
+        Err(Failure::Bind(error, _)) if error.transport == Transport::Sctp => {
+            eprintln!("imsreg: {error}; --set diameter.transports=tcp does without");
             ExitCode::from(2)
         }
         Err(Failure::Bind(error, flags)) => {

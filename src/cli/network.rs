@@ -36,7 +36,7 @@ pub(super) fn build(
     let mut ims = Ims::new(profile.wiring);
     let taken = |e: crate::ims::AddressTaken| Failure::Usage(e.to_string());
     if let Some(subscribers) = subscribers.filter(|_| elements.hss) {
-        let mut hss = Hss::new(profile.hss(clock.epoch()), subscribers.store, random.fork());
+        let mut hss = Hss::new(profile.hss(clock.epoch())?, subscribers.store, random.fork());
         if let Some(state) = state {
             restore(&mut hss, state)?;
         }
@@ -77,16 +77,22 @@ fn open_port_zero(
     sockets: &mut Sockets,
     flags: FlagsOf,
 ) -> Result<(), Failure> {
-    let mut open = |address: &mut SocketAddr, role, protocol| -> Result<(), Failure> {
+    let mut open = |address: &mut SocketAddr, listener: Listener| -> Result<(), Failure> {
         if address.port() == 0 {
-            let udp = protocol == Protocol::Sip;
-            let listener = Listener { address: *address, protocol, role, protected: false, tcp: true, udp };
             *address = sockets.bind(&listener).map_err(|e| Failure::Bind(e, flags))?;
         }
         Ok(())
     };
-    if elements.hss {
-        open(&mut profile.hss.listen, Role::Hss, Protocol::Diameter)?;
+    let transports = &profile.diameter.transports;
+    let diameter = [
+        (elements.hss, Some(&mut profile.hss.listen), Role::Hss),
+        (elements.scscf, profile.scscf.diameter_listen.as_mut(), Role::Scscf),
+        (elements.icscf, profile.icscf.diameter_listen.as_mut(), Role::Icscf),
+    ];
+    for (here, address, role) in diameter {
+        if let Some(address) = address.filter(|_| here) {
+            open(address, Listener::diameter(*address, role, transports))?;
+        }
     }
     let sip = [
         (elements.scscf, &mut profile.scscf.listen, Role::Scscf),
@@ -95,7 +101,7 @@ fn open_port_zero(
     ];
     for (_, addresses, role) in sip.into_iter().filter(|(here, ..)| *here) {
         for address in addresses {
-            open(address, role, Protocol::Sip)?;
+            open(address, Listener::sip(*address, role))?;
         }
     }
     Ok(())
@@ -103,6 +109,13 @@ fn open_port_zero(
 
 /// The key of the profile that says where a listener is.
 pub(super) const fn key_of(listener: &Listener) -> &'static str {
+    if matches!(listener.protocol, Protocol::Diameter) {
+        return match listener.role {
+            Role::Icscf => "icscf.diameter_listen",
+            Role::Scscf => "scscf.diameter_listen",
+            _ => "hss.listen",
+        };
+    }
     match (listener.role, listener.protected, listener.tcp) {
         (Role::Pcscf, true, true) => "pcscf.port_s",
         (Role::Pcscf, true, false) => "pcscf.port_c",

@@ -8,7 +8,6 @@ use crate::event::Role;
 use crate::ims::{ElementId, Ims, Listener, Wiring};
 use crate::ladder::{Columns, Options};
 use crate::live::{Clock, Live, Sockets};
-use crate::packet::Protocol;
 use crate::random::Random;
 use crate::time::Duration;
 use crate::ue::{Ue, UeStatus};
@@ -28,8 +27,7 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
         None => SocketAddr::new(source_towards(args.pcscf)?, 0),
     };
     let mut sockets = Sockets::new();
-    let listener =
-        Listener { address: source, protocol: Protocol::Sip, role: Role::Ue, protected: false, tcp: true, udp: true };
+    let listener = Listener::sip(source, Role::Ue);
     let local = sockets.bind(&listener).map_err(|e| Failure::Bind(e, FlagsOf::Register))?;
     let mut random = network::seed()?;
     let mut config = profile.ue(&subscription, args.pcscf, local, clock.epoch());

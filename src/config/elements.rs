@@ -1,12 +1,13 @@
 //! From a profile to the configuration of each element: what the file leaves out is derived here.
 
 use super::fault::Faults;
-use super::profile::{DiameterIdentity, HostPort, Profile};
+use super::profile::{DiameterIdentity, HostPort, Peer, Profile};
 use super::ue::Subscription;
 use super::value::uri_host;
-use crate::diameter::peer::NodeConfig;
+use crate::diameter::peer::{NodeConfig, PeerConfig, Side};
 use crate::hss::HssConfig;
 use crate::icscf::{IcscfConfig, ScscfEntry};
+use crate::packet::Transport;
 use crate::pcscf::PcscfConfig;
 use crate::scscf::ScscfConfig;
 use crate::time::Epoch;
@@ -108,10 +109,11 @@ impl Profile {
             host: self.icscf_host(),
             transport: self.core_transport,
             timers: self.core_timers,
-            diameter: self.client_node(
+            diameter: self.node(
                 "icscf",
                 &section.identity,
                 section.listen[0].ip(),
+                section.diameter_listen,
                 self.hss_peers("icscf.hss", &section.hss, local)?,
                 epoch,
             ),
@@ -136,10 +138,11 @@ impl Profile {
             listen: section.listen.clone(),
             transport: self.core_transport,
             timers: self.core_timers,
-            diameter: self.client_node(
+            diameter: self.node(
                 "scscf",
                 &section.identity,
                 section.listen[0].ip(),
+                section.diameter_listen,
                 self.hss_peers("scscf.hss", &section.hss, local)?,
                 epoch,
             ),
@@ -164,18 +167,23 @@ impl Profile {
     }
 
     /// The HSS.
-    pub fn hss(&self, epoch: Epoch) -> HssConfig {
+    pub fn hss(&self, epoch: Epoch) -> Result<HssConfig, Faults> {
         let section = &self.hss;
-        let mut diameter = self.client_node("hss", &section.identity, section.listen.ip(), Vec::new(), epoch);
-        diameter.listen = Some(section.listen);
-        HssConfig {
-            diameter,
+        Ok(HssConfig {
+            diameter: self.node(
+                "hss",
+                &section.identity,
+                section.listen.ip(),
+                Some(section.listen),
+                self.peers("hss.peers", &section.peers)?,
+                epoch,
+            ),
             realm: self.realm.clone(),
             visited_networks: section.visited_networks.clone(),
             capabilities: section.capabilities.clone(),
             store_server_name: section.store_server_name,
             sqn: section.sqn,
-        }
+        })
     }
 
     /// A simulated UE with the habits of this profile. `local` is its unprotected address.
@@ -241,19 +249,21 @@ impl Profile {
         hosts
     }
 
-    fn client_node(
+    fn node(
         &self,
         role: &str,
         identity: &DiameterIdentity,
         address: IpAddr,
-        peers: Vec<SocketAddr>,
+        listen: Option<SocketAddr>,
+        peers: Vec<PeerConfig>,
         epoch: Epoch,
     ) -> NodeConfig {
         NodeConfig {
             origin_host: identity.origin_host.clone().unwrap_or_else(|| format!("{role}.{}", self.realm).into()),
             origin_realm: identity.origin_realm.clone().unwrap_or_else(|| self.realm.clone()),
             address,
-            listen: None,
+            listen,
+            transports: self.diameter.transports.clone(),
             peers,
             watchdog: self.diameter.watchdog,
             reconnect: self.diameter.reconnect,
@@ -263,12 +273,24 @@ impl Profile {
         }
     }
 
-    fn hss_peers(&self, key: &str, given: &[HostPort], local: Elements) -> Result<Vec<SocketAddr>, Faults> {
+    fn hss_peers(&self, key: &str, given: &[Peer], local: Elements) -> Result<Vec<PeerConfig>, Faults> {
+        let opening = |address| {
+            let transport = self.diameter.transports.first().copied().unwrap_or(Transport::Tcp);
+            vec![PeerConfig { address, transport, side: Side::Opening }]
+        };
         match given {
-            [] if local.hss => Ok(vec![self.hss.listen]),
-            [] => Ok(vec![self.neighbour(key, "HSS", &self.hss_host(), self.hss.listen.port())?]),
-            given => self.resolve_all(key, given),
+            [] if local.hss => Ok(opening(self.hss.listen)),
+            [] => Ok(opening(self.neighbour(key, "HSS", &self.hss_host(), self.hss.listen.port())?)),
+            given => self.peers(key, given),
         }
+    }
+
+    fn peers(&self, key: &str, given: &[Peer]) -> Result<Vec<PeerConfig>, Faults> {
+        let resolve = |peer: &Peer| {
+            let address = self.resolve(key, &peer.at)?;
+            Ok(PeerConfig { address, transport: peer.transport, side: peer.side })
+        };
+        given.iter().map(resolve).collect()
     }
 
     /// A neighbour that is not in this process: it must be in `hosts` under its name.
@@ -287,11 +309,14 @@ impl Profile {
     }
 
     fn resolve_all(&self, key: &str, given: &[HostPort]) -> Result<Vec<SocketAddr>, Faults> {
-        let resolve = |(host, port): &HostPort| match host.parse().ok().or_else(|| self.hosts.get(host).copied()) {
+        given.iter().map(|at| self.resolve(key, at)).collect()
+    }
+
+    fn resolve(&self, key: &str, (host, port): &HostPort) -> Result<SocketAddr, Faults> {
+        match host.parse().ok().or_else(|| self.hosts.get(host).copied()) {
             Some(ip) => Ok(SocketAddr::new(ip, *port)),
             None => Err(self.fault(&format!("hosts.{host}"), format!("missing, an address for {key} expected"))),
-        };
-        given.iter().map(resolve).collect()
+        }
     }
 
     fn fault(&self, key: &str, message: String) -> Faults {

@@ -1,6 +1,8 @@
 //! The leaves of configuration files: what each may be, and how to say so.
 
+use super::profile::Peer;
 use super::read::Leaf;
+use crate::diameter::peer::Side;
 use crate::hss::SqnScheme;
 use crate::ims::Wiring;
 use crate::ipsec::association::{Algorithms, Encryption, Integrity};
@@ -80,6 +82,20 @@ pub(super) const TRANSPORT: Leaf<Transport> = Leaf {
         _ => None,
     },
     expected: "udp or tcp",
+};
+
+pub(super) const DIAMETER_TRANSPORT: Leaf<Transport> = Leaf {
+    read: |t| match t {
+        "tcp" => Some(Transport::Tcp),
+        "sctp" => Some(Transport::Sctp),
+        _ => None,
+    },
+    expected: "tcp or sctp",
+};
+
+pub(super) const PEER: Leaf<Peer> = Leaf {
+    read: peer,
+    expected: "host:port, with ;transport=sctp and ;side=waiting where the peer speaks SCTP or connects to us",
 };
 
 pub(super) const INTERVAL: Leaf<Option<Duration>> = Leaf {
@@ -242,9 +258,35 @@ pub(super) fn host_port(text: &str) -> Option<(Box<str>, u16)> {
 pub(super) const HOST_PORT: Leaf<(Box<str>, u16)> =
     Leaf { read: host_port, expected: "a host or address with a port, such as 127.0.0.1:4060" };
 
+/// `hss.example.org:3868;transport=sctp;side=waiting`, the parameters as in a Diameter URI (RFC 6733 clause 4.3.1).
+fn peer(text: &str) -> Option<Peer> {
+    let mut parts = text.split(';');
+    let at = host_port(parts.next()?)?;
+    let mut peer = Peer { at, transport: Transport::Tcp, side: Side::Opening };
+    for part in parts {
+        match part.split_once('=')? {
+            ("transport", transport) => peer.transport = (DIAMETER_TRANSPORT.read)(transport)?,
+            ("side", "opening") => peer.side = Side::Opening,
+            ("side", "waiting") => peer.side = Side::Waiting,
+            _ => return None,
+        }
+    }
+    Some(peer)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_peer_has_a_transport_and_a_side() {
+        let read = |text| peer(text).map(|p| (p.at.1, p.transport, p.side));
+        assert_eq!(read("[::1]:3868"), Some((3868, Transport::Tcp, Side::Opening)));
+        assert_eq!(read("hss.x:3869;side=waiting;transport=sctp"), Some((3869, Transport::Sctp, Side::Waiting)));
+        for wrong in ["hss.x", "hss.x:1;transport=udp", "hss.x:1;side=left", "hss.x:1;sctp", "hss.x:1;"] {
+            assert_eq!(read(wrong), None, "{wrong}");
+        }
+    }
 
     #[test]
     fn times_have_units() {

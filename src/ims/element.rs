@@ -1,10 +1,11 @@
 //! The closed set of elements, behind one face.
 
 use super::Listener;
+use crate::diameter::peer::NodeConfig;
 use crate::event::Role;
 use crate::hss::Hss;
 use crate::icscf::Icscf;
-use crate::packet::{Connection, Outbox, Packet, Protocol, SaFailure};
+use crate::packet::{Connection, Outbox, Packet, SaFailure};
 use crate::pcscf::Pcscf;
 use crate::scscf::Scscf;
 use crate::time::Instant;
@@ -120,14 +121,9 @@ impl Element {
     /// Where it listens.
     pub fn listeners(&self) -> Vec<Listener> {
         let role = self.role();
-        let sip = move |address: SocketAddr| Listener {
-            address,
-            protocol: Protocol::Sip,
-            role,
-            protected: false,
-            tcp: true,
-            udp: true,
-        };
+        let sip = move |address: SocketAddr| Listener::sip(address, role);
+        let diameter =
+            |config: &NodeConfig| config.listen.map(|address| Listener::diameter(address, role, &config.transports));
         match self {
             Self::Pcscf(e) => {
                 let config = e.config();
@@ -144,12 +140,13 @@ impl Element {
                 }
                 all
             }
-            Self::Icscf(e) => e.config().listen.iter().copied().map(sip).collect(),
-            Self::Scscf(e) => e.config().listen.iter().copied().map(sip).collect(),
-            Self::Hss(e) => {
-                let address = e.config().diameter.listen.into_iter();
-                address.map(|a| Listener { protocol: Protocol::Diameter, udp: false, ..sip(a) }).collect()
+            Self::Icscf(e) => {
+                e.config().listen.iter().copied().map(sip).chain(diameter(&e.config().diameter)).collect()
             }
+            Self::Scscf(e) => {
+                e.config().listen.iter().copied().map(sip).chain(diameter(&e.config().diameter)).collect()
+            }
+            Self::Hss(e) => diameter(&e.config().diameter).into_iter().collect(),
             Self::Ue(e) => vec![sip(e.config().local)],
         }
     }

@@ -2,7 +2,7 @@
 
 use super::Owner;
 use super::address::Address;
-use crate::packet::{Connection, ConnectionState, Protocol, Route, SaFailure};
+use crate::packet::{Connection, ConnectionState, Protocol, Route, SaFailure, Transport};
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
@@ -90,13 +90,19 @@ impl LocalConnections {
 
     /// Ends a connection within the process: what its other end is told, and whose that is if it is the client's.
     /// `None` if there is no such connection.
-    pub(super) fn close(&mut self, local: SocketAddr, remote: SocketAddr) -> Option<(Option<usize>, Connection)> {
+    pub(super) fn close(
+        &mut self,
+        transport: Transport,
+        local: SocketAddr,
+        remote: SocketAddr,
+    ) -> Option<(Option<usize>, Connection)> {
         let by_client = self.inside.remove(&ends(local, remote)).is_some();
         let client = if by_client { None } else { Some(self.inside.remove(&ends(remote, local))?) };
         self.reuse.retain(|_, end| *end != local && *end != remote);
         let news = Connection {
             local: remote,
             remote: local,
+            transport,
             protocol: Protocol::Diameter,
             inbound: by_client,
             state: ConnectionState::Closed,

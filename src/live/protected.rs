@@ -1,10 +1,10 @@
 //! Protected ports of UEs: they come and go with sets of SAs. Those of a P-CSCF are ordinary listeners.
 
 use super::shard::Shared;
-use super::sockets::{UdpSockets, bind_tcp, bind_udp};
+use super::sockets::{UdpSockets, bind_stream, bind_udp};
 use super::stream;
 use crate::ipsec::association::{SaSet, SaSetId};
-use crate::packet::Protocol;
+use crate::packet::{Protocol, Transport};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
@@ -32,8 +32,13 @@ impl ProtectedPorts {
             }
         }
         if let Entry::Vacant(free) = self.listeners.entry(server) {
-            let listener = bind_tcp(server)?;
-            free.insert(tokio::task::spawn_local(stream::accept(listener, Protocol::Sip, Rc::clone(shared))));
+            let listener = bind_stream(Transport::Tcp, server)?;
+            free.insert(tokio::task::spawn_local(stream::accept(
+                listener,
+                Transport::Tcp,
+                Protocol::Sip,
+                Rc::clone(shared),
+            )));
         }
         self.sets.insert(set.id, [client, server]);
         Ok(())

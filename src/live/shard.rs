@@ -130,11 +130,14 @@ fn carry_out(shard: &mut Shard, shared: &Shared, now: Instant, owner: ElementId,
             let route = Route { from, to, transport, protocol, sa };
             match transport {
                 Transport::Udp => shard.udp.send(route, &bytes[range]),
-                Transport::Tcp => shard.streams.send(shared, owner, route, &bytes[range]),
+                Transport::Tcp | Transport::Sctp => shard.streams.send(shared, owner, route, &bytes[range]),
             }
         }
-        Effect::Connect { from, to, protocol } => shard.streams.connect(shared, owner, from, to, protocol, Vec::new()),
-        Effect::Close { local, remote } => shard.streams.close(local, remote),
+        Effect::Connect { from, to, transport, protocol } => {
+            let route = Route { from, to, transport, protocol, sa: None };
+            shard.streams.connect(shared, owner, route, Vec::new());
+        }
+        Effect::Close { transport, local, remote } => shard.streams.close((transport, local, remote)),
         Effect::InstallSa(set) => {
             if let Err(error) = shard.protected.open(&set, &mut shard.udp, shared) {
                 tracing::warn!(set = %set.id, %error, "protected ports could not be opened");

@@ -1,4 +1,4 @@
-//! Listening sockets: UDP and TCP on every address of every element.
+//! Listening sockets: UDP and TCP on every SIP address of every element, TCP and SCTP for Diameter.
 
 use super::ports::{self, Holder};
 use super::shard::{self, Shared};
@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 pub struct Sockets {
     udp: HashMap<SocketAddr, UdpSocket>,
     tcp: HashMap<SocketAddr, (TcpListener, Protocol)>,
+    sctp: HashMap<SocketAddr, TcpListener>,
 }
 
 /// A listener that cannot be opened.
@@ -26,7 +27,7 @@ pub struct Sockets {
 pub struct BindError {
     /// Which.
     pub listener: Listener,
-    /// UDP or TCP.
+    /// UDP, TCP or SCTP.
     pub transport: Transport,
     /// What the system said.
     pub source: io::Error,
@@ -42,6 +43,7 @@ impl fmt::Display for BindError {
             (io::ErrorKind::AddrInUse, Some(h)) => write!(f, "the port is held by {h}"),
             (io::ErrorKind::AddrInUse, None) => f.write_str("the port is in use"),
             (io::ErrorKind::AddrNotAvailable, _) => f.write_str("no interface of this machine has that address"),
+            _ if *transport == Transport::Sctp && stream::lacks_sctp(source) => f.write_str(stream::NO_SCTP),
             _ => write!(f, "{source}"),
         }
     }
@@ -73,7 +75,7 @@ impl Sockets {
                 udp = Some(socket);
             }
             if listener.tcp && !self.tcp.contains_key(&address) {
-                match bind_tcp(address) {
+                match bind_stream(Transport::Tcp, address) {
                     Ok(socket) => {
                         address = socket.local_addr().map_err(|e| fail(Transport::Tcp, e))?;
                         self.tcp.insert(address, (socket, listener.protocol));
@@ -82,6 +84,11 @@ impl Sockets {
                     Err(_) if listener.address.port() == 0 && attempts < 32 => continue,
                     Err(e) => return Err(fail(Transport::Tcp, e)),
                 }
+            }
+            if listener.sctp && !self.sctp.contains_key(&address) {
+                let socket = bind_stream(Transport::Sctp, address).map_err(|e| fail(Transport::Sctp, e))?;
+                address = socket.local_addr().map_err(|e| fail(Transport::Sctp, e))?;
+                self.sctp.insert(address, socket);
             }
             if let Some(socket) = udp {
                 self.udp.insert(address, socket);
@@ -97,7 +104,11 @@ impl Sockets {
             shard.udp.add(address, socket, shared);
         }
         for (_, (listener, protocol)) in self.tcp {
-            tokio::task::spawn_local(stream::accept(listener, protocol, Rc::clone(shared)));
+            tokio::task::spawn_local(stream::accept(listener, Transport::Tcp, protocol, Rc::clone(shared)));
+        }
+        for listener in self.sctp.into_values() {
+            let (transport, protocol) = (Transport::Sctp, Protocol::Diameter);
+            tokio::task::spawn_local(stream::accept(listener, transport, protocol, Rc::clone(shared)));
         }
     }
 }
@@ -186,9 +197,9 @@ pub(super) fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
-/// Binds a TCP listener.
-pub(super) fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = stream::socket(address)?;
+/// Binds a listener for TCP connections or SCTP associations.
+pub(super) fn bind_stream(transport: Transport, address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = stream::socket(transport, address)?;
     socket.bind(&address.into())?;
     socket.listen(1_024)?;
     TcpListener::from_std(socket.into())

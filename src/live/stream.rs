@@ -1,4 +1,8 @@
-//! TCP connections: framing inwards, queues outwards.
+//! TCP connections and SCTP associations: framing inwards, queues outwards.
+//!
+//! SCTP is used by its one-to-one sockets (RFC 6458 clause 4), which behave as streams that keep the borders of what is
+//! written: one write is one user message, as RFC 6733 clause 2.1 wants it. The payload protocol identifier stays zero,
+//! because setting it takes a socket option that the standard library does not know.
 
 use super::shard::{self, Shared};
 use crate::diameter;
@@ -6,7 +10,7 @@ use crate::ims::ElementId;
 use crate::packet::{Connection, ConnectionState, Packet, Protocol, Route, Transport};
 use crate::sip::frame::{self, Frame};
 use crate::time::Duration;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, Protocol as IpProtocol, Socket, Type};
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -16,12 +20,15 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 
-/// All connections, by their pair of addresses (local, remote).
+/// A connection: transport, local end, remote end.
+pub(super) type Ends = (Transport, SocketAddr, SocketAddr);
+
+/// All connections.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    open: HashMap<(SocketAddr, SocketAddr), Stream, foldhash::fast::RandomState>,
+    open: HashMap<Ends, Stream, foldhash::fast::RandomState>,
     /// Connections on their way; the key may hold port 0, the value what waits to be written.
-    opening: HashMap<(ElementId, SocketAddr, SocketAddr), Vec<Vec<u8>>, foldhash::fast::RandomState>,
+    opening: HashMap<(ElementId, Ends), Vec<Vec<u8>>, foldhash::fast::RandomState>,
 }
 
 #[derive(Debug)]
@@ -45,74 +52,65 @@ impl Streams {
 
     /// Sends on the connection that `route` names, or opens it.
     pub(super) fn send(&mut self, shared: &Shared, owner: ElementId, route: Route, bytes: &[u8]) {
-        let Route { from, to, protocol, .. } = route;
-        if let Some(queue) = self.opening.get_mut(&(owner, from, to)) {
+        let Route { from, to, transport, .. } = route;
+        if let Some(queue) = self.opening.get_mut(&(owner, (transport, from, to))) {
             queue.push(bytes.to_vec());
             return;
         }
         let connection = if from.port() == 0 {
-            let ours = |(l, r): &(SocketAddr, SocketAddr), s: &Stream| {
-                *r == to && l.ip() == from.ip() && s.owner == Some(owner)
+            let ours = |(t, l, r): &Ends, s: &Stream| {
+                *t == transport && *r == to && l.ip() == from.ip() && s.owner == Some(owner)
             };
             self.open.iter().find(|(ends, s)| ours(ends, s)).map(|(_, s)| s)
         } else {
-            self.open.get(&(from, to))
+            self.open.get(&(transport, from, to))
         };
         // A connection that has just ended has no receiver any more: open another one.
         let sent = connection.is_some_and(|s| s.queue.send(Command::Write(bytes.to_vec())).is_ok());
         if !sent {
-            self.connect(shared, owner, from, to, protocol, vec![bytes.to_vec()]);
+            self.connect(shared, owner, route, vec![bytes.to_vec()]);
         }
     }
 
     /// Opens a connection; what is in `first` goes out when it is there.
-    pub(super) fn connect(
-        &mut self,
-        shared: &Shared,
-        owner: ElementId,
-        from: SocketAddr,
-        to: SocketAddr,
-        protocol: Protocol,
-        first: Vec<Vec<u8>>,
-    ) {
-        if self.opening.insert((owner, from, to), first).is_some() {
+    pub(super) fn connect(&mut self, shared: &Shared, owner: ElementId, route: Route, first: Vec<Vec<u8>>) {
+        let Route { from, to, transport, protocol, .. } = route;
+        let ends = (transport, from, to);
+        if self.opening.insert((owner, ends), first).is_some() {
             return;
         }
         let shared = Rc::clone(shared);
         tokio::task::spawn_local(async move {
-            let opened = tokio::time::timeout(CONNECT_PATIENCE, dial(from, to)).await;
+            let opened = tokio::time::timeout(CONNECT_PATIENCE, dial(transport, from, to)).await;
             let stream = opened.map_err(io::Error::from).flatten();
-            let waiting = shared.borrow_mut().streams.opening.remove(&(owner, from, to)).unwrap_or_default();
+            let waiting = shared.borrow_mut().streams.opening.remove(&(owner, ends)).unwrap_or_default();
+            let asked = |local, state| Connection { local, remote: to, transport, protocol, inbound: false, state };
             match stream.and_then(|s| Ok((s.local_addr()?, s))) {
                 Ok((local, stream)) => {
-                    let connection =
-                        Connection { local, remote: to, protocol, inbound: false, state: ConnectionState::Opened };
+                    let connection = asked(local, ConnectionState::Opened);
                     run(stream, Some(owner), connection, waiting, shared).await;
                 }
                 Err(error) => {
-                    tracing::debug!(%from, %to, %error, "connection not opened");
-                    let state = ConnectionState::Failed;
-                    let owner = Some(owner);
-                    shard::news(
-                        &shared,
-                        owner,
-                        Connection { local: from, remote: to, protocol, inbound: false, state },
-                    );
+                    if transport == Transport::Sctp && lacks_sctp(&error) {
+                        tracing::warn!(%to, "{NO_SCTP}");
+                    }
+                    tracing::debug!(%from, %to, %transport, %error, "connection not opened");
+                    shard::news(&shared, Some(owner), asked(from, ConnectionState::Failed));
                 }
             }
         });
     }
 
     /// Answers a keep-alive (RFC 5626 clause 4.4.1).
-    fn pong(&self, local: SocketAddr, remote: SocketAddr) {
-        if let Some(stream) = self.open.get(&(local, remote)) {
+    fn pong(&self, ends: Ends) {
+        if let Some(stream) = self.open.get(&ends) {
             let _ = stream.queue.send(Command::Write(b"\r\n".to_vec()));
         }
     }
 
     /// Ends a connection after what is queued.
-    pub(super) fn close(&self, local: SocketAddr, remote: SocketAddr) {
-        if let Some(stream) = self.open.get(&(local, remote)) {
+    pub(super) fn close(&self, ends: Ends) {
+        if let Some(stream) = self.open.get(&ends) {
             let _ = stream.queue.send(Command::Close);
         }
     }
@@ -126,7 +124,7 @@ impl Streams {
 }
 
 /// Accepts connections for as long as the listener lives.
-pub(super) async fn accept(listener: TcpListener, protocol: Protocol, shared: Shared) {
+pub(super) async fn accept(listener: TcpListener, transport: Transport, protocol: Protocol, shared: Shared) {
     loop {
         let Ok((stream, remote)) = listener.accept().await else {
             // Out of descriptors: others may end meanwhile.
@@ -134,14 +132,16 @@ pub(super) async fn accept(listener: TcpListener, protocol: Protocol, shared: Sh
             continue;
         };
         let Ok(local) = stream.local_addr() else { continue };
-        let connection = Connection { local, remote, protocol, inbound: true, state: ConnectionState::Opened };
+        let connection =
+            Connection { local, remote, transport, protocol, inbound: true, state: ConnectionState::Opened };
         tokio::task::spawn_local(run(stream, None, connection, Vec::new(), Rc::clone(&shared)));
     }
 }
 
-/// A TCP socket with the options that all of ours have.
-pub(super) fn socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+/// A TCP or SCTP socket with the options that all of ours have.
+pub(super) fn socket(transport: Transport, address: SocketAddr) -> io::Result<Socket> {
+    let protocol = (transport == Transport::Sctp).then(|| IpProtocol::from(IPPROTO_SCTP));
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, protocol)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -151,38 +151,48 @@ pub(super) fn socket(address: SocketAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-async fn dial(from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
-    let socket = socket(from)?;
+/// True for what a kernel without SCTP answers.
+pub(super) fn lacks_sctp(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(EPROTONOSUPPORT | ESOCKTNOSUPPORT))
+}
+
+async fn dial(transport: Transport, from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = socket(transport, from)?;
     socket.bind(&from.into())?;
     TcpSocket::from_std_stream(socket.into()).connect(to).await
 }
 
 async fn run(stream: TcpStream, owner: Option<ElementId>, connection: Connection, first: Vec<Vec<u8>>, shared: Shared) {
-    let Connection { local, remote, protocol, .. } = connection;
-    let _ = stream.set_nodelay(true);
+    let Connection { local, remote, transport, .. } = connection;
+    let ends = (transport, local, remote);
+    if transport == Transport::Tcp {
+        let _ = stream.set_nodelay(true);
+    }
     let (read, write) = stream.into_split();
     let (queue, commands) = mpsc::unbounded_channel();
     for bytes in first {
         let _ = queue.send(Command::Write(bytes));
     }
-    shared.borrow_mut().streams.open.insert((local, remote), Stream { owner, queue });
+    shared.borrow_mut().streams.open.insert(ends, Stream { owner, queue });
     shard::news(&shared, owner, connection);
     tokio::select! {
         () = receive(read, connection, &shared) => {}
-        () = transmit(write, commands) => {}
+        () = transmit(write, transport, commands) => {}
     }
-    shared.borrow_mut().streams.open.remove(&(local, remote));
-    let state = ConnectionState::Closed;
-    shard::news(&shared, owner, Connection { local, remote, protocol, inbound: connection.inbound, state });
+    shared.borrow_mut().streams.open.remove(&ends);
+    shard::news(&shared, owner, Connection { state: ConnectionState::Closed, ..connection });
 }
 
-async fn transmit(mut stream: OwnedWriteHalf, mut commands: mpsc::UnboundedReceiver<Command>) {
+async fn transmit(mut stream: OwnedWriteHalf, transport: Transport, mut commands: mpsc::UnboundedReceiver<Command>) {
     let mut batch = Vec::new();
     while let Some(command) = commands.recv().await {
         let Command::Write(bytes) = command else { break };
         batch.extend_from_slice(&bytes);
         let mut close = false;
-        while let Ok(next) = commands.try_recv() {
+        // What one write holds is one user message of SCTP.
+        while transport == Transport::Tcp
+            && let Ok(next) = commands.try_recv()
+        {
             match next {
                 Command::Write(bytes) => batch.extend_from_slice(&bytes),
                 Command::Close => close = true,
@@ -197,6 +207,7 @@ async fn transmit(mut stream: OwnedWriteHalf, mut commands: mpsc::UnboundedRecei
 }
 
 async fn receive(mut stream: OwnedReadHalf, connection: Connection, shared: &Shared) {
+    let ends = (connection.transport, connection.local, connection.remote);
     let mut buffer: Vec<u8> = Vec::with_capacity(8_192);
     loop {
         match stream.read_buf(&mut buffer).await {
@@ -212,7 +223,7 @@ async fn receive(mut stream: OwnedReadHalf, connection: Connection, shared: &Sha
                 let packet = |bytes| Packet {
                     bytes,
                     protocol: connection.protocol,
-                    transport: Transport::Tcp,
+                    transport: connection.transport,
                     from: connection.remote,
                     to: connection.local,
                     sa: None,
@@ -223,7 +234,7 @@ async fn receive(mut stream: OwnedReadHalf, connection: Connection, shared: &Sha
                         used += n;
                     }
                     Step::Ping(n) => {
-                        shard.streams.pong(connection.local, connection.remote);
+                        shard.streams.pong(ends);
                         used += n;
                     }
                     Step::Skip(n) => used += n,
@@ -240,7 +251,7 @@ async fn receive(mut stream: OwnedReadHalf, connection: Connection, shared: &Sha
         };
         shard::finish(shared);
         if !more {
-            shared.borrow_mut().streams.close(connection.local, connection.remote);
+            shared.borrow().streams.close(ends);
             // What was queued before the close is written by the other half.
             std::future::pending::<()>().await;
         }
@@ -276,5 +287,11 @@ fn step(protocol: Protocol, buffer: &[u8]) -> Step {
 
 /// A dead peer answers neither SYN nor RST (field lesson 35).
 const CONNECT_PATIENCE: Duration = Duration::from_secs(4);
+/// What is missing where the kernel knows no SCTP.
+pub(super) const NO_SCTP: &str =
+    "this kernel has no SCTP: its module `sctp` is not loaded (modprobe sctp), or was never built";
+const IPPROTO_SCTP: i32 = 132;
+const EPROTONOSUPPORT: i32 = 93;
+const ESOCKTNOSUPPORT: i32 = 94;
 /// The largest Diameter message taken.
 const DIAMETER_LIMIT: usize = 1 << 20;

@@ -246,7 +246,7 @@ impl Pcscf {
         };
         match self.config.core_transport {
             Transport::Udp => Route::sip(Transport::Udp, from, hop),
-            Transport::Tcp => Route::sip(Transport::Tcp, SocketAddr::new(from.ip(), 0), hop),
+            stream => Route::sip(stream, SocketAddr::new(from.ip(), 0), hop),
         }
     }
 
@@ -258,7 +258,7 @@ impl Pcscf {
             Transport::Udp => {
                 (SocketAddr::new(here, set.port_c), SocketAddr::new(set.ue_address, set.ue.port_s), PortPair::UsPc)
             }
-            Transport::Tcp => (packet.to, packet.from, PortPair::UcPs),
+            Transport::Tcp | Transport::Sctp => (packet.to, packet.from, PortPair::UcPs),
         };
         Route { from, to, transport: packet.transport, protocol: Protocol::Sip, sa: Some(set.sa(pair)) }
     }

@@ -1,7 +1,7 @@
-//! Simulated TCP: who is connected, and until when each direction is busy, so that streams keep their order.
+//! Simulated TCP and SCTP: who is connected, and until when each direction is busy, so that streams keep their order.
 
 use crate::ims::ElementId;
-use crate::packet::Protocol;
+use crate::packet::{Protocol, Transport};
 use crate::time::Instant;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -18,6 +18,8 @@ pub(super) struct Connections {
 pub(super) struct Ends {
     /// The element that opened it; `None`: the outside.
     pub(super) client: Option<ElementId>,
+    /// TCP or SCTP.
+    pub(super) transport: Transport,
     /// What it carries.
     pub(super) protocol: Protocol,
     /// The last arrivals: at the server, at the client.
@@ -39,6 +41,7 @@ impl Connections {
         from: SocketAddr,
         to: SocketAddr,
         client: Option<ElementId>,
+        transport: Transport,
         protocol: Protocol,
         ready: Instant,
     ) -> SocketAddr {
@@ -48,7 +51,7 @@ impl Connections {
             local.set_port(49_152 + self.opened % 16_000);
             self.opened = self.opened.wrapping_add(1);
         }
-        self.open.insert((local, to), Ends { client, protocol, last: [ready; 2] });
+        self.open.insert((local, to), Ends { client, transport, protocol, last: [ready; 2] });
         local
     }
 

@@ -155,7 +155,7 @@ impl Network {
             Role::Icscf => Icscf::new(profile.icscf(Elements::ALL, epoch)?, random).into(),
             Role::Scscf => Scscf::new(profile.scscf(Elements::ALL, epoch)?, random).into(),
             Role::Hss => {
-                let mut hss = Hss::new(profile.hss(epoch), self.store.clone(), random);
+                let mut hss = Hss::new(profile.hss(epoch)?, self.store.clone(), random);
                 hss.record_changes();
                 hss.into()
             }

@@ -53,7 +53,7 @@ enum Arrival {
     /// To the element that asked for the connection, or to the one that listens.
     News(Option<ElementId>, Connection),
     /// Nothing came through for too long.
-    Broken(Direction, Protocol),
+    Broken(Direction, Transport, Protocol),
     SaFailed(SaSetId),
 }
 
@@ -113,7 +113,7 @@ impl<T: Tap> World<T> {
     /// The process of an element is killed: what it knew is gone, its connections break, nothing reaches it. `successor`
     /// takes its place, with the same addresses, and runs from [`World::restart`] on.
     pub fn crash(&mut self, id: ElementId, successor: impl Into<Element>) {
-        for (direction, Ends { client, protocol, .. }) in self.connections.list() {
+        for (direction, Ends { client, transport, protocol, .. }) in self.connections.list() {
             let server = self.ims.owner(direction.server);
             if client != Some(id) && server != Some(id) {
                 continue;
@@ -122,7 +122,7 @@ impl<T: Tap> World<T> {
             let towards = Direction { to_server: inbound, ..direction };
             let at = self.connections.arrival(towards, self.now + self.links.default.latency);
             self.connections.close(direction);
-            let news = end_of(direction, inbound, protocol, ConnectionState::Closed);
+            let news = end_of(direction, inbound, transport, protocol, ConnectionState::Closed);
             self.tell(at, if inbound { server } else { client }, news);
         }
         self.ims.replace(id, successor);
@@ -208,10 +208,10 @@ impl<T: Tap> World<T> {
             Arrival::News(owner, news) => {
                 self.ims.connection(now, owner, &news, &mut self.out, &mut self.notes);
             }
-            Arrival::Broken(direction, protocol) => {
+            Arrival::Broken(direction, transport, protocol) => {
                 if let Some(ends) = self.connections.close(direction) {
                     for (inbound, owner) in [(true, None), (false, ends.client)] {
-                        let news = end_of(direction, inbound, protocol, ConnectionState::Closed);
+                        let news = end_of(direction, inbound, transport, protocol, ConnectionState::Closed);
                         self.ims.connection(now, owner, &news, &mut self.out, &mut self.notes);
                     }
                 }
@@ -226,7 +226,7 @@ impl<T: Tap> World<T> {
 
     fn is_outside(&self, route: &Route) -> bool {
         self.outside.contains_key(&route.to)
-            || (route.transport == Transport::Tcp && {
+            || (route.transport.is_reliable() && {
                 let connection = Direction { client: route.to, server: route.from, to_server: false };
                 self.connections.ends(connection).is_some_and(|ends| ends.client.is_none())
             })
@@ -243,10 +243,10 @@ impl<T: Tap> World<T> {
                         self.show_events();
                         self.transmit(Some(owner), Route { from, to, transport, protocol, sa }, &bytes[range]);
                     }
-                    Effect::Connect { from, to, protocol } => {
-                        self.connect(Some(owner), from, to, protocol);
+                    Effect::Connect { from, to, transport, protocol } => {
+                        self.connect(Some(owner), from, to, transport, protocol);
                     }
-                    Effect::Close { local, remote } => self.close(local, remote),
+                    Effect::Close { local, remote, .. } => self.close(local, remote),
                     Effect::InstallSa(set) if self.refuses_sas => {
                         self.on_the_way.at(self.now, Arrival::SaFailed(set.id))
                     }
@@ -272,7 +272,7 @@ impl<T: Tap> World<T> {
     fn transmit(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8]) {
         match route.transport {
             Transport::Udp => self.transmit_datagram(owner, route, bytes),
-            Transport::Tcp => self.transmit_segment(owner, route, bytes),
+            Transport::Tcp | Transport::Sctp => self.transmit_segment(owner, route, bytes),
         }
     }
 
@@ -291,7 +291,7 @@ impl<T: Tap> World<T> {
         let Some(direction) = self
             .connections
             .find(route.from, route.to)
-            .or_else(|| self.connect(owner, route.from, route.to, route.protocol))
+            .or_else(|| self.connect(owner, route.from, route.to, route.transport, route.protocol))
         else {
             return;
         };
@@ -307,7 +307,7 @@ impl<T: Tap> World<T> {
         let passage = self.links.link(a, b).segment(&mut self.random);
         let start = match self.links.down_until(a, b, self.now) {
             Some(until) if until.saturating_since(self.now) > PATIENCE => {
-                self.on_the_way.at(self.now + PATIENCE, Arrival::Broken(direction, route.protocol));
+                self.on_the_way.at(self.now + PATIENCE, Arrival::Broken(direction, route.transport, route.protocol));
                 return;
             }
             until => until.unwrap_or(self.now),
@@ -322,6 +322,7 @@ impl<T: Tap> World<T> {
         owner: Option<ElementId>,
         from: SocketAddr,
         to: SocketAddr,
+        transport: Transport,
         protocol: Protocol,
     ) -> Option<Direction> {
         let (a, b) = (self.sender(owner, from), self.receiver(to));
@@ -334,13 +335,13 @@ impl<T: Tap> World<T> {
         };
         if let Some(after) = failure {
             let state = ConnectionState::Failed;
-            let news = Connection { local: from, remote: to, protocol, inbound: false, state };
+            let news = Connection { local: from, remote: to, transport, protocol, inbound: false, state };
             self.tell(self.now + after, owner, news);
             return None;
         }
-        let client = self.connections.open(from, to, owner, protocol, self.now + 3 * latency);
+        let client = self.connections.open(from, to, owner, transport, protocol, self.now + 3 * latency);
         let direction = Direction { client, server: to, to_server: true };
-        let opened = |inbound| end_of(direction, inbound, protocol, ConnectionState::Opened);
+        let opened = |inbound| end_of(direction, inbound, transport, protocol, ConnectionState::Opened);
         if !self.outside.contains_key(&to) {
             self.on_the_way.at(self.now + latency, Arrival::News(None, opened(true)));
         }
@@ -353,7 +354,7 @@ impl<T: Tap> World<T> {
         let Some(direction) = self.connections.find(local, remote) else { return };
         let arrival = self.connections.arrival(direction, self.now + self.links.default.latency);
         let Some(ends) = self.connections.close(direction) else { return };
-        let news = end_of(direction, direction.to_server, ends.protocol, ConnectionState::Closed);
+        let news = end_of(direction, direction.to_server, ends.transport, ends.protocol, ConnectionState::Closed);
         if direction.to_server {
             self.on_the_way.at(arrival, Arrival::News(None, news));
         } else {
@@ -417,10 +418,16 @@ fn packet_of<'a>(route: &Route, bytes: &'a [u8]) -> Packet<'a> {
 }
 
 /// What one end of a connection is told.
-const fn end_of(direction: Direction, inbound: bool, protocol: Protocol, state: ConnectionState) -> Connection {
+const fn end_of(
+    direction: Direction,
+    inbound: bool,
+    transport: Transport,
+    protocol: Protocol,
+    state: ConnectionState,
+) -> Connection {
     let Direction { client, server, .. } = direction;
     let (local, remote) = if inbound { (server, client) } else { (client, server) };
-    Connection { local, remote, protocol, inbound, state }
+    Connection { local, remote, transport, protocol, inbound, state }
 }
 
 /// How long a stream waits for an outage to end before it breaks.

@@ -23,7 +23,7 @@ pub fn resolve(uri: &Uri<'_>, hosts: &Hosts, listen: &[SocketAddr], transport: T
     let from = match transport {
         Transport::Udp => own,
         // Any connection from that address: an element listens on its own port.
-        Transport::Tcp => SocketAddr::new(own.ip(), 0),
+        Transport::Tcp | Transport::Sctp => SocketAddr::new(own.ip(), 0),
     };
     Some((Route::sip(transport, from, to), listener))
 }

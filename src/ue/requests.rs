@@ -130,7 +130,7 @@ impl Ue {
             Transport::Udp => {
                 Some(self.set(sa.set)?.route(Transport::Udp, self.config.local.ip(), self.config.pcscf.ip()))
             }
-            Transport::Tcp => Some(Route::sip(Transport::Tcp, packet.to, packet.from).protected(sa)),
+            stream => Some(Route::sip(stream, packet.to, packet.from).protected(sa)),
         }
     }
 

@@ -50,6 +50,7 @@ pub(crate) fn config() -> HssConfig {
             origin_realm: REALM.into(),
             address: server().ip(),
             listen: Some(server()),
+            transports: vec![Transport::Tcp],
             peers: Vec::new(),
             watchdog: Duration::from_secs(30),
             reconnect: Duration::from_secs(30),
@@ -138,6 +139,7 @@ impl Lab {
         let connection = Connection {
             local: server(),
             remote: client(),
+            transport: Transport::Tcp,
             protocol: Protocol::Diameter,
             inbound: true,
             state: ConnectionState::Opened,

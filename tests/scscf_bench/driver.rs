@@ -1,7 +1,7 @@
 //! One CSCF between a scripted HSS and scripted SIP neighbours, in virtual time. The Diameter base protocol is played
 //! here; SIP messages and Cx requests wait in order until a test asks for them.
 
-use imsreg::diameter::peer::NodeConfig;
+use imsreg::diameter::peer::{NodeConfig, PeerConfig};
 use imsreg::diameter::{Header, Writer};
 use imsreg::event::What;
 use imsreg::icscf::Icscf;
@@ -167,11 +167,11 @@ impl<E: Element> Driver<E> {
                     Effect::Transmit { from, to, protocol: Protocol::Diameter, range, .. } => {
                         self.base_protocol(from, to, &bytes[range]);
                     }
-                    Effect::Connect { from, to, protocol } => {
+                    Effect::Connect { from, to, transport, protocol } => {
                         let local = SocketAddr::new(from.ip(), 40_000);
                         self.peer = Some((to, local));
                         let state = ConnectionState::Opened;
-                        let opened = Connection { local, remote: to, protocol, inbound: false, state };
+                        let opened = Connection { local, remote: to, transport, protocol, inbound: false, state };
                         self.element.connection(self.now, &opened, &mut self.out);
                     }
                     Effect::Event(event) => self.events.push(event.what),
@@ -211,7 +211,8 @@ pub(crate) fn node(origin_host: &str) -> NodeConfig {
         origin_realm: REALM.into(),
         address: "127.0.0.1".parse().unwrap(),
         listen: None,
-        peers: vec![HSS.parse().unwrap()],
+        transports: vec![Transport::Tcp],
+        peers: vec![PeerConfig::tcp(HSS.parse().unwrap())],
         watchdog: Duration::from_secs(30),
         reconnect: Duration::from_secs(30),
         request_timeout: Duration::from_secs(5),

@@ -84,7 +84,7 @@ start_imsreg() {
     for i in $(seq 100); do
         ready=$(grep -m1 -E '^ready|"event": ?"ready"' "$log") && return 0
         kill -0 "$imsreg_pid" 2>/dev/null || break
-        read -rt 0.1 <> <(:) || :
+        sleep 0.1
     done
     cat "$log" >&2
     return 1

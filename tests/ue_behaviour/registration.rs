@@ -267,6 +267,7 @@ fn a_large_register_goes_by_tcp() {
     let failed = imsreg::packet::Connection {
         local: first.from,
         remote: first.to,
+        transport: Transport::Tcp,
         protocol: imsreg::packet::Protocol::Sip,
         inbound: false,
         state: imsreg::packet::ConnectionState::Failed,

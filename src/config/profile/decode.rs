@@ -4,9 +4,9 @@ use super::{DiameterIdentity, HssSection, IcscfSection, PcscfSection, Profile, S
 use crate::config::fault::Collector;
 use crate::config::read::{self, Fields, Path, found};
 use crate::config::value::{
-    ACCEPT, ALGORITHMS, CHALLENGE, COUNT, DURATION, ENCRYPTION, FLAG, HOST, HOST_PORT, INTEGRITY, INTERVAL, INVITE, IP,
-    KEEP_ALIVE, LISTENER, NUMBER, PLANE, PORT, PORTS, REALM, SEC_AGREE, SIP_URI, SQN_SCHEME, TEXT, TOKEN, TRANSPORT,
-    WATCHDOG, WIRING,
+    ACCEPT, ALGORITHMS, CHALLENGE, COUNT, DIAMETER_TRANSPORT, DURATION, ENCRYPTION, FLAG, HOST, HOST_PORT, INTEGRITY,
+    INTERVAL, INVITE, IP, KEEP_ALIVE, LISTENER, NUMBER, PEER, PLANE, PORT, PORTS, REALM, SEC_AGREE, SIP_URI,
+    SQN_SCHEME, TEXT, TOKEN, TRANSPORT, WATCHDOG, WIRING,
 };
 use crate::config::yaml::{Node, Value};
 use crate::icscf::ScscfEntry;
@@ -39,6 +39,9 @@ pub(super) fn decode(root: &Node, faults: &mut Collector) -> Profile {
         set(&mut section.reconnect, d.leaf("reconnect", DURATION, faults));
         set(&mut section.request_timeout, d.leaf("request_timeout", DURATION, faults));
         set(&mut section.accept_unknown_peers, d.leaf("accept_unknown_peers", FLAG, faults));
+        if let Some(transports) = d.list("transports", DIAMETER_TRANSPORT, faults).filter(|list| !list.is_empty()) {
+            section.transports = transports;
+        }
         d.finish(faults);
     }
     if let Some(s) = f.fields("pcscf", faults) {
@@ -85,7 +88,8 @@ fn pcscf(section: &mut PcscfSection, mut f: Fields<'_>, faults: &mut Collector) 
 fn icscf(section: &mut IcscfSection, mut f: Fields<'_>, faults: &mut Collector) {
     listeners(&mut section.listen, &mut f, faults);
     set_some(&mut section.host, f.leaf("host", HOST, faults));
-    set(&mut section.hss, f.list("hss", HOST_PORT, faults));
+    set(&mut section.hss, f.list("hss", PEER, faults));
+    set_some(&mut section.diameter_listen, f.leaf("diameter_listen", LISTENER, faults));
     if let Some(items) = f.items("scscfs", faults) {
         let path = Path::Key(&f.path, "scscfs");
         let entry = |(i, item)| {
@@ -108,8 +112,9 @@ fn icscf(section: &mut IcscfSection, mut f: Fields<'_>, faults: &mut Collector) 
 fn scscf(section: &mut ScscfSection, mut f: Fields<'_>, faults: &mut Collector) {
     set_some(&mut section.name, f.leaf("name", SIP_URI, faults));
     listeners(&mut section.listen, &mut f, faults);
-    set(&mut section.hss, f.list("hss", HOST_PORT, faults));
     set_some(&mut section.icscf, f.leaf("icscf", HOST_PORT, faults));
+    set(&mut section.hss, f.list("hss", PEER, faults));
+    set_some(&mut section.diameter_listen, f.leaf("diameter_listen", LISTENER, faults));
     if let Some(mut e) = f.fields("expires", faults) {
         let given = e.get("default").is_some();
         set(&mut section.min_expires, e.leaf("min", DURATION, faults));
@@ -144,6 +149,7 @@ fn scscf(section: &mut ScscfSection, mut f: Fields<'_>, faults: &mut Collector) 
 
 fn hss(section: &mut HssSection, mut f: Fields<'_>, faults: &mut Collector) {
     set(&mut section.listen, f.leaf("listen", LISTENER, faults));
+    set(&mut section.peers, f.list("peers", PEER, faults));
     set(&mut section.visited_networks, f.list("visited_networks", TEXT, faults));
     set(&mut section.capabilities, capabilities(&mut f, faults));
     set(&mut section.store_server_name, f.leaf("store_server_name", FLAG, faults));

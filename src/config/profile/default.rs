@@ -32,6 +32,7 @@ impl Default for Profile {
                 reconnect: Duration::from_secs(30),
                 request_timeout: Duration::from_secs(5),
                 accept_unknown_peers: false,
+                transports: vec![Transport::Tcp],
             },
             pcscf: PcscfSection {
                 listen: vec![loopback(5060)],
@@ -56,6 +57,7 @@ impl Default for Profile {
                 listen: vec![loopback(4060)],
                 host: None,
                 hss: Vec::new(),
+                diameter_listen: None,
                 scscfs: Vec::new(),
                 trusted: Vec::new(),
                 identity: DiameterIdentity::default(),
@@ -65,6 +67,7 @@ impl Default for Profile {
                 listen: vec![loopback(6060)],
                 hss: Vec::new(),
                 icscf: None,
+                diameter_listen: None,
                 min_expires: Duration::from_secs(60),
                 max_expires: Duration::from_secs(600_000),
                 default_expires: Duration::from_secs(600_000),
@@ -85,6 +88,7 @@ impl Default for Profile {
             },
             hss: HssSection {
                 listen: loopback(3868),
+                peers: Vec::new(),
                 visited_networks: Vec::new(),
                 capabilities: (Vec::new(), Vec::new()),
                 store_server_name: true,

@@ -8,6 +8,7 @@ pub(super) use decode::capabilities;
 use super::fault::{Collector, Faults};
 use super::source::Sources;
 use super::{Origin, layers};
+use crate::diameter::peer::Side;
 use crate::hss::SqnScheme;
 use crate::icscf::ScscfEntry;
 use crate::ims::Wiring;
@@ -65,6 +66,19 @@ pub struct DiameterSection {
     pub request_timeout: Duration,
     /// `accept_unknown_peers`: from addresses other than loopback too.
     pub accept_unknown_peers: bool,
+    /// `transports`: what is listened for; the first is also that of the HSS of this profile where no peer is named.
+    pub transports: Vec<Transport>,
+}
+
+/// A Diameter peer: `hss.example.org:3868;transport=sctp;side=waiting`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Peer {
+    /// Host and port.
+    pub at: HostPort,
+    /// `transport`, else TCP.
+    pub transport: Transport,
+    /// `side`, else opening.
+    pub side: Side,
 }
 
 /// A host name or address, and a port.
@@ -126,7 +140,9 @@ pub struct IcscfSection {
     /// `host`; else `icscf.<realm>`.
     pub host: Option<Box<str>>,
     /// `hss`: the first preferred; empty: the HSS of this process, or `hss.<realm>` in `hosts`.
-    pub hss: Vec<HostPort>,
+    pub hss: Vec<Peer>,
+    /// `diameter_listen`: where an HSS that we wait for connects to.
+    pub diameter_listen: Option<SocketAddr>,
     /// `scscfs`; empty: the one S-CSCF of this profile.
     pub scscfs: Vec<ScscfEntry>,
     /// `trusted`
@@ -143,9 +159,11 @@ pub struct ScscfSection {
     /// `listen`
     pub listen: Vec<SocketAddr>,
     /// `hss`, as for the I-CSCF.
-    pub hss: Vec<HostPort>,
+    pub hss: Vec<Peer>,
     /// `icscf`; else the I-CSCF of this process, or `icscf.<realm>` in `hosts`.
     pub icscf: Option<HostPort>,
+    /// `diameter_listen`, as for the I-CSCF.
+    pub diameter_listen: Option<SocketAddr>,
     /// `expires.min`
     pub min_expires: Duration,
     /// `expires.max`
@@ -185,6 +203,8 @@ pub struct ScscfSection {
 pub struct HssSection {
     /// `listen`
     pub listen: SocketAddr,
+    /// `peers`: CSCFs that this HSS connects to; others connect to it.
+    pub peers: Vec<Peer>,
     /// `visited_networks`
     pub visited_networks: Vec<Box<str>>,
     /// `capabilities.mandatory` and `capabilities.optional`

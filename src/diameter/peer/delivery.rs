@@ -1,9 +1,10 @@
 //! Requests of the owner: to which peer, to which other one, and how long.
 
-use super::{Node, PeerId, RequestFailure};
+use super::link::Link;
+use super::{Node, PeerId, RequestFailure, Side};
 use crate::diameter::header::mark_retransmitted;
 use crate::diameter::{Header, Writer};
-use crate::packet::{Outbox, Route};
+use crate::packet::Outbox;
 use crate::time::Instant;
 
 impl<C> Node<C> {
@@ -52,8 +53,10 @@ impl<C> Node<C> {
                 .map(|(id, _)| id)
                 .last();
         }
-        let usable = |id: &PeerId| self.links.get(*id).is_some_and(|link| link.is_usable());
-        let configured = self.targets.iter().filter_map(|target| target.link).find(usable);
+        let configured = self.targets.iter().find_map(|target| match target.peer.side {
+            Side::Opening => target.link.filter(|id| self.links.get(*id).is_some_and(Link::is_usable)),
+            Side::Waiting => self.links.find(|link| link.is_usable() && link.is_accepted_from(&target.peer)),
+        });
         configured.or_else(|| self.links.find(|link| link.is_usable()))
     }
 
@@ -111,7 +114,7 @@ impl<C> Node<C> {
         let mut message = self.pending.buffer();
         match to.link.and_then(|id| self.links.get(id)) {
             Some(link) => {
-                message.extend_from_slice(out.transmit(Route::diameter(link.local, link.remote), fill));
+                message.extend_from_slice(out.transmit(link.route(), fill));
             }
             None => fill(&mut message),
         }
@@ -128,7 +131,7 @@ impl<C> Node<C> {
         waiting.sent = true;
         waiting.link = Some(peer);
         let message = &waiting.message;
-        out.transmit(Route::diameter(link.local, link.remote), |buffer| buffer.extend_from_slice(message));
+        out.transmit(link.route(), |buffer| buffer.extend_from_slice(message));
     }
 }
 

@@ -4,11 +4,11 @@ use super::capabilities::{self, read_cea, read_cer};
 use super::link::{Link, State};
 use super::node::Timer;
 use super::watchdog::Watchdog;
-use super::{Node, PeerId, Received};
+use super::{Node, PeerConfig, PeerId, Received};
 use crate::diameter::dictionary as d;
 use crate::diameter::{Fault, Header};
 use crate::event::What;
-use crate::packet::{Connection, ConnectionState, Effect, Outbox, Protocol};
+use crate::packet::{Connection, ConnectionState, Effect, Outbox, Protocol, Transport};
 use crate::time::{Duration, Instant};
 use std::cmp::Ordering;
 use std::net::SocketAddr;
@@ -16,24 +16,26 @@ use std::net::SocketAddr;
 impl<C> Node<C> {
     /// News of a connection.
     pub fn connection(&mut self, now: Instant, connection: &Connection, out: &mut Outbox) {
-        let &Connection { local, remote, protocol, inbound, state } = connection;
+        let &Connection { local, remote, transport, protocol, inbound, state } = connection;
         if protocol != Protocol::Diameter {
             return;
         }
-        let awaited = |link: &Link| link.state == State::AwaitingConnection && link.remote == remote;
+        let awaited = |link: &Link| {
+            link.state == State::AwaitingConnection && link.remote == remote && link.transport == transport
+        };
         match state {
-            ConnectionState::Opened if inbound => self.accept(now, local, remote, out),
+            ConnectionState::Opened if inbound => self.accept(now, transport, local, remote, out),
             ConnectionState::Opened => match self.links.find(awaited) {
                 Some(peer) => self.send_cer(now, peer, local, out),
-                None => out.push(Effect::Close { local, remote }),
+                None => out.push(Effect::Close { transport, local, remote }),
             },
             ConnectionState::Failed => {
-                if let Some(peer) = self.links.find(awaited).or_else(|| self.links.between(local, remote)) {
+                if let Some(peer) = self.links.find(awaited).or_else(|| self.links.between(transport, local, remote)) {
                     self.lose(now, peer, "no connection", out);
                 }
             }
             ConnectionState::Closed => {
-                if let Some(peer) = self.links.between(local, remote) {
+                if let Some(peer) = self.links.between(transport, local, remote) {
                     self.lose(now, peer, "connection closed", out);
                 }
             }
@@ -42,10 +44,11 @@ impl<C> Node<C> {
 
     /// Asks for a connection to a configured peer.
     pub(super) fn connect(&mut self, target: usize, out: &mut Outbox) {
-        let (local, remote) = (SocketAddr::new(self.config.address, 0), self.targets[target].address);
-        let link = new_link(local, remote, Some(target), State::AwaitingConnection, Instant::ZERO);
+        let PeerConfig { address: remote, transport, .. } = self.targets[target].peer;
+        let local = SocketAddr::new(self.config.address, 0);
+        let link = new_link(transport, local, remote, Some(target), State::AwaitingConnection, Instant::ZERO);
         self.targets[target].link = self.links.insert(link);
-        out.push(Effect::Connect { from: local, to: remote, protocol: Protocol::Diameter });
+        out.push(Effect::Connect { from: local, to: remote, transport, protocol: Protocol::Diameter });
     }
 
     /// A message on a connection that is not open yet, or closing.
@@ -179,11 +182,11 @@ impl<C> Node<C> {
         self.open(now, peer, if lost { Watchdog::reopening() } else { Watchdog::okay() }, out);
     }
 
-    fn accept(&mut self, now: Instant, local: SocketAddr, remote: SocketAddr, out: &mut Outbox) {
-        let link = new_link(local, remote, None, State::AwaitingCer, now);
+    fn accept(&mut self, now: Instant, transport: Transport, local: SocketAddr, remote: SocketAddr, out: &mut Outbox) {
+        let link = new_link(transport, local, remote, None, State::AwaitingCer, now);
         match self.links.insert(link).filter(|_| !self.stopping) {
             Some(peer) => self.arm(peer, now + CAPABILITIES_TIMEOUT),
-            None => out.push(Effect::Close { local, remote }),
+            None => out.push(Effect::Close { transport, local, remote }),
         }
     }
 
@@ -234,7 +237,9 @@ impl<C> Node<C> {
     /// True for peers that were configured, and for all where that is allowed.
     fn is_known(&self, remote: SocketAddr) -> bool {
         let ip = remote.ip().to_canonical();
-        self.config.accept_unknown_peers || ip.is_loopback() || self.config.peers.iter().any(|peer| peer.ip() == ip)
+        self.config.accept_unknown_peers
+            || ip.is_loopback()
+            || self.config.peers.iter().any(|peer| peer.address.ip() == ip)
     }
 
     /// RFC 6733 clause 5.6.4: the larger Origin-Host keeps its responder connection.
@@ -252,9 +257,16 @@ impl<C> Node<C> {
     }
 }
 
-fn new_link(local: SocketAddr, remote: SocketAddr, target: Option<usize>, state: State, now: Instant) -> Link {
+fn new_link(
+    transport: Transport,
+    local: SocketAddr,
+    remote: SocketAddr,
+    target: Option<usize>,
+    state: State,
+    now: Instant,
+) -> Link {
     let host = Box::default();
-    Link { local, remote, target, host, state, heard: now, interval: Duration::ZERO, deadline: now }
+    Link { transport, local, remote, target, host, state, heard: now, interval: Duration::ZERO, deadline: now }
 }
 
 /// How long the other side may take for its part of the exchange.

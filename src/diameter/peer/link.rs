@@ -1,14 +1,17 @@
 //! One connection and its state; the slab of them.
 
-use super::PeerId;
 use super::watchdog::Watchdog;
+use super::{PeerConfig, PeerId};
 use crate::diameter::Header;
+use crate::packet::{Route, Transport};
 use crate::time::{Duration, Instant};
 use std::net::SocketAddr;
 
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Link {
+    /// TCP or SCTP.
+    pub(super) transport: Transport,
     /// Our end; port 0 while the connection is being opened.
     pub(super) local: SocketAddr,
     /// The other end.
@@ -51,6 +54,18 @@ pub(super) enum State {
 }
 
 impl Link {
+    /// The way of a message to the peer.
+    pub(super) const fn route(&self) -> Route {
+        Route::diameter(self.transport, self.local, self.remote)
+    }
+
+    /// True when the other side opened it, and is the one that `peer` says to wait for: its port is its own choice.
+    pub(super) fn is_accepted_from(&self, peer: &PeerConfig) -> bool {
+        self.target.is_none()
+            && self.transport == peer.transport
+            && self.remote.ip().to_canonical() == peer.address.ip().to_canonical()
+    }
+
     /// True when capabilities were exchanged.
     pub(super) const fn is_open(&self) -> bool {
         matches!(self.state, State::Open(_))
@@ -117,8 +132,8 @@ impl Links {
     }
 
     /// The connection between two addresses.
-    pub(super) fn between(&self, local: SocketAddr, remote: SocketAddr) -> Option<PeerId> {
-        self.find(|link| link.remote == remote && link.local == local)
+    pub(super) fn between(&self, transport: Transport, local: SocketAddr, remote: SocketAddr) -> Option<PeerId> {
+        self.find(|link| link.remote == remote && link.local == local && link.transport == transport)
     }
 
     /// The first connection that `accept` accepts.

@@ -101,7 +101,7 @@ impl<C> Node<C> {
     /// Closes a connection, and does what its loss asks for.
     pub(super) fn close(&mut self, now: Instant, peer: PeerId, why: &'static str, out: &mut Outbox) {
         if let Some(link) = self.links.get(peer) {
-            out.push(Effect::Close { local: link.local, remote: link.remote });
+            out.push(Effect::Close { transport: link.transport, local: link.local, remote: link.remote });
         }
         self.lose(now, peer, why, out);
     }

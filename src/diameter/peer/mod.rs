@@ -16,6 +16,7 @@ mod watchdog;
 pub use node::Node;
 
 use super::Header;
+use crate::packet::Transport;
 use crate::time::{Duration, Epoch};
 use std::net::SocketAddr;
 
@@ -30,8 +31,10 @@ pub struct NodeConfig {
     pub address: std::net::IpAddr,
     /// Where others may connect to, if anywhere.
     pub listen: Option<SocketAddr>,
-    /// Peers that we connect to, the first preferred, the others for failover.
-    pub peers: Vec<SocketAddr>,
+    /// What is listened for there: TCP, SCTP or both.
+    pub transports: Vec<Transport>,
+    /// Whom our requests go to: the first preferred, the others for failover.
+    pub peers: Vec<PeerConfig>,
     /// Tw of RFC 3539, at least 6 s.
     pub watchdog: Duration,
     /// Tc of RFC 6733: the longest wait before the next attempt. The first ones come sooner.
@@ -42,6 +45,33 @@ pub struct NodeConfig {
     pub accept_unknown_peers: bool,
     /// Calendar time, for end-to-end ids and Origin-State-Id.
     pub epoch: Epoch,
+}
+
+/// A configured peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PeerConfig {
+    /// Its address. The port of one that we wait for is its own choice.
+    pub address: SocketAddr,
+    /// TCP or SCTP.
+    pub transport: Transport,
+    /// Who opens the connection.
+    pub side: Side,
+}
+
+impl PeerConfig {
+    /// A peer that we connect to over TCP.
+    pub const fn tcp(address: SocketAddr) -> Self {
+        Self { address, transport: Transport::Tcp, side: Side::Opening }
+    }
+}
+
+/// Our side of a connection to a peer (RFC 6733 clause 5.6: I and R).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Side {
+    /// We connect, and connect again.
+    Opening,
+    /// The peer connects to where we listen.
+    Waiting,
 }
 
 /// One connection of a node. Never names another one later.

@@ -3,14 +3,13 @@
 use super::identifiers::Identifiers;
 use super::link::{Links, State};
 use super::pending::Pending;
-use super::{NodeConfig, PeerId, Received};
+use super::{NodeConfig, PeerConfig, PeerId, Received, Side};
 use crate::diameter::dictionary as d;
 use crate::diameter::{Avps, Fault, Header, Writer};
 use crate::event::{Event, Role, What};
-use crate::packet::{Outbox, Packet, Route};
+use crate::packet::{Outbox, Packet};
 use crate::random::Random;
 use crate::time::{Duration, Instant, Timeouts};
-use std::net::SocketAddr;
 
 /// The Diameter side of an element. `C`: what its owner wants back with an answer.
 #[derive(Debug)]
@@ -33,7 +32,8 @@ pub struct Node<C> {
 /// A configured peer.
 #[derive(Debug)]
 pub(super) struct Target {
-    pub(super) address: SocketAddr,
+    pub(super) peer: PeerConfig,
+    /// Of a peer that we open: its connection.
     pub(super) link: Option<PeerId>,
     /// When to connect again, while there is no link.
     pub(super) retry_at: Option<Instant>,
@@ -65,8 +65,7 @@ impl<C> Node<C> {
     pub fn new(mut config: NodeConfig, mut random: Random) -> Self {
         config.watchdog = config.watchdog.max(SHORTEST_WATCHDOG);
         let ids = Identifiers::new(config.epoch, Instant::ZERO, &mut random);
-        let target =
-            |address| Target { address, link: None, retry_at: None, failures: 0, host: Box::default(), lost: false };
+        let target = |peer| Target { peer, link: None, retry_at: None, failures: 0, host: Box::default(), lost: false };
         let targets = config.peers.iter().copied().map(target).collect();
         Self {
             config,
@@ -94,14 +93,16 @@ impl<C> Node<C> {
     pub fn start(&mut self, now: Instant, out: &mut Outbox) {
         self.ids = Identifiers::new(self.config.epoch, now, &mut self.random);
         for target in 0..self.targets.len() {
-            self.connect(target, out);
+            if self.targets[target].peer.side == Side::Opening {
+                self.connect(target, out);
+            }
         }
     }
 
     /// Takes one whole Diameter message.
     pub fn receive<'a>(&mut self, now: Instant, packet: &Packet<'a>, out: &mut Outbox) -> Received<'a, C> {
         let message = packet.bytes;
-        let Some(peer) = self.links.between(packet.to, packet.from) else { return Received::Handled };
+        let Some(peer) = self.links.between(packet.transport, packet.to, packet.from) else { return Received::Handled };
         let link = self.links.get_mut(peer).expect("just found");
         link.heard = now;
         let State::Open(watchdog) = &mut link.state else {
@@ -189,7 +190,7 @@ impl<C> Node<C> {
         write: impl FnOnce(&mut Writer<'_>),
     ) {
         let Some(link) = self.links.get(peer) else { return };
-        out.transmit(Route::diameter(link.local, link.remote), |buffer| {
+        out.transmit(link.route(), |buffer| {
             let mut w = Writer::new(buffer, header);
             write(&mut w);
             w.finish();

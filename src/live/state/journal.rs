@@ -112,7 +112,7 @@ pub(in crate::live) fn write(shared: &Shared) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::packet::{Outbox, Route};
+    use crate::packet::{Outbox, Route, Transport};
 
     const OWNER: &str = "001010000000001@example";
 
@@ -134,7 +134,7 @@ mod tests {
         match record {
             Some(value) => out.record(OWNER.as_bytes(), |b| b.extend_from_slice(value)),
             None => {
-                out.transmit(Route::diameter(here, here), |b| b.extend_from_slice(message));
+                out.transmit(Route::diameter(Transport::Tcp, here, here), |b| b.extend_from_slice(message));
             }
         }
         let (bytes, mut effects) = out.take();

@@ -133,7 +133,7 @@ mod tests {
 
     fn hss() -> Hss {
         let profile = crate::config::load_profile("lab", &[]).expect("in the binary");
-        let config = profile.hss(crate::time::Epoch::SIMULATION);
+        let config = profile.hss(crate::time::Epoch::SIMULATION).expect("the lab's HSS is sound");
         Hss::new(config, crate::hss::Store::default(), crate::random::Random::seeded(1))
     }
 

@@ -63,7 +63,7 @@ impl<'a> TopVia<'a> {
 /// Where the response to a request goes, from its packet and its topmost Via.
 pub(super) fn response_route(packet: &Packet<'_>, top: Option<&TopVia<'_>>) -> Route {
     let to = match packet.transport {
-        Transport::Tcp => packet.from,
+        Transport::Tcp | Transport::Sctp => packet.from,
         Transport::Udp => top.map_or(packet.from, |top| top.datagram_target(packet.from)),
     };
     Route::sip(packet.transport, packet.to, to)
