@@ -456,6 +456,10 @@ fn a_cancel_names_what_it_cancels() {
     l.absorbed(110, &cancel.text());
     l.expect(110, ["UDP 192.0.2.1:5060 SIP/2.0 200 x"]);
     let other = Request { via: "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKtwo", ..cancel };
+    let Incoming::Merged(copy) = l.send(115, &Request { via: other.via, ..INVITE }.text()) else { panic!() };
+    let Incoming::Cancel { cancelled, .. } = l.send(116, &other.text()) else { panic!() };
+    assert_eq!(cancelled, Some(copy), "each of two copies of an INVITE is cancelled by its own CANCEL");
+    let other = Request { via: "SIP/2.0/UDP 192.0.2.1;branch=z9hG4bKthree", ..cancel };
     assert!(matches!(l.send(120, &other.text()), Incoming::Cancel { cancelled: None, .. }));
 }
 

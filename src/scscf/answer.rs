@@ -9,6 +9,7 @@ use super::table::Id;
 use crate::event::What;
 use crate::packet::Outbox;
 use crate::sip::emit::reason_phrase;
+use crate::sip::proxy::Fault;
 use crate::sip::transaction::ServerId;
 use crate::sip::{HeaderName, Message, NameSet, Part, Writer};
 use crate::time::Instant;
@@ -160,7 +161,7 @@ const COMMON: NameSet =
 
 fn write_refusal(refusal: &Refusal, w: &mut Writer<'_>) {
     match refusal {
-        Refusal::UnknownExtension(tags) => {
+        Refusal::UnknownExtension(tags) | Refusal::Forwarding(Fault::UnknownExtension(tags)) => {
             w.header(HeaderName::Unsupported, tags);
         }
         Refusal::IntervalTooBrief { min_expires } => {

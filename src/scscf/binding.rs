@@ -310,7 +310,7 @@ fn is_kept(piece: &str) -> bool {
 }
 
 /// What stands between semicolons outside quotes.
-fn pieces(text: &str) -> impl Iterator<Item = &str> {
+pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let text = rest?;

@@ -15,6 +15,7 @@ mod deregister;
 mod expiry;
 mod index;
 mod profile;
+mod proxy;
 mod refusal;
 mod register;
 mod registrar;
@@ -36,6 +37,7 @@ use crate::sip::transaction::{ClientId, Ended, Incoming, ServerId, Transactions}
 use crate::sip::{Message, Method};
 use crate::time::{Instant, Timeouts};
 use attempt::Attempts;
+use proxy::Proxying;
 use refusal::Refusal;
 use registrar::Registrar;
 use std::net::IpAddr;
@@ -51,6 +53,7 @@ pub struct Scscf {
     node: Node<Awaited>,
     attempts: Attempts,
     registrar: Registrar,
+    proxying: Proxying,
     timeouts: Timeouts<Due>,
     /// Host, port and parameters of our name: what follows the token in Service-Route.
     route_base: Box<str>,
@@ -111,6 +114,7 @@ impl Scscf {
             node: Node::new(config.diameter.clone(), random.fork()),
             attempts: Attempts::new(random.next_u64()),
             registrar: Registrar::new(random.next_u64(), &config.realm),
+            proxying: Proxying::new(&config, random.fork()),
             timeouts: Timeouts::new(),
             route_base,
             session_id: String::new(),
@@ -153,7 +157,11 @@ impl Scscf {
 
     /// The earliest timer.
     pub fn next_timeout(&self) -> Option<Instant> {
-        [self.transactions.next_timeout(), self.node.next_timeout(), self.timeouts.next()].into_iter().flatten().min()
+        let forwarding = self.proxying.next_timeout();
+        [self.transactions.next_timeout(), self.node.next_timeout(), self.timeouts.next(), forwarding]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Runs what is due.
@@ -161,6 +169,7 @@ impl Scscf {
         let mut ended = Vec::new();
         self.transactions.handle_timeout(now, out, &mut ended);
         self.on_ended(now, ended, out);
+        self.handle_forwarding_timeout(now, out);
         let mut failed = Vec::new();
         self.node.handle_timeout(now, out, &mut failed);
         for (awaited, failure) in failed {
@@ -202,31 +211,45 @@ impl Scscf {
         };
         match self.transactions.receive(now, self.config.timers, packet, &message, out) {
             Incoming::Request(server) => self.on_request(now, server, packet.from.ip(), &message, out),
+            // Copies of one request may pass a proxy on several ways, and come back to it (RFC 3261 clause 16.3).
+            Incoming::Merged(server) if message.method() != Some(Method::Register) => {
+                self.on_request(now, server, packet.from.ip(), &message, out);
+            }
             Incoming::Merged(server) => self.refuse(now, server, &message, &Refusal::Merged, out),
-            // CANCEL has no effect on a request other than INVITE (RFC 3261 clause 9.1).
-            Incoming::Cancel { server, cancelled: Some(_) } => {
+            Incoming::Cancel { server, cancelled: Some(cancelled) } => {
                 self.respond(now, server, &message, 200, out, |_| ());
+                self.on_cancel(now, cancelled, &message, out);
             }
             Incoming::Cancel { server, cancelled: None } => {
                 self.refuse(now, server, &message, &Refusal::NothingToCancel, out);
             }
             Incoming::Provisional(client) => self.on_provisional(now, client, &message, out),
             Incoming::Final(client, asked) => self.on_final(now, client, asked, &message, out),
-            Incoming::Ack | Incoming::Accepted(_) | Incoming::Absorbed | Incoming::Stray => {}
+            Incoming::Accepted(client) => self.on_accepted(now, client, &message, out),
+            Incoming::Ack => self.on_ack(packet.from.ip(), &message, out),
+            Incoming::Absorbed | Incoming::Stray => {}
         }
     }
 
     /// A 1xx to a request of ours. Only who forwards wants to know.
-    fn on_provisional(&mut self, _: Instant, client: ClientId, _: &Message<'_>, _: &mut Outbox) {
+    fn on_provisional(&mut self, now: Instant, client: ClientId, response: &Message<'_>, out: &mut Outbox) {
         match self.transactions.context(client) {
-            Some(Asked::Forwarded(_) | Asked::ThirdParty(_)) | None => {}
+            Some(&mut Asked::Forwarded(branch)) => self.on_forwarded_provisional(now, branch, response, out),
+            Some(Asked::ThirdParty(_)) | None => {}
+        }
+    }
+
+    /// A 2xx to an INVITE. We send none of our own.
+    fn on_accepted(&mut self, now: Instant, client: ClientId, response: &Message<'_>, out: &mut Outbox) {
+        if let Some(&mut Asked::Forwarded(branch)) = self.transactions.context(client) {
+            self.on_forwarded_accepted(now, branch, response, out);
         }
     }
 
     /// The final answer to a request of ours.
     fn on_final(&mut self, now: Instant, _: ClientId, asked: Asked, response: &Message<'_>, out: &mut Outbox) {
         match asked {
-            Asked::Forwarded(_) => {}
+            Asked::Forwarded(branch) => self.on_forwarded_final(now, branch, response, out),
             Asked::ThirdParty(asked) => {
                 self.on_third_party_answered(now, *asked, response.status().unwrap_or_default(), out);
             }
@@ -235,9 +258,9 @@ impl Scscf {
 
     /// Requests of ours that will not be answered.
     fn on_ended(&mut self, now: Instant, ended: Vec<Ended<Asked>>, out: &mut Outbox) {
-        for Ended { context, .. } in ended {
+        for Ended { client, context, cause } in ended {
             match context {
-                Asked::Forwarded(_) => {}
+                Asked::Forwarded(branch) => self.on_forwarded_ended(now, client, branch, cause, out),
                 Asked::ThirdParty(asked) => self.on_third_party_failed(now, *asked, 0, out),
             }
         }
@@ -253,8 +276,7 @@ impl Scscf {
         }
         match message.method() {
             Some(Method::Register) => self.on_register(now, server, message, &checked, out),
-            Some(Method::Options) => self.respond(now, server, message, 200, out, |_| ()),
-            _ => self.refuse(now, server, message, &Refusal::MethodNotImplemented, out),
+            _ => self.on_forwardable(now, server, message, out),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::cx::CxResult;
 use crate::sip::HeaderError;
+use crate::sip::proxy::Fault;
 use thiserror::Error;
 
 /// A request that is not served.
@@ -11,7 +12,7 @@ pub(super) enum Refusal {
     Header(HeaderError),
     #[error("the sender is not of the trust domain")]
     OutsideTrustDomain,
-    #[error("this S-CSCF registers only")]
+    #[error("no such request is served here")]
     MethodNotImplemented,
     #[error("merged request")]
     Merged,
@@ -75,6 +76,26 @@ pub(super) enum Refusal {
     NotInSet,
     #[error("every identity of the set is barred")]
     AllBarred,
+    #[error("{0}")]
+    Forwarding(Fault),
+    #[error("Service-Route of no registration")]
+    RegistrationGone,
+    #[error("no P-Asserted-Identity")]
+    NotAsserted,
+    #[error("P-Asserted-Identity is not of the registered set, or barred")]
+    AssertedNotOfSet,
+    #[error("the next hop has no address")]
+    NoWay,
+    #[error("the user called is not of this network")]
+    NotServed,
+    #[error("the user called is barred")]
+    CalledBarred,
+    #[error("the user called is not registered")]
+    NotRegistered,
+    #[error("no binding of the user called can be reached")]
+    NotReachable,
+    #[error("no such dialog")]
+    NoDialog,
 }
 
 impl Refusal {
@@ -82,6 +103,7 @@ impl Refusal {
     pub(super) const fn status(&self) -> u16 {
         match self {
             Self::Header(error) => error.status,
+            Self::Forwarding(fault) => fault.status(),
             Self::BadStar | Self::SeveralFlows | Self::IncompleteCredentials => 400,
             Self::OutsideTrustDomain
             | Self::IdentityRejected(_)
@@ -95,13 +117,19 @@ impl Refusal {
             | Self::NewContactUnchallenged
             | Self::TooManyFlows
             | Self::NotInSet
-            | Self::AllBarred => 403,
+            | Self::AllBarred
+            | Self::RegistrationGone
+            | Self::NotAsserted
+            | Self::AssertedNotOfSet => 403,
+            Self::NoWay | Self::NotServed | Self::CalledBarred => 404,
             Self::UnknownExtension(_) => 420,
             Self::IntervalTooBrief { .. } => 423,
             Self::FirstHopLacksOutbound => 439,
             // With 480 the I-CSCF may try another S-CSCF, which may reach the HSS.
-            Self::HssFault(_) | Self::HssSilent | Self::VectorIncomplete => 480,
-            Self::UnknownBinding | Self::NothingToCancel => 481,
+            Self::HssFault(_) | Self::HssSilent | Self::VectorIncomplete | Self::NotRegistered | Self::NotReachable => {
+                480
+            }
+            Self::UnknownBinding | Self::NothingToCancel | Self::NoDialog => 481,
             Self::Merged => 482,
             Self::CSeqNotNewer
             | Self::Replaced
@@ -128,6 +156,14 @@ impl Refusal {
     pub(super) const fn clause(&self) -> &'static str {
         match self {
             Self::Header(_) => "RFC 3261 clause 8.2",
+            Self::Forwarding(fault) => fault.clause(),
+            Self::RegistrationGone | Self::NotAsserted | Self::AssertedNotOfSet | Self::NoWay => {
+                "TS 24.229 clause 5.4.3.2"
+            }
+            Self::NotServed | Self::CalledBarred | Self::NotRegistered | Self::NotReachable => {
+                "TS 24.229 clause 5.4.3.3"
+            }
+            Self::NoDialog => "RFC 3261 clause 12.2.2",
             Self::Merged => "RFC 3261 clause 8.2.2.2",
             Self::NothingToCancel => "RFC 3261 clause 9.2",
             Self::MethodNotImplemented => "RFC 3261 clause 8.2.1",
@@ -150,5 +186,14 @@ impl Refusal {
 impl From<HeaderError> for Refusal {
     fn from(error: HeaderError) -> Self {
         Self::Header(error)
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Header(error) => Self::Header(error),
+            fault => Self::Forwarding(fault),
+        }
     }
 }

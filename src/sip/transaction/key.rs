@@ -39,12 +39,17 @@ pub(super) fn write(
         _ => write_rfc2543(key, message, uri, top),
     }
     let identity = key.len();
-    field(key, if method == Method::Ack { Method::Invite.as_str() } else { method.as_str() });
+    push_method(key, if method == Method::Ack { Method::Invite } else { method });
     // The To tag of an ACK is that of the answer: it is compared apart.
     if branch.is_none() && !matches!(method, Method::Invite | Method::Ack | Method::Cancel) {
         field(key, message.to().ok().and_then(|to| to.tag()).unwrap_or_default());
     }
     KeyShape { identity, cookie: branch.is_some() }
+}
+
+/// What follows the identity.
+pub(super) fn push_method(key: &mut Vec<u8>, method: Method<'_>) {
+    field(key, method.as_str());
 }
 
 fn write_rfc2543(key: &mut Vec<u8>, message: &Message<'_>, uri: &str, top: Option<&TopVia<'_>>) {

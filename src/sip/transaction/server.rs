@@ -165,6 +165,7 @@ impl Servers {
         self.index(handle, packet, top.as_ref());
         self.start_timers(now, handle, shared);
         let server = ServerId::from(handle);
+        let related = if is_cancel { self.find_invite(shape).or(related) } else { related };
         match related {
             _ if is_cancel => Incoming::Cancel { server, cancelled: related.map(ServerId::from) },
             Some(_) => Incoming::Merged(server),
@@ -312,6 +313,15 @@ impl Servers {
         let index = *self.by_key.get(&key_hash)?;
         let (handle, server) = self.slab.current(index)?;
         (server.buffer[..server.key_length] == self.key[..]).then_some(handle)
+    }
+
+    /// The INVITE that the CANCEL at hand names. Copies of one INVITE that came on several ways share all but this.
+    fn find_invite(&mut self, shape: KeyShape) -> Option<Handle> {
+        let mut key = self.key[..shape.identity].to_vec();
+        key::push_method(&mut key, Method::Invite);
+        let index = *self.by_key.get(&self.hash(|hasher| hasher.write(&key)))?;
+        let (handle, server) = self.slab.current(index)?;
+        (server.buffer[..server.key_length] == key[..]).then_some(handle)
     }
 
     /// Key and From value, where they end, and the request too where a 100 may have to be made of it.

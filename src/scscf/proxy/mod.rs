@@ -1,0 +1,307 @@
+//! Requests other than REGISTER on their way through the S-CSCF (TS 24.229 clause 5.4.3).
+//!
+//! A request with the token of a Service-Route is originating (`originating`), one without is terminating
+//! (`terminating`), and within a dialog Route alone decides.
+
+mod originating;
+mod rewrite;
+mod terminating;
+
+use super::refusal::Refusal;
+use super::table::Id;
+use super::{Asked, Scscf, ScscfConfig};
+use crate::packet::{Outbox, Route, Transport};
+use crate::random::Random;
+use crate::sip::destination::resolve;
+use crate::sip::header::name_addr::NameAddr;
+use crate::sip::proxy::{Branch, Cancelled, Hop, Io, Progress, Proxy, Received, Rewrite, Target};
+use crate::sip::transaction::{ClientId, EndCause, ServerId};
+use crate::sip::{HeaderName, Message, Method, Uri};
+use crate::time::Instant;
+use rewrite::{Kept, Side};
+use std::net::{IpAddr, SocketAddr};
+
+/// What the S-CSCF needs as a proxy.
+#[derive(Debug)]
+pub(super) struct Proxying {
+    contexts: Proxy<Kept>,
+    /// Host and port by which Route names us.
+    host: Box<str>,
+    port: u16,
+    /// sent-by of our Via, one for each listener.
+    sent_by: Vec<Box<str>>,
+    /// The addresses that name us as well.
+    listen: Vec<SocketAddr>,
+}
+
+/// A next hop: where, and which of our listeners it hears of.
+type Way = (Route, usize);
+
+impl Proxying {
+    pub(super) fn new(config: &ScscfConfig, random: Random) -> Self {
+        let name = Uri::parse(&config.name).ok();
+        let host = name.map_or("", |name| name.host);
+        Self {
+            contexts: Proxy::new(random),
+            host: host.into(),
+            port: name.and_then(|name| name.port).unwrap_or(SIP_PORT),
+            sent_by: config.listen.iter().map(|own| format!("{host}:{}", own.port()).into()).collect(),
+            listen: config.listen.clone(),
+        }
+    }
+
+    /// The earliest timer.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.contexts.next_timeout()
+    }
+
+    fn is_own(&self, uri: &Uri<'_>) -> bool {
+        let port = uri.port.unwrap_or(SIP_PORT);
+        let by_name = uri.is_sip() && port == self.port && uri.host.eq_ignore_ascii_case(&self.host);
+        by_name || uri.ip().is_some_and(|ip| self.listen.contains(&SocketAddr::new(ip, port)))
+    }
+}
+
+impl Scscf {
+    /// Forwards a request, or refuses it.
+    pub(super) fn on_forwardable(&mut self, now: Instant, server: ServerId, message: &Message<'_>, out: &mut Outbox) {
+        let outcome = match self.read(message) {
+            Ok(received) if self.is_for_us(&received) => self.serve_as_user_agent(now, server, &received, out),
+            Ok(received) => match token(&received) {
+                _ if received.is_in_dialog() => self.pass_on(now, server, &received, out),
+                Some(registration) => self.originate(now, server, &received, registration, out),
+                None => self.terminate(now, server, &received, out),
+            },
+            Err(refusal) => Err(refusal),
+        };
+        if let Err(refusal) = outcome {
+            self.refuse(now, server, message, &refusal, out);
+        }
+    }
+
+    /// An ACK for a 2xx goes its way within the dialog; one that cannot be forwarded is dropped.
+    pub(super) fn on_ack(&mut self, from: IpAddr, message: &Message<'_>, out: &mut Outbox) {
+        if !self.is_trusted(from) {
+            return;
+        }
+        let Ok(received) = self.read(message) else { return };
+        if self.is_for_us(&received) {
+            return;
+        }
+        let Ok(way) = self.way_of(&received) else { return };
+        let target = self.target(received.uri, &received.routes, None, way);
+        self.proxying.contexts.forward_ack(out, &received, &target, &());
+    }
+
+    /// What a CANCEL wants cancelled; the CANCEL itself has been answered.
+    pub(super) fn on_cancel(&mut self, now: Instant, cancelled: ServerId, cancel: &Message<'_>, out: &mut Outbox) {
+        let Self { proxying, transactions, .. } = self;
+        let mut io = Io { now, transactions, out };
+        match proxying.contexts.cancel(&mut io, cancelled, cancel.header_named("Reason")) {
+            Cancelled::Passed | Cancelled::Unknown => {}
+            Cancelled::NotForwarded(kept) => {
+                let request = Message::parse(&kept.request).expect("it was parsed when it came");
+                self.respond(now, cancelled, &request, 487, out, |_| ());
+            }
+        }
+    }
+
+    /// A provisional response to a request forwarded.
+    pub(super) fn on_forwarded_provisional(
+        &mut self,
+        now: Instant,
+        branch: Branch,
+        response: &Message<'_>,
+        out: &mut Outbox,
+    ) {
+        let Self { proxying, transactions, .. } = self;
+        proxying.contexts.provisional(&mut Io { now, transactions, out }, branch, response);
+    }
+
+    /// A 2xx to an INVITE forwarded.
+    pub(super) fn on_forwarded_accepted(
+        &mut self,
+        now: Instant,
+        branch: Branch,
+        response: &Message<'_>,
+        out: &mut Outbox,
+    ) {
+        let Self { proxying, transactions, .. } = self;
+        proxying.contexts.accepted(&mut Io { now, transactions, out }, branch, response);
+    }
+
+    /// Any other final response to a request forwarded.
+    pub(super) fn on_forwarded_final(
+        &mut self,
+        now: Instant,
+        branch: Branch,
+        response: &Message<'_>,
+        out: &mut Outbox,
+    ) {
+        let Self { proxying, transactions, .. } = self;
+        let progress = proxying.contexts.answered(&mut Io { now, transactions, out }, branch, response);
+        self.on_progress(now, progress, out);
+    }
+
+    /// Nobody answers a request forwarded.
+    pub(super) fn on_forwarded_ended(
+        &mut self,
+        now: Instant,
+        client: ClientId,
+        branch: Branch,
+        cause: EndCause,
+        out: &mut Outbox,
+    ) {
+        let Self { proxying, transactions, .. } = self;
+        let progress = proxying.contexts.ended(&mut Io { now, transactions, out }, client, branch, cause);
+        self.on_progress(now, progress, out);
+    }
+
+    /// Runs the timers of requests forwarded.
+    pub(super) fn handle_forwarding_timeout(&mut self, now: Instant, out: &mut Outbox) {
+        let mut progress = Vec::new();
+        let Self { proxying, transactions, .. } = self;
+        proxying.contexts.handle_timeout(&mut Io { now, transactions, out }, &mut progress);
+        for one in progress {
+            self.on_progress(now, one, out);
+        }
+    }
+
+    /// Where all copies of a request have failed, the best answer goes back.
+    fn on_progress(&mut self, now: Instant, progress: Progress, out: &mut Outbox) {
+        let Self { proxying, transactions, .. } = self;
+        if let Progress::Exhausted { context, .. } = progress {
+            proxying.contexts.conclude(&mut Io { now, transactions, out }, context);
+        }
+    }
+
+    fn read<'m, 'a>(&self, message: &'m Message<'a>) -> Result<Received<'m, 'a>, Refusal> {
+        Ok(self.proxying.contexts.read(message, |uri| self.proxying.is_own(uri), &EXTENSIONS)?)
+    }
+
+    fn is_for_us(&self, received: &Received<'_, '_>) -> bool {
+        received.routes.is_empty() && Uri::parse(received.uri).is_ok_and(|uri| self.proxying.is_own(&uri))
+    }
+
+    fn serve_as_user_agent(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        received: &Received<'_, '_>,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        match received.method {
+            _ if received.is_in_dialog() => Err(Refusal::NoDialog),
+            Method::Options => {
+                self.respond(now, server, received.message, 200, out, |_| ());
+                Ok(())
+            }
+            _ => Err(Refusal::MethodNotImplemented),
+        }
+    }
+
+    /// A request within a dialog.
+    fn pass_on(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        received: &Received<'_, '_>,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        let way = self.way_of(received)?;
+        let kept = Kept::new(received, Side::InDialog, &self.config.ioi);
+        let copy = Copy { uri: received.uri, routes: &received.routes, record_route: None, way };
+        self.forward(now, server, received, kept, &[copy], &(), out);
+        Ok(())
+    }
+
+    /// Opens a response context, and sends these copies.
+    #[expect(clippy::too_many_arguments, reason = "a request, where it goes, and what is changed in it")]
+    fn forward(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        received: &Received<'_, '_>,
+        kept: Kept,
+        copies: &[Copy<'_>],
+        rewrite: &dyn Rewrite,
+        out: &mut Outbox,
+    ) {
+        let context = self.proxying.contexts.open(server, received, kept);
+        for copy in copies {
+            let (timers, Proxying { contexts, sent_by, .. }) = (self.config.timers, &mut self.proxying);
+            let (route, listener) = copy.way;
+            let hop = Hop { route, may_switch: true, sent_by: &sent_by[listener], timers };
+            let target = Target { uri: copy.uri, routes: copy.routes, record_route: copy.record_route, hop };
+            let mut io = Io { now, transactions: &mut self.transactions, out };
+            contexts.forward::<Asked>(&mut io, context, received, &target, rewrite);
+        }
+    }
+
+    fn target<'t>(
+        &'t self,
+        uri: &'t str,
+        routes: &'t [&'t str],
+        record_route: Option<&'t str>,
+        way: Way,
+    ) -> Target<'t> {
+        let (route, listener) = way;
+        let sent_by = &self.proxying.sent_by[listener];
+        let hop = Hop { route, may_switch: true, sent_by, timers: self.config.timers };
+        Target { uri, routes, record_route, hop }
+    }
+
+    /// The way that Route or Request-URI says.
+    fn way_of(&self, received: &Received<'_, '_>) -> Result<Way, Refusal> {
+        match received.routes.first() {
+            Some(route) => self.way_to(&NameAddr::parse(HeaderName::Route, route)?.uri),
+            None => self.way_to(&Uri::parse(received.uri)?),
+        }
+    }
+
+    fn way_to(&self, uri: &Uri<'_>) -> Result<Way, Refusal> {
+        let ScscfConfig { hosts, listen, transport, .. } = &self.config;
+        resolve(uri, hosts, listen, *transport).ok_or(Refusal::NoWay)
+    }
+
+    /// The way to the I-CSCF of the home network. Where there is none we find users ourselves: the request comes again.
+    fn way_home(&self) -> Way {
+        let ScscfConfig { listen, icscf, transport, .. } = &self.config;
+        let to = icscf.unwrap_or(listen[0]);
+        let listener = listen.iter().position(|own| own.is_ipv4() == to.is_ipv4()).unwrap_or(0);
+        let own = listen[listener];
+        let from = if *transport == Transport::Udp { own } else { SocketAddr::new(own.ip(), 0) };
+        (Route::sip(*transport, from, to), listener)
+    }
+
+    fn is_home(&self, uri: &Uri<'_>) -> bool {
+        uri.is_tel() || uri.host.eq_ignore_ascii_case(&self.config.realm)
+    }
+}
+
+/// One copy of a request.
+#[derive(Clone, Copy, Debug)]
+struct Copy<'c> {
+    uri: &'c str,
+    routes: &'c [&'c str],
+    record_route: Option<&'c str>,
+    way: Way,
+}
+
+impl From<Branch> for Asked {
+    fn from(branch: Branch) -> Self {
+        Self::Forwarded(branch)
+    }
+}
+
+/// The registration whose Service-Route the request took.
+fn token(received: &Received<'_, '_>) -> Option<Id> {
+    let digits = received.own?.user?.strip_prefix('o')?;
+    u64::from_str_radix(digits, 16).ok().map(Id::from_bits)
+}
+
+/// RFC 3261 clause 19.1.2.
+const SIP_PORT: u16 = 5060;
+
+/// Option tags of Proxy-Require that concern others. P-CSCFs in the field leave `sec-agree` where it was.
+const EXTENSIONS: [&str; 1] = ["sec-agree"];

@@ -1,0 +1,70 @@
+//! Requests of a user who is served here (TS 24.229 clause 5.4.3.2).
+
+use super::rewrite::{Kept, Request, Side};
+use super::{Copy, Way};
+use crate::packet::Outbox;
+use crate::scscf::Scscf;
+use crate::scscf::refusal::Refusal;
+use crate::scscf::registrar::is_canonically;
+use crate::scscf::table::Id;
+use crate::sip::header::name_addr::NameAddr;
+use crate::sip::proxy::Received;
+use crate::sip::transaction::ServerId;
+use crate::sip::{HeaderName, Uri};
+use crate::time::Instant;
+
+impl Scscf {
+    /// A request with the token of the Service-Route of `registration`.
+    pub(super) fn originate(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        received: &Received<'_, '_>,
+        registration: Id,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        let request = Request {
+            asserted: self.other_identity(received, registration)?,
+            called: None,
+            orig_ioi: self.config.ioi.clone(),
+        };
+        let way = self.way_onwards(received)?;
+        let record_route = format!("<sip:mo@{};lr>", self.route_base);
+        let record_route = received.makes_dialog().then_some(&*record_route);
+        let copy = Copy { uri: received.uri, routes: &received.routes, record_route, way };
+        let kept = Kept::new(received, Side::Originating, &self.config.ioi);
+        self.forward(now, server, received, kept, &[copy], &request, out);
+        Ok(())
+    }
+
+    /// Checks that P-Asserted-Identity is of the registered set. What it lacks of a pair of SIP and tel URI is
+    /// returned.
+    fn other_identity(&self, received: &Received<'_, '_>, registration: Id) -> Result<Option<String>, Refusal> {
+        let registration = self.registrar.get(registration).ok_or(Refusal::RegistrationGone)?;
+        let asserted = received.message.name_addrs(HeaderName::PAssertedIdentity)?;
+        let first = asserted.first().ok_or(Refusal::NotAsserted)?;
+        let set: Vec<String> =
+            self.registrar.identities(registration).filter(|(_, is_stated)| *is_stated).map(|(text, _)| text).collect();
+        for NameAddr { uri, .. } in &asserted {
+            let mut impu = String::new();
+            uri.canonical(&mut impu);
+            if !set.iter().any(|identity| is_canonically(identity, &impu)) {
+                return Err(Refusal::AssertedNotOfSet);
+            }
+        }
+        if asserted.len() > 1 {
+            return Ok(None);
+        }
+        let others = || set.iter().filter(|text| Uri::parse(text).is_ok_and(|uri| uri.is_tel() != first.uri.is_tel()));
+        let same_number = others().find(|text| Uri::parse(text).is_ok_and(|uri| uri.user == first.uri.user));
+        Ok(same_number.or_else(|| others().next()).cloned())
+    }
+
+    /// Where Route leads; else the I-CSCF of the target's network.
+    fn way_onwards(&self, received: &Received<'_, '_>) -> Result<Way, Refusal> {
+        if received.routes.is_empty() && self.is_home(&Uri::parse(received.uri)?) {
+            return Ok(self.way_home());
+        }
+        self.way_of(received)
+    }
+}

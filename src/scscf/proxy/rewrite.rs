@@ -1,0 +1,140 @@
+//! What the S-CSCF changes in what it forwards, and keeps for the responses (TS 24.229 clauses 5.4.3.2 and 5.4.3.3).
+
+use crate::scscf::binding::pieces;
+use crate::sip::proxy::{Received, Rewrite};
+use crate::sip::{HeaderName, Line, NameSet, Writer};
+use std::fmt;
+
+/// For whom a request is forwarded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Side {
+    /// For the caller.
+    Originating,
+    /// For the user called.
+    Terminating,
+    /// For a dialog that is there already.
+    InDialog,
+}
+
+/// What is kept of a request until its final response.
+pub(super) struct Kept {
+    side: Side,
+    /// As it came.
+    pub(super) request: Box<[u8]>,
+    /// `orig-ioi` as it came.
+    orig_ioi: Option<Box<str>>,
+    /// Our own.
+    ioi: Box<str>,
+}
+
+/// What is changed in a request.
+pub(super) struct Request {
+    /// Added to P-Asserted-Identity.
+    pub(super) asserted: Option<String>,
+    /// P-Called-Party-ID.
+    pub(super) called: Option<String>,
+    /// `orig-ioi` of P-Charging-Vector.
+    pub(super) orig_ioi: Box<str>,
+}
+
+impl Kept {
+    pub(super) fn new(received: &Received<'_, '_>, side: Side, ioi: &str) -> Self {
+        let vector = received.message.charging_vector().ok().flatten();
+        Self {
+            side,
+            request: received.message.bytes().into(),
+            orig_ioi: vector.and_then(|vector| vector.orig_ioi).map(Into::into),
+            ioi: ioi.into(),
+        }
+    }
+}
+
+impl Rewrite for Request {
+    fn names(&self) -> NameSet {
+        match self.called {
+            Some(_) => TERMINATING,
+            None => ORIGINATING,
+        }
+    }
+
+    fn line(&self, line: &Line<'_>, w: &mut Writer<'_>) {
+        // P-Access-Network-Info is for the home network of its user; P-Called-Party-ID is written anew.
+        if line.name == HeaderName::PChargingVector {
+            w.header(line.name, &with_ioi(line.value, Some(&self.orig_ioi), None));
+        }
+    }
+
+    fn add(&self, w: &mut Writer<'_>) {
+        if let Some(identity) = &self.asserted {
+            w.header_parts(HeaderName::PAssertedIdentity, &["<", identity, ">"]);
+        }
+        if let Some(called) = &self.called {
+            w.header_parts(HeaderName::PCalledPartyId, &["<", called, ">"]);
+        }
+    }
+}
+
+/// For the responses.
+impl Rewrite for Kept {
+    fn names(&self) -> NameSet {
+        match self.side {
+            Side::Originating => NameSet::of(&[HeaderName::PChargingVector]),
+            Side::Terminating => NameSet::of(&[HeaderName::PChargingVector, HeaderName::PAccessNetworkInfo]),
+            Side::InDialog => NameSet::default(),
+        }
+    }
+
+    fn line(&self, line: &Line<'_>, w: &mut Writer<'_>) {
+        if line.name == HeaderName::PChargingVector {
+            w.header(line.name, &with_ioi(line.value, self.orig_ioi.as_deref(), Some(&self.ioi)));
+        }
+    }
+}
+
+impl fmt::Debug for Kept {
+    /// Shows no message.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Kept({:?})", self.side)
+    }
+}
+
+/// P-Charging-Vector with these inter-operator identifiers in place of its own.
+fn with_ioi(vector: &str, orig: Option<&str>, term: Option<&str>) -> String {
+    let mut out = String::with_capacity(vector.len() + 64);
+    for piece in pieces(vector).map(str::trim_ascii).filter(|piece| !is_ioi(piece)) {
+        if !out.is_empty() {
+            out.push(';');
+        }
+        out.push_str(piece);
+    }
+    for (name, value) in [("orig-ioi", orig), ("term-ioi", term)] {
+        if let Some(value) = value {
+            out.extend([";", name, "=\"", value, "\""]);
+        }
+    }
+    out
+}
+
+fn is_ioi(piece: &str) -> bool {
+    let name = piece.split('=').next().unwrap_or_default().trim_ascii_end();
+    name.eq_ignore_ascii_case("orig-ioi") || name.eq_ignore_ascii_case("term-ioi")
+}
+
+const ORIGINATING: NameSet = NameSet::of(&[HeaderName::PChargingVector, HeaderName::PAccessNetworkInfo]);
+const TERMINATING: NameSet = ORIGINATING.union(NameSet::of(&[HeaderName::PCalledPartyId]));
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_of_operators_are_replaced() {
+        let vector = "icid-value=\"a;orig-ioi=b\"; Orig-IOI = \"x;y\" ;icid-generated-at=192.0.2.1;term-ioi=z";
+        assert_eq!(
+            with_ioi(vector, Some("Type 1home"), None),
+            "icid-value=\"a;orig-ioi=b\";icid-generated-at=192.0.2.1;orig-ioi=\"Type 1home\""
+        );
+        assert_eq!(with_ioi("icid-value=a", Some("b"), Some("c")), "icid-value=a;orig-ioi=\"b\";term-ioi=\"c\"");
+        assert_eq!(with_ioi("icid-value=a;orig-ioi=b", None, None), "icid-value=a");
+    }
+}
