@@ -89,6 +89,9 @@ pub struct Message<'a> {
     text: &'a str,
     start: StartLine<'a>,
     table: Table,
+    /// The topmost Via and the rest of its line, read at once: the transaction layer, [`Message::check`] and whoever
+    /// answers all need it.
+    top: Result<(Via<'a>, Option<&'a str>), HeaderError>,
 }
 
 impl<'a> Message<'a> {
@@ -130,7 +133,7 @@ impl<'a> Message<'a> {
                 return Err(HeaderError::bad(name, "two different values"));
             }
         }
-        let (via, mut rest) = Via::parse(self.mandatory(HeaderName::Via)?)?;
+        let (via, mut rest) = self.top.clone()?;
         let mut lines = self.values(HeaderName::Via).skip(1);
         while let Some(list) = rest.or_else(|| lines.next()) {
             rest = Via::parse(list)?.1;
@@ -263,8 +266,15 @@ impl<'a> Message<'a> {
     }
 
     /// The topmost Via.
+    #[inline]
     pub fn via(&self) -> Result<Via<'a>, HeaderError> {
-        Via::parse(self.mandatory(HeaderName::Via)?).map(|(via, _)| via)
+        self.top.clone().map(|(via, _)| via)
+    }
+
+    /// The topmost Via, if it is well-formed, and the rest of its line after the comma.
+    #[inline]
+    pub(crate) fn top_via(&self) -> Option<&(Via<'a>, Option<&'a str>)> {
+        self.top.as_ref().ok()
     }
 
     /// From.
@@ -357,15 +367,17 @@ impl<'a> Message<'a> {
     #[inline]
     fn new(split: Split<'a>, table: Table) -> Self {
         let Split { bytes, text, start } = split;
-        Self { bytes, text, start, table }
+        let top = match table.first(HeaderName::Via) {
+            Some(slot) => Via::parse(slot.value(text)),
+            None => Err(missing(HeaderName::Via)),
+        };
+        Self { bytes, text, start, table, top }
     }
 
     fn mandatory(&self, name: HeaderName) -> Result<&'a str, HeaderError> {
-        self.header(name).ok_or_else(|| HeaderError::bad(name, "missing"))
+        self.header(name).ok_or_else(|| missing(name))
     }
 
-    // The ranges of the table are those of whole tokens and lines of the text. `unwrap_or_default` never takes place, but
-    // where a caller does not look at a part, the compiler can leave that part out, which it cannot where it may panic.
     #[inline]
     fn line(&self, slot: &Slot) -> Line<'a> {
         Line {
@@ -379,8 +391,12 @@ impl<'a> Message<'a> {
 
     #[inline]
     fn value(&self, slot: &Slot) -> &'a str {
-        self.text.get(usize::from(slot.value_start)..usize::from(slot.value_end)).unwrap_or_default()
+        slot.value(self.text)
     }
+}
+
+const fn missing(name: HeaderName) -> HeaderError {
+    HeaderError::bad(name, "missing")
 }
 
 /// Headers hold identities and keys: only the start line and the number of lines are shown.

@@ -111,24 +111,27 @@ pub(crate) fn salvage<'a>(bytes: &'a [u8], table: &mut Table) -> Option<Split<'a
 fn lines(bytes: &[u8], from: usize, table: &mut Table) -> Result<usize, ParseError> {
     let mut start = from;
     loop {
-        match bytes.get(start..) {
-            Some([b'\n', ..]) => return Ok(start + 1),
-            Some([b'\r', b'\n', ..]) => return Ok(start + 2),
-            _ => {}
+        if let Some(b'\r' | b'\n') = bytes.get(start) {
+            match bytes[start..] {
+                [b'\n', ..] => return Ok(start + 1),
+                [b'\r', b'\n', ..] => return Ok(start + 2),
+                _ => {}
+            }
         }
         let (name, name_end, colon) = name(bytes, start)?;
-        let (mut end, mut is_plain) = line_end(bytes, colon + 1)?;
-        while matches!(bytes.get(end), Some(b' ' | b'\t')) {
-            (end, is_plain) = (line_end(bytes, end)?.0, false);
-        }
+        let text_end = line_break(bytes, colon + 1);
+        let (mut end, mut is_plain) = behind_line_break(bytes, text_end)?;
         // Nearly every value stands between one space and CRLF.
-        let value_end = match &bytes[colon + 1..end] {
-            [.., last, b'\r', b'\n'] if *last > b' ' => end - 2,
-            value => colon + 1 + value.trim_ascii_end().len(),
-        };
-        let value_start = match &bytes[colon + 1..value_end] {
-            [b' ', first, ..] if *first > b' ' => colon + 2,
-            value => colon + 1 + grammar::span(value, grammar::LWS),
+        let mut value_end = text_end;
+        if is_blank(bytes, end) || bytes[text_end - 1] <= b' ' {
+            while is_blank(bytes, end) {
+                (end, is_plain) = (line_end(bytes, end)?.0, false);
+            }
+            value_end = colon + 1 + bytes[colon + 1..end].trim_ascii_end().len();
+        }
+        let value_start = match bytes[colon + 1..value_end] {
+            [b' ', first, ..] if first > b' ' => colon + 2,
+            ref value => colon + 1 + grammar::span(value, grammar::LWS),
         };
         table.push(Slot {
             name,
@@ -153,6 +156,12 @@ fn name(bytes: &[u8], start: usize) -> Result<(HeaderName, usize, usize), ParseE
             return Ok((name, start + length, start + length));
         }
     }
+    unusual_name(bytes, start)
+}
+
+/// As [`name`], of a name that is unknown or has white space before its colon.
+#[inline(never)]
+fn unusual_name(bytes: &[u8], start: usize) -> Result<(HeaderName, usize, usize), ParseError> {
     let name_end = start + grammar::span(&bytes[start..], grammar::TOKEN);
     let colon = name_end + blanks(&bytes[name_end..]);
     match bytes.get(colon) {
@@ -162,38 +171,74 @@ fn name(bytes: &[u8], start: usize) -> Result<(HeaderName, usize, usize), ParseE
     }
 }
 
-/// Where the colon is in the first 32 octets, eight at a time.
+/// Where the colon is in the first 32 octets.
 #[inline]
 fn near_colon(line: &[u8]) -> Option<usize> {
-    const ONES: u64 = u64::from_le_bytes([1; 8]);
-    const COLONS: u64 = u64::from_le_bytes([b':'; 8]);
-    let (words, _) = line.get(..32).unwrap_or(line).as_chunks::<8>();
-    for (at, word) in words.iter().enumerate() {
-        // The lowest octet that is zero after the exclusive or is the first one in which subtraction borrows.
-        let other = u64::from_le_bytes(*word) ^ COLONS;
-        let found = other.wrapping_sub(ONES) & !other & (ONES << 7);
-        if found != 0 {
-            return Some(at * 8 + found.trailing_zeros() as usize / 8);
+    let (blocks, _) = line.get(..32).unwrap_or(line).as_chunks::<16>();
+    for (at, block) in blocks.iter().enumerate() {
+        let length = first_below(u128::from_le_bytes(*block) ^ (ONES * b':' as u128), 1);
+        if length < 16 {
+            return Some(at * 16 + length);
         }
     }
     None
 }
 
-/// Where the line that has no line end before `from` ends, its line end included, and whether that is CRLF. A lone CR
-/// inside a line is a line end to some and none to others, so it is refused.
+/// Where the first CR or LF at or after `from` is; where the bytes end, if there is none.
 #[inline]
-fn line_end(bytes: &[u8], from: usize) -> Result<(usize, bool), ParseError> {
-    let Some(length) = memchr2(b'\r', b'\n', &bytes[from..]) else {
-        return Err(if bytes.len() > limits::HEADER_SECTION { ParseError::TooLarge } else { ParseError::Truncated });
-    };
-    let at = from + length;
-    let (end, is_crlf) = match (bytes[at], bytes.get(at + 1)) {
-        (b'\n', _) => (at + 1, false),
-        (_, Some(b'\n')) => (at + 2, true),
-        (_, None) => return Err(ParseError::Truncated),
+fn line_break(bytes: &[u8], from: usize) -> usize {
+    let mut at = from;
+    // Lines are so short that a search in larger steps is done before it pays. Without a way out on the first such octet,
+    // all of a block are looked at together.
+    for block in bytes[from..].as_chunks::<16>().0 {
+        if block.iter().fold(false, |found, &b| found | (b <= b'\r')) {
+            at += first_below(u128::from_le_bytes(*block), b'\r' + 1);
+            break;
+        }
+        at += 16;
+    }
+    if matches!(bytes.get(at), Some(b'\r' | b'\n')) { at } else { next_line_break(bytes, at) }
+}
+
+/// As [`line_break`], behind a tab and among the last octets.
+#[cold]
+fn next_line_break(bytes: &[u8], from: usize) -> usize {
+    memchr2(b'\r', b'\n', &bytes[from..]).map_or(bytes.len(), |length| from + length)
+}
+
+/// Which octet of `block` is the first below `limit` (at most 128), 16 if none. Subtraction sets the highest bit of that
+/// octet, and borrows only from those above it.
+#[inline]
+const fn first_below(block: u128, limit: u8) -> usize {
+    let marks = block.wrapping_sub(ONES * limit as u128) & !block & (ONES << 7);
+    marks.trailing_zeros() as usize / 8
+}
+
+const ONES: u128 = u128::from_le_bytes([1; 16]);
+
+/// Where the line whose CR or LF is at `at` ends, its line end included, and whether that is CRLF. A lone CR inside a
+/// line is a line end to some and none to others, so it is refused.
+#[inline]
+fn behind_line_break(bytes: &[u8], at: usize) -> Result<(usize, bool), ParseError> {
+    let (end, is_crlf) = match bytes[at..] {
+        [b'\r', b'\n', ..] => (at + 2, true),
+        [b'\n', ..] => (at + 1, false),
+        [] if at > limits::HEADER_SECTION => return Err(ParseError::TooLarge),
+        [] | [_] => return Err(ParseError::Truncated),
         _ => return Err(ParseError::HeaderLine),
     };
     if end > limits::HEADER_SECTION { Err(ParseError::TooLarge) } else { Ok((end, is_crlf)) }
+}
+
+/// Where the line that has no line end before `from` ends, its line end included, and whether that is CRLF.
+fn line_end(bytes: &[u8], from: usize) -> Result<(usize, bool), ParseError> {
+    behind_line_break(bytes, line_break(bytes, from))
+}
+
+/// True when a space or tab is at `at`: there, the line before it goes on.
+#[inline]
+fn is_blank(bytes: &[u8], at: usize) -> bool {
+    matches!(bytes.get(at), Some(b' ' | b'\t'))
 }
 
 /// The start line without its line end.
@@ -203,7 +248,7 @@ fn start_line(line: &str) -> Result<StartLine<'_>, ParseError> {
         check_version(version)?;
         // Some elements leave out the space before an empty reason phrase.
         let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
-        let status = grammar::digits(code).ok_or(ParseError::StartLine)?;
+        let status = grammar::digits(code.as_bytes()).ok_or(ParseError::StartLine)?;
         return match status {
             100..700 if code.len() == 3 => Ok(StartLine::Response { status: status as u16, reason }),
             _ => Err(ParseError::Status),
@@ -256,7 +301,7 @@ fn content_length(bytes: &[u8], table: &Table) -> Result<Option<usize>, ParseErr
 
 /// A Content-Length.
 pub(crate) fn parse_length(value: &[u8]) -> Option<usize> {
-    usize::try_from(grammar::digits(std::str::from_utf8(value).ok()?)?).ok()
+    usize::try_from(grammar::digits(value)?).ok()
 }
 
 pub(crate) fn is_token(text: &str) -> bool {

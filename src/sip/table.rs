@@ -16,6 +16,16 @@ pub(crate) struct Slot {
     pub(crate) end: u16,
 }
 
+impl Slot {
+    // The ranges of the table are those of whole tokens and lines of the text. `unwrap_or_default` never takes place, but
+    // where a caller does not look at a part, the compiler can leave that part out, which it cannot where it may panic.
+    /// The value in `text`, which is the header section that the line is of.
+    #[inline]
+    pub(crate) fn value<'a>(&self, text: &'a str) -> &'a str {
+        text.get(usize::from(self.value_start)..usize::from(self.value_end)).unwrap_or_default()
+    }
+}
+
 /// The lines of one message: on the stack, beyond [`INLINE`] on the heap.
 #[derive(Clone)]
 pub(crate) struct Table {

@@ -29,9 +29,14 @@ pub struct Uri<'a> {
 impl<'a> Uri<'a> {
     /// Reads a whole URI; nothing may follow it.
     pub fn parse(text: &'a str) -> Result<Self, HeaderError> {
-        if !is_clean(text.as_bytes()) {
+        if clean_length(text.as_bytes()) != text.len() {
             return Err(fault("an octet that no URI may hold"));
         }
+        Self::parse_clean(text)
+    }
+
+    /// Reads a whole URI of which [`clean_length`] has seen every octet.
+    pub(crate) fn parse_clean(text: &'a str) -> Result<Self, HeaderError> {
         if let [b's', b'i', b'p', b':', _, ..] = text.as_bytes() {
             return Self::new(text, &text[..3]).read_sip(&text[4..]);
         }
@@ -80,6 +85,8 @@ impl<'a> Uri<'a> {
     /// Appends the address of record (RFC 3261 clause 10.3 step 5): parameters and headers removed, escapes of
     /// unreserved characters resolved, scheme and host in lower case. For tel: visual separators removed.
     pub fn canonical(&self, out: &mut String) {
+        // The canonical form is hardly ever longer.
+        out.reserve(self.text.len());
         push_lower_case(out, self.scheme);
         out.push(':');
         if self.is_tel() {
@@ -194,15 +201,15 @@ fn is_sip(scheme: &str) -> bool {
     grammar::same(scheme.as_bytes(), b"sip") || grammar::same(scheme.as_bytes(), b"sips")
 }
 
-/// True when every octet may stand in a URI and every `%` is followed by two hexadecimal digits.
-fn is_clean(text: &[u8]) -> bool {
-    let mut rest = text;
+/// How many octets at the start may stand in a URI; a `%` may if two hexadecimal digits follow it.
+#[inline]
+pub(crate) fn clean_length(text: &[u8]) -> usize {
+    let mut at = 0;
     loop {
-        rest = &rest[grammar::span(rest, URI)..];
-        match rest {
-            [] => return true,
-            [b'%', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest = &rest[3..],
-            _ => return false,
+        at += grammar::span(&text[at..], URI);
+        match text[at..] {
+            [b'%', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => at += 3,
+            _ => return at,
         }
     }
 }

@@ -99,48 +99,44 @@ pub(crate) fn quoted(input: &str) -> Parsed<'_, &str> {
 }
 
 /// A parameter value without its quotes.
-#[inline]
 pub(crate) fn value(input: &str) -> Parsed<'_, &str> {
     alt((quoted, run(VALUE))).parse(input)
 }
 
-/// `name [= value]`. Handsets put a bare quoted string into P-Access-Network-Info: its name keeps the quotes.
+/// `; name [= value]` as nearly all write it: without white space. The name, the value, and what follows; `None` is left
+/// to [`next_parameter`].
 #[inline]
-pub(crate) fn parameter(input: &str) -> Parsed<'_, (&str, Option<&str>)> {
-    // Nearly every parameter is a token, or a token and a value without white space.
-    let (name, rest) = input.split_at(span(input.as_bytes(), TOKEN));
-    match rest.as_bytes() {
-        [] | [b';' | b',', ..] if !name.is_empty() => return Ok((rest, (name, None))),
-        [b'=', b'"', ..] if !name.is_empty() => {
-            let (rest, value) = quoted(&rest[1..])?;
-            return Ok((rest, (name, Some(value))));
-        }
-        [b'=', value @ ..] if !name.is_empty() => {
-            let end = 1 + span(value, VALUE);
-            if end > 1 {
-                return Ok((&rest[end..], (name, Some(&rest[1..end]))));
-            }
-        }
-        _ => {}
+pub(crate) fn usual_parameter(input: &str) -> Option<(&str, Option<&str>, &str)> {
+    let bytes = input.as_bytes();
+    if bytes.first() != Some(&b';') {
+        return None;
     }
-    any_parameter(input)
+    let name_end = 1 + span(&bytes[1..], TOKEN);
+    let name = &input[1..name_end];
+    match bytes.get(name_end) {
+        _ if name.is_empty() => None,
+        None | Some(b';' | b',') => Some((name, None, &input[name_end..])),
+        Some(b'=') if bytes.get(name_end + 1) == Some(&b'"') => {
+            let end = closing_quote(bytes, name_end + 2)?;
+            Some((name, Some(&input[name_end + 2..end]), &input[end + 1..]))
+        }
+        Some(b'=') => {
+            let start = name_end + 1;
+            let end = start + span(&bytes[start..], VALUE);
+            (end > start).then(|| (name, Some(&input[start..end]), &input[end..]))
+        }
+        _ => None,
+    }
 }
 
-/// A parameter with white space, or none.
-fn any_parameter(input: &str) -> Parsed<'_, (&str, Option<&str>)> {
+/// `name [= value]`. Handsets put a bare quoted string into P-Access-Network-Info: its name keeps the quotes.
+pub(crate) fn parameter(input: &str) -> Parsed<'_, (&str, Option<&str>)> {
     (alt((token, recognize(quoted))), opt(preceded(separator(b'='), value))).parse(input)
 }
 
 /// `; name [= value]`. More semicolons than one are outside the grammar, but even RFC 5626 prints two where a parameter
 /// begins a new line.
-#[inline]
 pub(crate) fn next_parameter(input: &str) -> Parsed<'_, (&str, Option<&str>)> {
-    // Nearly every parameter follows its semicolon at once.
-    if let [b';', first, ..] = input.as_bytes()
-        && is(*first, TOKEN)
-    {
-        return parameter(&input[1..]);
-    }
     let mut rest = after_lws(input);
     if !rest.starts_with(';') {
         return Err(Err::Error(()));
@@ -178,29 +174,32 @@ pub(crate) fn leading_number(text: &[u8]) -> Option<(u64, usize)> {
 
 /// Decimal digits, all of `text`; what does not fit becomes `u64::MAX`.
 #[inline]
-pub(crate) fn digits(text: &str) -> Option<u64> {
-    let add = |n: u64, b: &u8| {
-        let digit = b.wrapping_sub(b'0');
-        (digit <= 9).then(|| n.wrapping_mul(10).wrapping_add(u64::from(digit)))
-    };
-    let n = text.as_bytes().iter().try_fold(0, add)?;
-    match text.len() {
-        0 => None,
-        1..=19 => Some(n),
-        // Nineteen digits fit, zeros before them do not count.
-        _ if text.trim_start_matches('0').len() <= 19 => Some(n),
-        _ => Some(u64::MAX),
+pub(crate) fn digits(text: &[u8]) -> Option<u64> {
+    match leading_number(text) {
+        Some((_, 0)) => None,
+        Some((number, length)) => (length == text.len()).then_some(number),
+        None => many_digits(text),
+    }
+}
+
+/// As [`digits`], of twenty octets or more. Nineteen digits fit, zeros before them do not count.
+fn many_digits(text: &[u8]) -> Option<u64> {
+    let zeros = text.iter().take_while(|&&b| b == b'0').count();
+    match &text[zeros..] {
+        [] => Some(0),
+        rest if rest.len() <= 19 => digits(rest),
+        rest => rest.iter().all(u8::is_ascii_digit).then_some(u64::MAX),
     }
 }
 
 /// As [`digits`], `None` when the number is above `limit`.
 pub(crate) fn number(text: &str, limit: u64) -> Option<u64> {
-    digits(text).filter(|&n| n <= limit)
+    digits(text.as_bytes()).filter(|&n| n <= limit)
 }
 
 /// Seconds as deltas are read (sip.md section 1): clamped to 2^32-1.
 pub(crate) fn seconds(text: &str) -> Option<u32> {
-    digits(text).map(|n| u32::try_from(n).unwrap_or(u32::MAX))
+    digits(text.as_bytes()).map(|n| u32::try_from(n).unwrap_or(u32::MAX))
 }
 
 /// Where the list element at the start of `text` ends: the next comma outside quotes and angle brackets.
@@ -332,11 +331,11 @@ mod tests {
         assert_eq!((leading_number(b"068;"), leading_number(b"")), (Some((68, 3)), Some((0, 0))));
         assert_eq!(leading_number(b"9999999999999999999x"), Some((9_999_999_999_999_999_999, 19)));
         assert_eq!((leading_number(b"00000000000000000001"), leading_number(b"-1")), (None, Some((0, 0))));
-        assert_eq!(digits("0068"), Some(68));
-        assert_eq!(digits("99999999999999999999999"), Some(u64::MAX));
-        assert_eq!(digits("00000000000000000000000000000007"), Some(7));
-        assert_eq!(digits("9999999999999999999"), Some(9_999_999_999_999_999_999));
-        assert_eq!((digits("-1"), digits("+1"), digits(""), digits("1 ")), (None, None, None, None));
+        assert_eq!(digits(b"0068"), Some(68));
+        assert_eq!(digits(b"99999999999999999999999"), Some(u64::MAX));
+        assert_eq!(digits(b"00000000000000000000000000000007"), Some(7));
+        assert_eq!(digits(b"9999999999999999999"), Some(9_999_999_999_999_999_999));
+        assert_eq!((digits(b"-1"), digits(b"+1"), digits(b""), digits(b"1 ")), (None, None, None, None));
         assert_eq!(seconds("4294967296"), Some(u32::MAX));
         assert_eq!(number("256", 255), None);
     }

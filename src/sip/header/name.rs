@@ -102,34 +102,52 @@ impl HeaderName {
     }
 
     /// As [`HeaderName::from_text`].
-    #[inline]
+    #[inline(always)]
     pub(crate) fn from_bytes(text: &[u8]) -> Self {
-        let (Some(&first), Some(&last)) = (text.first(), text.last()) else { return Self::Other };
-        let index = match text.len() {
-            1 if first.is_ascii_alphabetic() => COMPACT[(first.to_ascii_lowercase() - b'a') as usize],
-            length => LONG[slot(length, first, text[length / 2], last, MULTIPLIER)],
-        };
+        let [first, .., last] = *text else { return Self::from_compact(text) };
+        let index = LONG[slot(text.len(), first, text[text.len() / 2], last, MULTIPLIER)];
         match Self::ALL.get(index as usize) {
-            Some(&(name, long, _)) if text.len() == 1 || is_same(text, long.as_bytes()) => name,
+            Some(&(name, long, _)) if is_same(text, long.as_bytes()) => name,
+            _ => Self::Other,
+        }
+    }
+
+    /// Recognises a compact form.
+    fn from_compact(text: &[u8]) -> Self {
+        match *text {
+            [letter] if letter.is_ascii_alphabetic() => {
+                let index = COMPACT[(letter.to_ascii_lowercase() - b'a') as usize];
+                Self::ALL.get(index as usize).map_or(Self::Other, |&(name, ..)| name)
+            }
             _ => Self::Other,
         }
     }
 }
 
-/// True when two names are the same in any case. Nearly all are written as in the standard, which two words show.
+/// True when two names are the same in any case. Nearly all are written as in the standard, which two comparisons of a
+/// fixed length show.
 #[inline]
 fn is_same(text: &[u8], long: &[u8]) -> bool {
-    let is_equal = text.len() == long.len()
-        && match text.len() {
-            8..=16 => {
-                text.first_chunk::<8>() == long.first_chunk::<8>() && text.last_chunk::<8>() == long.last_chunk::<8>()
-            }
-            4..=7 => {
-                text.first_chunk::<4>() == long.first_chunk::<4>() && text.last_chunk::<4>() == long.last_chunk::<4>()
-            }
-            _ => text == long,
-        };
-    is_equal || text.eq_ignore_ascii_case(long)
+    let is_equal = match text.len() {
+        length if length != long.len() => return false,
+        2..=3 => ends_agree::<2>(text, long),
+        4..=7 => ends_agree::<4>(text, long),
+        8..=15 => ends_agree::<8>(text, long),
+        16..=32 => ends_agree::<16>(text, long),
+        _ => false,
+    };
+    is_equal || is_same_in_other_case(text, long)
+}
+
+/// True when the first `N` octets and the last `N` are equal.
+#[inline]
+fn ends_agree<const N: usize>(a: &[u8], b: &[u8]) -> bool {
+    a.first_chunk::<N>() == b.first_chunk() && a.last_chunk::<N>() == b.last_chunk()
+}
+
+#[cold]
+fn is_same_in_other_case(text: &[u8], long: &[u8]) -> bool {
+    text.eq_ignore_ascii_case(long)
 }
 
 /// A set of names, one bit each: what an element rewrites, for [`crate::sip::Message::parts`].
@@ -228,7 +246,7 @@ const fn slot_of(name: &str, multiplier: u32) -> usize {
 
 /// Bit 5 set makes letters lower case; what it does to other octets is harmless, the name is compared afterwards.
 const fn slot(length: usize, first: u8, middle: u8, last: u8, multiplier: u32) -> usize {
-    let key = u32::from_le_bytes([first | 0x20, middle | 0x20, last | 0x20, length as u8]);
+    let key = u32::from_le_bytes([first, middle, last, length as u8]) | 0x0020_2020;
     (key.wrapping_mul(multiplier) >> 24) as usize
 }
 

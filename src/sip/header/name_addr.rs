@@ -4,6 +4,7 @@ use super::grammar;
 use super::params::Params;
 use super::{HeaderError, HeaderName};
 use crate::sip::Uri;
+use crate::sip::uri::clean_length;
 use memchr::{memchr, memchr3};
 
 /// One element. Without angle brackets every parameter belongs to the header.
@@ -44,24 +45,28 @@ impl<'a> NameAddr<'a> {
         let list = list.trim_ascii_start();
         let (display, uri, after) = match bracket(list).map_err(fault)? {
             Some(open) => {
-                let close = memchr(b'>', &list.as_bytes()[open..]).ok_or_else(|| fault("no closing angle bracket"))?;
-                let display = grammar::trim(&list[..open]);
-                let display = if display.is_empty() { None } else { Some(display) };
-                (display, &list[open + 1..open + close], &list[open + close + 1..])
+                let inside = &list[open + 1..];
+                let close = clean_length(inside.as_bytes());
+                if inside.as_bytes().get(close) != Some(&b'>') {
+                    return Err(fault("an octet that no URI may hold, or no closing angle bracket"));
+                }
+                let display = if open == 0 { "" } else { grammar::trim(&list[..open]) };
+                let uri = Uri::parse_clean(&inside[..close]).map_err(|error| error.within(header))?;
+                ((!display.is_empty()).then_some(display), uri, &inside[close + 1..])
             }
             None => {
                 let end = list.bytes().position(|b| matches!(b, b';' | b',') || grammar::is(b, grammar::LWS));
                 let (uri, after) = list.split_at(end.unwrap_or(list.len()));
+                let uri = Uri::parse(uri).map_err(|error| error.within(header))?;
+                if uri.headers.is_some() {
+                    return Err(fault("a URI with ? needs angle brackets"));
+                }
                 (None, uri, after)
             }
         };
-        let parsed = Uri::parse(uri).map_err(|error| error.within(header))?;
-        if parsed.headers.is_some() && !after_bracket(list, after) {
-            return Err(fault("a URI with ? needs angle brackets"));
-        }
         let (params, rest) = Params::take(after, see).map_err(fault)?;
         let text = grammar::trim(&list[..list.len() - rest.len()]);
-        Ok((Self { text, display, uri: parsed, params }, rest))
+        Ok((Self { text, display, uri, params }, rest))
     }
 
     /// Reads every element of `list` into `elements`. A missing comma between two bracketed addresses is tolerated:
@@ -111,11 +116,6 @@ fn bracket(list: &str) -> Result<Option<usize>, &'static str> {
             _ => Ok(None),
         },
     }
-}
-
-/// True when `after`, a tail of `list`, follows a closing bracket.
-fn after_bracket(list: &str, after: &str) -> bool {
-    list[..list.len() - after.len()].ends_with('>')
 }
 
 #[cfg(test)]

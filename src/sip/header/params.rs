@@ -15,9 +15,9 @@ impl<'a> Params<'a> {
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> + use<'a> {
         let mut rest = self.text;
         std::iter::from_fn(move || {
-            let (after, parameter) = grammar::next_parameter(rest).ok()?;
+            let (name, value, after) = next(rest)?;
             rest = after;
-            Some(parameter)
+            Some((name, value))
         })
     }
 
@@ -38,28 +38,29 @@ impl<'a> Params<'a> {
 
     /// Reads parameters from the start of `input` for as long as a `;` follows, shows each to `see`, and returns them
     /// with what is left. `Err`: a `;` without a parameter after it, or a value that is none.
+    #[inline]
     pub(crate) fn take(
         input: &'a str,
         mut see: impl FnMut(&'a str, Option<&'a str>),
     ) -> Result<(Self, &'a str), &'static str> {
         let mut rest = input;
-        loop {
-            match grammar::next_parameter(rest) {
-                Ok((after, (name, value))) => {
-                    see(name, value);
-                    rest = after;
-                }
-                Err(_) => {
-                    let text = &input[..input.len() - rest.len()];
-                    let (rest, ()) = grammar::lws(rest).unwrap_or((rest, ()));
-                    return if rest.starts_with([';', '=']) {
-                        Err("malformed parameter")
-                    } else {
-                        Ok((Self { text }, rest))
-                    };
-                }
-            }
+        while let Some((name, value, after)) = next(rest) {
+            see(name, value);
+            rest = after;
         }
+        let text = &input[..input.len() - rest.len()];
+        let (rest, ()) = grammar::lws(rest).unwrap_or((rest, ()));
+        if rest.starts_with([';', '=']) { Err("malformed parameter") } else { Ok((Self { text }, rest)) }
+    }
+}
+
+/// The parameter at the start of `rest` with its `;`: name, value, and what follows.
+#[inline]
+fn next(rest: &str) -> Option<(&str, Option<&str>, &str)> {
+    match grammar::usual_parameter(rest) {
+        None if rest.is_empty() => None,
+        None => grammar::next_parameter(rest).ok().map(|(after, (name, value))| (name, value, after)),
+        usual => usual,
     }
 }
 

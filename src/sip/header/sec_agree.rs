@@ -266,7 +266,7 @@ fn spi(value: &str) -> Result<u32, &'static str> {
 }
 
 fn port(value: &str) -> Result<u16, &'static str> {
-    grammar::digits(value).and_then(some_port).ok_or("a port is not 1 to 65535")
+    grammar::digits(value.as_bytes()).and_then(some_port).ok_or("a port is not 1 to 65535")
 }
 
 /// 1 to 65535

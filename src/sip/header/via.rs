@@ -21,19 +21,16 @@ pub struct Via<'a> {
     pub port: Option<u16>,
     /// `branch`, `received`, `rport`, `keep`, ...
     pub params: Params<'a>,
+    // Whoever answers needs these, so they are noted while the parameters are read.
+    branch: Option<&'a str>,
+    maddr: Option<&'a str>,
+    received: Option<Option<&'a str>>,
+    has_rport: bool,
 }
 
 impl<'a> Via<'a> {
     /// Reads one element; returns it and the rest of the line after the comma, if any.
     pub fn parse(text: &'a str) -> Result<(Self, Option<&'a str>), HeaderError> {
-        Self::read(text, |_, _| ())
-    }
-
-    /// As [`Via::parse`], and shows every parameter to `see` on the way.
-    pub(crate) fn read(
-        text: &'a str,
-        see: impl FnMut(&'a str, Option<&'a str>),
-    ) -> Result<(Self, Option<&'a str>), HeaderError> {
         let fault = |fault| HeaderError::bad(HeaderName::Via, fault);
         let (rest, transport) = sent_protocol(text).map_err(|_| fault("expected SIP/2.0/transport"))?;
         let (rest, (host, port)) = sent_by(rest).map_err(|_| fault("expected a host and a port"))?;
@@ -43,23 +40,50 @@ impl<'a> Via<'a> {
             }
             None => None,
         };
-        let (params, rest) = Params::take(rest, see).map_err(fault)?;
+        let (mut branch, mut maddr, mut received, mut has_rport) = (None, None, None, false);
+        let (params, rest) = Params::take(rest, |name, value| {
+            let is = |known: &str| grammar::same(name.as_bytes(), known.as_bytes());
+            match name.len() {
+                6 if is("branch") => branch = branch.or(value),
+                5 if is("rport") => has_rport = true,
+                8 if is("received") => received = received.or(Some(value)),
+                5 if is("maddr") => maddr = maddr.or(value),
+                _ => {}
+            }
+        })
+        .map_err(fault)?;
         let (element, next) = match rest.strip_prefix(',') {
             Some(next) => (&text[..text.len() - rest.len()], Some(next)),
             None if rest.is_empty() => (text, None),
             None => return Err(fault("something follows the parameters")),
         };
-        Ok((Self { text: grammar::trim(element), transport, host, port, params }, next))
+        let text = grammar::trim(element);
+        Ok((Self { text, transport, host, port, params, branch, maddr, received, has_rport }, next))
     }
 
     /// `branch`
     pub fn branch(&self) -> Option<&'a str> {
-        self.params.value("branch")
+        self.branch
+    }
+
+    /// `maddr`
+    pub(crate) fn maddr(&self) -> Option<&'a str> {
+        self.maddr
+    }
+
+    /// True when `rport` is there, with or without value.
+    pub(crate) fn has_rport(&self) -> bool {
+        self.has_rport
+    }
+
+    /// True when `received` is there, whatever it holds.
+    pub(crate) fn has_received(&self) -> bool {
+        self.received.is_some()
     }
 
     /// `received` as an address, with or without brackets.
     pub fn received(&self) -> Option<std::net::IpAddr> {
-        address(self.params.value("received")?)
+        address(self.received??)
     }
 
     /// Host of sent-by as an address, if it is one.

@@ -2,7 +2,6 @@
 
 use super::branch::{Branch, CHANCE};
 use super::invite::Cancel;
-use super::route::TopVia;
 use super::table::{Buffers, Handle, Members, Slab};
 use super::{ClientId, EndCause, Ended, Incoming, Shared, Timer, Timers};
 use crate::packet::{Connection, ConnectionState, Outbox, Route, Transport};
@@ -283,7 +282,7 @@ impl<C> Clients<C> {
 
     /// The transaction whose branch is in the topmost Via, and the method in CSeq (RFC 3261 clause 17.1.3).
     fn find<'m>(&self, message: &Message<'m>) -> Option<(Handle, Method<'m>)> {
-        let (id, token) = Branch::read(TopVia::of(message)?.branch?)?;
+        let (id, token) = Branch::read(message.top_via()?.0.branch()?)?;
         self.slab.get(id.into()).filter(|client| client.token.as_bytes() == token.as_bytes())?;
         Some((id.into(), message.cseq().ok()?.method))
     }

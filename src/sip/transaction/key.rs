@@ -3,7 +3,7 @@
 //! A key is text: an identity that a CANCEL shares with what it cancels, then what follows the method. Keys are found
 //! by a 64-bit hash and then compared in full.
 
-use super::route::TopVia;
+use crate::sip::header::via::Via;
 use crate::sip::{Message, Method};
 
 /// How a key is divided.
@@ -21,17 +21,17 @@ pub(super) fn write(
     message: &Message<'_>,
     method: Method<'_>,
     uri: &str,
-    top: Option<&TopVia<'_>>,
+    top: Option<&Via<'_>>,
 ) -> KeyShape {
     key.clear();
-    let branch = top.and_then(|top| top.branch).filter(|branch| has_cookie(branch));
+    let branch = top.and_then(Via::branch).filter(|branch| has_cookie(branch));
     match (branch, top) {
         (Some(branch), Some(top)) => {
             field(key, branch);
             let host = key.len();
-            field(key, top.via.host);
+            field(key, top.host);
             key[host..].make_ascii_lowercase();
-            key.extend_from_slice(&top.via.port.map_or([0; 3], |port| {
+            key.extend_from_slice(&top.port.map_or([0; 3], |port| {
                 let [high, low] = port.to_be_bytes();
                 [1, high, low]
             }));
@@ -52,13 +52,13 @@ pub(super) fn push_method(key: &mut Vec<u8>, method: Method<'_>) {
     field(key, method.as_str());
 }
 
-fn write_rfc2543(key: &mut Vec<u8>, message: &Message<'_>, uri: &str, top: Option<&TopVia<'_>>) {
+fn write_rfc2543(key: &mut Vec<u8>, message: &Message<'_>, uri: &str, top: Option<&Via<'_>>) {
     field(key, "");
     field(key, uri);
     field(key, message.from().ok().and_then(|from| from.tag()).unwrap_or_default());
     field(key, message.call_id().unwrap_or_default());
     key.extend_from_slice(&message.cseq().map_or(0, |cseq| cseq.number).to_be_bytes());
-    field(key, top.map_or("", |top| top.via.text));
+    field(key, top.map_or("", |top| top.text));
 }
 
 /// No header value holds NUL, so fields cannot run into each other.

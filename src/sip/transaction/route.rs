@@ -8,85 +8,45 @@ use memchr::memchr2;
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
 
-/// The topmost Via of a request, its parameters looked through once.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct TopVia<'a> {
-    pub(super) via: Via<'a>,
-    pub(super) branch: Option<&'a str>,
-    maddr: Option<&'a str>,
-    /// `rport` is there.
-    wants_port: bool,
-    /// `received` is there.
-    is_stamped: bool,
-}
-
-impl<'a> TopVia<'a> {
-    pub(super) fn of(message: &Message<'a>) -> Option<Self> {
-        Some(Self::read(message.header(HeaderName::Via)?)?.0)
-    }
-
-    /// The first element of a Via line, and the rest of the line after its comma.
-    fn read(line: &'a str) -> Option<(Self, Option<&'a str>)> {
-        let (mut branch, mut maddr, mut wants_port, mut is_stamped) = (None, None, false, false);
-        let (via, rest) = Via::read(line, |name, value| match name.len() {
-            6 if is(name, "branch") => branch = branch.or(value),
-            5 if is(name, "maddr") => maddr = maddr.or(value),
-            5 if is(name, "rport") => wants_port = true,
-            8 if is(name, "received") => is_stamped = true,
-            _ => {}
-        })
-        .ok()?;
-        Some((Self { via, branch, maddr, wants_port, is_stamped }, rest))
-    }
-
-    /// How the server stamps it (RFC 3261 clause 18.2.1, RFC 3581 clause 4); `None`: it stays as it is.
-    fn stamp(&self, source: SocketAddr) -> Option<Stamp> {
-        let adds_address = self.wants_port || address(self.via.host) != Some(source.ip());
-        (adds_address || self.is_stamped).then_some(Stamp { adds_address, adds_port: self.wants_port })
-    }
-
-    fn datagram_target(&self, source: SocketAddr) -> SocketAddr {
-        // A maddr of the other family or by name is out of reach for this socket.
-        let maddr = self.maddr.and_then(address).filter(|ip| ip.is_ipv4() == source.is_ipv4());
-        match maddr {
-            Some(ip) => SocketAddr::new(ip, self.port()),
-            None if self.wants_port => source,
-            None => SocketAddr::new(source.ip(), self.port()),
-        }
-    }
-
-    fn port(&self) -> u16 {
-        self.via.port.unwrap_or(DEFAULT_PORT)
-    }
-}
-
 /// Where the response to a request goes, from its packet and its topmost Via.
-pub(super) fn response_route(packet: &Packet<'_>, top: Option<&TopVia<'_>>) -> Route {
+pub(super) fn response_route(packet: &Packet<'_>, top: Option<&Via<'_>>) -> Route {
     let to = match packet.transport {
         Transport::Tcp | Transport::Sctp => packet.from,
-        Transport::Udp => top.map_or(packet.from, |top| top.datagram_target(packet.from)),
+        Transport::Udp => top.map_or(packet.from, |top| datagram_target(top, packet.from)),
     };
     Route::sip(packet.transport, packet.to, to)
 }
 
 /// Where a new connection for the response goes once that of the request is gone.
-pub(super) fn reconnect_target(packet: &Packet<'_>, top: Option<&TopVia<'_>>) -> SocketAddr {
-    SocketAddr::new(packet.from.ip(), top.map_or(DEFAULT_PORT, TopVia::port))
+pub(super) fn reconnect_target(packet: &Packet<'_>, top: Option<&Via<'_>>) -> SocketAddr {
+    SocketAddr::new(packet.from.ip(), top.map_or(DEFAULT_PORT, port))
+}
+
+fn datagram_target(top: &Via<'_>, source: SocketAddr) -> SocketAddr {
+    // A maddr of the other family or by name is out of reach for this socket.
+    let maddr = top.maddr().and_then(address).filter(|ip| ip.is_ipv4() == source.is_ipv4());
+    match maddr {
+        Some(ip) => SocketAddr::new(ip, port(top)),
+        None if top.has_rport() => source,
+        None => SocketAddr::new(source.ip(), port(top)),
+    }
+}
+
+fn port(top: &Via<'_>) -> u16 {
+    top.port.unwrap_or(DEFAULT_PORT)
 }
 
 /// Copies the Via lines of a request into a message, the topmost one with what the server adds: `received` where the
 /// source differs from sent-by or the client asked for `rport`, and the port in `rport`. What the client itself put
 /// there is overwritten.
 pub fn copy_vias(message: &Message<'_>, source: SocketAddr, writer: &mut Writer<'_>) {
-    let mut topmost = true;
+    let mut top = message.top_via();
     for line in message.lines().filter(|line| line.name == HeaderName::Via) {
-        let top = if topmost { TopVia::read(line.value) } else { None };
-        topmost = false;
-        match top.and_then(|(top, rest)| Some((top, top.stamp(source)?, rest))) {
-            Some((top, stamp, rest)) => {
+        match top.take().and_then(|(via, rest)| Some((via, Stamp::of(via, source)?, rest))) {
+            Some((via, stamp, rest)) => {
                 let out = writer.raw();
                 out.extend_from_slice(b"Via: ");
-                stamp.write(&top, source, out);
+                stamp.write(via, source, out);
                 if let Some(rest) = rest {
                     out.extend_from_slice(b", ");
                     out.extend_from_slice(rest.trim_ascii().as_bytes());
@@ -108,9 +68,15 @@ struct Stamp {
 }
 
 impl Stamp {
-    fn write(self, top: &TopVia<'_>, source: SocketAddr, out: &mut Vec<u8>) {
-        let Via { text, params, .. } = top.via;
-        let end = if top.wants_port || top.is_stamped { text.len() - params.text.len() } else { text.len() };
+    /// How the server stamps `top` (RFC 3261 clause 18.2.1, RFC 3581 clause 4); `None`: it stays as it is.
+    fn of(top: &Via<'_>, source: SocketAddr) -> Option<Self> {
+        let adds_address = top.has_rport() || top.ip() != Some(source.ip());
+        (adds_address || top.has_received()).then_some(Self { adds_address, adds_port: top.has_rport() })
+    }
+
+    fn write(self, top: &Via<'_>, source: SocketAddr, out: &mut Vec<u8>) {
+        let Via { text, params, .. } = *top;
+        let end = if top.has_rport() || top.has_received() { text.len() - params.text.len() } else { text.len() };
         out.extend_from_slice(text[..end].trim_ascii_end().as_bytes());
         for parameter in split(&text[end..]) {
             let name = parameter.split('=').next().unwrap_or_default().trim_ascii();
@@ -197,8 +163,8 @@ mod tests {
     use super::*;
     use crate::packet::Protocol;
 
-    fn top(text: &str) -> TopVia<'_> {
-        TopVia::read(text).expect("a Via").0
+    fn top(text: &str) -> Via<'_> {
+        Via::parse(text).expect("a Via").0
     }
 
     fn to(transport: Transport, text: &str) -> String {
@@ -207,7 +173,7 @@ mod tests {
         let packet = Packet { bytes: b"", protocol: Protocol::Sip, transport, from, to, sa: None };
         let request = format!("OPTIONS sip:a SIP/2.0\r\nVia: {text}\r\n\r\n");
         let message = Message::parse(request.as_bytes()).expect("a message");
-        let route = response_route(&packet, TopVia::of(&message).as_ref());
+        let route = response_route(&packet, message.top_via().map(|(via, _)| via));
         assert_eq!((route.from, route.transport), (to, transport));
         route.to.to_string()
     }
@@ -215,7 +181,7 @@ mod tests {
     fn stamped(text: &str, source: &str) -> String {
         let (mut out, source) = (Vec::new(), source.parse().expect("an address"));
         let top = top(text);
-        top.stamp(source).expect("something to add").write(&top, source, &mut out);
+        Stamp::of(&top, source).expect("something to add").write(&top, source, &mut out);
         String::from_utf8(out).expect("text")
     }
 
@@ -263,7 +229,7 @@ mod tests {
     #[test]
     fn sent_by_compares_as_an_address() {
         let source = "[2001:db8::9]:5060".parse().expect("an address");
-        assert!(top("SIP/2.0/UDP [2001:0DB8:0::9]:5060;branch=z9hG4bKa").stamp(source).is_none());
-        assert!(top("SIP/2.0/UDP ue.example.org;branch=z9hG4bKa").stamp(source).is_some());
+        assert!(Stamp::of(&top("SIP/2.0/UDP [2001:0DB8:0::9]:5060;branch=z9hG4bKa"), source).is_none());
+        assert!(Stamp::of(&top("SIP/2.0/UDP ue.example.org;branch=z9hG4bKa"), source).is_some());
     }
 }

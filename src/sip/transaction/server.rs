@@ -1,12 +1,13 @@
 //! Server transactions (RFC 3261 clause 17.2, RFC 4320, RFC 6026).
 
 use super::key::{self, KeyShape};
-use super::route::{TopVia, copy_vias, reconnect_target, response_route};
+use super::route::{copy_vias, reconnect_target, response_route};
 use super::table::{Handle, Members, Slab};
 use super::{Incoming, ServerId, Shared, Timer, Timers};
 use crate::packet::{Connection, Outbox, Packet, Route, Transport};
 use crate::random::Random;
 use crate::sip::header::name_addr::NameAddr;
+use crate::sip::header::via::Via;
 use crate::sip::{HeaderName, Message, Method, Writer};
 use crate::time::{Duration, Instant};
 use foldhash::fast::FixedState;
@@ -113,8 +114,8 @@ impl Servers {
         out: &mut Outbox,
         shared: &mut Shared,
     ) -> Incoming<C> {
-        let top = TopVia::of(message);
-        let shape = key::write(&mut self.key, message, method, uri, top.as_ref());
+        let top = message.top_via().map(|(via, _)| via);
+        let shape = key::write(&mut self.key, message, method, uri, top);
         let key_hash = self.hash(|hasher| hasher.write(&self.key));
         if let Some(handle) = self.find(key_hash) {
             if method == Method::Ack {
@@ -153,7 +154,7 @@ impl Servers {
             timers,
             since: now,
             source: packet.from,
-            route: response_route(packet, top.as_ref()),
+            route: response_route(packet, top),
             reconnect: None,
             key_hash,
             call_hash: call_hash.filter(|_| !is_cancel),
@@ -162,7 +163,7 @@ impl Servers {
             key_length,
             message_start,
         });
-        self.index(handle, packet, top.as_ref());
+        self.index(handle, packet, top);
         self.start_timers(now, handle, shared);
         let server = ServerId::from(handle);
         let related = if is_cancel { self.find_invite(shape).or(related) } else { related };
@@ -342,7 +343,7 @@ impl Servers {
         (buffer, message_start)
     }
 
-    fn index(&mut self, handle: Handle, packet: &Packet<'_>, top: Option<&TopVia<'_>>) {
+    fn index(&mut self, handle: Handle, packet: &Packet<'_>, top: Option<&Via<'_>>) {
         let server = self.slab.get_mut(handle).expect("the caller has just inserted it");
         // Should two keys ever share a hash, the elder stays found and the younger absorbs nothing.
         self.by_key.entry(server.key_hash).or_insert(handle.index);

@@ -132,7 +132,7 @@ pub(super) struct Buffers(Vec<Vec<u8>>);
 
 impl Buffers {
     pub(super) fn take(&mut self) -> Vec<u8> {
-        self.0.pop().unwrap_or_default()
+        self.0.pop().unwrap_or_else(|| Vec::with_capacity(USUAL_CAPACITY))
     }
 
     pub(super) fn give(&mut self, mut buffer: Vec<u8>) {
@@ -147,6 +147,8 @@ const END: u32 = u32::MAX;
 const KEPT_SLOTS: usize = 1_024;
 const KEPT_BUFFERS: usize = 1_024;
 const KEPT_CAPACITY: usize = 8 * 1_024;
+/// What [`crate::sip::Writer`] makes room for.
+const USUAL_CAPACITY: usize = 2_048;
 
 #[cfg(test)]
 mod tests {
