@@ -183,6 +183,8 @@ fn sar_wants_the_identities_that_its_type_needs() {
             server_name: "sip:s",
             assignment,
             user_data_already_available: false,
+            supports_restoration: false,
+            restoration: None,
         }
         .encode(&mut w);
         w.finish();

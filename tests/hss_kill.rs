@@ -201,6 +201,8 @@ impl Client {
                     server_name: SCSCF,
                     assignment,
                     user_data_already_available: true,
+                    supports_restoration: false,
+                    restoration: None,
                 };
                 self.write(Sar::COMMAND, cx::APPLICATION, |w| sar.encode(w));
             }

@@ -218,8 +218,8 @@ pub(super) fn required<T>(slot: Option<T>, code: u32, vendor: u32) -> Result<T, 
 
 /// DIAMETER_ERROR_FEATURE_UNSUPPORTED.
 const FEATURE_UNSUPPORTED: u32 = 5011;
-/// Feature-List 1 of TS 29.229 clause 7.2.3: none of its features is there.
-const SUPPORTED_FEATURES: u32 = 0;
+/// Feature-List 1 of TS 29.229 clause 7.2.3.
+const SUPPORTED_FEATURES: u32 = super::restoration::RESTORATION_FEATURE;
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,7 @@
 //! Server-Assignment-Request and -Answer (command 301).
 
 use super::envelope::{AnswerParts, RequestParts, once, required};
+use super::restoration::{self, ScscfRestorationInfo};
 use super::{CxResult, Envelope, RequestEnvelope, VENDOR};
 use crate::diameter::dictionary as d;
 use crate::diameter::{Avp, Avps, Fault, Writer};
@@ -38,6 +39,10 @@ pub struct Sar<'a> {
     pub assignment: ServerAssignmentType,
     /// User-Data-Already-Available.
     pub user_data_already_available: bool,
+    /// Supported-Features with IMSRestorationInd.
+    pub supports_restoration: bool,
+    /// SCSCF-Restoration-Info.
+    pub restoration: Option<Box<ScscfRestorationInfo<'a>>>,
 }
 
 /// Charging-Information 618.
@@ -70,6 +75,10 @@ pub struct Saa<'a> {
     pub charging: Option<Charging<'a>>,
     /// Associated-Identities: the other IMPIs of the subscription.
     pub associated_identities: Vec<&'a str>,
+    /// Supported-Features with IMSRestorationInd.
+    pub supports_restoration: bool,
+    /// SCSCF-Restoration-Info: one for each private identity with which the public ones are registered.
+    pub restoration: Vec<ScscfRestorationInfo<'a>>,
 }
 
 impl<'a> Sar<'a> {
@@ -81,6 +90,7 @@ impl<'a> Sar<'a> {
         let mut common = RequestParts::default();
         let (mut impi, mut impus, mut server_name) = (None, Vec::new(), None);
         let (mut assignment, mut available) = (None, None);
+        let (mut supports_restoration, mut restoration) = (false, None);
         for avp in Avps::of(message) {
             let avp = &avp?;
             match (avp.vendor, avp.code) {
@@ -94,6 +104,13 @@ impl<'a> Sar<'a> {
                 (VENDOR, d::SERVER_NAME) => once(&mut server_name, avp, Avp::utf8)?,
                 (VENDOR, d::SERVER_ASSIGNMENT_TYPE) => once(&mut assignment, avp, ServerAssignmentType::decode)?,
                 (VENDOR, d::USER_DATA_ALREADY_AVAILABLE) => once(&mut available, avp, |avp| avp.enumerated(1))?,
+                (VENDOR, d::SUPPORTED_FEATURES) => {
+                    supports_restoration |= restoration::is_supported(avp)?;
+                    common.take(avp)?;
+                }
+                (VENDOR, d::SCSCF_RESTORATION_INFO) => {
+                    once(&mut restoration, avp, |avp| ScscfRestorationInfo::decode(avp).map(Box::new))?;
+                }
                 _ => common.take(avp)?,
             }
         }
@@ -108,8 +125,16 @@ impl<'a> Sar<'a> {
         if assignment.is_registration() {
             required(impi, d::USER_NAME, 0)?;
         }
-        let user_data_already_available = available == 1;
-        Ok(Self { envelope, impi, impus, server_name, assignment, user_data_already_available })
+        Ok(Self {
+            envelope,
+            impi,
+            impus,
+            server_name,
+            assignment,
+            user_data_already_available: available == 1,
+            supports_restoration,
+            restoration,
+        })
     }
 
     /// Writes every AVP.
@@ -124,6 +149,12 @@ impl<'a> Sar<'a> {
         w.octets(d::SERVER_NAME, VENDOR, true, self.server_name.as_bytes());
         w.u32(d::SERVER_ASSIGNMENT_TYPE, VENDOR, true, self.assignment as u32);
         w.u32(d::USER_DATA_ALREADY_AVAILABLE, VENDOR, true, u32::from(self.user_data_already_available));
+        if self.supports_restoration {
+            restoration::encode_support(w);
+        }
+        if let Some(restoration) = &self.restoration {
+            restoration.encode(w);
+        }
     }
 }
 
@@ -133,6 +164,7 @@ impl<'a> Saa<'a> {
         let mut common = AnswerParts::default();
         let (mut impi, mut server_name, mut user_data) = (None, None, None);
         let (mut charging, mut identities) = (None, None);
+        let (mut supports_restoration, mut restoration) = (false, Vec::new());
         for avp in Avps::of(message) {
             let avp = &avp?;
             match (avp.vendor, avp.code) {
@@ -141,12 +173,24 @@ impl<'a> Saa<'a> {
                 (VENDOR, d::USER_DATA) => once(&mut user_data, avp, Avp::octets)?,
                 (VENDOR, d::CHARGING_INFORMATION) => once(&mut charging, avp, Charging::decode)?,
                 (VENDOR, d::ASSOCIATED_IDENTITIES) => once(&mut identities, avp, decode_user_names)?,
+                (VENDOR, d::SUPPORTED_FEATURES) => supports_restoration |= restoration::is_supported(avp)?,
+                (VENDOR, d::SCSCF_RESTORATION_INFO) => restoration.push(ScscfRestorationInfo::decode(avp)?),
                 _ => common.take(avp)?,
             }
         }
         let (envelope, result) = common.finish()?;
         let associated_identities = identities.unwrap_or_default();
-        Ok(Self { envelope, result, impi, server_name, user_data, charging, associated_identities })
+        Ok(Self {
+            envelope,
+            result,
+            impi,
+            server_name,
+            user_data,
+            charging,
+            associated_identities,
+            supports_restoration,
+            restoration,
+        })
     }
 
     /// Writes every AVP.
@@ -166,6 +210,12 @@ impl<'a> Saa<'a> {
             charging.encode(w);
         }
         encode_user_names(&self.associated_identities, w);
+        if self.supports_restoration {
+            restoration::encode_support(w);
+        }
+        for restoration in &self.restoration {
+            restoration.encode(w);
+        }
     }
 }
 

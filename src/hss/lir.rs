@@ -33,6 +33,13 @@ pub(super) fn answer<'a>(records: &'a Records, lir: &Lir<'a>) -> Lia<'a> {
     lia
 }
 
+/// The I-CSCF lets another S-CSCF take the user over (TS 29.228 clause 6.1.4.1).
+pub(super) fn await_reassignment(records: &mut Records, lir: &Lir<'_>) {
+    if let Some((member, _)) = records.store.by_impu(lir.impu) {
+        records.await_reassignment(member);
+    }
+}
+
 /// Filter criteria without ProfilePartIndicator hold for both parts (TS 29.228 annex B.2.2).
 fn has_unregistered_services(profile: &ServiceProfile) -> bool {
     profile.filter_criteria.iter().any(|criteria| criteria.registered_part != Some(true))

@@ -6,6 +6,7 @@ mod lir;
 mod mar;
 mod range;
 mod record;
+mod restoration;
 mod sar;
 mod source;
 mod state;
@@ -17,7 +18,7 @@ pub use record::{RecordFault, Restored};
 pub use store::{Store, Subscriber};
 
 use crate::cx::envelope::{self, encode_fault};
-use crate::cx::{Capabilities, Lir, Mar, RequestEnvelope, Sar, Uar};
+use crate::cx::{Capabilities, Lir, Mar, RequestEnvelope, Sar, Uar, UserAuthorizationType};
 use crate::diameter::peer::{Node, PeerId, Received};
 use crate::diameter::{Fault, Header};
 use crate::event::Role;
@@ -66,7 +67,7 @@ impl Hss {
         let record = Record::read(value)?;
         let Records { store, states, .. } = &mut self.records;
         let Some(member) = store.by_impi(impi) else { return Ok(Restored::UnknownSubscriber) };
-        states.restore(member, store.of(member), &record);
+        states.restore(member, store.of(member), &record)?;
         Ok(Restored::Taken)
     }
 
@@ -124,6 +125,10 @@ impl Hss {
         match header.command {
             Uar::COMMAND => {
                 let uar = Uar::decode(message)?;
+                if uar.authorization_type == UserAuthorizationType::RegistrationAndCapabilities {
+                    uar::await_reassignment(records, &uar);
+                    records.record_change(out);
+                }
                 let uaa = uar::answer(records, &uar);
                 node.answer(peer, header, false, out, |w| uaa.encode(w));
             }
@@ -140,6 +145,10 @@ impl Hss {
             }
             Lir::COMMAND => {
                 let lir = Lir::decode(message)?;
+                if lir.authorization_type == Some(UserAuthorizationType::RegistrationAndCapabilities) {
+                    lir::await_reassignment(records, &lir);
+                    records.record_change(out);
+                }
                 let lia = lir::answer(records, &lir);
                 node.answer(peer, header, false, out, |w| lia.encode(w));
             }
@@ -156,8 +165,16 @@ impl Records {
         if let Some(member) = self.states.take_touched().filter(|_| self.recording)
             && let Some(state) = self.states.find(member)
         {
-            let record = Record::of(state, self.states.server(state));
+            let record = Record::of(member, state, &self.states);
             out.record(self.store.impi(member).as_bytes(), |value| record.write(value));
+        }
+    }
+
+    /// Sets the S-CSCF reassignment pending flag of a user who has an S-CSCF to lose.
+    fn await_reassignment(&mut self, member: source::Member) {
+        if self.states.registration(member).1.is_some() {
+            self.states.restorations.await_reassignment(member);
+            self.states.of(member, self.store.of(member));
         }
     }
 

@@ -1,7 +1,8 @@
 //! What the HSS writes down of a subscription, so that the next run of it goes on: SQN_HE, registration state, S-CSCF
 //! name. The key is the IMPI; the value begins with a version and is read only if every octet of it fits.
 
-use super::state::{Registration, State};
+use super::source::Member;
+use super::state::{Registration, State, States};
 use std::fmt;
 
 /// What became of a record that was handed back.
@@ -42,20 +43,40 @@ pub(super) struct Record<'a> {
     pub(super) sqn: u64,
     pub(super) clock_offset: i64,
     pub(super) server: Option<&'a str>,
+    pub(super) reassignment_pending: bool,
+    /// SCSCF-Restoration-Info, or nothing.
+    pub(super) restoration: &'a [u8],
 }
 
 impl<'a> Record<'a> {
-    pub(super) fn of(state: &State, server: Option<&'a str>) -> Self {
+    pub(super) fn of(member: Member, state: &State, states: &'a States) -> Self {
         let State { registration, authentication_pending, recorded, sqn, clock_offset, .. } = *state;
-        Self { registration, authentication_pending, recorded, sqn, clock_offset, server }
+        let server = states.server(state);
+        let reassignment_pending = states.restorations.is_reassignment_pending(member);
+        let restoration = states.restorations.octets(member);
+        Self {
+            registration,
+            authentication_pending,
+            recorded,
+            sqn,
+            clock_offset,
+            server,
+            reassignment_pending,
+            restoration,
+        }
     }
 
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&[VERSION, self.registration as u8, u8::from(self.authentication_pending)]);
+        out.extend_from_slice(&[VERSION, self.registration as u8, self.flags()]);
         out.extend_from_slice(&self.recorded.to_be_bytes());
         out.extend_from_slice(&self.sqn.to_be_bytes());
         out.extend_from_slice(&self.clock_offset.to_be_bytes());
         write_counted(self.server.unwrap_or_default().as_bytes(), out);
+        write_counted(self.restoration, out);
+    }
+
+    const fn flags(&self) -> u8 {
+        self.authentication_pending as u8 | (self.reassignment_pending as u8) << 1
     }
 
     pub(super) fn read(value: &'a [u8]) -> Result<Self, RecordFault> {
@@ -64,15 +85,15 @@ impl<'a> Record<'a> {
         if version != VERSION {
             return Err(RecordFault::Version(version));
         }
-        let [registration, pending] = rest.octets("registration state")?;
+        let [registration, flags] = rest.octets("registration state")?;
         let registration = match registration {
             0 => Registration::NotRegistered,
             1 => Registration::Registered,
             2 => Registration::Unregistered,
             _ => return Err(RecordFault::Value("registration state")),
         };
-        if pending > 1 {
-            return Err(RecordFault::Value("authentication pending flag"));
+        if flags > 3 {
+            return Err(RecordFault::Value("byte of pending flags"));
         }
         let recorded = u16::from_be_bytes(rest.octets("count of recorded vectors")?);
         let sqn = u64::from_be_bytes(rest.octets("SQN")?);
@@ -85,14 +106,17 @@ impl<'a> Record<'a> {
         if registration != Registration::NotRegistered && server.is_empty() {
             return Err(RecordFault::Value("S-CSCF name"));
         }
+        let restoration = rest.counted("restoration information")?;
         rest.finish()?;
         Ok(Self {
             registration,
-            authentication_pending: pending == 1,
+            authentication_pending: flags & 1 != 0,
             recorded,
             sqn,
             clock_offset,
             server: Some(server).filter(|name| !name.is_empty()),
+            reassignment_pending: flags & 2 != 0,
+            restoration,
         })
     }
 }
@@ -150,6 +174,8 @@ mod tests {
         sqn: 0x1234_5678_9abc,
         clock_offset: -77,
         server: Some("sip:scscf.ims.example:6060"),
+        reassignment_pending: true,
+        restoration: b"AVPs",
     };
 
     fn written() -> Vec<u8> {
@@ -186,7 +212,7 @@ mod tests {
         };
         assert_eq!(damaged(0, 9), "version 9 found, 1 expected");
         assert_eq!(damaged(1, 3), "the registration state has a value that is never written");
-        assert_eq!(damaged(2, 2), "the authentication pending flag has a value that is never written");
+        assert_eq!(damaged(2, 4), "the byte of pending flags has a value that is never written");
         assert_eq!(damaged(5, 1), "the SQN has a value that is never written");
         assert_eq!(damaged(25, 0xff), "the S-CSCF name has a value that is never written");
         assert_eq!(damaged(24, 0xff), "it ends within the S-CSCF name");

@@ -5,7 +5,7 @@ use super::source::{Member, Place, Source};
 use super::state::Registration;
 use crate::cx::sar::{Charging, ServerAssignmentType};
 use crate::cx::user_data::IdentityType;
-use crate::cx::{CxResult, Saa, Sar, VENDOR};
+use crate::cx::{CxResult, Saa, Sar, ScscfRestorationInfo, VENDOR};
 use crate::diameter::{Avps, Fault, dictionary};
 use crate::packet::Outbox;
 
@@ -37,12 +37,16 @@ pub(super) fn answer<'a>(
         charging: None,
         // A subscription has one private identity here: there are no others to name.
         associated_identities: Vec::new(),
+        supports_restoration: sar.supports_restoration,
+        restoration: Vec::new(),
     };
     match outcome {
         Ok((member, Content::Profile)) => {
             saa.user_data = Some(&records.user_data);
             saa.charging = charging(records.store.of(member));
+            saa.restoration.extend(restoration(records, member, sar));
         }
+        Ok((member, Content::NoProfile)) => saa.restoration.extend(restoration(records, member, sar)),
         Ok((_, Content::Result(result))) => saa.result = result,
         Err(Refusal { result, server }) => {
             saa.result = result;
@@ -55,6 +59,8 @@ pub(super) fn answer<'a>(
 /// What a granted request is answered with.
 enum Content {
     Profile,
+    /// The S-CSCF has it.
+    NoProfile,
     Result(CxResult),
 }
 
@@ -79,6 +85,9 @@ fn find(records: &Records, sar: &Sar<'_>) -> Result<(Member, Option<Place>), CxR
         let (owner, at) = store.by_impu(impu).ok_or(CxResult::USER_UNKNOWN)?;
         is_one &= *member.get_or_insert(owner) == owner;
         place.get_or_insert(at);
+    }
+    if let Some(info) = &sar.restoration {
+        is_one &= store.by_impi(info.impi) == member;
     }
     match member {
         Some(member) if is_one => Ok((member, place)),
@@ -111,30 +120,46 @@ fn assign(records: &mut Records, (member, place): (Member, Option<Place>), sar: 
             if place.is_some_and(|place| is_psi(source.kind(place))) {
                 return Err(CxResult::IN_ASSIGNMENT_TYPE.into());
             }
-            if is_elsewhere {
+            if is_elsewhere && !states.restorations.is_reassignment_pending(member) {
                 return Err(served_elsewhere);
             }
             states.assign(member, source, sar.server_name);
+            states.restorations.end_reassignment(member);
+            match &sar.restoration {
+                Some(info) => states.restorations.store(member, info),
+                // Whoever begins anew and leaves nothing cannot mean what was left before.
+                None if sar.assignment == Type::Registration => states.restorations.forget(member),
+                None => {}
+            }
             let state = states.of(member, source);
             state.registration = Registration::Registered;
             state.authentication_pending = false;
         }
         Type::UnregisteredUser => {
-            if registration == Registration::Registered && is_elsewhere {
+            let is_registered = registration == Registration::Registered;
+            if is_registered && is_elsewhere && !states.restorations.is_reassignment_pending(member) {
                 return Err(served_elsewhere);
             }
             states.assign(member, source, sar.server_name);
-            states.of(member, source).registration = Registration::Unregistered;
+            states.restorations.end_reassignment(member);
+            // The user is registered, it is the S-CSCF that has lost it.
+            let is_restored = is_registered && sar.supports_restoration && states.restorations.has(member);
+            if !is_restored {
+                states.restorations.forget(member);
+                states.of(member, source).registration = Registration::Unregistered;
+            }
         }
         Type::TimeoutDeregistration
         | Type::UserDeregistration
         | Type::AdministrativeDeregistration
         | Type::DeregistrationTooMuchData => {
+            states.restorations.forget(member);
             states.clear(member);
             states.of(member, source).registration = Registration::NotRegistered;
             return Ok(Content::Result(CxResult::SUCCESS));
         }
         Type::TimeoutDeregistrationStoreServerName | Type::UserDeregistrationStoreServerName => {
+            states.restorations.forget(member);
             return Ok(Content::Result(if config.store_server_name {
                 states.assign(member, source, sar.server_name);
                 states.of(member, source).registration = Registration::Unregistered;
@@ -154,7 +179,14 @@ fn assign(records: &mut Records, (member, place): (Member, Option<Place>), sar: 
         }
     }
     let is_known = sar.user_data_already_available;
-    Ok(if is_known { Content::Result(CxResult::SUCCESS) } else { Content::Profile })
+    Ok(if is_known { Content::NoProfile } else { Content::Profile })
+}
+
+/// What an S-CSCF gets back that has lost the registration: with the profile that it reads, or takes over.
+fn restoration<'a>(records: &'a Records, member: Member, sar: &Sar<'_>) -> Option<ScscfRestorationInfo<'a>> {
+    use ServerAssignmentType as Type;
+    let is_asked = matches!(sar.assignment, Type::NoAssignment | Type::UnregisteredUser);
+    (is_asked && sar.supports_restoration).then(|| records.states.restorations.find(member)).flatten()
 }
 
 /// A public service identity is nobody's to register.

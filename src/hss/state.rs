@@ -1,7 +1,8 @@
 //! What the HSS knows of a subscriber beyond its provisioning (TS 29.228 clause 6, TS 23.228 clause 5.2.1). It comes
 //! into being with the first request that changes it.
 
-use super::record::Record;
+use super::record::{Record, RecordFault};
+use super::restoration::Restorations;
 use super::source::{Member, Source};
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -13,6 +14,7 @@ pub(super) struct States {
     /// Keyed by [`Member::id`].
     states: HashMap<u64, State, foldhash::fast::RandomState>,
     names: ServerNames,
+    pub(super) restorations: Restorations,
     /// Whose state may have changed since [`States::take_touched`].
     touched: Option<Member>,
 }
@@ -80,7 +82,10 @@ impl States {
     }
 
     /// Goes on from a record of an earlier run. SQNs that were provisioned above it since then stay used up.
-    pub(super) fn restore(&mut self, member: Member, source: &Source, record: &Record<'_>) {
+    pub(super) fn restore(&mut self, member: Member, source: &Source, record: &Record<'_>) -> Result<(), RecordFault> {
+        if !self.restorations.restore(member, record.restoration, record.reassignment_pending) {
+            return Err(RecordFault::Value("restoration information"));
+        }
         if let Some(server) = record.server {
             self.assign(member, source, server);
         }
@@ -92,6 +97,7 @@ impl States {
             (state.sqn, state.clock_offset) = (record.sqn, record.clock_offset);
         }
         self.touched = None;
+        Ok(())
     }
 
     /// Forgets the S-CSCF of the subscription.

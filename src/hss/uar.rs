@@ -21,6 +21,15 @@ pub(super) fn answer<'a>(records: &'a Records, uar: &Uar<'a>) -> Uaa<'a> {
     uaa
 }
 
+/// The I-CSCF lets another S-CSCF take the user over (TS 29.228 clause 6.1.1.1, TS 23.380 clause 4.2).
+pub(super) fn await_reassignment(records: &mut Records, uar: &Uar<'_>) {
+    if judge(records, uar).is_ok()
+        && let Some(member) = records.store.by_impi(uar.impi)
+    {
+        records.await_reassignment(member);
+    }
+}
+
 /// Where the I-CSCF is to send the REGISTER.
 enum Target<'a> {
     Server(&'a str),

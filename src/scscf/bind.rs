@@ -237,6 +237,8 @@ impl Scscf {
             server_name: &self.config.name,
             assignment,
             user_data_already_available,
+            supports_restoration: false,
+            restoration: None,
         };
         self.node.request(now, Sar::COMMAND, cx::APPLICATION, awaited, out, |w| sar.encode(w));
     }

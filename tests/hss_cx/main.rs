@@ -2,5 +2,6 @@
 
 mod course;
 mod records;
+mod restoration;
 mod support;
 mod table;

@@ -5,7 +5,8 @@ use imsreg::aka::vector::SubscriberKeys;
 use imsreg::aka::{K, Op};
 use imsreg::cx::user_data::{ApplicationServer, IdentityType, InitialFilterCriteria, PublicIdentity, ServiceProfile};
 use imsreg::cx::{
-    self, CxResult, Lir, Mar, RequestEnvelope, Sar, ServerAssignmentType, Uar, UserAuthorizationType, VENDOR,
+    self, CxResult, Lir, Mar, RequestEnvelope, RestorationInfo, Sar, ScscfRestorationInfo, ServerAssignmentType, Uar,
+    UserAuthorizationType, VENDOR,
 };
 use imsreg::diameter::peer::NodeConfig;
 use imsreg::diameter::{Avps, Header, Writer, dictionary as d};
@@ -31,6 +32,9 @@ pub(crate) struct Lab {
     pub(crate) events: Vec<Event>,
     /// What was recorded, the newest of each key.
     pub(crate) journal: Journal,
+    /// What the next SARs carry: IMPI and Contact of SCSCF-Restoration-Info; they say that they know of it.
+    pub(crate) restoration: Option<(String, &'static str)>,
+    pub(crate) supports_restoration: bool,
     hop_by_hop: u32,
 }
 
@@ -132,6 +136,8 @@ impl Lab {
             now: Instant::ZERO,
             events: Vec::new(),
             journal: Journal::new(),
+            restoration: None,
+            supports_restoration: false,
             hop_by_hop: 0,
         };
         let mut out = Outbox::new();
@@ -237,6 +243,7 @@ impl Lab {
                 self.ask(Mar::COMMAND, cx::APPLICATION, |w| mar.encode(w))
             }
             Ask::Sar { impi, impus, kind, server, have } => {
+                let restoration = self.restoration.clone();
                 let sar = Sar {
                     envelope,
                     impi: impi.as_deref(),
@@ -244,6 +251,8 @@ impl Lab {
                     server_name: server,
                     assignment: *kind,
                     user_data_already_available: *have,
+                    supports_restoration: self.supports_restoration,
+                    restoration: restoration.as_ref().map(|(impi, contact)| Box::new(left_for(impi, contact))),
                 };
                 self.ask(Sar::COMMAND, cx::APPLICATION, |w| sar.encode(w))
             }
@@ -253,6 +262,19 @@ impl Lab {
             }
         }
     }
+}
+
+fn left_for<'a>(impi: &'a str, contact: &'a str) -> ScscfRestorationInfo<'a> {
+    let binding = RestorationInfo {
+        path: b"<sip:token@pcscf.example;lr>",
+        contact: contact.as_bytes(),
+        cseq: Some(2),
+        call_id: Some(b"a@b"),
+        subscription: None,
+        pcscf_subscription: None,
+    };
+    let (ends_at, scheme) = (Some(1_800_000_000), Some("Digest-AKAv1-MD5"));
+    ScscfRestorationInfo { impi, bindings: vec![binding], ends_at, scheme }
 }
 
 /// A Cx request of the tests. Names stand for identities of the realm.

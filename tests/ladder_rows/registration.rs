@@ -257,6 +257,8 @@ fn sar() -> Sar<'static> {
         server_name: SCSCF,
         assignment: ServerAssignmentType::Registration,
         user_data_already_available: false,
+        supports_restoration: false,
+        restoration: None,
     }
 }
 
@@ -269,5 +271,7 @@ fn saa() -> Saa<'static> {
         user_data: Some(b"<IMSSubscription/>"),
         charging: Some(Charging::default()),
         associated_identities: Vec::new(),
+        supports_restoration: false,
+        restoration: Vec::new(),
     }
 }

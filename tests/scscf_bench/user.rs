@@ -261,6 +261,8 @@ impl Driver<Scscf> {
             user_data: xml.map(str::as_bytes),
             charging: xml.map(|_| Charging { primary_collection: Some("aaa://ccf.example"), ..Charging::default() }),
             associated_identities: Vec::new(),
+            supports_restoration: false,
+            restoration: Vec::new(),
         };
         self.hss(request, false, |w| saa.encode(w));
     }

@@ -140,7 +140,7 @@ mod tests {
     #[test]
     fn records_of_nobody_stay_and_are_counted() {
         let scratch = Scratch::new("state-unknown");
-        let value = [&[1_u8, 0, 0][..], &[0; 22]].concat();
+        let value = [&[1_u8, 0, 0][..], &[0; 26]].concat();
         let state = StateDir::open(&scratch.0).expect("a fresh directory");
         state.commit(records(&[("gone@example", &value)])).expect("written");
         drop(state);
