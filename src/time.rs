@@ -122,7 +122,8 @@ impl Default for Epoch {
 pub struct Timeouts<K> {
     queues: Vec<(Duration, VecDeque<(Instant, K)>)>,
     heap: BinaryHeap<Reverse<Entry<K>>>,
-    serial: u64,
+    /// Of the last entry of the heap.
+    serial: u32,
 }
 
 impl<K> Default for Timeouts<K> {
@@ -157,8 +158,23 @@ impl<K> Timeouts<K> {
 
     /// `key` comes due at `at`, an arbitrary moment (an expiry).
     pub fn at(&mut self, at: Instant, key: K) {
+        if self.serial == u32::MAX {
+            self.renumber();
+        }
         self.serial += 1;
         self.heap.push(Reverse(Entry { at, serial: self.serial, key }));
+    }
+
+    /// Numbers the entries of the heap anew in their order, so that serials never wrap.
+    fn renumber(&mut self) {
+        let mut entries = std::mem::take(&mut self.heap).into_vec();
+        entries.sort_unstable_by(|a, b| b.cmp(a));
+        self.serial = 0;
+        for Reverse(entry) in &mut entries {
+            self.serial += 1;
+            entry.serial = self.serial;
+        }
+        self.heap = entries.into();
     }
 
     /// The earliest deadline.
@@ -205,7 +221,7 @@ impl<K> Timeouts<K> {
 struct Entry<K> {
     at: Instant,
     /// Equal times come out in the order in which they were set: same seed, same bytes.
-    serial: u64,
+    serial: u32,
     key: K,
 }
 
@@ -268,5 +284,21 @@ mod tests {
         }
         let all: Vec<i32> = std::iter::from_fn(|| t.pop(Instant::from_secs(7))).collect();
         assert_eq!(all, [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn serials_that_are_used_up_change_no_order() {
+        let mut t = Timeouts::new();
+        t.serial = u32::MAX - 3;
+        for (i, secs) in [7, 5, 7, 5, 7, 5].into_iter().enumerate() {
+            t.at(Instant::from_secs(secs), i);
+        }
+        let all: Vec<usize> = std::iter::from_fn(|| t.pop(Instant::from_secs(7))).collect();
+        assert_eq!((all, t.serial), (vec![1, 3, 5, 0, 2, 4], 6));
+    }
+
+    #[test]
+    fn an_entry_is_small() {
+        assert!(size_of::<Entry<[u32; 3]>>() <= 24);
     }
 }

@@ -83,7 +83,7 @@ impl Scscf {
         register: &Register<'_, '_>,
         out: &mut Outbox,
     ) {
-        match self.registrar.find(register.impi, &register.impu) {
+        match register.registration {
             Some(registration) => {
                 let reply = self.reply_to_granted(server, register);
                 let granted = Granted { registration, others: &[], removed: &[], outbound: false };

@@ -27,7 +27,7 @@ impl Scscf {
         hss: Option<HssId>,
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
-        let registration = self.registrar.find(register.impi, &register.impu);
+        let registration = register.registration;
         if self.flows_after(registration, wanted) > self.config.max_flows {
             return Err(Refusal::TooManyFlows);
         }

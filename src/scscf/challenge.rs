@@ -30,8 +30,7 @@ impl Scscf {
         {
             self.refuse_waiting(now, &waiting.reply, &Refusal::Replaced, out);
         }
-        let registration = self.registrar.find(register.impi, &register.impu);
-        let hss = registration.and_then(|id| self.registrar.hss_of(id));
+        let hss = register.registration.and_then(|id| self.registrar.hss_of(id));
         let state = State::AwaitingMaa(self.awaiting_maa(server, register, None));
         let attempt = self.attempts.insert(Attempt::new(register.impi, &register.impu, hss, state));
         self.send_mar(now, attempt, out);

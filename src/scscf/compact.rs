@@ -3,8 +3,6 @@
 //! Identities, Contacts and Paths of a network repeat its domain and a handful of phrases. Each of them is one control
 //! octet here: such octets do not occur in these texts but for folds, which are escaped.
 
-use memchr::memchr3;
-
 /// Packs and unpacks. The zero octet never occurs in a packed text: it separates them.
 #[derive(Debug)]
 pub(super) struct Compact {
@@ -19,31 +17,44 @@ impl Compact {
 
     /// Appends `text` in its short form.
     pub(super) fn pack(&self, text: &str, out: &mut Vec<u8>) {
-        let mut rest = self.pack_home(text.as_bytes(), out);
-        // A domain begins behind one of these.
-        while let Some(at) = memchr3(b'@', b'.', b';', rest) {
-            let phrase =
-                if rest[at] == b';' { PHRASES.iter().position(|p| rest[at..].starts_with(p.as_bytes())) } else { None };
-            if let Some(n) = phrase {
-                escape(&rest[..at], out);
-                out.push(FIRST_PHRASE + n as u8);
-                rest = &rest[at + PHRASES[n].len()..];
-            } else {
-                escape(&rest[..=at], out);
-                rest = self.pack_home(&rest[at + 1..], out);
-            }
+        let mut rest = text.as_bytes();
+        if let Some((n, scheme)) = (FIRST_SCHEME..).zip(SCHEMES).find(|(_, scheme)| rest.starts_with(scheme.as_bytes()))
+        {
+            out.push(n);
+            rest = &rest[scheme.len()..];
         }
-        escape(rest, out);
+        let mut at = 0;
+        while let Some(&octet) = rest.get(at) {
+            let short = if IS_SPECIAL[usize::from(octet)] { self.short_form(&rest[at..]) } else { None };
+            let Some((code, len)) = short else {
+                at += 1;
+                continue;
+            };
+            out.extend_from_slice(&rest[..at]);
+            out.push(code);
+            if code == ESCAPE {
+                out.push(octet | ESCAPED);
+            }
+            rest = &rest[at + len..];
+            at = 0;
+        }
+        out.extend_from_slice(rest);
     }
 
-    /// Appends the home domain if `text` begins with it, and returns what follows.
-    fn pack_home<'t>(&self, text: &'t [u8], out: &mut Vec<u8>) -> &'t [u8] {
-        match text.strip_prefix(self.home.as_bytes()) {
-            Some(rest) if !self.home.is_empty() => {
-                out.push(HOME);
-                rest
+    /// The code of what `text` begins with, and how many octets that is. The first one is special.
+    fn short_form(&self, text: &[u8]) -> Option<(u8, usize)> {
+        match text[0] {
+            b'@' | b'.' => {
+                let is_home = !self.home.is_empty() && text[1..].starts_with(self.home.as_bytes());
+                is_home.then_some((if text[0] == b'@' { AT_HOME } else { DOT_HOME }, 1 + self.home.len()))
             }
-            _ => text,
+            b';' | b'>' => {
+                // Most phrases differ in their last octet.
+                let is_it = |p: &&str| text.get(p.len() - 1) == p.as_bytes().last() && text.starts_with(p.as_bytes());
+                let (n, phrase) = (FIRST_PHRASE..).zip(PHRASES).find(|(_, phrase)| is_it(phrase))?;
+                Some((n, phrase.len()))
+            }
+            _ => Some((ESCAPE, 1)),
         }
     }
 
@@ -54,13 +65,13 @@ impl Compact {
             out.extend_from_slice(&rest[..at]);
             let code = rest[at];
             rest = &rest[at + 1..];
-            match code {
-                HOME => out.extend_from_slice(self.home.as_bytes()),
-                ESCAPE => {
-                    out.extend(rest.first().map(|b| b & !ESCAPED));
-                    rest = rest.get(1..).unwrap_or_default();
-                }
-                n => out.extend_from_slice(phrase(n)),
+            if code == ESCAPE {
+                out.extend(rest.first().map(|b| b & !ESCAPED));
+                rest = rest.get(1..).unwrap_or_default();
+            } else {
+                let (first, second) = self.long_form(code);
+                out.extend_from_slice(first.as_bytes());
+                out.extend_from_slice(second.as_bytes());
             }
         }
         out.extend_from_slice(rest);
@@ -72,20 +83,32 @@ impl Compact {
         let mut rest = packed;
         while let Some((&code, behind)) = rest.split_first() {
             rest = behind;
-            let part = match code {
-                HOME => self.home.as_bytes(),
+            let stripped = match code {
                 ESCAPE => {
                     let Some((&b, behind)) = rest.split_first() else { return false };
                     rest = behind;
-                    &[b & !ESCAPED]
+                    text.strip_prefix(&[b & !ESCAPED])
                 }
-                n if n < b' ' => phrase(n),
-                _ => &[code],
+                ..b' ' => {
+                    let (first, second) = self.long_form(code);
+                    text.strip_prefix(first.as_bytes()).and_then(|text| text.strip_prefix(second.as_bytes()))
+                }
+                _ => text.strip_prefix(&[code]),
             };
-            let Some(left) = text.strip_prefix(part) else { return false };
+            let Some(left) = stripped else { return false };
             text = left;
         }
         text.is_empty()
+    }
+
+    /// What a code other than [`ESCAPE`] stands for, in two pieces.
+    fn long_form(&self, code: u8) -> (&str, &str) {
+        let nth = |texts: &[&'static str], first: u8| texts.get(usize::from(code.wrapping_sub(first))).copied();
+        match code {
+            AT_HOME => ("@", &self.home),
+            DOT_HOME => (".", &self.home),
+            _ => (nth(&SCHEMES, FIRST_SCHEME).or_else(|| nth(&PHRASES, FIRST_PHRASE)).unwrap_or_default(), ""),
+        }
     }
 
     /// What `packed` was made from, as text of its own.
@@ -93,20 +116,6 @@ impl Compact {
         let mut out = Vec::with_capacity(packed.len() + self.home.len());
         self.unpack(packed, &mut out);
         String::from_utf8(out).expect("packed from text, and only ASCII is replaced")
-    }
-}
-
-fn escape(plain: &[u8], out: &mut Vec<u8>) {
-    if code_in(plain).is_none() {
-        out.extend_from_slice(plain);
-        return;
-    }
-    for &b in plain {
-        if b < b' ' {
-            out.extend([ESCAPE, b | ESCAPED]);
-        } else {
-            out.push(b);
-        }
     }
 }
 
@@ -118,19 +127,32 @@ fn code_in(text: &[u8]) -> Option<usize> {
     text[from..].iter().position(|b| *b < b' ').map(|at| from + at)
 }
 
-fn phrase(code: u8) -> &'static [u8] {
-    PHRASES.get(usize::from(code).wrapping_sub(FIRST_PHRASE.into())).map_or(b"", |p| p.as_bytes())
-}
+/// What may begin a shorter form inside a text.
+const IS_SPECIAL: [bool; 256] = {
+    let mut is_special = [false; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        is_special[octet] = octet < 0x20 || matches!(octet as u8, b'@' | b'.' | b';' | b'>');
+        octet += 1;
+    }
+    is_special
+};
 
-const HOME: u8 = 1;
-const FIRST_PHRASE: u8 = 2;
+const AT_HOME: u8 = 1;
+const DOT_HOME: u8 = 2;
+const FIRST_SCHEME: u8 = 3;
+const FIRST_PHRASE: u8 = FIRST_SCHEME + SCHEMES.len() as u8;
 const ESCAPE: u8 = 0x1f;
 /// Lifts an escaped octet out of the control octets.
 const ESCAPED: u8 = 0x40;
 
+/// How identities, Contacts and Paths begin.
+const SCHEMES: [&str; 3] = ["sip:", "<sip:", "tel:+"];
+
 /// What IMS devices write into their Contacts and P-CSCFs into their Paths.
-const PHRASES: [&str; 8] = [
+const PHRASES: [&str; 9] = [
     ";+sip.instance=\"<urn:gsma:imei:",
+    ">\"",
     ";+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel\"",
     ";+g.3gpp.smsip",
     ";+g.3gpp.accesstype=\"",
@@ -149,13 +171,16 @@ mod tests {
         let c = Compact::new("ims.mnc001.mcc001.3gppnetwork.org");
         for (text, most) in [
             ("", 0),
-            ("sip:001010000000001@ims.mnc001.mcc001.3gppnetwork.org", 21),
+            ("001010000000001@ims.mnc001.mcc001.3gppnetwork.org", 16),
+            ("sip:001010000000001@ims.mnc001.mcc001.3gppnetwork.org", 17),
+            ("<sip:abcdefghijklm@pcscf.ims.mnc001.mcc001.3gppnetwork.org;lr>", 23),
+            ("tel:+99912345", 9),
             (
                 ";+sip.instance=\"<urn:gsma:imei:86774304-000024-0>\";audio;+g.3gpp.smsip;+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel\"",
-                24,
+                22,
             ),
             ("a\r\n b\0\x01\x1f;+g.3gpp.smsipé;", 40),
-            ("ims.mnc001.mcc001.3gppnetwork.orgi;i", 4),
+            ("sip:@ims.mnc001.mcc001.3gppnetwork.orgi;i>", 6),
         ] {
             let mut packed = Vec::new();
             c.pack(text, &mut packed);

@@ -7,7 +7,7 @@ use super::compact::Compact;
 use super::refusal::Refusal;
 use super::register::Register;
 use crate::sip::HeaderName;
-use crate::sip::header::contact::{Contact, Contacts};
+use crate::sip::header::contact::Contact;
 use crate::time::{Duration, Instant};
 
 /// What a REGISTER wants done.
@@ -27,7 +27,7 @@ pub(super) enum Wish<'a> {
 #[derive(Debug)]
 pub(super) struct Wanted<'a> {
     /// As received.
-    pub(super) contact: Contact<'a>,
+    pub(super) contact: &'a Contact<'a>,
     /// Zero: to be removed.
     pub(super) expires: Duration,
     /// reg-id, where the network supports it for this UE (RFC 5626 clause 6).
@@ -36,24 +36,18 @@ pub(super) struct Wanted<'a> {
 
 impl<'a> Wish<'a> {
     /// Reads the Contacts and checks what can be said without knowing what is bound.
-    pub(super) fn read(register: &Register<'_, 'a>, config: &ScscfConfig) -> Result<Self, Refusal> {
-        let message = register.message;
-        let header = message.expires();
-        let mut wanted = Vec::new();
-        let mut too_brief = false;
-        let mut has_reg_id = false;
-        let star = Contacts::read(message.values(HeaderName::Contact), |contact| {
-            let asked = contact.expires.or(header).map_or(config.default_expires, |s| Duration::from_secs(s.into()));
-            // RFC 3261 clause 10.3 step 7: what is an hour or longer is never too brief.
-            too_brief |= !asked.is_zero() && asked < config.min_expires.min(Duration::from_secs(3_600));
-            has_reg_id |= contact.reg_id().is_some();
-            if wanted.is_empty() {
-                // One is the rule.
-                wanted.reserve_exact(1);
-            }
-            wanted.push(Wanted { contact, expires: asked.min(config.max_expires), flow: None });
-        })?;
-        match (star, wanted.is_empty()) {
+    pub(super) fn read(register: &'a Register<'_, '_>, config: &ScscfConfig) -> Result<Self, Refusal> {
+        let header = register.message.expires();
+        let asked = |contact: &Contact<'_>| {
+            contact.expires.or(header).map_or(config.default_expires, |s| Duration::from_secs(s.into()))
+        };
+        // RFC 3261 clause 10.3 step 7: what is an hour or longer is never too brief.
+        let shortest = config.min_expires.min(Duration::from_secs(3_600));
+        let too_brief = register.contacts.iter().map(asked).any(|asked| !asked.is_zero() && asked < shortest);
+        let wanted =
+            |contact: &'a Contact<'a>| Wanted { contact, expires: asked(contact).min(config.max_expires), flow: None };
+        let mut wanted: Vec<_> = register.contacts.iter().map(wanted).collect();
+        match (register.is_star, wanted.is_empty()) {
             (true, _) if header == Some(0) => return Ok(Self::UnbindAll),
             (true, _) => return Err(Refusal::BadStar),
             (false, true) => return Ok(Self::Query),
@@ -62,10 +56,10 @@ impl<'a> Wish<'a> {
         if too_brief {
             return Err(Refusal::IntervalTooBrief { min_expires: config.min_expires.as_secs() });
         }
-        if has_reg_id {
+        if wanted.iter().any(|w| w.contact.reg_id().is_some()) {
             let outbound = Outbound::of(register);
             for w in &mut wanted {
-                w.flow = outbound.flow(&w.contact)?;
+                w.flow = outbound.flow(w.contact)?;
             }
         }
         let binds = |w: &&Wanted<'_>| !w.expires.is_zero();

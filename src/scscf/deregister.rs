@@ -23,7 +23,7 @@ impl Scscf {
         wish: &Wish<'_>,
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
-        let id = self.registrar.find(register.impi, &register.impu).ok_or(Refusal::UnknownBinding)?;
+        let id = register.registration.ok_or(Refusal::UnknownBinding)?;
         let named = |b: &Binding| match wish {
             Wish::Unbind(wanted) => wanted.iter().any(|w| b.is_of(&w.key(), &self.registrar.compact)),
             _ => true,

@@ -267,7 +267,15 @@ impl Scscf {
     }
 
     fn on_request(&mut self, now: Instant, server: ServerId, from: IpAddr, message: &Message<'_>, out: &mut Outbox) {
-        let checked = match message.checked() {
+        let mut contacts = Vec::new();
+        let see = |contact| {
+            if contacts.is_empty() {
+                // One is the rule.
+                contacts.reserve_exact(1);
+            }
+            contacts.push(contact);
+        };
+        let checked = match message.checked_with(see) {
             Ok(checked) => checked,
             Err(error) => return self.refuse(now, server, message, &error.into(), out),
         };
@@ -275,7 +283,7 @@ impl Scscf {
             return self.refuse(now, server, message, &Refusal::OutsideTrustDomain, out);
         }
         match message.method() {
-            Some(Method::Register) => self.on_register(now, server, message, &checked, out),
+            Some(Method::Register) => self.on_register(now, server, message, &checked, contacts, out),
             _ => self.on_forwardable(now, server, message, out),
         }
     }

@@ -124,11 +124,12 @@ impl Profiles {
         ];
         let charged_so = |s: &&Shape| s.charging.iter().map(Option::as_deref).eq(charging);
         let mut known = self.shapes.iter().filter(charged_so);
-        if let Some((identities, profile)) = known.find_map(|s| Some((s.skeleton.identities(xml)?, s.profile))) {
+        let text = simdutf8::basic::from_utf8(xml).ok();
+        if let Some((identities, profile)) = known.find_map(|s| Some((s.skeleton.identities(text?)?, s.profile))) {
             self.slots[profile.0 as usize].1 += 1;
             return Ok(UserData { identities, profile });
         }
-        let split = split(xml);
+        let split = text.and_then(split);
         let (identities, profile) = parse(xml, charging)?;
         let profile = self.share(profile);
         if let Some((skeleton, _)) = split.filter(|(_, found)| identities.iter().eq(found)) {
@@ -207,54 +208,54 @@ fn parse(xml: &[u8], charging: [Option<&str>; 4]) -> Result<(Vec<String>, Profil
 /// A document without PrivateID and identities.
 #[derive(Debug)]
 struct Skeleton {
-    text: Vec<u8>,
+    text: String,
     /// Where a text was taken out, and whether it is an identity.
     gaps: Vec<(usize, bool)>,
 }
 
 impl Skeleton {
     /// The identities of a document of this shape; `None` for other documents.
-    fn identities<'x>(&self, xml: &'x [u8]) -> Option<Vec<Cow<'x, str>>> {
+    fn identities<'x>(&self, xml: &'x str) -> Option<Vec<Cow<'x, str>>> {
         let mut identities = Vec::with_capacity(self.gaps.len());
         let (mut rest, mut from) = (xml, 0);
         for &(gap, is_identity) in &self.gaps {
-            let (text, behind) = plain_text(rest.strip_prefix(&self.text[from..gap])?)?;
+            let (text, behind) = plain_text(rest.strip_prefix(self.text.get(from..gap)?)?)?;
             if is_identity {
                 identities.push(Cow::Borrowed(text));
             }
             (rest, from) = (behind, gap);
         }
-        (*rest == self.text[from..]).then_some(identities)
+        (Some(rest) == self.text.get(from..)).then_some(identities)
     }
 }
 
 /// The text up to the next tag, and what follows; `None` for references, white space and wildcards, which are for the
 /// parser.
-fn plain_text(xml: &[u8]) -> Option<(&str, &[u8])> {
-    let (text, behind) = xml.split_at(memchr::memchr(b'<', xml)?);
-    let is_plain = text.iter().fold(true, |plain, b| plain & (*b != b'&') & (*b != b'!') & (*b > b' '));
-    Some((std::str::from_utf8(text).ok().filter(|_| is_plain)?, behind))
+fn plain_text(xml: &str) -> Option<(&str, &str)> {
+    let (text, behind) = xml.split_at(memchr::memchr(b'<', xml.as_bytes())?);
+    let is_plain = text.bytes().fold(true, |plain, b| plain & (b != b'&') & (b != b'!') & (b > b' '));
+    is_plain.then_some((text, behind))
 }
 
 /// The document without PrivateID and identities, and the identities; `None` where one of them is not plain text.
 /// Whether every text found is an identity is for the caller to check: comments may hold anything.
-fn split(xml: &[u8]) -> Option<(Skeleton, Vec<&str>)> {
-    let mut skeleton = Skeleton { text: Vec::with_capacity(xml.len()), gaps: Vec::new() };
+fn split(xml: &str) -> Option<(Skeleton, Vec<&str>)> {
+    let mut skeleton = Skeleton { text: String::with_capacity(xml.len()), gaps: Vec::new() };
     let mut identities = Vec::with_capacity(4);
     let mut rest = xml;
-    while let Some(start) = memchr::memchr(b'I', rest) {
+    while let Some(start) = memchr::memchr(b'I', rest.as_bytes()) {
         let (before, behind) = rest.split_at(start);
-        skeleton.text.extend_from_slice(before);
+        skeleton.text.push_str(before);
         let (tag, is_identity) = match behind {
-            _ if behind.starts_with(IDENTITY) && before.ends_with(b"<") => (IDENTITY, true),
-            _ if behind.starts_with(PRIVATE_ID) && before.ends_with(b"<Private") => (PRIVATE_ID, false),
+            _ if behind.starts_with(IDENTITY) && before.ends_with('<') => (IDENTITY, true),
+            _ if behind.starts_with(PRIVATE_ID) && before.ends_with("<Private") => (PRIVATE_ID, false),
             _ => {
-                skeleton.text.push(b'I');
+                skeleton.text.push('I');
                 rest = &behind[1..];
                 continue;
             }
         };
-        skeleton.text.extend_from_slice(tag);
+        skeleton.text.push_str(tag);
         skeleton.gaps.push((skeleton.text.len(), is_identity));
         let (text, behind) = plain_text(&behind[tag.len()..])?;
         if is_identity {
@@ -262,7 +263,7 @@ fn split(xml: &[u8]) -> Option<(Skeleton, Vec<&str>)> {
         }
         rest = behind;
     }
-    skeleton.text.extend_from_slice(rest);
+    skeleton.text.push_str(rest);
     Some((skeleton, identities))
 }
 
@@ -272,8 +273,8 @@ fn is_associated(identity: &PublicIdentity) -> bool {
     !identity.barred && !wildcarded && identity.wildcard.is_none()
 }
 
-const IDENTITY: &[u8] = b"Identity>";
-const PRIVATE_ID: &[u8] = b"ID>";
+const IDENTITY: &str = "Identity>";
+const PRIVATE_ID: &str = "ID>";
 
 /// How many documents are remembered.
 const SHAPES: usize = 16;

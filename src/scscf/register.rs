@@ -4,9 +4,12 @@ use super::attempt::State;
 use super::contacts::Wish;
 use super::refusal::Refusal;
 use super::registrar::HssId;
+use super::table::Id;
 use super::{ChallengePolicy, Scscf};
 use crate::packet::Outbox;
+use crate::sip::header::contact::Contact;
 use crate::sip::header::digest::Digest;
+use crate::sip::message::elements;
 use crate::sip::transaction::ServerId;
 use crate::sip::{Checked, HeaderName, Message, Uri};
 use crate::time::Instant;
@@ -19,9 +22,13 @@ impl Scscf {
         server: ServerId,
         message: &Message<'_>,
         checked: &Checked<'_>,
+        contacts: Vec<Contact<'_>>,
         out: &mut Outbox,
     ) {
-        let outcome = Register::read(message, checked).and_then(|register| self.admit(now, server, &register, out));
+        let outcome = Register::read(message, checked, contacts).and_then(|mut register| {
+            register.registration = self.registrar.find(register.impi, &register.impu);
+            self.admit(now, server, &register, out)
+        });
         if let Err(refusal) = outcome {
             self.refuse(now, server, message, &refusal, out);
         }
@@ -34,7 +41,7 @@ impl Scscf {
         register: &Register<'_, '_>,
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
-        let registration = self.registrar.find(register.impi, &register.impu);
+        let registration = register.registration;
         if registration.is_some_and(|id| self.registrar.refuses(id, register.call_id, register.cseq)) {
             return Err(Refusal::CSeqNotNewer);
         }
@@ -118,12 +125,12 @@ impl Scscf {
         !claims || register.protection() == Protection::SecurityAssociation || self.config.aka_without_sa
     }
 
-    fn must_challenge(&self, now: Instant, registration: super::table::Id) -> bool {
+    fn must_challenge(&self, now: Instant, registration: Id) -> bool {
         let Some((authenticated_at, unchallenged)) = self.registrar.authentication(registration) else { return true };
         match self.config.challenge {
             ChallengePolicy::Always => true,
             ChallengePolicy::Never => false,
-            ChallengePolicy::Every(n) => unchallenged + 1 >= n,
+            ChallengePolicy::Every(n) => unchallenged.saturating_add(1) >= n,
             ChallengePolicy::After(age) => now.saturating_since(authenticated_at) > age,
         }
     }
@@ -144,6 +151,12 @@ pub(super) struct Register<'m, 'a> {
     pub(super) call_id: &'a str,
     /// CSeq number.
     pub(super) cseq: u32,
+    /// Contacts, as received.
+    pub(super) contacts: Vec<Contact<'a>>,
+    /// Contact is `*`.
+    pub(super) is_star: bool,
+    /// The registration of this IMPI whose set holds this IMPU, looked up once.
+    pub(super) registration: Option<Id>,
     /// To has a tag already.
     pub(super) has_to_tag: bool,
 }
@@ -161,11 +174,15 @@ pub(super) enum Protection {
 
 impl<'m, 'a> Register<'m, 'a> {
     /// Reads who registers what; refuses what this S-CSCF does not understand.
-    pub(super) fn read(message: &'m Message<'a>, checked: &Checked<'a>) -> Result<Self, Refusal> {
-        let unknown: Vec<&str> = message
-            .elements(HeaderName::Require)
-            .filter(|t| !EXTENSIONS.iter().any(|e| e.eq_ignore_ascii_case(t)))
-            .collect();
+    pub(super) fn read(
+        message: &'m Message<'a>,
+        checked: &Checked<'a>,
+        contacts: Vec<Contact<'a>>,
+    ) -> Result<Self, Refusal> {
+        let is_known = |tag: &str| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(tag));
+        // Most often the value is one tag.
+        let lists = message.values(HeaderName::Require).filter(|list| !is_known(list));
+        let unknown: Vec<&str> = lists.flat_map(elements).filter(|tag| !is_known(tag)).collect();
         if !unknown.is_empty() {
             return Err(Refusal::UnknownExtension(unknown.join(", ")));
         }
@@ -177,9 +194,11 @@ impl<'m, 'a> Register<'m, 'a> {
             Some(username) if !username.is_empty() => username,
             _ => impi_of(&to),
         };
-        let Checked { call_id, cseq, .. } = *checked;
+        let Checked { call_id, cseq, is_star, .. } = *checked;
         let has_to_tag = checked.to.tag().is_some();
-        Ok(Self { message, impi, impu, credentials, call_id, cseq: cseq.number, has_to_tag })
+        let cseq = cseq.number;
+        let registration = None;
+        Ok(Self { message, impi, impu, credentials, call_id, cseq, contacts, is_star, registration, has_to_tag })
     }
 
     /// The nonce answered, if one is.

@@ -15,6 +15,7 @@ use foldhash::fast::FixedState;
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::BuildHasher;
+use std::num::NonZeroU16;
 
 /// A registered implicit set of one IMPI.
 pub(super) struct Registration {
@@ -22,13 +23,13 @@ pub(super) struct Registration {
     texts: Box<[u8]>,
     /// What is bound to each identity of the set.
     pub(super) bindings: Bindings,
-    /// The last challenge that was answered.
-    authenticated_at: Instant,
+    /// When the last challenge was answered: an age of it is at most a second too large.
+    authenticated_at: Second,
     /// The earliest timer set, or [`NO_TIMER`]: one is set only if it must be earlier.
-    timer: Instant,
+    timer: Second,
     profile: ProfileId,
     /// Re-registrations since then that were not challenged.
-    unchallenged: u32,
+    unchallenged: u16,
     hss: Option<HssId>,
 }
 
@@ -47,7 +48,7 @@ pub(super) struct Registrar {
 
 /// An HSS by its Origin-Host; that of the first answer is asked ever after (TS 29.228 clause 5.4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct HssId(u16);
+pub(super) struct HssId(NonZeroU16);
 
 impl Registrar {
     /// Nobody is registered.
@@ -112,7 +113,7 @@ impl Registrar {
 
     /// When the last challenge was answered, and how many re-registrations went without since.
     pub(super) fn authentication(&self, id: Id) -> Option<(Instant, u32)> {
-        self.table.get(id).map(|r| (r.authenticated_at, r.unchallenged))
+        self.table.get(id).map(|r| (Instant::from_secs(r.authenticated_at.into()), r.unchallenged.into()))
     }
 
     /// One more re-registration without challenge.
@@ -125,7 +126,7 @@ impl Registrar {
     /// The challenge was answered.
     pub(super) fn authenticated(&mut self, id: Id, now: Instant) {
         if let Some(r) = self.table.get_mut(id) {
-            (r.authenticated_at, r.unchallenged) = (now, 0);
+            (r.authenticated_at, r.unchallenged) = (second_before(now), 0);
         }
     }
 
@@ -151,10 +152,10 @@ impl Registrar {
         let registration = self.table.get_mut(id)?;
         registration.bindings = bindings.into();
         let next = registration.bindings.next_expiry()?;
-        if registration.timer <= next {
+        if registration.timer <= second_before(next) {
             return None;
         }
-        registration.timer = next;
+        registration.timer = second_before(next).saturating_add(1);
         Some(next)
     }
 
@@ -170,7 +171,7 @@ impl Registrar {
         let registration = Registration {
             texts: self.pack(impi, &data.identities),
             bindings: Bindings::Many(Vec::new()),
-            authenticated_at: now,
+            authenticated_at: second_before(now),
             timer: NO_TIMER,
             profile: data.profile,
             unchallenged: 0,
@@ -262,13 +263,13 @@ impl Registrar {
             self.hss.push(host.into());
             self.hss.len() - 1
         });
-        // More than 65,536 HSSs share a name here; Destination-Host is a hint then.
-        HssId(u16::try_from(at).unwrap_or(u16::MAX))
+        // HSSs beyond 65,535 share a name here; Destination-Host is a hint then.
+        HssId(u16::try_from(at + 1).ok().and_then(NonZeroU16::new).unwrap_or(NonZeroU16::MAX))
     }
 
     /// Origin-Host of an HSS.
     pub(super) fn hss_host(&self, id: HssId) -> Option<&str> {
-        self.hss.get(usize::from(id.0)).map(|h| &**h)
+        self.hss.get(usize::from(id.0.get()) - 1).map(|h| &**h)
     }
 
     /// Which HSS serves a registration.
@@ -327,8 +328,16 @@ impl fmt::Debug for Registration {
     }
 }
 
+/// Whole seconds since the run began.
+type Second = u32;
+
+/// The last whole second at or before `at`. A run of a century stops here.
+fn second_before(at: Instant) -> Second {
+    Second::try_from(at.as_micros() / 1_000_000).unwrap_or(Second::MAX - 1)
+}
+
 /// Later than any.
-const NO_TIMER: Instant = Instant::from_micros(u64::MAX);
+const NO_TIMER: Second = Second::MAX;
 
 fn canonical(identity: String) -> String {
     let mut canonical = String::with_capacity(identity.len());
@@ -358,6 +367,6 @@ mod tests {
     #[test]
     fn an_entry_is_small() {
         // Issue 3: at most 1 kB for a registered subscriber over all elements. This is the fixed part here.
-        assert!(size_of::<Registration>() <= 80, "{}", size_of::<Registration>());
+        assert!(size_of::<Registration>() <= 64, "{}", size_of::<Registration>());
     }
 }

@@ -53,7 +53,7 @@ impl Scscf {
             return Err(Refusal::WrongResponse);
         }
         self.tell(out, || What::ResponseVerified { impi: impi.into() });
-        if let Some(id) = self.registrar.find(impi, &register.impu) {
+        if let Some(id) = register.registration {
             self.registrar.authenticated(id, now);
         }
         self.serve(now, server, register, hss, out)

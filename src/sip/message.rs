@@ -1,6 +1,6 @@
 //! A message as received: a view of its bytes.
 
-use super::header::contact::Contacts;
+use super::header::contact::{Contact, Contacts};
 use super::header::cseq::CSeq;
 use super::header::digest::Digest;
 use super::header::name_addr::NameAddr;
@@ -79,6 +79,8 @@ pub struct Checked<'a> {
     pub cseq: CSeq<'a>,
     /// Max-Forwards of a request, `None` if absent.
     pub max_forwards: Option<u8>,
+    /// Contact is `*`.
+    pub is_star: bool,
 }
 
 /// A view of one message. Cheap to make, lives on the stack, borrows the bytes.
@@ -125,6 +127,11 @@ impl<'a> Message<'a> {
 
     /// As [`Message::check`], and what was read on the way, so that nobody has to read it again.
     pub fn checked(&self) -> Result<Checked<'a>, HeaderError> {
+        self.checked_with(|_| ())
+    }
+
+    /// As [`Message::checked`]; shows every Contact that is not `*` to `see`.
+    pub fn checked_with(&self, see: impl FnMut(Contact<'a>)) -> Result<Checked<'a>, HeaderError> {
         let repeated = self.table.repeated().intersection(SINGLE_NAMES);
         for name in SINGLE.into_iter().filter(|&name| repeated.contains(name)) {
             let mut values = self.values(name);
@@ -150,13 +157,11 @@ impl<'a> Message<'a> {
                 return Err(HeaderError { status, ..HeaderError::bad(HeaderName::CSeq, "method of another request") });
             }
         }
-        if Contacts::read(self.values(HeaderName::Contact), |_| ())?
-            && self.method() == Some(Method::Register)
-            && self.expires() != Some(0)
-        {
+        let is_star = Contacts::read(self.values(HeaderName::Contact), see)?;
+        if is_star && self.method() == Some(Method::Register) && self.expires() != Some(0) {
             return Err(HeaderError::bad(HeaderName::Contact, "* without Expires: 0"));
         }
-        Ok(Checked { via, from, to, call_id, cseq, max_forwards })
+        Ok(Checked { via, from, to, call_id, cseq, max_forwards, is_star })
     }
 
     /// The bytes of this message, body included, nothing after it.

@@ -12,13 +12,17 @@ pub(super) struct Identifiers {
     end_to_end: u32,
     base: u32,
     session: u64,
+    /// Session-Id up to its low part: it changes once in 2^32.
+    session_prefix: String,
 }
 
 impl Identifiers {
     /// RFC 6733 clause 3: the high 12 bits of the first end-to-end id are the low 12 bits of the time, the rest is random.
-    pub(super) fn new(epoch: Epoch, now: Instant, random: &mut Random) -> Self {
+    pub(super) fn new(host: &str, epoch: Epoch, now: Instant, random: &mut Random) -> Self {
         let started = epoch.unix_secs(now) as u32;
-        Self { started, end_to_end: started << 20 | random.below(1 << 20), base: 0, session: 0 }
+        let end_to_end = started << 20 | random.below(1 << 20);
+        let session_prefix = session_prefix(host, started, 0);
+        Self { started, end_to_end, base: 0, session: 0, session_prefix }
     }
 
     /// The id of one request of ours.
@@ -36,14 +40,18 @@ impl Identifiers {
     /// Appends a fresh Session-Id (RFC 6733 clause 8.8).
     pub(super) fn write_session_id(&mut self, host: &str, out: &mut String) {
         self.session += 1;
-        out.reserve(host.len() + 32);
-        out.push_str(host);
-        // The high part moves on when the low one is used up.
-        for part in [u64::from(self.started) + (self.session >> 32), self.session & 0xffff_ffff] {
-            out.push(';');
-            out.push_str(Decimal::new(part).as_str());
+        let low = self.session as u32;
+        if low == 0 {
+            self.session_prefix = session_prefix(host, self.started, self.session >> 32);
         }
+        out.push_str(&self.session_prefix);
+        out.push_str(Decimal::new(low).as_str());
     }
+}
+
+/// The high part moves on when the low one has been used up `turns` times.
+fn session_prefix(host: &str, started: u32, turns: u64) -> String {
+    format!("{host};{};", u64::from(started) + turns)
 }
 
 /// The twelve high bits of a hop-by-hop id that no generation reaches.
@@ -55,7 +63,12 @@ mod tests {
 
     #[test]
     fn formed_as_rfc_6733_says() {
-        let mut ids = Identifiers::new(Epoch::from_unix_secs(1_767_225_600), Instant::ZERO, &mut Random::seeded(1));
+        let mut ids = Identifiers::new(
+            "scscf.example",
+            Epoch::from_unix_secs(1_767_225_600),
+            Instant::ZERO,
+            &mut Random::seeded(1),
+        );
         let first = ids.end_to_end();
         assert_eq!(first >> 20, 1_767_225_600 & 0xfff);
         assert_eq!(ids.end_to_end(), first.wrapping_add(1));

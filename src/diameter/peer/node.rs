@@ -64,7 +64,7 @@ impl<C> Node<C> {
     /// Nothing is open yet.
     pub fn new(mut config: NodeConfig, mut random: Random) -> Self {
         config.watchdog = config.watchdog.max(SHORTEST_WATCHDOG);
-        let ids = Identifiers::new(config.epoch, Instant::ZERO, &mut random);
+        let ids = Identifiers::new(&config.origin_host, config.epoch, Instant::ZERO, &mut random);
         let target = |peer| Target { peer, link: None, retry_at: None, failures: 0, host: Box::default(), lost: false };
         let targets = config.peers.iter().copied().map(target).collect();
         Self {
@@ -91,7 +91,7 @@ impl<C> Node<C> {
 
     /// Asks for the connections to the configured peers.
     pub fn start(&mut self, now: Instant, out: &mut Outbox) {
-        self.ids = Identifiers::new(self.config.epoch, now, &mut self.random);
+        self.ids = Identifiers::new(&self.config.origin_host, self.config.epoch, now, &mut self.random);
         for target in 0..self.targets.len() {
             if self.targets[target].peer.side == Side::Opening {
                 self.connect(target, out);
