@@ -143,7 +143,7 @@ fn lesson_05_one_set_serves_udp_and_tcp() {
     rig.register(0, &mut phone, 3_600);
     let message = phone.request("MESSAGE", 31_001, "").replace("SIP/2.0/TCP", "SIP/2.0/UDP");
     rig.ue_sends(1_000, Transport::Udp, phone.client(), port_ps(), &message);
-    let answer = rig.answer();
+    let answer = rig.served(1_010);
     assert_eq!((answer.transport, answer.to, answer.protected), (Transport::Udp, phone.server(), true));
 }
 
@@ -303,11 +303,11 @@ fn lesson_15_change_of_set_at_re_authentication() {
     let mut over_old = Phone { branch: 5_000, ..old };
     let text = over_old.request("MESSAGE", 31_001, "");
     over_old.send_over_sa(&mut rig, 2_000_000, &text);
-    assert_eq!(rig.answer().from.port(), first.pcscf.port_c, "answers go over the set of the request");
+    assert_eq!(rig.served(2_000_010).from.port(), first.pcscf.port_c, "answers go over the set of the request");
     // The first message over the new one leaves the old one 64*T1.
     let text = phone.request("MESSAGE", 31_001, "");
     phone.send_over_sa(&mut rig, 3_000_000, &text);
-    rig.answer();
+    rig.served(3_000_010);
     rig.drive(3_127_999);
     assert_eq!(rig.plane.len(), 2);
     rig.drive(3_128_000);
@@ -354,7 +354,7 @@ fn lesson_17_the_end_of_the_old_set_leaves_the_new_one_its_port_us() {
     rig.reauthenticate(1_000, &mut phone, 36_000);
     let text = phone.request("MESSAGE", 31_001, "");
     phone.send_over_sa(&mut rig, 2_000, &text);
-    rig.answer();
+    rig.served(2_010);
     rig.drive(200_000);
     assert_eq!(rig.plane.len(), 1);
     phone.send_protected(&mut rig, 200_000);

@@ -49,7 +49,7 @@ fn the_request_to_the_core_has_what_table_4_1_asks_for() {
     assert_eq!(all(HeaderName::Require), ["path"]);
     assert_eq!(all(HeaderName::Path).len(), 1);
     let path = &message.name_addrs(HeaderName::Path).unwrap()[0];
-    assert_eq!((path.uri.host, path.uri.user.map(str::len)), ("pcscf.visited.example", Some(13)));
+    assert_eq!((path.uri.host, path.uri.user.map(str::len)), ("pcscf.visited.example", Some(17)));
     assert!(path.uri.params.has("lr"));
     assert_eq!(all(HeaderName::PVisitedNetworkId), ["visited.example"]);
     let charging = all(HeaderName::PChargingVector);
@@ -269,29 +269,6 @@ fn requests_other_than_register() {
     assert_eq!(ask(&mut rig, &mut phone, "CANCEL", "sip:somebody@home.example", ""), Some(481));
     assert_eq!(ask(&mut rig, &mut phone, "ACK", "sip:somebody@home.example", ""), None);
     assert!(rig.to_core.is_empty());
-}
-
-#[test]
-fn a_registered_ue_hears_501_until_more_is_served() {
-    let (mut rig, mut phone) = (Rig::new(config()), Phone::new(1));
-    rig.register(0, &mut phone, 3_600);
-    let message = phone.request("MESSAGE", 31_001, "");
-    phone.send_over_sa(&mut rig, 1_000, &message);
-    let answer = rig.answer();
-    assert_eq!((answer.status(), answer.to, answer.protected), (501, phone.server(), true));
-    // Without SAs it is the same.
-    let mut rig = Rig::new(imsreg::pcscf::PcscfConfig { sec_agree: SecAgreePolicy::Off, ..config() });
-    let mut phone = Phone::new(2);
-    phone.send_first(&mut rig, 0);
-    rig.accept(10, 60);
-    let message = phone.request("MESSAGE", 5_060, "");
-    phone.send_clear(&mut rig, 1_000, &message);
-    assert_eq!(rig.answer().status(), 501);
-    rig.drive(60_011);
-    let message = phone.request("MESSAGE", 5_060, "");
-    phone.send_clear(&mut rig, 60_012, &message);
-    assert_eq!(rig.answer().status(), 403, "the registration has expired");
-    assert_eq!(rig.pcscf.subscribers(), 0);
 }
 
 #[test]

@@ -114,6 +114,11 @@ impl Pcscf {
             self.refuse_instead(now, context.server, response, &Refusal::NotChallenged, out);
             return;
         }
+        // Over TCP the transaction ends with its answer.
+        let way_back = match context.origin {
+            Origin::Clear { .. } => self.to_ue.route(context.server),
+            Origin::Protected(_) => None,
+        };
         self.relay(now, context, response, out);
         let Ok(to) = context.asked.to() else { return };
         let mut aor = String::with_capacity(to.uri.text.len());
@@ -143,7 +148,7 @@ impl Pcscf {
                 }
                 let identities = identities(response, &aor);
                 let in_clear = match context.origin {
-                    Origin::Clear { ue, .. } => Some(ue),
+                    Origin::Clear { ue, .. } => way_back.map(|route| (ue, route)),
                     Origin::Protected(set) => {
                         self.books.establish(now, set, expires, out);
                         None

@@ -8,6 +8,7 @@
 use crate::identity::Spi;
 use crate::ipsec::association::{Algorithms, Endpoint, SaId, SaSetId};
 use crate::ipsec::negotiate::Offer;
+use crate::packet::Route;
 use crate::sip::header::contact::Contacts;
 use crate::sip::header::name_addr::NameAddr;
 use crate::sip::transaction::ServerId;
@@ -19,7 +20,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 /// Names a subscriber: a keyed hash of the IMPI, in place of its 60 octets. As text it is the token in our Path, which
-/// nobody can foretell without the key.
+/// nobody can foretell without the key: 13 characters of base 32, and four that tell a token of ours from any other.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct FlowKey(u64);
 
@@ -28,11 +29,31 @@ impl FlowKey {
         Self(hasher.hash_one(impi))
     }
 
-    /// 13 characters of base 32.
-    pub(super) fn token(self) -> [u8; 13] {
-        std::array::from_fn(|i| b"abcdefghijklmnopqrstuvwxyz234567"[(self.0 >> (5 * i) & 31) as usize])
+    /// The text.
+    pub(super) fn token(self, hasher: &FixedState) -> [u8; TOKEN] {
+        let mark = hasher.hash_one((self.0, MARK_OF_TOKEN));
+        let digit = |i: usize| if i < KEY { self.0 >> (5 * i) } else { mark >> (5 * (i - KEY)) };
+        std::array::from_fn(|i| ALPHABET[(digit(i) & 31) as usize])
+    }
+
+    /// Reads the text; `None` for one that we have not written.
+    pub(super) fn read(text: &[u8], hasher: &FixedState) -> Option<Self> {
+        let mut key = 0;
+        for (i, character) in text.iter().take(KEY).enumerate() {
+            let digit = ALPHABET.iter().position(|a| a == character)?;
+            key |= (digit as u64) << (5 * i);
+        }
+        Some(Self(key)).filter(|flow| flow.token(hasher) == text)
     }
 }
+
+const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+/// Characters of the key.
+const KEY: usize = 13;
+/// Characters of a token.
+const TOKEN: usize = KEY + 4;
+/// Keeps the hash of the mark apart from that of the key.
+const MARK_OF_TOKEN: u64 = 0x746f_6b65_6e00_0000;
 
 /// One subscriber.
 #[derive(Debug, Default)]
@@ -42,7 +63,7 @@ pub(super) struct Flow {
     /// The newest of its sets of SAs, the others follow by [`Set::next`].
     pub(super) newest: Option<SetIndex>,
     /// Where it is registered without SAs.
-    pub(super) in_clear: Option<Box<Place>>,
+    pub(super) in_clear: Option<Box<InClear>>,
 }
 
 /// One implicit registration set.
@@ -98,6 +119,14 @@ impl Shared {
 pub(super) struct Place {
     pub(super) address: IpAddr,
     pub(super) port: u16,
+}
+
+/// Where a subscriber without SAs is registered.
+#[derive(Debug)]
+pub(super) struct InClear {
+    pub(super) place: Place,
+    /// The way of the answers to its REGISTER.
+    pub(super) route: Route,
 }
 
 /// Where in the list of sets. Meaningful with the id beside it, see [`SetRef`].
@@ -250,5 +279,28 @@ impl Set {
     /// Our half.
     pub(super) const fn pcscf(&self, port_s: u16) -> Endpoint {
         Endpoint { spi_c: self.spi_c, spi_s: self.spi_s, port_c: self.port_c, port_s }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_our_own_tokens_are_read() {
+        let (ours, theirs) = (FixedState::with_seed(1), FixedState::with_seed(2));
+        for impi in ["a@x", "b@x", ""] {
+            let flow = FlowKey::of(&ours, impi);
+            let token = flow.token(&ours);
+            assert_eq!(FlowKey::read(&token, &ours), Some(flow));
+            assert_eq!(FlowKey::read(&token, &theirs), None, "after a restart");
+            for at in 0..token.len() {
+                let mut changed = token;
+                changed[at] = if changed[at] == b'a' { b'b' } else { b'a' };
+                assert_eq!(FlowKey::read(&changed, &ours), None);
+            }
+            assert_eq!(FlowKey::read(&token[..13], &ours), None);
+        }
+        assert_eq!(FlowKey::read(b"", &ours), None);
     }
 }

@@ -303,7 +303,7 @@ const FOR_US: NameSet = NameSet::of(&[
 const LOOKED_AT: NameSet = FOR_US.union(CHALLENGES).union(NameSet::of(&[HeaderName::Via, HeaderName::Other]));
 
 /// Parameters that the S-CSCF and the P-CSCF use among themselves (TS 24.229 clause 7.2A).
-const KEY_PARAMETERS: [&str; 3] = ["ck", "ik", "integrity-protected"];
+pub(super) const KEY_PARAMETERS: [&str; 3] = ["ck", "ik", "integrity-protected"];
 
 /// A shorter text would be found in messages by chance.
 const SHORTEST_KEY: usize = 8;

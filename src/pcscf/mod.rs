@@ -2,7 +2,7 @@
 //!
 //! A packet enters by [`Pcscf::receive`]. REGISTER: `register` compares and forwards, `answer` takes what the core
 //! says, `books` keeps the books of flows and security associations, and `to_ue` is the only way back to the UE.
-//! What goes the other way is written by `to_core`.
+//! What goes the other way is written by `to_core`. Every other request is `passing`.
 
 mod allocate;
 mod answer;
@@ -11,6 +11,7 @@ mod books;
 mod config;
 mod flow;
 mod from_core;
+mod passing;
 mod refusal;
 mod refuse;
 mod register;
@@ -24,14 +25,16 @@ use crate::event::{Event, Role, What};
 use crate::ipsec::negotiate::StaticText;
 use crate::packet::{Connection, Outbox, Packet, Protocol, SaFailure};
 use crate::random::Random;
+use crate::sip::proxy::Proxy;
 use crate::sip::transaction::{Incoming, Transactions};
-use crate::sip::{Message, StartLine};
+use crate::sip::{Message, Method, StartLine};
 use crate::time::Instant;
 use allocate::Allocator;
 use books::{Books, Settings};
 use flow::{Challenging, FlowKey, Registration};
 use foldhash::quality::FixedState;
 use from_core::Strip;
+use passing::{Names, Passage};
 use refusal::Refusal;
 use std::net::IpAddr;
 use to_core::Texts;
@@ -46,6 +49,8 @@ pub struct Pcscf {
     strip: Strip,
     to_ue: ToUe,
     core: Transactions<Challenging>,
+    proxy: Proxy<Passage>,
+    names: Names,
     books: Books,
     random: Random,
     hasher: FixedState,
@@ -73,6 +78,8 @@ impl Pcscf {
             strip: Strip::new(&config.strip_from_answers),
             to_ue: ToUe::new(config.gm_timers, random.fork()),
             core: Transactions::new(random.fork()),
+            proxy: Proxy::new(random.fork()),
+            names: Names::new(&config),
             books,
             hasher: FixedState::with_seed(random.next_u64()),
             random,
@@ -127,9 +134,7 @@ impl Pcscf {
         };
         match message.start() {
             StartLine::Request { method, .. } => self.on_request(now, packet, &message, method, out),
-            StartLine::Response { .. } if packet.sa.is_none() => self.on_response(now, packet, &message, out),
-            // Nothing was asked of the UE, so nothing is answered by it.
-            StartLine::Response { .. } => {}
+            StartLine::Response { .. } => self.on_response(now, packet, &message, out),
         }
     }
 
@@ -138,7 +143,9 @@ impl Pcscf {
         if connection.protocol != Protocol::Sip {
             return;
         }
-        self.to_ue.connection_lost(now, connection, out);
+        let mut unanswered = Vec::new();
+        self.to_ue.connection_lost(now, connection, out, &mut unanswered);
+        self.on_unanswered(now, unanswered, out);
         let mut ended = Vec::new();
         self.core.connection_lost(now, connection, out, &mut ended);
         for ended in ended {
@@ -155,12 +162,16 @@ impl Pcscf {
 
     /// The earliest timer.
     pub fn next_timeout(&self) -> Option<Instant> {
-        [self.to_ue.next_timeout(), self.core.next_timeout(), self.books.next_timeout()].into_iter().flatten().min()
+        let transactions = [self.to_ue.next_timeout(), self.core.next_timeout(), self.proxy.next_timeout()];
+        transactions.into_iter().chain([self.books.next_timeout()]).flatten().min()
     }
 
     /// Runs what is due.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
-        self.to_ue.handle_timeout(now, out);
+        let mut unanswered = Vec::new();
+        self.to_ue.handle_timeout(now, out, &mut unanswered);
+        self.on_unanswered(now, unanswered, out);
+        self.handle_passing_timeout(now, out);
         let mut ended = Vec::new();
         self.core.handle_timeout(now, out, &mut ended);
         for ended in ended {
@@ -170,6 +181,13 @@ impl Pcscf {
     }
 
     fn on_response(&mut self, now: Instant, packet: &Packet<'_>, message: &Message<'_>, out: &mut Outbox) {
+        if message.cseq().is_ok_and(|cseq| cseq.method != Method::Register) {
+            return self.on_passed_response(now, packet, message, out);
+        }
+        if packet.sa.is_some() {
+            // No REGISTER was sent to the UE.
+            return;
+        }
         // A 100 of the core tells the UE nothing: its own 100 is the matter of the server transaction (RFC 4320).
         if let Incoming::Final(client, context) = self.core.receive(now, self.config.core_timers, packet, message, out)
         {

@@ -45,8 +45,14 @@ pub(super) enum Refusal {
     NothingToCancel,
     /// A request of nobody registered.
     NotRegistered,
-    /// A request of a registered UE that is not served.
-    NotServed,
+    /// A request within a dialog whose Route is not the one recorded.
+    ForeignRoute,
+    /// A request that was here before.
+    Loop,
+    /// A request for a UE whose token is not ours.
+    ForgedToken,
+    /// A request for a UE that is not registered any more, or cannot be reached.
+    FlowGone,
     /// No answer from any I-CSCF.
     CoreSilent,
 }
@@ -56,13 +62,18 @@ impl Refusal {
     pub(super) const fn status(&self) -> u16 {
         match self {
             Self::Malformed { status, .. } => *status,
-            Self::ForeignIdentity | Self::ForeignVia | Self::OfferInUse | Self::TooManySets | Self::NotRegistered => {
-                403
-            }
+            Self::ForeignRoute => 400,
+            Self::ForeignIdentity
+            | Self::ForeignVia
+            | Self::OfferInUse
+            | Self::TooManySets
+            | Self::NotRegistered
+            | Self::ForgedToken => 403,
             Self::UnknownExtension { .. } => 420,
             Self::AgreementWanted => 421,
+            Self::FlowGone => 430,
             Self::NothingToCancel => 481,
-            Self::Merged => 482,
+            Self::Merged | Self::Loop => 482,
             Self::TooManyHops => 483,
             Self::NoCommonMechanism
             | Self::AnswerInClear
@@ -70,7 +81,6 @@ impl Refusal {
             | Self::ClientDiffers
             | Self::NothingToInstall => 494,
             Self::SetUpFailed | Self::NoPortLeft | Self::NoKeys | Self::NotChallenged => 500,
-            Self::NotServed => 501,
             Self::NotFirstHop => 502,
             Self::CoreSilent => 504,
         }
@@ -86,10 +96,11 @@ impl Refusal {
             Self::ForeignIdentity | Self::ForeignVia | Self::NothingToInstall => "TS 24.229 clause 5.2.2.2",
             Self::NoKeys | Self::NotChallenged => "TS 24.229 clause 5.2.2.1",
             Self::OfferInUse | Self::TooManySets | Self::NoPortLeft => "TS 33.203 clause 7.4",
-            Self::TooManyHops | Self::UnknownExtension { .. } => "RFC 3261 clause 16.3",
+            Self::TooManyHops | Self::UnknownExtension { .. } | Self::Loop => "RFC 3261 clause 16.3",
             Self::Merged => "RFC 3261 clause 8.2.2.2",
             Self::NothingToCancel => "RFC 3261 clause 9.2",
-            Self::NotRegistered | Self::NotServed => "TS 24.229 clause 5.2.6",
+            Self::NotRegistered | Self::ForeignRoute => "TS 24.229 clause 5.2.6.3",
+            Self::ForgedToken | Self::FlowGone => "RFC 5626 clause 5.3.1",
             Self::CoreSilent => "TS 24.229 clause 5.2.2.1, RFC 4320",
         }
     }
@@ -118,8 +129,11 @@ impl Refusal {
             Self::Merged => "the same request came by another branch",
             Self::NothingToCancel => "CANCEL of no request",
             Self::NotRegistered => "no registration known",
-            Self::NotServed => "only REGISTER is served",
-            Self::CoreSilent => "no I-CSCF answers",
+            Self::ForeignRoute => "the Route of a request within a dialog is not the one recorded",
+            Self::Loop => "it was here before",
+            Self::ForgedToken => "the token is not one of ours",
+            Self::FlowGone => "no way leads to the UE any more",
+            Self::CoreSilent => "nobody of the core can be asked",
         };
         text.to_owned()
     }

@@ -40,7 +40,7 @@ impl Pcscf {
         out: &mut Outbox,
     ) {
         let list = self.list_of(refusal, sent);
-        let mut headers = headers_of(refusal, list.as_deref());
+        let mut headers = headers_of(list.as_deref());
         if let Refusal::UnknownExtension { tags } = refusal {
             headers.push((HeaderName::Unsupported, tags));
         }
@@ -59,7 +59,7 @@ impl Pcscf {
         out: &mut Outbox,
     ) {
         let list = self.list_of(refusal, None);
-        let headers = headers_of(refusal, list.as_deref());
+        let headers = headers_of(list.as_deref());
         let answer = Answer::Instead { response, status: refusal.status(), headers: &headers };
         self.to_ue.answer(now, server, &answer, out);
         tell(refusal, out);
@@ -86,14 +86,11 @@ impl From<HeaderError> for Refusal {
     }
 }
 
-fn headers_of<'a>(refusal: &Refusal, list: Option<&'a str>) -> Vec<(HeaderName, &'a str)> {
+fn headers_of(list: Option<&str>) -> Vec<(HeaderName, &str)> {
     let mut headers = Vec::new();
     if let Some(list) = list {
         headers.push((HeaderName::Require, "sec-agree"));
         headers.push((HeaderName::SecurityServer, list));
-    }
-    if matches!(refusal, Refusal::NotServed) {
-        headers.push((HeaderName::Allow, "REGISTER, OPTIONS, CANCEL"));
     }
     headers
 }

@@ -227,7 +227,7 @@ impl Pcscf {
             return;
         };
         let Examined { flow, agreement, integrity } = examined;
-        let token = flow.token();
+        let token = flow.token(&self.hasher);
         let icid = self.random.token::<20>();
         let add = Additions { texts: &self.texts, source, hops, token: &token, integrity, icid: icid.as_bytes() };
         let context = Challenging { server, origin, flow, agreement, asked: Asked::by(message), hop: 0 };

@@ -1,8 +1,9 @@
-//! Requests of UEs: which are let in, and those that are no REGISTER.
+//! Requests: from which side, which are let in, and what becomes of those that are no REGISTER.
 
 use super::Pcscf;
 use super::config::SecAgreePolicy;
 use super::flow::{Phase, SetRef};
+use super::passing::Sender;
 use super::refusal::Refusal;
 use super::to_ue::Answer;
 use crate::event::{Event, Role, What};
@@ -35,6 +36,13 @@ impl Pcscf {
         method: Method<'_>,
         out: &mut Outbox,
     ) {
+        if method != Method::Register
+            && packet.sa.is_none()
+            && let Some(token) = self.names.user_in_route(message)
+            && self.is_core(packet.from.ip())
+        {
+            return self.on_request_of_core(now, packet, message, token, out);
+        }
         let admission = self.admit(packet, message, method);
         if let Admission::Dropped(cause) = admission {
             self.dropped += 1;
@@ -43,6 +51,10 @@ impl Pcscf {
             return;
         }
         let incoming = self.to_ue.receive(now, packet, message, out);
+        if let (Incoming::Ack, Admission::Protected(_) | Admission::Clear) = (&incoming, &admission) {
+            let over = if let Admission::Protected(set) = admission { Some(set) } else { None };
+            return self.on_other(now, packet, message, None, over, out);
+        }
         let (Incoming::Request(server) | Incoming::Merged(server) | Incoming::Cancel { server, .. }) = incoming else {
             return;
         };
@@ -60,7 +72,7 @@ impl Pcscf {
         match incoming {
             Incoming::Merged(_) => return self.refuse(now, packet.from, message, server, &Refusal::Merged, out),
             Incoming::Cancel { cancelled, .. } => {
-                return self.on_cancel(now, packet, message, server, cancelled.is_some(), out);
+                return self.on_cancel(now, packet.from, message, server, cancelled, out);
             }
             _ => {}
         }
@@ -73,7 +85,7 @@ impl Pcscf {
         };
         match method {
             Method::Register => self.on_register(now, packet, message, &checked, server, over, out),
-            _ => self.on_other(now, packet, message, server, over, out),
+            _ => self.on_other(now, packet, message, Some(server), over, out),
         }
     }
 
@@ -155,24 +167,26 @@ impl Pcscf {
         if unknown.is_empty() { Ok(checked) } else { Err(Refusal::UnknownExtension { tags: unknown.join(", ") }) }
     }
 
-    /// A request other than REGISTER. Those of registered UEs go no further than here yet.
+    /// A request other than REGISTER: that of a registered UE is passed on. `server`: `None` for ACK.
     fn on_other(
         &mut self,
         now: Instant,
         packet: &Packet<'_>,
         message: &Message<'_>,
-        server: ServerId,
+        server: Option<ServerId>,
         over: Option<SetRef>,
         out: &mut Outbox,
     ) {
         let wants_agreement = |name| wants_agreement(message, name);
-        let registered = match over.and_then(|o| self.books.get(o)) {
-            Some(set) => self.books.is_registered(set.flow),
-            None => self.books.is_registered_in_clear(packet.from),
+        let flow = match over {
+            Some(over) => self.books.get(over).map(|set| set.flow).filter(|flow| self.books.is_registered(*flow)),
+            None => self.books.registered_in_clear(packet.from),
         };
-        let refusal = if message.method() == Some(Method::Options) && self.is_us(message) {
-            let headers =
-                [(HeaderName::Allow, "REGISTER, OPTIONS, CANCEL"), (HeaderName::Supported, "path, sec-agree")];
+        let refusal = if let Some(server) = server
+            && message.method() == Some(Method::Options)
+            && self.is_us(message)
+        {
+            let headers = [(HeaderName::Allow, ALLOW), (HeaderName::Supported, "path, sec-agree")];
             let answer = Answer::Own { request: message, source: packet.from, status: 200, headers: &headers };
             return self.to_ue.answer(now, server, &answer, out);
         } else if over.is_none()
@@ -180,29 +194,14 @@ impl Pcscf {
             && (wants_agreement(HeaderName::Require) || wants_agreement(HeaderName::ProxyRequire))
         {
             Refusal::NoCommonMechanism
-        } else if registered {
-            Refusal::NotServed
+        } else if let Some(flow) = flow {
+            let sender = Sender { flow, over, source: packet.from, here: packet.to };
+            return self.on_request_of_ue(now, message, server, sender, out);
         } else {
             Refusal::NotRegistered
         };
-        self.refuse(now, packet.from, message, server, &refusal, out);
-    }
-
-    /// A REGISTER cannot be cancelled (RFC 3261 clause 9.1); its CANCEL is answered all the same.
-    fn on_cancel(
-        &mut self,
-        now: Instant,
-        packet: &Packet<'_>,
-        message: &Message<'_>,
-        server: ServerId,
-        known: bool,
-        out: &mut Outbox,
-    ) {
-        if known {
-            let answer = Answer::Own { request: message, source: packet.from, status: 200, headers: &[] };
-            self.to_ue.answer(now, server, &answer, out);
-        } else {
-            self.refuse(now, packet.from, message, server, &Refusal::NothingToCancel, out);
+        if let Some(server) = server {
+            self.refuse(now, packet.from, message, server, &refusal, out);
         }
     }
 
@@ -232,6 +231,10 @@ pub(super) fn wants_agreement(message: &Message<'_>, name: HeaderName) -> bool {
 pub(super) fn is_sec_agree(message: &Message<'_>, name: HeaderName) -> bool {
     message.only(name) == Some("sec-agree")
 }
+
+/// Methods that are served or passed on.
+const ALLOW: &str =
+    "REGISTER, INVITE, ACK, CANCEL, BYE, OPTIONS, MESSAGE, SUBSCRIBE, NOTIFY, PRACK, UPDATE, INFO, REFER";
 
 /// Option tags that a proxy on the way of a REGISTER understands.
 const KNOWN_TAGS: [&str; 2] = ["sec-agree", "path"];

@@ -17,11 +17,13 @@ pub(super) struct Texts {
     /// Host and port in Via.
     pub(super) sent_by: Box<str>,
     /// Path after its token.
-    path: Box<str>,
+    pub(super) path: Box<str>,
     /// The line P-Visited-Network-ID, or nothing.
     visited_network: Box<str>,
     /// P-Charging-Vector after its icid-value.
-    charging: Box<str>,
+    pub(super) charging: Box<str>,
+    /// The parameter `term-ioi` of responses, or nothing.
+    pub(super) term_ioi: Box<str>,
 }
 
 impl Texts {
@@ -42,7 +44,12 @@ impl Texts {
             // TS 24.229 clause 7.2A.5: the type is part of the value.
             ioi => format!(";icid-generated-at={};orig-ioi=\"Type 1{ioi}\"", Host(core.ip())),
         };
+        let term_ioi = match quotable(&config.ioi) {
+            ioi if ioi.is_empty() => String::new(),
+            ioi => format!(";term-ioi=\"Type 1{ioi}\""),
+        };
         Self {
+            term_ioi: term_ioi.into(),
             sent_by: sent_by.into(),
             path: format!("@{path_host};lr>\r\n").into(),
             visited_network: visited_network(&config.visited_network).into(),
@@ -130,7 +137,7 @@ fn write_pieces(w: &mut Writer<'_>, pieces: &[&[u8]]) {
 }
 
 /// Require and Proxy-Require without `sec-agree`, which ends here (TS 24.229 clause 5.2.2.1), and with `ours`.
-fn write_tags(w: &mut Writer<'_>, request: &Message<'_>, name: HeaderName, ours: &str) {
+pub(super) fn write_tags(w: &mut Writer<'_>, request: &Message<'_>, name: HeaderName, ours: &str) {
     let start = w.raw().len();
     write_pieces(w, &[name.as_str().as_bytes(), b": "]);
     let empty = w.raw().len();
@@ -185,7 +192,7 @@ fn write_credentials(w: &mut Writer<'_>, line: &Line<'_>, integrity: Option<&'st
 }
 
 /// A UE cannot speak for the network (RFC 7315 clause 4.4).
-fn write_access_network(w: &mut Writer<'_>, line: &Line<'_>) {
+pub(super) fn write_access_network(w: &mut Writer<'_>, line: &Line<'_>) {
     if !holds_word(line.value, "network", "provided") {
         w.copy(line);
         return;
@@ -256,4 +263,4 @@ const LOOKED_AT: NameSet = NameSet::of(&[
 ]);
 
 /// Private headers between elements of a network (RFC 7315, RFC 5502, RFC 6050, TS 29.228).
-const NETWORK_ONLY: [&str; 4] = ["P-User-Database", "P-Profile-Key", "P-Served-User", "P-Asserted-Service"];
+pub(super) const NETWORK_ONLY: [&str; 4] = ["P-User-Database", "P-Profile-Key", "P-Served-User", "P-Asserted-Service"];

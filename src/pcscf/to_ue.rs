@@ -1,23 +1,25 @@
 //! The side of the UE: the only way for a message to Gm.
 //!
-//! [`ToUe`] owns the transactions with UEs, and nobody else can write to them. It takes answers to what a UE sent, in the
-//! P-CSCF's own words, or a [`FromCore`]: there is no third kind, so no path leads from a message of the core to a UE
-//! without losing its keys.
+//! [`ToUe`] owns the transactions with UEs. It answers what a UE sent in the P-CSCF's own words, or by a [`FromCore`]:
+//! there is no third kind of answer to a REGISTER, so no path leads from a challenge of the core to a UE without losing
+//! its keys. Requests that are passed on, either way, and their responses go through [`ToUe::io`], and what they lose
+//! is written in `passing::rewrite`.
 
 use super::from_core::{FromCore, Strip};
+use super::passing::Asked;
 use crate::packet::{Connection, Outbox, Packet, Route};
 use crate::random::Random;
 use crate::sip::emit::reason_phrase;
-use crate::sip::transaction::{Incoming, ServerId, Timers, Transactions, copy_vias};
+use crate::sip::proxy::Io;
+use crate::sip::transaction::{ClientId, Ended, Incoming, ServerId, Timers, Transactions, copy_vias};
 use crate::sip::{HeaderName, Message, Writer};
 use crate::time::Instant;
-use std::convert::Infallible;
 use std::net::SocketAddr;
 
 /// Transactions with UEs.
 #[derive(Debug)]
 pub(super) struct ToUe {
-    transactions: Transactions<Infallible>,
+    transactions: Transactions<Asked>,
     timers: Timers,
     random: Random,
 }
@@ -74,8 +76,30 @@ impl ToUe {
         packet: &Packet<'_>,
         message: &Message<'_>,
         out: &mut Outbox,
-    ) -> Incoming<Infallible> {
+    ) -> Incoming<Asked> {
         self.transactions.receive(now, self.timers, packet, message, out)
+    }
+
+    /// Takes a request that the core sent for a UE.
+    pub(super) fn receive_from_core(
+        &mut self,
+        now: Instant,
+        timers: Timers,
+        packet: &Packet<'_>,
+        message: &Message<'_>,
+        out: &mut Outbox,
+    ) -> Incoming<Asked> {
+        self.transactions.receive(now, timers, packet, message, out)
+    }
+
+    /// What the proxy works on.
+    pub(super) const fn io<'i>(&'i mut self, now: Instant, out: &'i mut Outbox) -> Io<'i, Asked> {
+        Io { now, transactions: &mut self.transactions, out }
+    }
+
+    /// What a request of ours that is still open was for.
+    pub(super) fn context(&mut self, client: ClientId) -> Option<&mut Asked> {
+        self.transactions.context(client)
     }
 
     /// Where the answers of `server` go.
@@ -100,16 +124,22 @@ impl ToUe {
     }
 
     /// A connection has gone.
-    pub(super) fn connection_lost(&mut self, now: Instant, connection: &Connection, out: &mut Outbox) {
-        self.transactions.connection_lost(now, connection, out, &mut Vec::new());
+    pub(super) fn connection_lost(
+        &mut self,
+        now: Instant,
+        connection: &Connection,
+        out: &mut Outbox,
+        ended: &mut Vec<Ended<Asked>>,
+    ) {
+        self.transactions.connection_lost(now, connection, out, ended);
     }
 
     pub(super) fn next_timeout(&self) -> Option<Instant> {
         self.transactions.next_timeout()
     }
 
-    pub(super) fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
-        self.transactions.handle_timeout(now, out, &mut Vec::new());
+    pub(super) fn handle_timeout(&mut self, now: Instant, out: &mut Outbox, ended: &mut Vec<Ended<Asked>>) {
+        self.transactions.handle_timeout(now, out, ended);
     }
 
     pub(super) fn len(&self) -> usize {

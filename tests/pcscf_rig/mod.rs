@@ -197,6 +197,14 @@ impl Rig {
         answer
     }
 
+    /// The core answers the request that it got last by 200; the UE gets it.
+    #[track_caller]
+    pub(crate) fn served(&mut self, at: u64) -> Sent {
+        let request = self.forwarded();
+        self.core_sends(at, &response(&request, "200 OK", ""));
+        self.answer()
+    }
+
     /// The whole first registration, UDP, at `at` and the 30 ms after.
     #[track_caller]
     pub(crate) fn register(&mut self, at: u64, phone: &mut Phone, expires: u32) -> Sent {
@@ -240,7 +248,7 @@ impl Rig {
                     );
                     self.order.push(name);
                     let sent = Sent { at, from, to, transport, protected: sa.is_some(), text };
-                    if to == address(CORE) || to == address(SECOND_CORE) {
+                    if [CORE, SECOND_CORE].iter().any(|core| to.ip() == address(core).ip()) {
                         self.to_core.push(sent);
                         continue;
                     }

@@ -118,9 +118,9 @@ impl Books {
         self.places.contains_key(&self.short(self.place(source))) && (has(self.settings.port_s) || { ports }.any(has))
     }
 
-    /// True when somebody is registered without SAs at `source`.
-    pub(super) fn is_registered_in_clear(&self, source: SocketAddr) -> bool {
-        self.in_clear.contains_key(&self.place(source))
+    /// Who is registered without SAs at `source`.
+    pub(super) fn registered_in_clear(&self, source: SocketAddr) -> Option<FlowKey> {
+        self.in_clear.get(&self.place(source)).copied()
     }
 
     /// How an answer to this nonce in clear must be refused; `None`: nothing was agreed for it.
@@ -235,9 +235,9 @@ impl Books {
     /// Forgets a flow that has neither sets nor registrations.
     fn tidy(&mut self, flow: FlowKey) {
         if self.flows.get(&flow).is_some_and(|f| f.newest.is_none() && f.registrations.is_empty())
-            && let Some(Flow { in_clear: Some(place), .. }) = self.flows.remove(&flow)
+            && let Some(Flow { in_clear: Some(in_clear), .. }) = self.flows.remove(&flow)
         {
-            self.in_clear.remove(&place);
+            self.in_clear.remove(&in_clear.place);
         }
     }
 

@@ -1,7 +1,8 @@
 //! Who is registered, by what identities, until when.
 
 use super::{Books, Due};
-use crate::pcscf::flow::{FlowKey, Phase, Registration, Shared};
+use crate::packet::Route;
+use crate::pcscf::flow::{FlowKey, InClear, Phase, Registration, Set, Shared};
 use crate::time::Instant;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -16,6 +17,28 @@ impl Books {
         self.flows.get(&flow).map_or(&[], |f| &f.registrations)
     }
 
+    /// The set for requests to a UE: the newest that the UE is known to have. A set that is new at the P-CSCF waits for
+    /// the UE's first message, unless the life of its predecessor is about to end (TS 33.203 clause 7.4).
+    pub(in crate::pcscf) fn towards(&self, now: Instant, flow: FlowKey) -> Option<&Set> {
+        let mut next = self.flows.get(&flow)?.newest;
+        let mut unused = None;
+        while let Some(set) = next.and_then(|index| self.sets[index as usize].as_ref()) {
+            match set.phase {
+                Phase::Registered { used: true } => return Some(set),
+                Phase::Registered { used: false } => unused = unused.or(Some(set)),
+                Phase::Replaced if unused.is_some() && set.ends > now + self.settings.grace => return Some(set),
+                _ => {}
+            }
+            next = set.next;
+        }
+        unused
+    }
+
+    /// The way to a UE that is registered without SAs.
+    pub(in crate::pcscf) fn way_in_clear(&self, flow: FlowKey) -> Option<Route> {
+        self.flows.get(&flow)?.in_clear.as_ref().map(|in_clear| in_clear.route)
+    }
+
     /// Notes an implicit set as registered. `identities`: canonical, the default first, each ended by a line end.
     pub(in crate::pcscf) fn register(
         &mut self,
@@ -23,7 +46,7 @@ impl Books {
         until: Instant,
         identities: &str,
         service_route: &str,
-        in_clear: Option<SocketAddr>,
+        in_clear: Option<(SocketAddr, Route)>,
     ) {
         let default = identities.lines().next().unwrap_or_default();
         let host = default.rsplit_once('@').map_or("", |(_, host)| host);
@@ -31,17 +54,18 @@ impl Books {
             self.shared = Rc::new(Shared { service_route: service_route.into(), host: host.into() });
         }
         let new = Registration::new(until, identities, Rc::clone(&self.shared));
-        let place = in_clear.map(|source| self.place(source));
+        let in_clear = in_clear.map(|(source, route)| InClear { place: self.place(source), route });
         let this = self.flows.entry(flow).or_default();
         let mut all = std::mem::take(&mut this.registrations).into_vec();
         all.retain(|r| !identities.lines().any(|i| r.holds(i)));
         all.reserve_exact(1);
         all.push(new);
         this.registrations = all.into();
-        if let Some(place) = place {
-            let old = this.in_clear.replace(Box::new(place));
+        if let Some(in_clear) = in_clear {
+            let place = in_clear.place;
+            let old = this.in_clear.replace(Box::new(in_clear));
             if let Some(old) = old {
-                self.in_clear.remove(&old);
+                self.in_clear.remove(&old.place);
             }
             self.in_clear.insert(place, flow);
             self.timeouts.at(until, Due::Flow(flow));
