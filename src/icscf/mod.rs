@@ -2,6 +2,7 @@
 
 mod answer;
 mod config;
+mod locate;
 mod refusal;
 mod register;
 mod resolve;
@@ -16,21 +17,24 @@ use crate::event::{Event, Role, What};
 use crate::identity::Shortened;
 use crate::packet::{Connection, Outbox, Packet, Protocol};
 use crate::random::Random;
+use crate::sip::proxy::Branch;
 use crate::sip::transaction::{ClientId, Ended, Incoming, ServerId, Transactions};
 use crate::sip::{Message, Method};
 use crate::time::Instant;
+use locate::{AwaitingLia, Locating};
 use refusal::Refusal;
 use register::{AwaitingScscf, AwaitingUaa};
 use resolve::Known;
 use std::net::IpAddr;
 
-/// The element: a stateful proxy for REGISTER. What it knows lives in transactions and in requests to the HSS.
+/// The element: a stateful proxy. What it knows lives in transactions and in requests to the HSS.
 #[derive(Debug)]
 pub struct Icscf {
     config: IcscfConfig,
     random: Random,
-    transactions: Transactions<AwaitingScscf>,
-    node: Node<AwaitingUaa>,
+    transactions: Transactions<Asked>,
+    node: Node<Awaited>,
+    locating: Locating,
     /// sent-by of our Via, one for each listener.
     sent_by: Vec<Box<str>>,
     /// Where the S-CSCFs of the configuration listen.
@@ -41,6 +45,24 @@ pub struct Icscf {
     impu: Impu,
     /// Buffers for requests that wait for the HSS, empty.
     spare: Vec<Vec<u8>>,
+}
+
+/// What a request that was forwarded was.
+#[derive(Debug)]
+enum Asked {
+    /// A REGISTER.
+    Register(AwaitingScscf),
+    /// Any other request.
+    Forwarded(Branch),
+}
+
+/// Whose answer of the HSS this is.
+#[derive(Debug)]
+enum Awaited {
+    /// Of a REGISTER.
+    Uaa(AwaitingUaa),
+    /// Of any other request.
+    Lia(AwaitingLia),
 }
 
 /// A public identity; shortened in logs.
@@ -63,6 +85,7 @@ impl Icscf {
         Self {
             transactions: Transactions::new(random.fork()),
             node: Node::new(config.diameter.clone(), random.fork()),
+            locating: Locating::new(random.fork()),
             sent_by: config.listen.iter().map(|own| format!("{host}:{}", own.port()).into()).collect(),
             known: Known::all(&config),
             session_id: String::new(),
@@ -105,7 +128,8 @@ impl Icscf {
 
     /// The earliest timer.
     pub fn next_timeout(&self) -> Option<Instant> {
-        [self.transactions.next_timeout(), self.node.next_timeout()].into_iter().flatten().min()
+        let locating = self.locating.next_timeout();
+        [self.transactions.next_timeout(), self.node.next_timeout(), locating].into_iter().flatten().min()
     }
 
     /// Runs what is due.
@@ -113,10 +137,16 @@ impl Icscf {
         let mut ended = Vec::new();
         self.transactions.handle_timeout(now, out, &mut ended);
         self.on_ended(now, ended, out);
+        self.handle_locating_timeout(now, out);
         let mut failed = Vec::new();
         self.node.handle_timeout(now, out, &mut failed);
-        for (AwaitingUaa { server, request, .. }, _) in failed {
-            self.refuse_waiting(now, server, &request, &Refusal::HssSilent, out);
+        for (awaited, _) in failed {
+            match awaited {
+                Awaited::Uaa(AwaitingUaa { server, request, .. }) => {
+                    self.refuse_waiting(now, server, &request, &Refusal::HssSilent, out);
+                }
+                Awaited::Lia(waiting) => self.on_lia_missing(now, waiting, out),
+            }
         }
     }
 
@@ -138,16 +168,33 @@ impl Icscf {
         };
         match self.transactions.receive(now, self.config.timers, packet, &message, out) {
             Incoming::Request(server) => self.on_request(now, server, packet.from.ip(), &message, out),
-            Incoming::Final(client, waiting) => self.on_response(now, client, waiting, &message, out),
+            Incoming::Final(client, Asked::Register(waiting)) => self.on_response(now, client, waiting, &message, out),
+            Incoming::Final(_, Asked::Forwarded(branch)) => self.on_forwarded_final(now, branch, &message, out),
+            // RFC 4320: no provisional response but 100, which goes one hop, is sent for REGISTER.
+            Incoming::Provisional(client) => {
+                if let Some(&mut Asked::Forwarded(branch)) = self.transactions.context(client) {
+                    self.on_forwarded_provisional(now, branch, &message, out);
+                }
+            }
+            Incoming::Accepted(client) => {
+                if let Some(&mut Asked::Forwarded(branch)) = self.transactions.context(client) {
+                    self.on_forwarded_accepted(now, branch, &message, out);
+                }
+            }
+            // Copies of one request may pass a proxy on several ways (RFC 3261 clause 16.3).
+            Incoming::Merged(server) if message.method() != Some(Method::Register) => {
+                self.on_request(now, server, packet.from.ip(), &message, out);
+            }
             Incoming::Merged(server) => self.refuse(now, server, &message, &Refusal::Merged, out),
-            // CANCEL has no effect on a request other than INVITE (RFC 3261 clause 9.1).
-            Incoming::Cancel { server, cancelled: Some(_) } => self.accept(now, server, &message, out),
+            Incoming::Cancel { server, cancelled: Some(cancelled) } => {
+                self.accept(now, server, &message, out);
+                self.on_cancel(now, cancelled, &message, out);
+            }
             Incoming::Cancel { server, cancelled: None } => {
                 self.refuse(now, server, &message, &Refusal::NothingToCancel, out);
             }
-            // RFC 4320: no provisional response but 100, which goes one hop, is sent for REGISTER.
-            Incoming::Ack | Incoming::Provisional(_) | Incoming::Accepted(_) | Incoming::Absorbed | Incoming::Stray => {
-            }
+            Incoming::Ack if self.is_trusted(packet.from.ip()) => self.on_ack(&message, out),
+            Incoming::Ack | Incoming::Absorbed | Incoming::Stray => {}
         }
     }
 
@@ -158,9 +205,7 @@ impl Icscf {
             Ok(_) if !self.is_trusted(from) => Err(Refusal::OutsideTrustDomain),
             Ok(_) => match message.method() {
                 Some(Method::Register) => self.on_register(now, server, message, out),
-                Some(Method::Options) => return self.accept(now, server, message, out),
-                // Routing by LIR is not done here: no other method is served.
-                _ => Err(Refusal::MethodNotImplemented),
+                _ => self.on_forwardable(now, server, message, out),
             },
         };
         if let Err(refusal) = outcome {
@@ -184,16 +229,20 @@ impl Icscf {
         }
     }
 
-    fn on_ended(&mut self, now: Instant, ended: Vec<Ended<AwaitingScscf>>, out: &mut Outbox) {
-        for Ended { client, context, .. } in ended {
-            self.on_scscf_failed(now, client, context, None, out);
+    fn on_ended(&mut self, now: Instant, ended: Vec<Ended<Asked>>, out: &mut Outbox) {
+        for Ended { client, context, cause } in ended {
+            match context {
+                Asked::Register(waiting) => self.on_scscf_failed(now, client, waiting, None, out),
+                Asked::Forwarded(branch) => self.on_forwarded_ended(now, client, branch, cause, out),
+            }
         }
     }
 
     fn receive_diameter(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outbox) {
         match self.node.receive(now, packet, out) {
             Received::Handled => {}
-            Received::Answer { context, message, .. } => self.on_uaa(now, context, message, out),
+            Received::Answer { context: Awaited::Uaa(waiting), message, .. } => self.on_uaa(now, waiting, message, out),
+            Received::Answer { context: Awaited::Lia(waiting), message, .. } => self.on_lia(now, waiting, message, out),
             Received::Request { peer, header, message } => {
                 // No Cx command is addressed to an I-CSCF.
                 let fault = Fault::new(COMMAND_UNSUPPORTED, "an I-CSCF serves no Cx command");

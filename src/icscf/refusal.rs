@@ -2,6 +2,7 @@
 
 use crate::cx::CxResult;
 use crate::sip::HeaderError;
+use crate::sip::proxy::Fault;
 use thiserror::Error;
 
 /// A request that the I-CSCF answers itself.
@@ -11,7 +12,7 @@ pub(super) enum Refusal {
     Header(HeaderError),
     #[error("the sender is not of the trust domain")]
     OutsideTrustDomain,
-    #[error("only REGISTER is routed here")]
+    #[error("no such request is served here")]
     MethodNotImplemented,
     #[error("merged request")]
     Merged,
@@ -31,6 +32,16 @@ pub(super) enum Refusal {
     NoneFits,
     #[error("no answer from the S-CSCF, and no other is left")]
     ScscfSilent,
+    #[error("{0}")]
+    Forwarding(Fault),
+    #[error("the HSS does not know the user called")]
+    CalledUnknown,
+    #[error("the user called is not registered and has no services")]
+    CalledNotRegistered,
+    #[error("the next hop has no address")]
+    NoWay,
+    #[error("cancelled before it was forwarded")]
+    Cancelled,
 }
 
 impl Refusal {
@@ -38,9 +49,12 @@ impl Refusal {
     pub(super) const fn status(&self) -> u16 {
         match self {
             Self::Header(error) => error.status,
+            Self::Forwarding(fault) => fault.status(),
+            Self::CalledUnknown | Self::NoWay => 404,
+            Self::Cancelled => 487,
             Self::OutsideTrustDomain | Self::RegistrationRefused(_) => 403,
             Self::UnknownExtension(_) => 420,
-            Self::HssFault(_) | Self::HssSilent => 480,
+            Self::HssFault(_) | Self::HssSilent | Self::CalledNotRegistered => 480,
             Self::NothingToCancel => 481,
             Self::Merged => 482,
             Self::TooManyHops => 483,
@@ -54,6 +68,9 @@ impl Refusal {
     pub(super) const fn clause(&self) -> &'static str {
         match self {
             Self::Header(_) => "RFC 3261 clause 16.3",
+            Self::Forwarding(fault) => fault.clause(),
+            Self::CalledUnknown | Self::CalledNotRegistered | Self::NoWay => "TS 24.229 clause 5.3.2.1",
+            Self::Cancelled => "RFC 3261 clause 16.10",
             Self::OutsideTrustDomain => "TS 24.229 clause 5.3.1.1",
             Self::MethodNotImplemented => "RFC 3261 clause 8.2.1",
             Self::Merged => "RFC 3261 clause 8.2.2.2",
@@ -67,5 +84,15 @@ impl Refusal {
 impl From<HeaderError> for Refusal {
     fn from(error: HeaderError) -> Self {
         Self::Header(error)
+    }
+}
+
+impl From<Fault> for Refusal {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Header(error) => Self::Header(error),
+            Fault::UnknownExtension(tags) => Self::UnknownExtension(tags),
+            fault => Self::Forwarding(fault),
+        }
     }
 }

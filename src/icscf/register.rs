@@ -3,7 +3,7 @@
 use super::refusal::Refusal;
 use super::resolve::{Known, resolve};
 use super::select::select;
-use super::{Icscf, answer};
+use super::{Asked, Awaited, Icscf, answer};
 use crate::cx::{self, CxResult, RequestEnvelope, Uaa, Uar, UserAuthorizationType};
 use crate::packet::Outbox;
 use crate::sip::header::contact::Contacts;
@@ -157,7 +157,7 @@ impl Icscf {
             },
             emergency,
         };
-        self.node.request(now, Uar::COMMAND, cx::APPLICATION, waiting, out, |w| uar.encode(w));
+        self.node.request(now, Uar::COMMAND, cx::APPLICATION, Awaited::Uaa(waiting), out, |w| uar.encode(w));
         Ok(())
     }
 
@@ -191,10 +191,18 @@ impl Icscf {
         let name = name.clone();
         let sent_by = &self.sent_by[listener];
         let timers = patience(self.config.timers);
-        self.transactions.request(now, timers, route, true, waiting, out, |bytes, transport, branch| {
-            let via = ["SIP/2.0/", transport.as_str(), " ", sent_by, ";branch=", branch];
-            answer::forward(&request, &name, &via, bytes);
-        });
+        self.transactions.request(
+            now,
+            timers,
+            route,
+            true,
+            Asked::Register(waiting),
+            out,
+            |bytes, transport, branch| {
+                let via = ["SIP/2.0/", transport.as_str(), " ", sent_by, ";branch=", branch];
+                answer::forward(&request, &name, &via, bytes);
+            },
+        );
         if self.spare.len() < SPARE_BUFFERS {
             request.clear();
             self.spare.push(request);

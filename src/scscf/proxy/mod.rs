@@ -80,7 +80,7 @@ impl Scscf {
     }
 
     /// An ACK for a 2xx goes its way within the dialog; one that cannot be forwarded is dropped.
-    pub(super) fn on_ack(&mut self, from: IpAddr, message: &Message<'_>, out: &mut Outbox) {
+    pub(super) fn on_ack(&self, from: IpAddr, message: &Message<'_>, out: &mut Outbox) {
         if !self.is_trusted(from) {
             return;
         }

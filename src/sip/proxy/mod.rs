@@ -351,7 +351,7 @@ impl<K: Rewrite> Proxy<K> {
         self.settle(io, branch.context)
     }
 
-    fn cancel_pending<C>(&mut self, io: &mut Io<'_, C>, context: ContextId, reason: Option<&str>) {
+    fn cancel_pending<C>(&self, io: &mut Io<'_, C>, context: ContextId, reason: Option<&str>) {
         let Some(open) = self.contexts.get(&context).filter(|open| open.is_invite) else { return };
         for (_, client) in open.pending() {
             io.transactions.cancel(io.now, client, reason, io.out);
