@@ -226,6 +226,11 @@ impl Ims {
         &self.slots[id.0].element
     }
 
+    /// The first element of this role.
+    pub fn of_role(&self, role: Role) -> Option<ElementId> {
+        self.slots.iter().position(|slot| slot.element.role() == role).map(ElementId)
+    }
+
     /// Whose address this is: a listener's, or a protected port of a UE.
     pub fn owner(&self, address: SocketAddr) -> Option<ElementId> {
         self.owners.get(&Address(address)).map(|owner| ElementId(owner.slot))

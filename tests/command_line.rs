@@ -32,6 +32,7 @@ fn imsreg(args: &[&str], more: &[String]) -> Output {
         .args(args)
         .args(more)
         .env_remove("IMSREG_PROFILE")
+        .env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"))
         .stdin(Stdio::null())
         .output()
         .expect("the binary that cargo built")
@@ -115,7 +116,8 @@ fn a_port_in_use_is_named_with_its_holder_and_the_flag() {
 fn serve_says_ready_and_ends_in_order_at_sigterm() {
     let mut serve = start_serve(&["serve", "--only", "hss", "--diameter", &Place(5).at(0)]);
     let ready = serve.1.clone();
-    let port = ready.rsplit_once(':').map(|(_, p)| p.trim().parse::<u16>().expect("a port"));
+    let hss = ready.split(' ').find_map(|word| word.strip_prefix("hss="));
+    let port = hss.and_then(|at| at.rsplit_once(':')).map(|(_, p)| p.parse::<u16>().expect("a port"));
     assert!(port.is_some_and(|p| p != 0), "{ready}");
     assert!(end(&mut serve.0).success());
 }
@@ -151,6 +153,60 @@ fn register_against_serve_and_back() {
         assert!(text(&wrong.stderr).contains("MAC"), "the cause is not named: {}", text(&wrong.stderr));
     }
     assert!(end(&mut serve.0).success());
+}
+
+#[test]
+fn ctl_shows_registrations_and_security_associations_of_a_running_serve() {
+    let (place, scratch) = (Place(13), Scratch::new("ctl"));
+    let socket = scratch.0.join("socket").to_str().expect("UTF-8").to_owned();
+    let listeners = ["icscf.listen", "scscf.listen"]
+        .map(|key| format!("{key}={}", place.at(if key == "icscf.listen" { 4060 } else { 6060 })));
+    let (sip, diameter) = (place.at(5060), place.at(3868));
+    let mut serve = start_serve(&[
+        "serve",
+        "--sip",
+        &sip,
+        "--diameter",
+        &diameter,
+        "--set",
+        &listeners[0],
+        "--set",
+        &listeners[1],
+        "--control",
+        &socket,
+    ]);
+    assert!(serve.1.trim_end().ends_with(&format!(" control={socket}")), "{}", serve.1);
+    let ctl = |args: &[&str]| imsreg(&[&["ctl", "--socket", &socket, "--json"], args].concat(), &[]);
+    let said = |output: Output| serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("one JSON object");
+    let before = said(ctl(&["registrations"]));
+    assert_eq!((&before["ok"], before["registrations"].as_array().map(Vec::len)), (&true.into(), Some(0)));
+    let source = Place(14).host();
+    let subscriber = ["--imsi", "001010000001000", "--subscriber", "hss-data/lab.yaml"];
+    let ue = imsreg(&[&["register", "--pcscf", &sip, "--source", &source], &subscriber[..]].concat(), &[]);
+    assert!(ue.status.success(), "{}", text(&ue.stderr));
+
+    let impu = "sip:001010000001000@ims.mnc001.mcc001.3gppnetwork.org";
+    let registrations = said(ctl(&["registrations", impu]));
+    let registration = &registrations["registrations"][0];
+    assert_eq!(registration["impi"], impu[4..]);
+    assert_eq!(registration["contacts"].as_array().map(Vec::len), Some(1));
+    let other = said(ctl(&["registrations", "sip:nobody@example.org"]));
+    assert_eq!(other["registrations"].as_array().map(Vec::len), Some(0));
+    let sa = said(imsreg(&["sa", "--socket", &socket, "--json"], &[]));
+    let set = &sa["sets"][0];
+    assert_eq!((&set["phase"], &set["ue"]["address"]), (&"established".into(), &source.into()));
+    assert_eq!((&set["pcscf"]["port_s"], &set["identities"][0]), (&6100.into(), &impu.into()));
+
+    let nonsense = ctl(&["registrations", "nobody"]);
+    assert_eq!(nonsense.status.code(), Some(1), "{}", text(&nonsense.stderr));
+    let nowhere = imsreg(&["sa", "--socket", "/nowhere"], &[]);
+    assert!(
+        nowhere.status.code() == Some(2) && text(&nowhere.stderr).contains("--socket"),
+        "{}",
+        text(&nowhere.stderr)
+    );
+    assert!(end(&mut serve.0).success());
+    assert!(!scratch.0.join("socket").exists());
 }
 
 /// With the UE of the first run still there, and of the same address.
@@ -228,6 +284,7 @@ fn start(args: &[&str], wanted: &str) -> (Running, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_imsreg"))
         .args(args)
         .env_remove("IMSREG_PROFILE")
+        .env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

@@ -43,6 +43,10 @@ pub enum Command {
     Register(Box<RegisterArgs>),
     /// Run a scenario in virtual time: same seed, same bytes
     Simulate(SimulateArgs),
+    /// Speak to a running `imsreg serve`
+    Ctl(CtlArgs),
+    /// Show the security associations of a running `imsreg serve`: the same as `ctl sa`
+    Sa(SaArgs),
 }
 
 /// Flags that every command has.
@@ -174,6 +178,9 @@ pub struct ServeArgs {
     /// Elements to run, of pcscf,icscf,scscf,hss
     #[arg(long, value_name = "LIST", value_parser = clap::value_parser!(Elements))]
     pub only: Option<Elements>,
+    /// Where `imsreg ctl` finds this process; else imsreg.sock in XDG_RUNTIME_DIR, or one of our own beside it
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
     /// Write every message to a pcapng file
     #[arg(long, value_name = "FILE.pcapng")]
     pub capture: Option<PathBuf>,
@@ -345,6 +352,50 @@ pub struct SimulateArgs {
     pub common: CommonArgs,
 }
 
+/// `ctl`
+#[derive(Args, Debug)]
+#[command(after_help = CTL_EXAMPLE)]
+pub struct CtlArgs {
+    /// What to do or show
+    #[command(subcommand)]
+    pub command: CtlCommand,
+    /// The socket, as the ready line names it; else that of the first `imsreg serve` of this user
+    #[arg(long, value_name = "PATH", env = "IMSREG_SOCKET", global = true)]
+    pub socket: Option<PathBuf>,
+    /// The answer as one JSON object
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// What `ctl` can do.
+#[derive(Subcommand, Clone, Debug)]
+pub enum CtlCommand {
+    /// Sets of security associations of the P-CSCF
+    Sa,
+    /// Registrations at the S-CSCF: all, or those of one identity
+    Registrations {
+        /// Public user identity
+        impu: Option<String>,
+    },
+}
+
+/// `sa`
+#[derive(Args, Debug)]
+pub struct SaArgs {
+    /// The socket, as for `ctl`
+    #[arg(long, value_name = "PATH", env = "IMSREG_SOCKET")]
+    pub socket: Option<PathBuf>,
+    /// The answer as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl From<SaArgs> for CtlArgs {
+    fn from(SaArgs { socket, json }: SaArgs) -> Self {
+        Self { command: CtlCommand::Sa, socket, json }
+    }
+}
+
 /// Key material from a flag. `Debug` shows nothing.
 #[derive(Clone)]
 pub struct KeyArg(String);
@@ -416,6 +467,7 @@ fn source(text: &str) -> Result<SocketAddr, String> {
     alone.or_else(|_| text.parse()).map_err(|_| "an address, with or without a port, expected".to_owned())
 }
 
+const CTL_EXAMPLE: &str = "Example:\n  imsreg ctl registrations sip:+99900000001@ims.mnc001.mcc001.3gppnetwork.org";
 const FIRST_RUN_EXAMPLE: &str = "Example:\n  imsreg --once --capture first.pcapng";
 const SERVE_EXAMPLE: &str = "Example:\n  imsreg serve --sip 192.0.2.1:5060 --sec-agree required --hss-data hss-data/lab.yaml \
                              --capture lab.pcapng";

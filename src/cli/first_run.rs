@@ -46,7 +46,7 @@ pub(super) async fn run(args: FirstRunArgs) -> Result<(), Failure> {
     let live = Live::start(network.ims, network.sockets, clock, Box::new(record.clone()))
         .map_err(|e| Failure::Bind(e, FlagsOf::FirstRun))?;
     if args.common.json {
-        report::ready_json(&listeners, &profile.realm);
+        report::ready_json(&listeners, &profile.realm, None);
     }
     live.command(ue, |e, now, out| {
         if let Some(ue) = e.as_ue_mut() {

@@ -1,6 +1,7 @@
 //! The command line: arguments to configuration to one run.
 
 pub mod args;
+mod control;
 mod first_run;
 mod network;
 mod record;
@@ -44,6 +45,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Serve(a)) => &a.common,
         Some(Command::Register(a)) => &a.common,
         Some(Command::Simulate(a)) => &a.common,
+        // They log nothing.
+        Some(Command::Ctl(_) | Command::Sa(_)) => &CommonArgs { json: false, verbose: 0 },
     };
     log_to_stderr(common);
     let done = match cli.command {
@@ -51,6 +54,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Serve(args)) => in_runtime(serve::run(*args)),
         Some(Command::Register(args)) => in_runtime(register::run(*args)),
         Some(Command::Simulate(args)) => simulate::run(&args),
+        Some(Command::Ctl(args)) => control::run(&args),
+        Some(Command::Sa(args)) => control::run(&args.into()),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -5,6 +5,7 @@ use crate::event::Role;
 use crate::ims::Listener;
 use serde_json::{Map, Value, json};
 use std::fmt::Display;
+use std::path::Path;
 
 /// `a, b`
 pub(super) fn list<T: Display>(items: &[T]) -> String {
@@ -12,16 +13,19 @@ pub(super) fn list<T: Display>(items: &[T]) -> String {
 }
 
 /// `ready realm=R pcscf=ADDR:PORT ...`: one word an unprotected listener.
-pub(super) fn ready_line(listeners: &[Listener], realm: &str) -> String {
+pub(super) fn ready_line(listeners: &[Listener], realm: &str, control: Option<&Path>) -> String {
     let mut line = format!("ready realm={realm}");
     for listener in shown(listeners) {
         line.push_str(&format!(" {}={}", key(listener.role), listener.address));
+    }
+    if let Some(path) = control {
+        line.push_str(&format!(" control={}", path.display()));
     }
     line
 }
 
 /// The same as a JSON object.
-pub(super) fn ready_json(listeners: &[Listener], realm: &str) {
+pub(super) fn ready_json(listeners: &[Listener], realm: &str, control: Option<&Path>) {
     let mut addresses: Map<String, Value> = Map::new();
     for listener in shown(listeners) {
         let entry = addresses.entry(key(listener.role)).or_insert_with(|| json!([]));
@@ -32,6 +36,7 @@ pub(super) fn ready_json(listeners: &[Listener], realm: &str) {
     let mut object = json!({"event": "ready", "at": 0.0, "realm": realm});
     if let Some(object) = object.as_object_mut() {
         object.extend(addresses);
+        object.extend(control.map(|path| ("control".to_owned(), json!(path))));
     }
     println!("{object}");
 }

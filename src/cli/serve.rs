@@ -2,11 +2,12 @@
 
 use super::args::{FlagsOf, ServeArgs};
 use super::record::Record;
-use super::{Failure, Interrupt, network, report};
+use super::{Failure, Interrupt, control, network, report};
 use crate::config::{load_profile, load_subscribers};
 use crate::ladder::{Columns, Options};
 use crate::live::{Clock, Live, StateDir};
 use crate::time::Duration;
+use std::rc::Rc;
 
 pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let mut interrupt = Interrupt::install()?;
@@ -32,15 +33,18 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
         record.write_to(path)?;
         report::warn_of_keys();
     }
+    let socket = control::bind(args.control.as_deref())?;
     let live = Live::start_with_state(network.ims, network.sockets, clock, Box::new(record.clone()), state)
         .map_err(|e| Failure::Bind(e, FlagsOf::Serve))?;
+    let live = Rc::new(live);
     if args.common.json {
-        report::ready_json(&listeners, &profile.realm);
+        report::ready_json(&listeners, &profile.realm, Some(socket.path()));
     } else {
-        println!("{}", report::ready_line(&listeners, &profile.realm));
+        println!("{}", report::ready_line(&listeners, &profile.realm, Some(socket.path())));
     }
     let lost = tokio::select! {
         () = interrupt.wait() => None,
+        () = socket.serve(&live, control::answer) => None,
         lost = live.state_lost() => Some(lost),
     };
     live.stop(Duration::from_secs(2)).await;

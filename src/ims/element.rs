@@ -73,6 +73,22 @@ impl Element {
         }
     }
 
+    /// The P-CSCF, if it is one.
+    pub fn as_pcscf(&self) -> Option<&Pcscf> {
+        match self {
+            Self::Pcscf(pcscf) => Some(pcscf),
+            _ => None,
+        }
+    }
+
+    /// The S-CSCF, if it is one.
+    pub fn as_scscf(&self) -> Option<&Scscf> {
+        match self {
+            Self::Scscf(scscf) => Some(scscf),
+            _ => None,
+        }
+    }
+
     /// The UE, if it is one.
     pub fn as_ue(&self) -> Option<&Ue> {
         match self {

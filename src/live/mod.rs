@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "this module is where sockets and clocks are")]
 
 mod clock;
+mod control;
 pub mod ports;
 mod protected;
 mod shard;
@@ -14,6 +15,7 @@ mod state;
 mod stream;
 
 pub use clock::Clock;
+pub use control::{Answer, ControlSocket};
 pub use sockets::{BindError, Sockets};
 pub use state::{Recovered, StateDir, StateFault};
 
@@ -72,6 +74,12 @@ impl Live {
         look(&self.shared.borrow().ims)
     }
 
+    /// The same, with the time at which it is.
+    pub fn look_now<T>(&self, look: impl FnOnce(&Ims, Instant) -> T) -> T {
+        let shard = self.shared.borrow();
+        look(&shard.ims, shard.clock.now())
+    }
+
     /// Waits until something has happened.
     pub async fn changed(&self) {
         let changed = self.shared.borrow().changed.clone();
@@ -103,3 +111,6 @@ impl Live {
         self.shared.borrow().streams.close_all();
     }
 }
+
+/// After a listener that cannot accept: others may end meanwhile.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);

@@ -128,7 +128,7 @@ pub(super) async fn accept(listener: TcpListener, transport: Transport, protocol
     loop {
         let Ok((stream, remote)) = listener.accept().await else {
             // Out of descriptors: others may end meanwhile.
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(super::ACCEPT_AGAIN).await;
             continue;
         };
         let Ok(local) = stream.local_addr() else { continue };

@@ -18,8 +18,10 @@ mod register;
 mod request;
 mod to_core;
 mod to_ue;
+mod view;
 
 pub use config::{PcscfConfig, SecAgreePolicy};
+pub use view::SaSetView;
 
 use crate::event::{Event, Role, What};
 use crate::ipsec::negotiate::StaticText;

@@ -23,8 +23,10 @@ mod reply;
 mod table;
 mod third_party;
 mod verify;
+mod view;
 
 pub use config::{ChallengePolicy, ScscfConfig};
+pub use view::{ContactView, RegistrationView};
 
 use crate::cx::envelope::encode_fault;
 use crate::diameter::Fault;

@@ -101,6 +101,11 @@ impl Registrar {
         self.table.get(id)
     }
 
+    /// All registrations.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Id, &Registration)> {
+        self.table.iter()
+    }
+
     /// How many sets are registered.
     pub(super) fn len(&self) -> usize {
         self.table.len()

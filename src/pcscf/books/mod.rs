@@ -128,6 +128,11 @@ impl Books {
         self.nonces.get(&nonce).map(|&set_up| if set_up { Refusal::AnswerInClear } else { Refusal::SetUpFailed })
     }
 
+    /// All sets alive.
+    pub(super) fn sets(&self) -> impl Iterator<Item = &Set> {
+        self.sets.iter().flatten()
+    }
+
     /// How many sets are alive.
     pub(super) fn set_count(&self) -> usize {
         self.sets.len() - self.free.len()
