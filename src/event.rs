@@ -114,6 +114,15 @@ pub enum What {
         /// What was granted.
         expires: Duration,
     },
+    /// A registration that was lost goes on, from what the HSS had of it.
+    RegistrationRestored {
+        /// The subscriber.
+        impi: Impi,
+        /// The default identity of the set.
+        impu: Impu,
+        /// What is left of it.
+        expires: Duration,
+    },
     /// A registration has ended.
     Deregistered {
         /// The subscriber.

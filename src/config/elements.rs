@@ -160,6 +160,7 @@ impl Profile {
             max_flows: usize::try_from(section.max_flows).unwrap_or(usize::MAX),
             ioi: section.ioi.clone().unwrap_or_else(|| self.realm.clone()),
             store_server_name: section.store_server_name,
+            restoration: section.restoration,
             hosts: self.hosts_with(local),
             extra_headers_in_200: section.extra_headers_in_200.clone(),
             trusted: section.trusted.clone(),

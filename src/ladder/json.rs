@@ -48,7 +48,7 @@ fn event(at: Instant, event: &Event) -> String {
         What::AuthenticationFailed { impi, cause } => {
             o.text("impi", impi.as_str()).text("cause", cause);
         }
-        What::Registered { impi, impu, expires } => {
+        What::Registered { impi, impu, expires } | What::RegistrationRestored { impi, impu, expires } => {
             o.text("impi", impi.as_str()).text("impu", impu.as_str()).raw("expires", &expires.as_secs().to_string());
         }
         What::Deregistered { impi, impu, cause } => {
@@ -127,6 +127,7 @@ const fn name(what: &What) -> &'static str {
         What::ResponseVerified { .. } => "response-verified",
         What::AuthenticationFailed { .. } => "authentication-failed",
         What::Registered { .. } => "registered",
+        What::RegistrationRestored { .. } => "registration-restored",
         What::Deregistered { .. } => "deregistered",
         What::Refused { .. } => "refused",
         What::SaInstalled { .. } => "sa-installed",

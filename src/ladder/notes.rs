@@ -40,6 +40,9 @@ pub(super) fn text(event: &Event, sets: &mut SetNumbers) -> Option<String> {
         What::Registered { impu, expires, .. } => {
             format!("registered {} for {} s", identity(impu.as_str()), expires.as_secs())
         }
+        What::RegistrationRestored { impu, expires, .. } => {
+            format!("registration of {} restored from the HSS, {} s left", identity(impu.as_str()), expires.as_secs())
+        }
         What::Deregistered { impu, cause, .. } => format!("no longer registered {}: {cause}", identity(impu.as_str())),
         What::Refused { status, cause, clause } => format!("refused by {status}: {cause} ({clause})"),
         What::SaInstalled { set, algorithms, spis, ports, .. } => format!(

@@ -46,6 +46,25 @@ impl Scscf {
         });
     }
 
+    /// The same with a body, which `more` returns.
+    pub(super) fn refuse_by(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        request: &Message<'_>,
+        refusal: &Refusal,
+        out: &mut Outbox,
+        more: impl FnOnce(&mut Writer<'_>) -> &'static [u8],
+    ) {
+        let (status, tag) = (refusal.status(), self.random.token::<10>());
+        self.transactions.respond(now, server, status, out, |bytes| {
+            let mut w = begin(request, status, tag.as_str(), bytes);
+            let body = more(&mut w);
+            w.finish(body);
+        });
+        self.tell_refused(refusal, out);
+    }
+
     /// Answers a request that is not served.
     pub(super) fn refuse(
         &mut self,

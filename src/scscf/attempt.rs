@@ -98,6 +98,8 @@ pub(super) struct AwaitingSaa {
     pub(super) outbound: bool,
     /// All of it, where application servers may want to see it.
     pub(super) register: Vec<u8>,
+    /// SCSCF-Restoration-Info for the HSS; nothing where none is left with it.
+    pub(super) left: Vec<u8>,
 }
 
 impl Challenged {

@@ -7,10 +7,12 @@ use super::contacts::{Planned, Wanted, rebind};
 use super::profile::UserData;
 use super::refusal::Refusal;
 use super::register::Register;
-use super::registrar::{HssId, is_canonically};
+use super::registrar::{HssId, Registrar, is_canonically};
+use super::restoration::Left;
 use super::table::Id;
-use super::{Awaited, Due, Scscf};
+use super::{Awaited, Due, Scscf, ScscfConfig};
 use crate::cx::{self, CxResult, RequestEnvelope, Saa, Sar, ServerAssignmentType};
+use crate::diameter::peer::Node;
 use crate::event::What;
 use crate::packet::Outbox;
 use crate::sip::transaction::ServerId;
@@ -36,27 +38,33 @@ impl Scscf {
             self.fail_challenge(now, before, &Refusal::Replaced, out);
         }
         let planned = wanted.iter().map(|w| Planned::new(register, w, &self.registrar.compact, &mut self.scratch.0));
-        let planned = planned.collect();
+        let planned: Vec<Planned> = planned.collect();
+        let left = if self.config.restoration { self.leave(now, register, wanted, &planned) } else { Vec::new() };
         let outbound = wanted.iter().any(|w| w.flow.is_some());
         let kept = self.keep_register(registration, register.message.bytes());
         let reply = self.reply_to_granted(server, register);
-        let state = State::AwaitingSaa(AwaitingSaa { reply, planned, outbound, register: kept });
+        let state = State::AwaitingSaa(AwaitingSaa { reply, planned, outbound, register: kept, left });
         let attempt = self.attempts.insert(Attempt::new(register.impi, &register.impu, hss, state));
-        self.send_assignment(now, (register.impi, &register.impu), registration.is_some(), attempt, hss, out);
+        self.send_assignment(now, attempt, registration.is_some(), out);
         Ok(())
     }
 
-    fn send_assignment(
-        &mut self,
-        now: Instant,
-        (impi, impu): (&str, &str),
-        known: bool,
-        attempt: Id,
-        hss: Option<HssId>,
-        out: &mut Outbox,
-    ) {
-        let assignment = if known { ServerAssignmentType::ReRegistration } else { ServerAssignmentType::Registration };
-        self.send_sar(now, impi, impu, assignment, known, hss, Awaited::Saa(attempt), out);
+    /// The AVP that lets another process of ours go on.
+    fn leave(&self, now: Instant, register: &Register<'_, '_>, wanted: &[Wanted<'_>], planned: &[Planned]) -> Vec<u8> {
+        let before = register.registration.map_or(&[][..], |id| self.registrar.bindings(id));
+        let (config, compact) = (&self.config, &self.registrar.compact);
+        Left { config, compact, now, impi: register.impi, call_id: register.call_id }.write(wanted, planned, before)
+    }
+
+    /// Sends SAR for an attempt in `AwaitingSaa`.
+    fn send_assignment(&mut self, now: Instant, id: Id, known: bool, out: &mut Outbox) {
+        let Self { attempts, node, session_id, config, registrar, .. } = self;
+        let Some(attempt) = attempts.get(id) else { return };
+        let State::AwaitingSaa(waiting) = &attempt.state else { return };
+        let kind = if known { ServerAssignmentType::ReRegistration } else { ServerAssignmentType::Registration };
+        let (impi, impu, hss) = (Some(attempt.impi()), attempt.impu(), attempt.hss);
+        let assignment = Assignment { impi, impu, kind, known, hss, left: &waiting.left };
+        Wire { node, session_id, config, registrar }.send(now, &assignment, Awaited::Saa(id), out);
     }
 
     /// Ends what the HSS holds of an identity; nobody waits for the answer.
@@ -69,7 +77,8 @@ impl Scscf {
         hss: Option<HssId>,
         out: &mut Outbox,
     ) {
-        self.send_sar(now, impi, impu, assignment, false, hss, Awaited::Deregistering, out);
+        let assignment = Assignment { impi: Some(impi), impu, kind: assignment, known: false, hss, left: &[] };
+        self.send_sar(now, &assignment, Awaited::Deregistering, out);
     }
 
     /// Registered at the HSS: binds, and answers 200.
@@ -81,10 +90,9 @@ impl Scscf {
             // Another HSS took the request over: it is asked by realm.
             attempt.hss = None;
             attempt.state = State::AwaitingSaa(waiting);
-            let (impi, impu) = (attempt.impi().to_owned(), attempt.impu().to_owned());
-            let known = self.registrar.find(&impi, &impu).is_some();
+            let known = self.registrar.find(attempt.impi(), attempt.impu()).is_some();
             let again = self.attempts.insert(attempt);
-            return self.send_assignment(now, (&impi, &impu), known, again, None, out);
+            return self.send_assignment(now, again, known, out);
         }
         let (impi, impu) = (attempt.subject.impi(), attempt.subject.impu());
         match saa.and_then(|saa| self.registered(now, impi, impu, &saa, out)) {
@@ -144,7 +152,7 @@ impl Scscf {
         waiting: AwaitingSaa,
         out: &mut Outbox,
     ) {
-        let AwaitingSaa { reply, planned, outbound, register } = waiting;
+        let AwaitingSaa { reply, planned, outbound, register, left: _ } = waiting;
         let bindings = self.registrar.take_bindings(registration);
         let is_first = bindings.is_empty();
         let (bindings, replaced) = rebind(bindings, planned, now, &self.registrar.compact);
@@ -183,7 +191,12 @@ impl Scscf {
     }
 
     /// The set of the SAA: it must hold the identity registered, and one that is not barred.
-    fn user_data<'x>(&mut self, saa: &Saa<'x>, impu: &str, out: &mut Outbox) -> Result<Option<UserData<'x>>, Refusal> {
+    pub(super) fn user_data<'x>(
+        &mut self,
+        saa: &Saa<'x>,
+        impu: &str,
+        out: &mut Outbox,
+    ) -> Result<Option<UserData<'x>>, Refusal> {
         let Some(xml) = saa.user_data else { return Ok(None) };
         let data = self.registrar.user_data(xml, saa.charging).map_err(|_| Refusal::BadUserData)?;
         for fault in self.registrar.take_criteria_faults() {
@@ -210,36 +223,57 @@ impl Scscf {
         bound + before.iter().filter(stays).count()
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the AVPs of one message")]
-    fn send_sar(
-        &mut self,
-        now: Instant,
-        impi: &str,
-        impu: &str,
-        assignment: ServerAssignmentType,
-        user_data_already_available: bool,
-        hss: Option<HssId>,
-        awaited: Awaited,
-        out: &mut Outbox,
-    ) {
-        self.session_id.clear();
-        self.node.write_session_id(&mut self.session_id);
+    /// Sends a SAR.
+    pub(super) fn send_sar(&mut self, now: Instant, assignment: &Assignment<'_>, awaited: Awaited, out: &mut Outbox) {
+        let Self { node, session_id, config, registrar, .. } = self;
+        Wire { node, session_id, config, registrar }.send(now, assignment, awaited, out);
+    }
+}
+
+/// What a SAR says.
+pub(super) struct Assignment<'a> {
+    pub(super) impi: Option<&'a str>,
+    pub(super) impu: &'a str,
+    pub(super) kind: ServerAssignmentType,
+    /// The user data are here already.
+    pub(super) known: bool,
+    pub(super) hss: Option<HssId>,
+    /// SCSCF-Restoration-Info, or nothing.
+    pub(super) left: &'a [u8],
+}
+
+/// What it takes to ask the HSS.
+struct Wire<'s> {
+    node: &'s mut Node<Awaited>,
+    session_id: &'s mut String,
+    config: &'s ScscfConfig,
+    registrar: &'s Registrar,
+}
+
+impl Wire<'_> {
+    fn send(self, now: Instant, assignment: &Assignment<'_>, awaited: Awaited, out: &mut Outbox) {
+        let Self { node, session_id, config, registrar } = self;
+        session_id.clear();
+        node.write_session_id(session_id);
         let sar = Sar {
             envelope: RequestEnvelope {
-                session_id: &self.session_id,
-                origin_host: &self.config.diameter.origin_host,
-                origin_realm: &self.config.diameter.origin_realm,
-                destination_host: hss.and_then(|id| self.registrar.hss_host(id)),
-                destination_realm: &self.config.realm,
+                session_id,
+                origin_host: &config.diameter.origin_host,
+                origin_realm: &config.diameter.origin_realm,
+                destination_host: assignment.hss.and_then(|id| registrar.hss_host(id)),
+                destination_realm: &config.realm,
             },
-            impi: Some(impi),
-            impus: vec![impu],
-            server_name: &self.config.name,
-            assignment,
-            user_data_already_available,
-            supports_restoration: false,
+            impi: assignment.impi,
+            impus: vec![assignment.impu],
+            server_name: &config.name,
+            assignment: assignment.kind,
+            user_data_already_available: assignment.known,
+            supports_restoration: config.restoration,
             restoration: None,
         };
-        self.node.request(now, Sar::COMMAND, cx::APPLICATION, awaited, out, |w| sar.encode(w));
+        node.request(now, Sar::COMMAND, cx::APPLICATION, awaited, out, |w| {
+            sar.encode(w);
+            w.raw(assignment.left);
+        });
     }
 }

@@ -63,6 +63,11 @@ impl Binding {
         self.texts[NAMED..START] == hashed_identity(impu)
     }
 
+    /// As the HSS is told of it.
+    pub(super) fn stated(&self, compact: &Compact) -> Stated {
+        Stated::of(&self.texts, self.cseq, compact)
+    }
+
     /// The header parameters of Contact, from the first `;` on.
     pub(super) fn params(&self, compact: &Compact) -> String {
         compact.text(text(&self.texts, PARAMS))
@@ -132,6 +137,23 @@ impl Binding {
     }
 }
 
+/// A binding in texts of headers, unpacked.
+pub(super) struct Stated {
+    /// Contact without `expires`.
+    pub(super) contact: String,
+    /// Path as one comma list.
+    pub(super) path: String,
+    /// Of the REGISTER.
+    pub(super) cseq: u32,
+}
+
+impl Stated {
+    fn of(texts: &[u8], cseq: u32, compact: &Compact) -> Self {
+        let unpacked = |which| compact.text(text(texts, which));
+        Self { contact: format!("<{}>{}", unpacked(URI), unpacked(PARAMS)), path: unpacked(PATH), cseq }
+    }
+}
+
 /// What happened last to a binding that is there (RFC 3680 clause 4.7.1).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum LastEvent {
@@ -170,23 +192,42 @@ impl Planned {
         compact: &Compact,
         scratch: &mut Vec<u8>,
     ) -> Self {
+        let paths = register.message.values(HeaderName::Path);
+        Self::of(register.call_id, register.cseq, &register.impu, paths, wanted, compact, scratch)
+    }
+
+    /// The same for a REGISTER of which only this is known.
+    pub(super) fn of<'p>(
+        call_id: &str,
+        cseq: u32,
+        impu: &str,
+        paths: impl Iterator<Item = &'p str>,
+        wanted: &Wanted<'_>,
+        compact: &Compact,
+        scratch: &mut Vec<u8>,
+    ) -> Self {
         scratch.clear();
-        scratch.extend_from_slice(&hashed(register.call_id));
+        scratch.extend_from_slice(&hashed(call_id));
         scratch.push(LastEvent::Registered as u8);
-        scratch.extend_from_slice(&hashed_identity(&register.impu));
+        scratch.extend_from_slice(&hashed_identity(impu));
         let address = &wanted.contact.address;
         compact.pack(address.uri.text, scratch);
         scratch.push(0);
         compact.pack(&kept_params(address.params.text), scratch);
         scratch.push(0);
-        for (n, path) in register.message.values(HeaderName::Path).enumerate() {
+        for (n, path) in paths.enumerate() {
             if n > 0 {
                 scratch.extend_from_slice(b", ");
             }
             compact.pack(path, scratch);
         }
         let texts = scratch.as_slice().into();
-        Self { texts, expires: wanted.expires, cseq: register.cseq, reg_id: wanted.flow.unwrap_or(0) }
+        Self { texts, expires: wanted.expires, cseq, reg_id: wanted.flow.unwrap_or(0) }
+    }
+
+    /// As the HSS is told of it.
+    pub(super) fn stated(&self, compact: &Compact) -> Stated {
+        Stated::of(&self.texts, self.cseq, compact)
     }
 
     /// True for a binding by reg-id.

@@ -64,6 +64,8 @@ pub struct ScscfConfig {
     pub ioi: Box<str>,
     /// SAR *_STORE_SERVER_NAME at the end of a registration.
     pub store_server_name: bool,
+    /// Leave with the HSS what another process of ours needs to go on, and ask for it (TS 23.380).
+    pub restoration: bool,
     /// Host names to addresses; no DNS.
     pub hosts: BTreeMap<Box<str>, std::net::IpAddr>,
     /// Senders whose requests are taken (I-CSCFs, P-CSCFs): who may write `integrity-protected` must be of the trust

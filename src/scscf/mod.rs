@@ -20,6 +20,7 @@ mod refusal;
 mod register;
 mod registrar;
 mod reply;
+mod restoration;
 mod table;
 mod third_party;
 mod verify;
@@ -42,6 +43,7 @@ use attempt::Attempts;
 use proxy::Proxying;
 use refusal::Refusal;
 use registrar::Registrar;
+use restoration::Restoring;
 use std::net::IpAddr;
 use table::Id;
 use third_party::{Kept, ThirdParty};
@@ -56,6 +58,7 @@ pub struct Scscf {
     attempts: Attempts,
     registrar: Registrar,
     proxying: Proxying,
+    restoring: Restoring,
     timeouts: Timeouts<Due>,
     /// Host, port and parameters of our name: what follows the token in Service-Route.
     route_base: Box<str>,
@@ -84,6 +87,8 @@ enum Awaited {
     Maa(Id),
     /// Of an attempt in `AwaitingSaa`.
     Saa(Id),
+    /// Of a request whose user was not known here.
+    Restoration(u32),
     /// Of a server assignment that nobody waits for: the registration or attempt has ended already.
     Deregistering,
 }
@@ -117,6 +122,7 @@ impl Scscf {
             attempts: Attempts::new(random.next_u64()),
             registrar: Registrar::new(random.next_u64(), &config.realm),
             proxying: Proxying::new(&config, random.fork()),
+            restoring: Restoring::default(),
             timeouts: Timeouts::new(),
             route_base,
             session_id: String::new(),
@@ -285,8 +291,8 @@ impl Scscf {
             return self.refuse(now, server, message, &Refusal::OutsideTrustDomain, out);
         }
         match message.method() {
-            Some(Method::Register) => self.on_register(now, server, message, &checked, contacts, out),
-            _ => self.on_forwardable(now, server, message, out),
+            Some(Method::Register) => self.on_register(now, server, from, message, &checked, contacts, out),
+            _ => self.on_forwardable(now, server, from, message, out),
         }
     }
 
@@ -307,6 +313,9 @@ impl Scscf {
             Received::Answer { context: Awaited::Saa(attempt), message, .. } => {
                 self.on_saa(now, attempt, message, out);
             }
+            Received::Answer { context: Awaited::Restoration(number), message, .. } => {
+                self.on_restoration(now, number, message, out);
+            }
             Received::Answer { context: Awaited::Deregistering, .. } => {}
         }
     }
@@ -315,6 +324,7 @@ impl Scscf {
         match awaited {
             Awaited::Maa(attempt) => self.fail_challenge(now, attempt, &Refusal::HssSilent, out),
             Awaited::Saa(attempt) => self.fail_assignment(now, attempt, &Refusal::AssignmentSilent, out),
+            Awaited::Restoration(number) => self.fail_restoration(now, number, out),
             Awaited::Deregistering => {}
         }
     }

@@ -62,6 +62,8 @@ pub(super) enum Refusal {
     Busy,
     #[error("protected REGISTER of a user who is not registered here")]
     UnknownUser,
+    #[error("the registration is lost, and the HSS has nothing to restore it from")]
+    RegistrationLost,
     #[error("a Contact never seen before in a REGISTER that was not challenged")]
     NewContactUnchallenged,
     #[error("expiry below {min_expires} s")]
@@ -139,6 +141,7 @@ impl Refusal {
             | Self::AssignmentFault(_)
             | Self::AssignmentSilent => 500,
             Self::MethodNotImplemented => 501,
+            Self::RegistrationLost => 504,
         }
     }
 

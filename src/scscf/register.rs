@@ -4,6 +4,7 @@ use super::attempt::State;
 use super::contacts::Wish;
 use super::refusal::Refusal;
 use super::registrar::HssId;
+use super::restoration::LostUser;
 use super::table::Id;
 use super::{ChallengePolicy, Scscf};
 use crate::packet::Outbox;
@@ -13,13 +14,16 @@ use crate::sip::message::elements;
 use crate::sip::transaction::ServerId;
 use crate::sip::{Checked, HeaderName, Message, Uri};
 use crate::time::Instant;
+use std::net::IpAddr;
 
 impl Scscf {
     /// Serves a REGISTER or refuses it.
+    #[expect(clippy::too_many_arguments, reason = "a REGISTER as far as it has been read")]
     pub(super) fn on_register(
         &mut self,
         now: Instant,
         server: ServerId,
+        from: IpAddr,
         message: &Message<'_>,
         checked: &Checked<'_>,
         contacts: Vec<Contact<'_>>,
@@ -30,6 +34,12 @@ impl Scscf {
             self.admit(now, server, &register, out)
         });
         if let Err(refusal) = outcome {
+            if refusal == Refusal::UnknownUser
+                && let Ok(register) = Register::read(message, checked, Vec::new())
+                && self.restore(now, server, from, message, LostUser::who_registers(&register), out)
+            {
+                return;
+            }
             self.refuse(now, server, message, &refusal, out);
         }
     }

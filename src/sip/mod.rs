@@ -3,6 +3,7 @@
 //! [`Message::parse`] splits lines once into a table of ranges; a header is parsed when somebody asks for it; what is
 //! not understood is kept and can be forwarded. [`Writer`] emits.
 
+pub mod alternative_service;
 pub mod destination;
 pub mod emit;
 pub mod frame;

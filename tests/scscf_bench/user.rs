@@ -41,6 +41,7 @@ pub(crate) fn config() -> ScscfConfig {
         max_flows: 4,
         ioi: "home1.net".into(),
         store_server_name: false,
+        restoration: false,
         hosts: Default::default(),
         trusted: Vec::new(),
         extra_headers_in_200: Vec::new(),

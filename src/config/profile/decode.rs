@@ -141,6 +141,7 @@ fn scscf(section: &mut ScscfSection, mut f: Fields<'_>, faults: &mut Collector) 
     set(&mut section.max_flows, f.leaf("max_flows", COUNT, faults));
     set_some(&mut section.ioi, f.leaf("ioi", TEXT, faults));
     set(&mut section.store_server_name, f.leaf("store_server_name", FLAG, faults));
+    set(&mut section.restoration, f.leaf("restoration", FLAG, faults));
     set(&mut section.extra_headers_in_200, f.entries("extra_headers_in_200", TOKEN, TEXT, faults));
     set(&mut section.trusted, f.list("trusted", IP, faults));
     identity(&mut section.identity, &mut f, faults);

@@ -82,6 +82,7 @@ impl Default for Profile {
                 max_flows: 8,
                 ioi: None,
                 store_server_name: false,
+                restoration: false,
                 extra_headers_in_200: Vec::new(),
                 trusted: Vec::new(),
                 identity: DiameterIdentity::default(),

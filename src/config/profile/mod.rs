@@ -190,6 +190,8 @@ pub struct ScscfSection {
     pub ioi: Option<Box<str>>,
     /// `store_server_name`
     pub store_server_name: bool,
+    /// `restoration`
+    pub restoration: bool,
     /// `extra_headers_in_200`
     pub extra_headers_in_200: Vec<(Box<str>, Box<str>)>,
     /// `trusted`

@@ -64,17 +64,32 @@ impl Proxying {
 
 impl Scscf {
     /// Forwards a request, or refuses it.
-    pub(super) fn on_forwardable(&mut self, now: Instant, server: ServerId, message: &Message<'_>, out: &mut Outbox) {
+    pub(super) fn on_forwardable(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        from: IpAddr,
+        message: &Message<'_>,
+        out: &mut Outbox,
+    ) {
         let outcome = match self.read(message) {
             Ok(received) if self.is_for_us(&received) => self.serve_as_user_agent(now, server, &received, out),
             Ok(received) => match token(&received) {
                 _ if received.is_in_dialog() => self.pass_on(now, server, &received, out),
-                Some(registration) => self.originate(now, server, &received, registration, out),
+                Some(registration) => {
+                    let registration = self.registration_of_sender(registration, &received);
+                    self.originate(now, server, &received, registration, out)
+                }
                 None => self.terminate(now, server, &received, out),
             },
             Err(refusal) => Err(refusal),
         };
         if let Err(refusal) = outcome {
+            if let Some(user) = self.lost_user(message, &refusal)
+                && self.restore(now, server, from, message, user, out)
+            {
+                return;
+            }
             self.refuse(now, server, message, &refusal, out);
         }
     }

@@ -1,0 +1,82 @@
+//! What is left with the HSS, and what becomes of it again.
+
+use crate::cx::{RestorationInfo, ScscfRestorationInfo};
+use crate::diameter::Writer;
+use crate::scscf::ScscfConfig;
+use crate::scscf::binding::{Binding, Planned, Stated};
+use crate::scscf::compact::Compact;
+use crate::scscf::contacts::Wanted;
+use crate::sip::HeaderName;
+use crate::sip::header::contact::Contacts;
+use crate::sip::header::name_addr::NameAddr;
+use crate::time::{Duration, Instant};
+
+/// SCSCF-Restoration-Info as it will be when a REGISTER is through.
+pub(in crate::scscf) struct Left<'a> {
+    pub(in crate::scscf) config: &'a ScscfConfig,
+    pub(in crate::scscf) compact: &'a Compact,
+    pub(in crate::scscf) now: Instant,
+    pub(in crate::scscf) impi: &'a str,
+    pub(in crate::scscf) call_id: &'a str,
+}
+
+impl Left<'_> {
+    /// The AVP: what `planned` makes of `bindings`.
+    pub(in crate::scscf) fn write(&self, wanted: &[Wanted<'_>], planned: &[Planned], bindings: &[Binding]) -> Vec<u8> {
+        let Self { config, compact, now, impi, call_id } = *self;
+        let replaces_all = planned.iter().any(|p| !p.is_flow() && !p.expires.is_zero());
+        let stays = |b: &&Binding| (b.is_flow() || !replaces_all) && !planned.iter().any(|p| p.is_of(b, compact));
+        let bound = || planned.iter().filter(|p| !p.expires.is_zero());
+        let stated: Vec<(Stated, bool)> = bindings
+            .iter()
+            .filter(stays)
+            .map(|b| (b.stated(compact), false))
+            .chain(bound().map(|p| (p.stated(compact), true)))
+            .collect();
+        let infos = stated.iter().map(|(stated, is_new)| RestorationInfo {
+            path: stated.path.as_bytes(),
+            contact: stated.contact.as_bytes(),
+            cseq: Some(stated.cseq),
+            // Of the others only a hash is kept.
+            call_id: is_new.then_some(call_id.as_bytes()),
+            subscription: None,
+            pcscf_subscription: None,
+        });
+        let bindings_info: Vec<_> = infos.collect();
+        if bindings_info.is_empty() {
+            return Vec::new();
+        }
+        let longest = wanted.iter().map(|w| now + w.expires).chain(bindings.iter().filter(stays).map(|b| b.expires_at));
+        let info = ScscfRestorationInfo {
+            impi,
+            bindings: bindings_info,
+            ends_at: longest.max().map(|at| config.diameter.epoch.unix_secs(at)),
+            scheme: Some(&config.scheme),
+        };
+        let mut octets = Vec::new();
+        info.encode(&mut Writer::avps(&mut octets));
+        octets
+    }
+}
+
+/// A binding of the HSS as one of ours; `None`: it cannot be read.
+pub(super) fn read(
+    info: &RestorationInfo<'_>,
+    impu: &str,
+    expires: Duration,
+    now: Instant,
+    compact: &Compact,
+) -> Option<Binding> {
+    let text = |octets| std::str::from_utf8(octets).ok();
+    let (path, contact) = (text(info.path)?, text(info.contact)?);
+    let Contacts::List(contacts) = Contacts::parse(std::iter::once(contact)).ok()? else { return None };
+    let [contact] = &contacts[..] else { return None };
+    let call_id = info.call_id.map_or(Some(""), text)?;
+    let first_hop = NameAddr::parse(HeaderName::Path, path.split(',').next()?);
+    let is_flow = contact.instance().is_some() && first_hop.is_ok_and(|hop| hop.uri.params.has("ob"));
+    let flow = contact.reg_id().filter(|_| is_flow);
+    let wanted = Wanted { contact, expires, flow };
+    let planned =
+        Planned::of(call_id, info.cseq.unwrap_or(0), impu, [path].into_iter(), &wanted, compact, &mut Vec::new());
+    Some(Binding::new(planned, now))
+}
