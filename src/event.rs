@@ -262,6 +262,26 @@ pub enum What {
         /// DefaultHandling: the registration ends, or goes on.
         ends_registration: bool,
     },
+    /// The S-CSCF tells an application server of a registration (third-party REGISTER).
+    RegistrationTold {
+        /// The identity in To.
+        impu: Impu,
+        /// Expires, 0: it has ended.
+        expires: u64,
+        /// What came with it, one text a part.
+        content: Vec<String>,
+    },
+    /// A NOTIFY of the reg event package came.
+    RegistrationNotified {
+        /// The identity subscribed to.
+        impu: Impu,
+        /// Subscription-State.
+        subscription: String,
+        /// What it says: identity, state, contact, event; one text each.
+        registrations: Vec<String>,
+        /// What is wrong with it.
+        faults: Vec<String>,
+    },
     /// The UE starts over, or gives up until `after`.
     RetryAt {
         /// How long it waits.

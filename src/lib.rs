@@ -45,6 +45,7 @@
 #![forbid(unsafe_code)]
 
 pub mod aka;
+pub mod application_server;
 pub mod capture;
 #[cfg(feature = "live")]
 pub mod cli;

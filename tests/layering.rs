@@ -27,6 +27,7 @@ const TABLE: &[(&str, u8, &[&str])] = &[
     ("scscf", 3, &[]),
     ("hss", 3, &[]),
     ("ue", 3, &[]),
+    ("application_server", 3, &[]),
     ("ims", 4, &[]),
     ("capture", 4, &[]),
     ("ladder", 4, &["capture"]),
@@ -38,7 +39,7 @@ const TABLE: &[(&str, u8, &[&str])] = &[
 
 /// The judge never shares the accused's code: these see no element.
 const JUDGES: &[&str] = &["capture", "ladder"];
-const ELEMENTS: &[&str] = &["pcscf", "icscf", "scscf", "hss", "ue", "ims"];
+const ELEMENTS: &[&str] = &["pcscf", "icscf", "scscf", "hss", "ue", "application_server", "ims"];
 
 /// What an element borrows from another: the same policy word on both sides of Gm.
 /// The wiring is a word of the profile that only `ims` acts on.

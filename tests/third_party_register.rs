@@ -13,7 +13,7 @@ use imsreg::cx::{CxResult, Sar, ServerAssignmentType as Assign};
 use imsreg::event::What;
 use imsreg::scscf::{Scscf, ScscfConfig};
 use imsreg::time::Duration;
-use user::{ICSCF, IMPI, Register, TEMPORARY, config, contact, scscf};
+use user::{ICSCF, IMPI, Register, TEMPORARY, config, scscf};
 
 const DEFAULT: &str = "sip:+99912345@ims.mnc001.mcc001.3gppnetwork.org";
 /// Two application servers by name, one that has no address.

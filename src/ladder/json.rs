@@ -106,6 +106,13 @@ fn event(at: Instant, event: &Event) -> String {
             o.text("server", server).text("impu", impu.as_str()).number("status", (*status).into());
             o.raw("ends_registration", &ends_registration.to_string());
         }
+        What::RegistrationTold { impu, expires, content } => {
+            o.text("impu", impu.as_str()).raw("expires", &expires.to_string()).list("content", content);
+        }
+        What::RegistrationNotified { impu, subscription, registrations, faults } => {
+            o.text("impu", impu.as_str()).text("subscription", subscription);
+            o.list("registrations", registrations).list("faults", faults);
+        }
         What::RetryAt { after, cause } => {
             o.raw("after", &format!("{:.3}", after.as_secs_f64())).text("cause", cause);
         }
@@ -145,6 +152,8 @@ const fn name(what: &What) -> &'static str {
         What::DialogEnded { .. } => "dialog-ended",
         What::FilterFault { .. } => "filter-fault",
         What::ServiceFailed { .. } => "service-failed",
+        What::RegistrationTold { .. } => "registration-told",
+        What::RegistrationNotified { .. } => "registration-notified",
         What::RetryAt { .. } => "retry-at",
         What::GaveUp { .. } => "gave-up",
     }

@@ -75,6 +75,21 @@ pub(super) fn text(event: &Event, sets: &mut SetNumbers) -> Option<String> {
             let consequence = if *ends_registration { "is to end" } else { "goes on" };
             format!("{server} {outcome}: what is registered for {} {consequence}", identity(impu.as_str()))
         }
+        What::RegistrationTold { impu, expires: 0, .. } => {
+            format!("told that {} is registered no longer", identity(impu.as_str()))
+        }
+        What::RegistrationTold { impu, expires, content } => {
+            let told = format!("told that {} is registered for {expires} s", identity(impu.as_str()));
+            if content.is_empty() { told } else { format!("{told}, with {}", content.join(", ")) }
+        }
+        What::RegistrationNotified { impu, subscription, registrations, faults } => {
+            let mut text = format!("notified of {} ({subscription})", identity(impu.as_str()));
+            for one in registrations.iter().chain(faults) {
+                text.push_str("; ");
+                text.push_str(one);
+            }
+            text
+        }
         What::RetryAt { after, cause } => format!("next attempt in {:.1} s: {cause}", after.as_secs_f64()),
         What::GaveUp { cause, .. } => format!("given up: {cause}"),
         // Peers open before anything is drawn; the ladder is about subscribers.
