@@ -175,7 +175,7 @@ pub struct ServeArgs {
     /// required: no registration without a security agreement; offered: with those who ask; off
     #[arg(long, value_name = "POLICY")]
     pub sec_agree: Option<String>,
-    /// Elements to run, of pcscf,icscf,scscf,hss
+    /// Elements to run, of pcscf,icscf,scscf,hss,as; without it all but as
     #[arg(long, value_name = "LIST", value_parser = clap::value_parser!(Elements))]
     pub only: Option<Elements>,
     /// Where `imsreg ctl` finds this process; else imsreg.sock in XDG_RUNTIME_DIR, or one of our own beside it
@@ -211,6 +211,7 @@ impl ServeArgs {
                 Elements { pcscf: true, .. } => "pcscf.listen",
                 Elements { icscf: true, .. } => "icscf.listen",
                 Elements { scscf: true, .. } => "scscf.listen",
+                Elements { application_server: true, .. } => "as.listen",
                 _ => return Err(Faults::one("--sip", "", "no element that speaks SIP is in --only")),
             };
             settings.list("--sip", key, &self.sip);

@@ -2,6 +2,7 @@
 
 use super::Failure;
 use super::args::FlagsOf;
+use crate::application_server::ApplicationServer;
 use crate::config::{Elements, Profile, Subscribers};
 use crate::event::Role;
 use crate::hss::Hss;
@@ -41,6 +42,9 @@ pub(super) fn build(
             restore(&mut hss, state)?;
         }
         ims.add(hss).map_err(taken)?;
+    }
+    if elements.application_server {
+        ims.add(ApplicationServer::new(profile.application_server(elements), random.fork())).map_err(taken)?;
     }
     if elements.scscf {
         ims.add(Scscf::new(profile.scscf(elements, clock.epoch())?, random.fork())).map_err(taken)?;
@@ -96,6 +100,7 @@ fn open_port_zero(
     }
     let sip = [
         (elements.scscf, &mut profile.scscf.listen, Role::Scscf),
+        (elements.application_server, &mut profile.application_server.listen, Role::ApplicationServer),
         (elements.icscf, &mut profile.icscf.listen, Role::Icscf),
         (elements.pcscf, &mut profile.pcscf.listen, Role::Pcscf),
     ];
@@ -123,6 +128,7 @@ pub(super) const fn key_of(listener: &Listener) -> &'static str {
         (Role::Icscf, ..) => "icscf.listen",
         (Role::Scscf, ..) => "scscf.listen",
         (Role::Hss, ..) => "hss.listen",
-        (Role::Ue | Role::ApplicationServer, ..) => "ue.address",
+        (Role::ApplicationServer, ..) => "as.listen",
+        (Role::Ue, ..) => "ue.address",
     }
 }

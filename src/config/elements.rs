@@ -4,6 +4,7 @@ use super::fault::Faults;
 use super::profile::{DiameterIdentity, HostPort, Peer, Profile};
 use super::ue::Subscription;
 use super::value::uri_host;
+use crate::application_server::ApplicationServerConfig;
 use crate::diameter::peer::{NodeConfig, PeerConfig, Side};
 use crate::hss::HssConfig;
 use crate::icscf::{IcscfConfig, ScscfEntry};
@@ -23,12 +24,13 @@ pub struct Elements {
     pub icscf: bool,
     pub scscf: bool,
     pub hss: bool,
+    pub application_server: bool,
 }
 
 impl Elements {
-    /// All of them.
-    pub const ALL: Self = Self { pcscf: true, icscf: true, scscf: true, hss: true };
-    const NONE: Self = Self { pcscf: false, icscf: false, scscf: false, hss: false };
+    /// All that a registration needs: no application server.
+    pub const ALL: Self = Self { pcscf: true, icscf: true, scscf: true, hss: true, application_server: false };
+    const NONE: Self = Self { pcscf: false, icscf: false, scscf: false, hss: false, application_server: false };
 }
 
 impl std::str::FromStr for Elements {
@@ -43,7 +45,8 @@ impl std::str::FromStr for Elements {
                 "icscf" => elements.icscf = true,
                 "scscf" => elements.scscf = true,
                 "hss" => elements.hss = true,
-                _ => return Err(format!("\"{name}\" found, pcscf, icscf, scscf or hss expected")),
+                "as" => elements.application_server = true,
+                _ => return Err(format!("\"{name}\" found, pcscf, icscf, scscf, hss or as expected")),
             }
         }
         Ok(elements)
@@ -187,6 +190,21 @@ impl Profile {
         })
     }
 
+    /// The application server.
+    pub fn application_server(&self, local: Elements) -> ApplicationServerConfig {
+        let section = &self.application_server;
+        ApplicationServerConfig {
+            name: self.application_server_name(),
+            listen: section.listen.clone(),
+            transport: self.core_transport,
+            timers: self.core_timers,
+            hosts: self.hosts_with(local),
+            register: section.register,
+            requests: section.requests,
+            subscribe: section.subscribe,
+        }
+    }
+
     /// A simulated UE with the habits of this profile. `local` is its unprotected address.
     pub fn ue(&self, subscription: &Subscription, pcscf: SocketAddr, local: SocketAddr, epoch: Epoch) -> UeConfig {
         let section = &self.ue;
@@ -234,12 +252,21 @@ impl Profile {
         self.scscf.name.clone().unwrap_or_else(derived)
     }
 
+    fn application_server_name(&self) -> Box<str> {
+        let section = &self.application_server;
+        let derived = || format!("sip:as.{}:{}", self.realm, section.listen[0].port()).into();
+        section.name.clone().unwrap_or_else(derived)
+    }
+
     /// `hosts`, and the elements of this process under their own names: where they listen counts, not what `hosts` says.
     fn hosts_with(&self, local: Elements) -> BTreeMap<Box<str>, IpAddr> {
         let mut hosts = self.hosts.clone();
         let scscf_name = self.scscf_name();
         let scscf_host: Box<str> = uri_host(&scscf_name).map_or("", |(host, _)| host).into();
+        let as_name = self.application_server_name();
+        let as_host: Box<str> = uri_host(&as_name).map_or("", |(host, _)| host).into();
         let own = [
+            (local.application_server, as_host, self.application_server.listen[0].ip()),
             (local.pcscf, self.pcscf_host(), self.pcscf.listen[0].ip()),
             (local.icscf, self.icscf_host(), self.icscf.listen[0].ip()),
             (local.scscf, scscf_host, self.scscf.listen[0].ip()),

@@ -39,8 +39,8 @@ pub use elements::Elements;
 pub use fault::{Fault, Faults};
 pub use mask::mask_value;
 pub use profile::{
-    DiameterIdentity, DiameterSection, HostPort, HssSection, IcscfSection, PcscfSection, Peer, Profile, ScscfSection,
-    Setting, UeSection, load_profile,
+    ApplicationServerSection, DiameterIdentity, DiameterSection, HostPort, HssSection, IcscfSection, PcscfSection,
+    Peer, Profile, ScscfSection, Setting, UeSection, load_profile,
 };
 pub use scenario::{Action, NetworkFault, Scenario, Step, load_scenario};
 pub use source::{Origin, embedded_profiles, hss_data_of};

@@ -5,6 +5,7 @@
 //! profile: lab                     # and hss_data: hss-data/lab.yaml
 //! set: {ue.transport: tcp}         # keys of the profile, on top of it
 //! ues: 2                           # the first two subscribers
+//! as: true                         # with the application server of the profile
 //! steps:                           # without `ue`: every UE
 //!   - {at: 0s, ue: 1, do: register}
 //!   - {at: 90s, do: deregister}
@@ -21,7 +22,7 @@ use super::fault::{Collector, Faults};
 use super::profile::Setting;
 use super::read::{self, Fields, Leaf, Path};
 use super::source::{self, Sources};
-use super::value::{COUNT, TEXT};
+use super::value::{COUNT, FLAG, TEXT};
 use super::yaml::{self, Node, Value};
 use crate::event::Role;
 use crate::time::Duration;
@@ -40,6 +41,8 @@ pub struct Scenario {
     pub hss_data: PathBuf,
     /// `ues`: the first so many subscribers.
     pub ues: u32,
+    /// `as`: whether there is an application server.
+    pub application_server: bool,
     /// `steps`, in the order of time.
     pub steps: Vec<Step>,
     /// `faults`
@@ -127,6 +130,7 @@ fn decode(root: &Node, faults: &mut Collector) -> Scenario {
     let settings = f.entries("set", TEXT, TEXT, faults).unwrap_or_default();
     let hss_data = f.leaf("hss_data", TEXT, faults).map_or_else(|| "hss-data/lab.yaml".into(), |t| PathBuf::from(&*t));
     let ues = f.leaf("ues", COUNT, faults).unwrap_or(1);
+    let application_server = f.leaf("as", FLAG, faults).unwrap_or(false);
     let items = |f: &mut Fields<'_>, key, faults: &mut Collector| f.items(key, faults).map(<[Node]>::to_vec);
     let steps_node = items(&mut f, "steps", faults).unwrap_or_default();
     let faults_node = items(&mut f, "faults", faults).unwrap_or_default();
@@ -136,13 +140,13 @@ fn decode(root: &Node, faults: &mut Collector) -> Scenario {
         .collect();
     steps.sort_by_key(|step| step.at);
     let network = (faults_node.iter().enumerate())
-        .filter_map(|(i, node)| network_fault(node, Path::Index(&path("faults"), i), faults))
+        .filter_map(|(i, node)| network_fault(node, Path::Index(&path("faults"), i), application_server, faults))
         .collect();
     let last = steps.last().map_or(Duration::ZERO, |step| step.at);
     let until = f.leaf("until", MOMENT, faults).unwrap_or(last + Duration::from_secs(10));
     f.finish(faults);
     let settings = settings.into_iter().map(|(key, value)| Setting::new("set", &key, value)).collect();
-    Scenario { seed, profile, settings, hss_data, ues, steps, faults: network, until }
+    Scenario { seed, profile, settings, hss_data, ues, application_server, steps, faults: network, until }
 }
 
 fn step(node: &Node, path: Path<'_>, ues: u32, faults: &mut Collector) -> Option<Step> {
@@ -162,14 +166,25 @@ fn step(node: &Node, path: Path<'_>, ues: u32, faults: &mut Collector) -> Option
     Some(Step { at, ue: ue.map(|(_, number)| number - 1), action: action? })
 }
 
-fn network_fault(node: &Node, path: Path<'_>, faults: &mut Collector) -> Option<NetworkFault> {
+fn network_fault(
+    node: &Node,
+    path: Path<'_>,
+    application_server: bool,
+    faults: &mut Collector,
+) -> Option<NetworkFault> {
     let mut f = Fields::new(node, path, faults);
     let fault = if f.get("outage").is_some() {
         let role = f.leaf("outage", ROLE, faults);
         let (from, until) = period(&mut f, faults);
         role.map(|role| NetworkFault::Outage { role, from, until })
     } else if f.get("crash").is_some() {
-        let role = f.leaf("crash", SERVER, faults);
+        let role = f.leaf_at("crash", SERVER, faults);
+        if let Some((node, Role::ApplicationServer)) = role
+            && !application_server
+        {
+            faults.at(node, Path::Key(&path, "crash"), "\"as\" found in a scenario without `as: true`");
+        }
+        let role = role.map(|(_, role)| role);
         let (from, until) = period(&mut f, faults);
         role.map(|role| NetworkFault::Crash { role, from, until })
     } else {
@@ -233,13 +248,14 @@ const ROLE: Leaf<Role> = Leaf {
         "icscf" => Some(Role::Icscf),
         "scscf" => Some(Role::Scscf),
         "hss" => Some(Role::Hss),
+        "as" => Some(Role::ApplicationServer),
         _ => None,
     },
-    expected: "ue, pcscf, icscf, scscf or hss",
+    expected: "ue, pcscf, icscf, scscf, hss or as",
 };
 
 const SERVER: Leaf<Role> =
-    Leaf { read: |t| (ROLE.read)(t).filter(|role| *role != Role::Ue), expected: "pcscf, icscf, scscf or hss" };
+    Leaf { read: |t| (ROLE.read)(t).filter(|role| *role != Role::Ue), expected: "pcscf, icscf, scscf, hss or as" };
 
 /// As parts of a thousand.
 const PERCENT: Leaf<u32> = Leaf {
@@ -298,12 +314,12 @@ mod tests {
     #[test]
     fn every_fault_has_its_place() {
         let text = "ues: 1\nsteps:\n  - {at: soon, do: register}\n  - {ue: 2, do: dance}\n  - {at: 1s}\n\
-                    faults:\n  - {loss: 120%}\n  - {between: [ue, mgcf]}\n  - {between: ue}\n  - {outage: all}\n  - {crash: ue}\nspeed: 1\n";
+                    faults:\n  - {loss: 120%}\n  - {between: [ue, mgcf]}\n  - {between: ue}\n  - {outage: all}\n  - {crash: ue}\n  - {crash: as}\nspeed: 1\n";
         let faults = read(text).expect_err("faults");
         let starts = ["s.yaml:3:10", "s.yaml:4:10", "s.yaml:4:17", "s.yaml:5:5", "s.yaml:7:12", "s.yaml:8:20"];
         for (fault, start) in faults.iter().zip(starts) {
             assert!(fault.starts_with(start), "{faults:#?}");
         }
-        assert_eq!(faults.len(), 10, "{faults:#?}");
+        assert_eq!(faults.len(), 11, "{faults:#?}");
     }
 }

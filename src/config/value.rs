@@ -2,6 +2,7 @@
 
 use super::profile::Peer;
 use super::read::Leaf;
+use crate::application_server::Reaction;
 use crate::diameter::peer::Side;
 use crate::hss::SqnScheme;
 use crate::ims::Wiring;
@@ -121,6 +122,20 @@ pub(super) const KEEP_ALIVE: Leaf<KeepAlivePolicy> = Leaf {
         _ => duration(t).map(KeepAlivePolicy::Every),
     },
     expected: "off, negotiated, or a time such as 25s",
+};
+
+pub(super) const DELAY: Leaf<Duration> = Leaf {
+    read: |t| if t == "0s" { Some(Duration::ZERO) } else { duration(t) },
+    expected: "a time such as 0s, 500ms or 60s",
+};
+
+pub(super) const REACTION: Leaf<Reaction> = Leaf {
+    read: |t| match t {
+        "accept" => Some(Reaction::Accept),
+        "silent" => Some(Reaction::Silence),
+        _ => t.parse().ok().filter(|status| (300..700).contains(status)).map(Reaction::Refuse),
+    },
+    expected: "accept, silent, or a status from 300 to 699",
 };
 
 pub(super) const WIRING: Leaf<Wiring> = Leaf {

@@ -1,6 +1,7 @@
 //! The closed set of elements, behind one face.
 
 use super::Listener;
+use crate::application_server::ApplicationServer;
 use crate::diameter::peer::NodeConfig;
 use crate::event::Role;
 use crate::hss::Hss;
@@ -59,7 +60,7 @@ macro_rules! elements {
     };
 }
 
-elements!(Pcscf, Icscf, Scscf, Hss, Ue);
+elements!(Pcscf, Icscf, Scscf, Hss, Ue, ApplicationServer);
 
 impl Element {
     /// What it is.
@@ -70,6 +71,7 @@ impl Element {
             Self::Scscf(_) => Role::Scscf,
             Self::Hss(_) => Role::Hss,
             Self::Ue(_) => Role::Ue,
+            Self::ApplicationServer(_) => Role::ApplicationServer,
         }
     }
 
@@ -111,7 +113,7 @@ impl Element {
             Self::Icscf(e) => e.start(now, out),
             Self::Scscf(e) => e.start(now, out),
             Self::Hss(e) => e.start(now, out),
-            Self::Pcscf(_) | Self::Ue(_) => {}
+            Self::Pcscf(_) | Self::Ue(_) | Self::ApplicationServer(_) => {}
         }
     }
 
@@ -121,7 +123,7 @@ impl Element {
             Self::Icscf(e) => e.stop(now, out),
             Self::Scscf(e) => e.stop(now, out),
             Self::Hss(e) => e.stop(now, out),
-            Self::Pcscf(_) | Self::Ue(_) => {}
+            Self::Pcscf(_) | Self::Ue(_) | Self::ApplicationServer(_) => {}
         }
     }
 
@@ -130,7 +132,7 @@ impl Element {
         match self {
             Self::Pcscf(e) => e.sa_failed(now, failure, out),
             Self::Ue(e) => e.sa_failed(now, failure, out),
-            Self::Icscf(_) | Self::Scscf(_) | Self::Hss(_) => {}
+            Self::Icscf(_) | Self::Scscf(_) | Self::Hss(_) | Self::ApplicationServer(_) => {}
         }
     }
 
@@ -164,6 +166,7 @@ impl Element {
             }
             Self::Hss(e) => diameter(&e.config().diameter).into_iter().collect(),
             Self::Ue(e) => vec![sip(e.config().local)],
+            Self::ApplicationServer(e) => e.config().listen.iter().copied().map(sip).collect(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::link::{Link, Links, Outage};
 use super::world::World;
+use crate::application_server::ApplicationServer;
 use crate::config::{
     Action, Elements, Faults, NetworkFault, Profile, Scenario, Step, Subscribers, load_profile, load_subscribers,
 };
@@ -40,6 +41,8 @@ enum Happening {
 struct Network {
     profile: Profile,
     store: Store,
+    /// Those that there are.
+    elements: Elements,
     random: Random,
 }
 
@@ -53,7 +56,9 @@ impl<T: Tap> Simulation<T> {
         for number in 0..scenario.ues {
             subscriptions.push(subscription(&subscribers, number, scenario)?);
         }
-        let mut network = Network { profile, store: subscribers.store, random: Random::seeded(scenario.seed) };
+        let elements = Elements { application_server: scenario.application_server, ..Elements::ALL };
+        let random = Random::seeded(scenario.seed);
+        let mut network = Network { profile, store: subscribers.store, elements, random };
         let mut ims = Ims::new(Wiring::Wire);
         let taken = |taken: AddressTaken| Faults::one(&*scenario.profile, "", taken.to_string());
         let mut servers = Vec::new();
@@ -66,7 +71,13 @@ impl<T: Tap> Simulation<T> {
             let config = network.profile.ue(subscription, access, address, Epoch::SIMULATION);
             ues.push(ims.add(Ue::new(config, network.random.fork())).map_err(taken)?);
         }
-        let world = World::new(ims, links(&scenario.faults), network.random.next_u64(), tap);
+        let on_the_way = network.random.next_u64();
+        // The last to come: without it everything else is the same.
+        if scenario.application_server {
+            let role = Role::ApplicationServer;
+            servers.push((role, ims.add(network.element(role)?).map_err(taken)?));
+        }
+        let world = World::new(ims, links(&scenario.faults), on_the_way, tap);
         Ok(Self { world, servers, ues, network, plan: plan(scenario), until: scenario.until })
     }
 
@@ -147,19 +158,20 @@ impl<T: Tap> Simulation<T> {
 
 impl Network {
     fn element(&mut self, role: Role) -> Result<Element, Faults> {
-        let (profile, epoch) = (&self.profile, Epoch::SIMULATION);
+        let (profile, here, epoch) = (&self.profile, self.elements, Epoch::SIMULATION);
         // One generator for each: elements do not disturb each other's sequence, nor does the network.
         let random = self.random.fork();
         Ok(match role {
-            Role::Pcscf => Pcscf::new(profile.pcscf(Elements::ALL)?, random).into(),
-            Role::Icscf => Icscf::new(profile.icscf(Elements::ALL, epoch)?, random).into(),
-            Role::Scscf => Scscf::new(profile.scscf(Elements::ALL, epoch)?, random).into(),
+            Role::Pcscf => Pcscf::new(profile.pcscf(here)?, random).into(),
+            Role::Icscf => Icscf::new(profile.icscf(here, epoch)?, random).into(),
+            Role::Scscf => Scscf::new(profile.scscf(here, epoch)?, random).into(),
             Role::Hss => {
                 let mut hss = Hss::new(profile.hss(epoch)?, self.store.clone(), random);
                 hss.record_changes();
                 hss.into()
             }
-            Role::Ue | Role::ApplicationServer => unreachable!("no server of this role is asked for"),
+            Role::ApplicationServer => ApplicationServer::new(profile.application_server(here), random).into(),
+            Role::Ue => unreachable!("no server of this role is asked for"),
         })
     }
 }

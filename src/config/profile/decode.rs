@@ -1,12 +1,15 @@
 //! From the tree to the profile.
 
-use super::{DiameterIdentity, HssSection, IcscfSection, PcscfSection, Profile, ScscfSection, UeSection};
+use super::{
+    ApplicationServerSection, DiameterIdentity, HssSection, IcscfSection, PcscfSection, Profile, ScscfSection,
+    UeSection,
+};
 use crate::config::fault::Collector;
 use crate::config::read::{self, Fields, Path, found};
 use crate::config::value::{
-    ACCEPT, ALGORITHMS, CHALLENGE, COUNT, DIAMETER_TRANSPORT, DURATION, ENCRYPTION, FLAG, HOST, HOST_PORT, INTEGRITY,
-    INTERVAL, INVITE, IP, KEEP_ALIVE, LISTENER, NUMBER, PEER, PLANE, PORT, PORTS, REALM, SEC_AGREE, SIP_URI,
-    SQN_SCHEME, TEXT, TOKEN, TRANSPORT, WATCHDOG, WIRING,
+    ACCEPT, ALGORITHMS, CHALLENGE, COUNT, DELAY, DIAMETER_TRANSPORT, DURATION, ENCRYPTION, FLAG, HOST, HOST_PORT,
+    INTEGRITY, INTERVAL, INVITE, IP, KEEP_ALIVE, LISTENER, NUMBER, PEER, PLANE, PORT, PORTS, REACTION, REALM,
+    SEC_AGREE, SIP_URI, SQN_SCHEME, TEXT, TOKEN, TRANSPORT, WATCHDOG, WIRING,
 };
 use crate::config::yaml::{Node, Value};
 use crate::icscf::ScscfEntry;
@@ -55,6 +58,9 @@ pub(super) fn decode(root: &Node, faults: &mut Collector) -> Profile {
     }
     if let Some(s) = f.fields("hss", faults) {
         hss(&mut profile.hss, s, faults);
+    }
+    if let Some(s) = f.fields("as", faults) {
+        application_server(&mut profile.application_server, s, faults);
     }
     if let Some(s) = f.fields("ue", faults) {
         ue(&mut profile.ue, s, faults);
@@ -156,6 +162,17 @@ fn hss(section: &mut HssSection, mut f: Fields<'_>, faults: &mut Collector) {
     set(&mut section.store_server_name, f.leaf("store_server_name", FLAG, faults));
     set(&mut section.sqn, f.leaf("sqn", SQN_SCHEME, faults));
     identity(&mut section.identity, &mut f, faults);
+    f.finish(faults);
+}
+
+fn application_server(section: &mut ApplicationServerSection, mut f: Fields<'_>, faults: &mut Collector) {
+    set_some(&mut section.name, f.leaf("name", SIP_URI, faults));
+    listeners(&mut section.listen, &mut f, faults);
+    set(&mut section.register.reaction, f.leaf("register", REACTION, faults));
+    set(&mut section.register.delay, f.leaf("register_delay", DELAY, faults));
+    set(&mut section.requests.reaction, f.leaf("requests", REACTION, faults));
+    set(&mut section.requests.delay, f.leaf("requests_delay", DELAY, faults));
+    set(&mut section.subscribe, f.leaf("subscribe", FLAG, faults));
     f.finish(faults);
 }
 

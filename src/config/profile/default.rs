@@ -1,8 +1,10 @@
 //! What holds where a profile says nothing.
 
 use super::{
-    DiameterIdentity, DiameterSection, HssSection, IcscfSection, PcscfSection, Profile, ScscfSection, UeSection,
+    ApplicationServerSection, DiameterIdentity, DiameterSection, HssSection, IcscfSection, PcscfSection, Profile,
+    ScscfSection, UeSection,
 };
+use crate::application_server::Behaviour;
 use crate::hss::SqnScheme;
 use crate::ims::Wiring;
 use crate::ipsec::association::{Algorithms, Encryption, Integrity};
@@ -95,6 +97,13 @@ impl Default for Profile {
                 store_server_name: true,
                 sqn: SqnScheme::Counter,
                 identity: DiameterIdentity::default(),
+            },
+            application_server: ApplicationServerSection {
+                name: None,
+                listen: vec![loopback(5090)],
+                register: Behaviour::ACCEPT,
+                requests: Behaviour::ACCEPT,
+                subscribe: true,
             },
             ue: UeSection {
                 address: loopback(20_000),

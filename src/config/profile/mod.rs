@@ -8,6 +8,7 @@ pub(super) use decode::capabilities;
 use super::fault::{Collector, Faults};
 use super::source::Sources;
 use super::{Origin, layers};
+use crate::application_server::Behaviour;
 use crate::diameter::peer::Side;
 use crate::hss::SqnScheme;
 use crate::icscf::ScscfEntry;
@@ -51,6 +52,8 @@ pub struct Profile {
     pub scscf: ScscfSection,
     /// `hss`
     pub hss: HssSection,
+    /// `as`: the built-in application server.
+    pub application_server: ApplicationServerSection,
     /// `ue`: simulated UEs.
     pub ue: UeSection,
 }
@@ -217,6 +220,21 @@ pub struct HssSection {
     pub sqn: SqnScheme,
     /// `origin_host`, `origin_realm`
     pub identity: DiameterIdentity,
+}
+
+/// `as`
+#[derive(Clone, Debug)]
+pub struct ApplicationServerSection {
+    /// `name`; else `sip:as.<realm>:<port of the first listener>`.
+    pub name: Option<Box<str>>,
+    /// `listen`
+    pub listen: Vec<SocketAddr>,
+    /// `register` and `register_delay`
+    pub register: Behaviour,
+    /// `requests` and `requests_delay`
+    pub requests: Behaviour,
+    /// `subscribe`
+    pub subscribe: bool,
 }
 
 /// `ue`

@@ -1,11 +1,13 @@
 //! What a subscriber and `defaults` may both say: keys above all.
 
+use super::filter_criteria;
 use super::value::{ALGORITHM, AMF, ITERATIONS, KEY_16, KEY_32, KEY_K, MNC_DIGITS, RES_LEN, SQN};
 use crate::config::fault::Collector;
 use crate::config::keys::{KeyText, Keys, Operator};
 use crate::config::profile::capabilities;
 use crate::config::read::{Fields, Leaf, Path};
 use crate::config::value::{NUMBER, REALM, TEXT};
+use crate::cx::user_data::InitialFilterCriteria;
 use crate::identity::{Realm, home_domain};
 
 /// What a subscriber and `defaults` may both say.
@@ -28,6 +30,7 @@ pub(super) struct Common {
     pub(super) charging: Option<[Option<Box<str>>; 4]>,
     pub(super) media_profile: Option<u32>,
     pub(super) shared_ifc_sets: Option<Vec<u32>>,
+    pub(super) filter_criteria: Option<Vec<InitialFilterCriteria>>,
 }
 
 /// A value that must be there in the end: absent, wrong (which is noted already), or right.
@@ -82,6 +85,7 @@ impl Common {
             charging: ecf.zip(ccf).map(|([e1, e2], [c1, c2])| [e1, e2, c1, c2]),
             media_profile: f.leaf("media_profile", NUMBER, faults),
             shared_ifc_sets: f.list("shared_ifc_sets", NUMBER, faults),
+            filter_criteria: filter_criteria::read(f, faults),
         }
     }
 
@@ -102,6 +106,7 @@ impl Common {
             charging: self.charging.or_else(|| defaults.charging.clone()),
             media_profile: self.media_profile.or(defaults.media_profile),
             shared_ifc_sets: self.shared_ifc_sets.or_else(|| defaults.shared_ifc_sets.clone()),
+            filter_criteria: self.filter_criteria.or_else(|| defaults.filter_criteria.clone()),
             ..Self::default()
         }
     }

@@ -1,6 +1,7 @@
 //! Subscriber files: `hss-data/*.yaml` to [`Store`]. `hss-data/lab.yaml` tells the keys.
 
 mod common;
+mod filter_criteria;
 mod subscriber;
 pub(super) mod value;
 

@@ -84,7 +84,7 @@ pub(super) fn read_subscriber(
     let profile = ServiceProfile {
         identities: impus.iter().map(|i| identity(i)).collect(),
         media_profile: common.media_profile,
-        filter_criteria: Vec::new(),
+        filter_criteria: common.filter_criteria.clone().unwrap_or_default(),
         shared_ifc_sets: common.shared_ifc_sets.clone().unwrap_or_default(),
     };
     let subscriber = auth.map(|auth| Subscriber {
