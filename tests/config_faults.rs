@@ -60,7 +60,7 @@ diameter: {watchdog: 5s}
 "#,
         &[
             "p.yaml:3:1: wirring: unknown key, one of extends, realm, wiring, hosts, core_transport, timers, diameter, \
-             pcscf, icscf, scscf, hss, ue expected",
+             pcscf, icscf, scscf, hss, as, ue expected",
             "p.yaml:5:30: pcscf.listen[1]: \"localhost:5060\" found, an address of this machine with a port, such as \
              127.0.0.1:5060 or [::1]:5060 expected",
             "p.yaml:5:48: pcscf.listen[2]: \"0.0.0.0:5060\" found, an address of this machine with a port, such as \
@@ -231,7 +231,7 @@ subscribers:
         &[
             "s.yaml:1:17: defaults.amf: \"80\" found, 4 hexadecimal digits expected",
             "s.yaml:1:21: defaults.colour: unknown key, one of k, charging, algorithm, op, opc, top, topc, res_len, \
-         iterations, amf, sqn, realm, mnc_digits, capabilities, visited_networks, media_profile, shared_ifc_sets expected",
+         iterations, amf, sqn, realm, mnc_digits, capabilities, visited_networks, media_profile, shared_ifc_sets, ifc expected",
             "s.yaml:3:12: subscribers[0].imsi: \"00101000000000x\" found, 6 to 15 digits expected",
             "s.yaml:4:9: subscribers[1].k: \"..\" (31 characters) found, 32 hexadecimal digits expected",
             "s.yaml:5:5: subscribers[2].opc: missing, opc or op of 32 hexadecimal digits expected",

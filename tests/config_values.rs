@@ -8,6 +8,7 @@ use imsreg::aka::milenage::Milenage;
 use imsreg::aka::usim::{Usim, Verdict};
 use imsreg::aka::vector::{SubscriberKeys, Vector};
 use imsreg::aka::{K, Op, Opc};
+use imsreg::application_server::{Behaviour, Reaction};
 use imsreg::config::{
     Elements, Profile, Setting, Subscribers, load_profile, load_subscribers, read_usim_file, write_usim_file,
 };
@@ -222,6 +223,28 @@ fn a_neighbour_that_is_nowhere_is_named_by_its_key() {
     let message = load_profile("volte", &settings).unwrap().pcscf(Elements::ALL).unwrap_err().to_string();
     assert!(message.contains("hosts.icscf.example: missing"), "{message}");
     assert!("pcscf,mgcf".parse::<Elements>().is_err() && only("pcscf,as").application_server);
+}
+
+#[test]
+fn the_application_server_of_a_profile() {
+    let with = |settings: &[&str]| {
+        let settings: Vec<Setting> = settings.iter().map(|s| Setting::from_set(s).unwrap()).collect();
+        load_profile("lab", &settings).unwrap().application_server(Elements::ALL)
+    };
+    let plain = with(&["realm=x.example"]);
+    assert_eq!((&*plain.name, plain.listen[0]), ("sip:as.x.example:5090", "127.0.0.1:5090".parse().unwrap()));
+    assert_eq!((plain.register, plain.requests, plain.subscribe), (Behaviour::ACCEPT, Behaviour::ACCEPT, true));
+    let told = with(&["as.name=sip:tas.example:5091", "as.register=503", "as.requests=silent", "as.requests_delay=2s"]);
+    assert_eq!((&*told.name, told.register.reaction), ("sip:tas.example:5091", Reaction::Refuse(503)));
+    assert_eq!(told.requests, Behaviour { reaction: Reaction::Silence, delay: Duration::from_secs(2) });
+    let setting = Setting::from_set("as.register=200").unwrap();
+    let fault = load_profile("lab", &[setting]).unwrap_err().to_string();
+    assert!(fault.contains("accept, silent, or a status from 300 to 699 expected"), "{fault}");
+    // Others find it where it listens.
+    let profile = load_profile("lab", &[Setting::from_set("as.listen=127.0.0.9:5090").unwrap()]).unwrap();
+    let here = Elements { application_server: true, ..Elements::ALL };
+    let hosts = profile.scscf(here, Epoch::SIMULATION).unwrap().hosts;
+    assert_eq!(hosts["as.ims.mnc001.mcc001.3gppnetwork.org"].to_string(), "127.0.0.9");
 }
 
 #[test]

@@ -144,3 +144,95 @@ const REGISTRATION_TYPE: Leaf<u8> = Leaf {
     },
     expected: "initial, re or de",
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Origin;
+    use crate::config::source::Sources;
+    use crate::config::yaml;
+
+    const KEYS: &str = "k: 465b5ce8b199b49faa5f0a2ee238a6bc, opc: cd63cb71954a9f4e48a5994e37a02baf";
+
+    /// The criteria of the first subscriber, or what is wrong with the file.
+    fn read(text: &str) -> Result<Vec<InitialFilterCriteria>, Vec<String>> {
+        let mut sources = Sources::default();
+        let mut faults = Collector::default();
+        let number = sources.add_file(&Origin { path: "s.yaml".to_owned(), embedded: false }, text.to_owned());
+        let root = yaml::parse(text, number).expect("YAML");
+        let mut provisions = Vec::new();
+        super::super::read_file(&root, "x.example", &mut provisions, &mut faults);
+        let found = provisions.first().map(|p| p.subscriber.profiles[0].filter_criteria.clone());
+        faults.finish(&sources, found).map_err(|f| f.0.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn every_key_of_ifc_is_read() {
+        let text = format!(
+            "subscribers:\n  - imsi: \"001010000000001\"\n    {}\n    ifc:\n      - server: sip:as.example:5090\n        \
+             priority: 4\n        default_handling: terminate\n        service_info: a <b>\n        \
+             include: [request, response]\n        profile_part: unregistered\n        cnf: true\n        conditions:\n          \
+             - {{method: REGISTER, registration_type: [initial, de]}}\n          \
+             - {{not: true, group: [0, 1], header: Event, content: ^reg$}}\n          - {{session_case: originating_cdiv}}\n          \
+             - {{group: 2, request_uri: '^sip:\\+1'}}\n          - {{sdp_line: m, content: ^video}}\n      \
+             - server: sip:other.example\n",
+            KEYS.replace(", ", "\n    ")
+        );
+        let criteria = read(&text).unwrap();
+        let [first, second] = &criteria[..] else { panic!("{criteria:?}") };
+        assert_eq!((first.priority, first.registered_part), (4, Some(false)));
+        let server = &first.server;
+        assert_eq!((&*server.server_name, server.service_info.as_deref()), ("sip:as.example:5090", Some("a <b>")));
+        assert!(server.terminate_on_failure && server.include_register_request && server.include_register_response);
+        let trigger = first.trigger.as_ref().unwrap();
+        assert!(trigger.cnf);
+        let conditions: Vec<(bool, &[u32], &Condition, &[u8])> = (trigger.conditions.iter())
+            .map(|spt| (spt.negated, &*spt.groups, &spt.condition, &*spt.registration_types))
+            .collect();
+        let content = |text: &str| Some(text.to_owned());
+        let expected: [(bool, &[u32], Condition, &[u8]); 5] = [
+            (false, &[0], Condition::Method("REGISTER".into()), &[0, 2]),
+            (true, &[0, 1], Condition::SipHeader { header: "Event".into(), content: content("^reg$") }, &[]),
+            (false, &[0], Condition::SessionCase(4), &[]),
+            (false, &[2], Condition::RequestUri("^sip:\\+1".into()), &[]),
+            (false, &[0], Condition::SessionDescription { line: "m".into(), content: content("^video") }, &[]),
+        ];
+        assert_eq!(conditions, expected.each_ref().map(|(n, groups, c, types)| (*n, *groups, c, *types)));
+        // What is left out: its place as priority, continue, everything.
+        assert_eq!((second.priority, &second.trigger, second.registered_part), (1, &None, None));
+        assert!(!second.server.terminate_on_failure && !second.server.include_register_request);
+    }
+
+    #[test]
+    fn defaults_reach_subscribers_and_ranges() {
+        let text = format!(
+            "defaults: {{ifc: [{{server: \"sip:as.example\"}}]}}\nsubscribers:\n  \
+             - {{imsi: \"001010000000001\", range: 3, {KEYS}}}\n"
+        );
+        assert_eq!(read(&text).unwrap().len(), 1);
+        let text = text.replace("range: 3,", "ifc: [],");
+        assert_eq!(read(&text).unwrap(), []);
+    }
+
+    #[test]
+    fn every_fault_has_its_place() {
+        let text = format!(
+            "subscribers:\n  - imsi: \"001010000000001\"\n    {}\n    ifc:\n      - {{priority: 1}}\n      \
+             - {{server: as.example, default_handling: maybe}}\n      \
+             - {{server: sip:a, priority: 1, conditions: [{{method: A, header: B}}, {{not: true}}]}}\n      \
+             - {{server: sip:a, priority: 7, conditions: [{{request_uri: +1234}}]}}\n      - {{server: sip:a, priority: 7}}\n",
+            KEYS.replace(", ", "\n    ")
+        );
+        let faults = read(&text).unwrap_err();
+        let expected = [
+            "s.yaml:6:9: subscribers[0].ifc[0].server: missing, a SIP URI such as sip:scscf.example.org:6060 expected",
+            "s.yaml:7:18: subscribers[0].ifc[1].server: \"as.example\" found, a SIP URI such as sip:scscf.example.org:6060 expected",
+            "s.yaml:7:48: subscribers[0].ifc[1].default_handling: \"maybe\" found, continue or terminate expected",
+            "s.yaml:8:51: subscribers[0].ifc[2].conditions[0]: 2 conditions found, one of method, request_uri, session_case, header or sdp_line expected",
+            "s.yaml:8:75: subscribers[0].ifc[2].conditions[1]: 0 conditions found, one of method, request_uri, session_case, header or sdp_line expected",
+            "s.yaml:9:9: subscribers[0].ifc[3]: filter criteria 7: RequestURI is no regular expression: repetition operator missing expression",
+            "s.yaml:10:9: subscribers[0].ifc[4]: priority 7 given twice, one for each criteria expected",
+        ];
+        assert_eq!(faults, expected);
+    }
+}
