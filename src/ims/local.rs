@@ -29,8 +29,8 @@ fn ends(one: SocketAddr, other: SocketAddr) -> Ends {
 pub(super) struct LocalConnections {
     /// Client ends within the process: (client end, server end) to the slot of the client.
     inside: HashMap<Ends, usize, foldhash::fast::RandomState>,
-    /// The same the other way: which client end serves (client address, server end), for reuse.
-    reuse: HashMap<Ends, SocketAddr, foldhash::fast::RandomState>,
+    /// The same the other way: which client end of a slot serves (client address, server end), for reuse.
+    reuse: HashMap<(usize, Ends), SocketAddr, foldhash::fast::RandomState>,
     /// Connections of the driver: (local, remote) to the slot.
     outside: HashMap<Ends, usize, foldhash::fast::RandomState>,
     opened: u32,
@@ -56,11 +56,11 @@ impl LocalConnections {
             self.inside.entry(ends(from, to)).or_insert(slot);
             return from;
         }
-        if let Some(client) = self.reuse.get(&ends(from, to)) {
+        if let Some(client) = self.reuse.get(&(slot, ends(from, to))) {
             return *client;
         }
         let client = self.open(from, to, slot);
-        self.reuse.insert(ends(from, to), client);
+        self.reuse.insert((slot, ends(from, to)), client);
         client
     }
 

@@ -70,7 +70,9 @@ impl Pcscf {
             return self.to_ue.abandon(now, server);
         }
         match incoming {
-            Incoming::Merged(_) => return self.refuse(now, packet.from, message, server, &Refusal::Merged, out),
+            Incoming::Merged(_) if method == Method::Register => {
+                return self.refuse(now, packet.from, message, server, &Refusal::Merged, out);
+            }
             Incoming::Cancel { cancelled, .. } => {
                 return self.on_cancel(now, packet.from, message, server, cancelled, out);
             }

@@ -55,11 +55,15 @@ impl Connections {
         local
     }
 
-    /// The connection for a message between these addresses; `from` without port takes any of that address.
-    pub(super) fn find(&self, from: SocketAddr, to: SocketAddr) -> Option<Direction> {
+    /// The connection for a message between these addresses; `from` without port takes any of `owner` from that
+    /// address, because elements at one address have connections of their own.
+    pub(super) fn find(&self, owner: Option<ElementId>, from: SocketAddr, to: SocketAddr) -> Option<Direction> {
         if from.port() == 0 {
-            let mut any = self.open.keys().filter(|(client, server)| *server == to && client.ip() == from.ip());
-            return any.next().map(|(client, server)| Direction { client: *client, server: *server, to_server: true });
+            let fits = |((client, server), ends): &(&(SocketAddr, SocketAddr), &Ends)| {
+                *server == to && client.ip() == from.ip() && ends.client == owner
+            };
+            let found = self.open.iter().find(fits);
+            return found.map(|(&(client, server), _)| Direction { client, server, to_server: true });
         }
         let forth = Direction { client: from, server: to, to_server: true };
         let back = Direction { client: to, server: from, to_server: false };

@@ -290,7 +290,7 @@ impl<T: Tap> World<T> {
     fn transmit_segment(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8]) {
         let Some(direction) = self
             .connections
-            .find(route.from, route.to)
+            .find(owner, route.from, route.to)
             .or_else(|| self.connect(owner, route.from, route.to, route.transport, route.protocol))
         else {
             return;
@@ -351,7 +351,7 @@ impl<T: Tap> World<T> {
 
     /// The end that did not close is told.
     fn close(&mut self, local: SocketAddr, remote: SocketAddr) {
-        let Some(direction) = self.connections.find(local, remote) else { return };
+        let Some(direction) = self.connections.find(None, local, remote) else { return };
         let arrival = self.connections.arrival(direction, self.now + self.links.default.latency);
         let Some(ends) = self.connections.close(direction) else { return };
         let news = end_of(direction, direction.to_server, ends.transport, ends.protocol, ConnectionState::Closed);

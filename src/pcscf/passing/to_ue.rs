@@ -35,11 +35,9 @@ impl Pcscf {
     ) {
         let incoming = self.to_ue.receive_from_core(now, self.config.core_timers, packet, message, out);
         let server = match incoming {
-            Incoming::Request(server) => Some(server),
+            // What serves both sides of a call sees its requests twice: merged requests are the matter of user agents.
+            Incoming::Request(server) | Incoming::Merged(server) => Some(server),
             Incoming::Ack => None,
-            Incoming::Merged(server) => {
-                return self.refuse(now, packet.from, message, server, &Refusal::Merged, out);
-            }
             Incoming::Cancel { server, cancelled } => {
                 return self.on_cancel(now, packet.from, message, server, cancelled, out);
             }
