@@ -174,14 +174,12 @@ fn unusual_name(bytes: &[u8], start: usize) -> Result<(HeaderName, usize, usize)
 /// Where the colon is in the first 32 octets.
 #[inline]
 fn near_colon(line: &[u8]) -> Option<usize> {
-    let (blocks, _) = line.get(..32).unwrap_or(line).as_chunks::<16>();
-    for (at, block) in blocks.iter().enumerate() {
-        let length = first_below(u128::from_le_bytes(*block) ^ (ONES * b':' as u128), 1);
-        if length < 16 {
-            return Some(at * 16 + length);
-        }
+    let colon_in = |block: &[u8; 16]| first_below(u128::from_le_bytes(*block) ^ (ONES * b':' as u128), 1);
+    let (first, rest) = line.split_first_chunk()?;
+    match colon_in(first) {
+        16 => rest.first_chunk().map(|second| 16 + colon_in(second)).filter(|&colon| colon < 32),
+        colon => Some(colon),
     }
-    None
 }
 
 /// Where the first CR or LF at or after `from` is; where the bytes end, if there is none.

@@ -45,8 +45,8 @@ impl<'a> Digest<'a> {
             if rest.is_empty() {
                 break;
             }
-            let (after, (name, (value, _))) = parameter(rest).map_err(|_| fault("expected name=value"))?;
-            let (after, ()) = grammar::lws(after).unwrap_or((after, ()));
+            let (name, (value, _), after) = parameter(rest).ok_or_else(|| fault("expected name=value"))?;
+            let after = grammar::after_lws(after);
             if !after.is_empty() && !after.starts_with(',') {
                 return Err(fault("expected a comma after a parameter"));
             }
@@ -68,7 +68,7 @@ impl<'a> Digest<'a> {
     pub fn params(&self) -> impl Iterator<Item = (&'a str, &'a str, bool)> + use<'a> {
         let mut rest = scheme(self.text).ok().flatten().unwrap_or("");
         std::iter::from_fn(move || {
-            let (after, (name, (value, quoted))) = parameter(super::name_addr::skip_commas(rest)).ok()?;
+            let (name, (value, quoted), after) = parameter(super::name_addr::skip_commas(rest))?;
             rest = after;
             Some((name, value, quoted))
         })
@@ -120,25 +120,15 @@ fn scheme(text: &str) -> Result<Option<&str>, &'static str> {
     Ok(scheme.eq_ignore_ascii_case("Digest").then_some(list))
 }
 
-/// `name = value`: the value without quotes, and whether it had them.
-fn parameter(input: &str) -> Parsed<'_, (&str, (&str, bool))> {
+/// `name = value`: the name, the value without quotes and whether it had them, and what follows.
+#[inline]
+fn parameter(input: &str) -> Option<(&str, (&str, bool), &str)> {
     // Nearly every parameter has no white space.
-    let (name, rest) = input.split_at(grammar::span(input.as_bytes(), grammar::TOKEN));
-    match rest.as_bytes() {
-        [b'=', b'"', ..] if !name.is_empty() => {
-            if let Ok((rest, value)) = grammar::quoted(&rest[1..]) {
-                return Ok((rest, (name, (value, true))));
-            }
-        }
-        [b'=', value @ ..] if !name.is_empty() => {
-            let end = 1 + grammar::span(value, grammar::DIGEST);
-            if end > 1 {
-                return Ok((&rest[end..], (name, (&rest[1..end], false))));
-            }
-        }
-        _ => {}
+    let name_end = grammar::span(input.as_bytes(), grammar::TOKEN);
+    match grammar::usual_pair(input, name_end, grammar::DIGEST) {
+        None => any_parameter(input).ok().map(|(rest, (name, value))| (name, value, rest)),
+        usual => usual,
     }
-    any_parameter(input)
 }
 
 /// A parameter with white space, or none.

@@ -53,7 +53,7 @@ pub(crate) fn span(text: &[u8], class: u8) -> usize {
 
 /// `text` after the octets of white space at its start.
 #[inline]
-fn after_lws(text: &str) -> &str {
+pub(crate) fn after_lws(text: &str) -> &str {
     match text.as_bytes() {
         [first, ..] if is(*first, LWS) => &text[span(text.as_bytes(), LWS)..],
         _ => text,
@@ -111,22 +111,31 @@ pub(crate) fn usual_parameter(input: &str) -> Option<(&str, Option<&str>, &str)>
     if bytes.first() != Some(&b';') {
         return None;
     }
-    let name_end = 1 + span(&bytes[1..], TOKEN);
-    let name = &input[1..name_end];
-    match bytes.get(name_end) {
-        _ if name.is_empty() => None,
-        None | Some(b';' | b',') => Some((name, None, &input[name_end..])),
-        Some(b'=') if bytes.get(name_end + 1) == Some(&b'"') => {
-            let end = closing_quote(bytes, name_end + 2)?;
-            Some((name, Some(&input[name_end + 2..end]), &input[end + 1..]))
-        }
+    let end = 1 + span(&bytes[1..], TOKEN);
+    match bytes.get(end) {
+        None | Some(b';' | b',') if end > 1 => Some((&input[1..end], None, &input[end..])),
         Some(b'=') => {
-            let start = name_end + 1;
-            let end = start + span(&bytes[start..], VALUE);
-            (end > start).then(|| (name, Some(&input[start..end]), &input[end..]))
+            let (name, (value, _), rest) = usual_pair(&input[1..], end - 1, VALUE)?;
+            Some((name, Some(value), rest))
         }
         _ => None,
     }
+}
+
+/// `name=value` without white space, the name of `name_end` octets: the name, the value and whether it was quoted, and
+/// what follows. An unquoted value is of `class`.
+#[inline]
+pub(crate) fn usual_pair(input: &str, name_end: usize, class: u8) -> Option<(&str, (&str, bool), &str)> {
+    let (bytes, start) = (input.as_bytes(), name_end + 1);
+    if name_end == 0 || bytes.get(name_end) != Some(&b'=') {
+        return None;
+    }
+    if bytes.get(start) == Some(&b'"') {
+        let end = closing_quote(bytes, start + 1)?;
+        return Some((&input[..name_end], (&input[start + 1..end], true), &input[end + 1..]));
+    }
+    let end = start + span(&bytes[start..], class);
+    (end > start).then(|| (&input[..name_end], (&input[start..end], false), &input[end..]))
 }
 
 /// `name [= value]`. Handsets put a bare quoted string into P-Access-Network-Info: its name keeps the quotes.
@@ -221,17 +230,19 @@ pub(crate) fn element_end(text: &str) -> usize {
 }
 
 /// `text` without the white space around it.
+#[inline]
 pub(crate) fn trim(text: &str) -> &str {
     let bytes = text.as_bytes();
-    if let ([first, ..], [.., last]) = (bytes, bytes)
-        && !is(*first, LWS)
-        && !is(*last, LWS)
-    {
-        return text;
+    match (bytes.first(), bytes.last()) {
+        (Some(first), Some(last)) if !is(*first, LWS) && !is(*last, LWS) => text,
+        _ => trimmed(text),
     }
+}
+
+fn trimmed(text: &str) -> &str {
+    let bytes = text.as_bytes();
     let end = bytes.iter().rposition(|&b| !is(b, LWS)).map_or(0, |last| last + 1);
-    let start = span(&bytes[..end], LWS);
-    &text[start..end]
+    after_lws(&text[..end])
 }
 
 /// The element at the start of a list and the rest after its comma.

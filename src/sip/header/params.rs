@@ -49,7 +49,7 @@ impl<'a> Params<'a> {
             rest = after;
         }
         let text = &input[..input.len() - rest.len()];
-        let (rest, ()) = grammar::lws(rest).unwrap_or((rest, ()));
+        let rest = grammar::after_lws(rest);
         if rest.starts_with([';', '=']) { Err("malformed parameter") } else { Ok((Self { text }, rest)) }
     }
 }
