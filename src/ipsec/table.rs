@@ -3,8 +3,9 @@
 use super::association::{PortPair, SaId, SaSet, SaSetId};
 use crate::identity::Spi;
 use foldhash::fast::RandomState;
-use std::collections::{HashMap, HashSet};
-use std::hash::BuildHasher;
+use hashbrown::HashTable;
+use std::hash::{BuildHasher, Hash};
+use std::marker::PhantomData;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 /// All sets alive on one host.
@@ -12,12 +13,15 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 /// It holds what a packet shows and no keys: nothing here could decrypt anything.
 #[derive(Debug, Default)]
 pub struct SaTable {
-    sets: HashMap<SaSetId, Entry, RandomState>,
-    /// From the hash of a [`Selector`]. What is found is compared with what was looked for.
-    selectors: HashMap<[u32; 2], Name, RandomState>,
-    hasher: RandomState,
-    /// SPIs of the SAs that end here: RFC 4303 clause 2.1 lets the receiver find an SA by its SPI alone.
-    inbound_spis: HashSet<Spi, RandomState>,
+    /// Those alive, and in between those of `free`, which no index names.
+    sets: Vec<Entry>,
+    free: Vec<u32>,
+    ids: Index<SaSetId>,
+    /// By the first and by the second pair of ports.
+    selectors: [Index<Selector>; 2],
+    /// SPIs of the SAs that end here, client and server: RFC 4303 clause 2.1 lets the receiver find an SA by its SPI
+    /// alone.
+    inbound_spis: [Index<Spi>; 2],
     /// Our own addresses: few, and named by their place in this list.
     addresses: Vec<IpAddr>,
 }
@@ -38,33 +42,46 @@ impl SaTable {
     /// changes nothing.
     pub fn install(&mut self, set: &SaSet) -> Result<(), Collision> {
         let entry = self.entry(set);
-        if let Some(alive) = self.sets.get(&set.id) {
-            return if *alive == entry { Ok(()) } else { Err(Collision) };
+        if let Some(alive) = self.ids.find(&self.sets, &set.id, Entry::id) {
+            return if self.sets[alive as usize] == entry { Ok(()) } else { Err(Collision) };
         }
-        let selectors = entry.selectors().map(|s| self.short(&s));
-        let taken = selectors.iter().any(|s| self.selectors.contains_key(s))
-            || entry.inbound_spis.iter().any(|spi| self.inbound_spis.contains(spi));
-        if taken {
+        let [client, server] = &self.inbound_spis;
+        let holds = |spi: &Spi| {
+            client.find(&self.sets, spi, Entry::spi::<0>).is_some()
+                || server.find(&self.sets, spi, Entry::spi::<1>).is_some()
+        };
+        if self.pair(&entry.selector::<0>()).is_some()
+            || self.pair(&entry.selector::<1>()).is_some()
+            || entry.inbound_spis.iter().any(holds)
+        {
             return Err(Collision);
         }
-        for (selector, pair) in selectors.into_iter().zip([PortPair::UcPs, PortPair::UsPc]) {
-            self.selectors.insert(selector, Name::new(set.id, pair));
-        }
-        self.inbound_spis.extend(entry.inbound_spis);
-        self.sets.insert(set.id, entry);
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.sets.push(entry.clone());
+            u32::try_from(self.sets.len() - 1).expect("memory ends before 2^32 sets")
+        });
+        self.sets[at as usize] = entry;
+        self.ids.insert(&self.sets, at, Entry::id);
+        let [uc_ps, us_pc] = &mut self.selectors;
+        uc_ps.insert(&self.sets, at, Entry::selector::<0>);
+        us_pc.insert(&self.sets, at, Entry::selector::<1>);
+        let [client, server] = &mut self.inbound_spis;
+        client.insert(&self.sets, at, Entry::spi::<0>);
+        server.insert(&self.sets, at, Entry::spi::<1>);
         Ok(())
     }
 
     /// Removes a set; unknown ones are ignored.
     pub fn remove(&mut self, set: SaSetId) {
         // Only what this set put in goes: another set of the same UE shares port_us and port_ps (TS 33.203 clause 7.4).
-        if let Some(entry) = self.sets.remove(&set) {
-            for selector in entry.selectors() {
-                self.selectors.remove(&self.short(&selector));
-            }
-            for spi in &entry.inbound_spis {
-                self.inbound_spis.remove(spi);
-            }
+        if let Some(at) = self.ids.find(&self.sets, &set, Entry::id) {
+            let entry = &self.sets[at as usize];
+            self.ids.remove(&set, at);
+            self.selectors[0].remove(&entry.selector::<0>(), at);
+            self.selectors[1].remove(&entry.selector::<1>(), at);
+            self.inbound_spis[0].remove(&entry.spi::<0>(), at);
+            self.inbound_spis[1].remove(&entry.spi::<1>(), at);
+            self.free.push(at);
         }
     }
 
@@ -87,17 +104,19 @@ impl SaTable {
         let here = self.addresses.iter().position(|a| *a == local.ip()).and_then(|at| u16::try_from(at).ok())?;
         let selector =
             Selector { remote: wide(remote.ip()), here, local_port: local.port(), remote_port: remote.port() };
-        let sa = self.selectors.get(&self.short(&selector))?.sa();
-        let [uc_ps, us_pc] = self.sets.get(&sa.set)?.selectors();
-        (selector == if sa.pair == PortPair::UcPs { uc_ps } else { us_pc }).then_some(sa)
+        self.pair(&selector)
+    }
+
+    fn pair(&self, selector: &Selector) -> Option<SaId> {
+        let [uc_ps, us_pc] = &self.selectors;
+        let (at, pair) = match uc_ps.find(&self.sets, selector, Entry::selector::<0>) {
+            Some(at) => (at, PortPair::UcPs),
+            None => (us_pc.find(&self.sets, selector, Entry::selector::<1>)?, PortPair::UsPc),
+        };
+        Some(SaId { set: self.sets[at as usize].id(), pair })
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the two halves of one number")]
-    fn short(&self, selector: &Selector) -> [u32; 2] {
-        let hash = self.hasher.hash_one(selector);
-        [hash as u32, (hash >> 32) as u32]
-    }
-
     fn entry(&mut self, set: &SaSet) -> Entry {
         let (local, remote) = if set.at_ue { (&set.ue, &set.pcscf) } else { (&set.pcscf, &set.ue) };
         let (here, there) = match set.at_ue {
@@ -111,6 +130,7 @@ impl SaTable {
         let client = (local.port_c, remote.port_s);
         let server = (local.port_s, remote.port_c);
         Entry {
+            id: [(set.id.0 >> 32) as u32, set.id.0 as u32],
             remote: wide(there),
             here: u16::try_from(here).expect("a host has fewer than 65,536 addresses"),
             // Pairs are named from the side of the UE.
@@ -121,12 +141,12 @@ impl SaTable {
 
     /// True while `set` is alive.
     pub fn contains(&self, set: SaSetId) -> bool {
-        self.sets.contains_key(&set)
+        self.ids.find(&self.sets, &set, Entry::id).is_some()
     }
 
     /// How many sets are alive.
     pub fn len(&self) -> usize {
-        self.sets.len()
+        self.sets.len() - self.free.len()
     }
 
     /// True when none is.
@@ -139,9 +159,11 @@ impl SaTable {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Collision;
 
-/// One set as its host sees it. Hundreds of thousands of these live in a large run: 36 octets.
+/// One set as its host sees it. Hundreds of thousands of these live in a large run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Entry {
+    /// In halves, which need no alignment to eight.
+    id: [u32; 2],
     remote: Ipv6Addr,
     here: u16,
     /// Local and remote port of the pair (port_uc, port_ps), then of (port_us, port_pc).
@@ -150,9 +172,52 @@ struct Entry {
 }
 
 impl Entry {
-    fn selectors(&self) -> [Selector; 2] {
+    fn id(&self) -> SaSetId {
+        SaSetId(u64::from(self.id[0]) << 32 | u64::from(self.id[1]))
+    }
+
+    fn selector<const PAIR: usize>(&self) -> Selector {
         let Self { remote, here, .. } = *self;
-        self.ports.map(|(local_port, remote_port)| Selector { remote, here, local_port, remote_port })
+        let (local_port, remote_port) = self.ports[PAIR];
+        Selector { remote, here, local_port, remote_port }
+    }
+
+    fn spi<const END: usize>(&self) -> Spi {
+        self.inbound_spis[END]
+    }
+}
+
+const _: () = assert!(size_of::<Entry>() == 44, "halves and octets only: nothing is aligned to eight");
+
+/// Where in the list of sets those with a certain key are. The key is in the set, so that only its place is kept.
+#[derive(Debug)]
+struct Index<K> {
+    places: HashTable<u32>,
+    hasher: RandomState,
+    key: PhantomData<K>,
+}
+
+impl<K> Default for Index<K> {
+    fn default() -> Self {
+        Self { places: HashTable::new(), hasher: RandomState::default(), key: PhantomData }
+    }
+}
+
+impl<K: Hash + PartialEq> Index<K> {
+    fn find(&self, sets: &[Entry], key: &K, key_of: impl Fn(&Entry) -> K) -> Option<u32> {
+        self.places.find(self.hasher.hash_one(key), |at| key_of(&sets[*at as usize]) == *key).copied()
+    }
+
+    fn insert(&mut self, sets: &[Entry], at: u32, key_of: impl Fn(&Entry) -> K) {
+        let Self { places, hasher, .. } = self;
+        let hash = |at: &u32| hasher.hash_one(key_of(&sets[*at as usize]));
+        places.insert_unique(hash(&at), at, hash);
+    }
+
+    fn remove(&mut self, key: &K, at: u32) {
+        if let Ok(entry) = self.places.find_entry(self.hasher.hash_one(key), |other| *other == at) {
+            entry.remove();
+        }
     }
 }
 
@@ -163,24 +228,6 @@ struct Selector {
     here: u16,
     local_port: u16,
     remote_port: u16,
-}
-
-/// A [`SaId`] in eight octets that need no alignment to eight.
-#[derive(Clone, Copy, Debug)]
-struct Name([u32; 2]);
-
-impl Name {
-    #[expect(clippy::cast_possible_truncation, reason = "the two halves of one number")]
-    const fn new(set: SaSetId, pair: PortPair) -> Self {
-        let number = set.0 << 1 | matches!(pair, PortPair::UsPc) as u64;
-        Self([number as u32, (number >> 32) as u32])
-    }
-
-    const fn sa(self) -> SaId {
-        let number = self.0[0] as u64 | (self.0[1] as u64) << 32;
-        let pair = if number & 1 == 0 { PortPair::UcPs } else { PortPair::UsPc };
-        SaId { set: SaSetId(number >> 1), pair }
-    }
 }
 
 /// IPv4 addresses in their IPv6 form, which keeps the table small.
@@ -266,7 +313,7 @@ mod tests {
             set(1, (500, 31_008, 31_009), (600, 5_101)),
         ] {
             assert_eq!(table.install(&other), Err(Collision));
-            assert_eq!((table.len(), table.selectors.len(), table.inbound_spis.len()), (1, 2, 2));
+            assert_eq!((table.len(), table.selectors[1].places.len(), table.inbound_spis[1].places.len()), (1, 1, 1));
         }
     }
 

@@ -17,22 +17,24 @@ use crate::time::Instant;
 use foldhash::quality::FixedState;
 use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZero;
 use std::rc::Rc;
 
 /// Names a subscriber: a keyed hash of the IMPI, in place of its 60 octets. As text it is the token in our Path, which
 /// nobody can foretell without the key: 13 characters of base 32, and four that tell a token of ours from any other.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(super) struct FlowKey(u64);
+pub(super) struct FlowKey(Short);
 
 impl FlowKey {
     pub(super) fn of(hasher: &FixedState, impi: &str) -> Self {
-        Self(hasher.hash_one(impi))
+        Self(Short::new(hasher.hash_one(impi)))
     }
 
     /// The text.
     pub(super) fn token(self, hasher: &FixedState) -> [u8; TOKEN] {
-        let mark = hasher.hash_one((self.0, MARK_OF_TOKEN));
-        let digit = |i: usize| if i < KEY { self.0 >> (5 * i) } else { mark >> (5 * (i - KEY)) };
+        let key = self.0.get();
+        let mark = hasher.hash_one((key, MARK_OF_TOKEN));
+        let digit = |i: usize| if i < KEY { key >> (5 * i) } else { mark >> (5 * (i - KEY)) };
         std::array::from_fn(|i| ALPHABET[(digit(i) & 31) as usize])
     }
 
@@ -43,7 +45,23 @@ impl FlowKey {
             let digit = ALPHABET.iter().position(|a| a == character)?;
             key |= (digit as u64) << (5 * i);
         }
-        Some(Self(key)).filter(|flow| flow.token(hasher) == text)
+        Some(Self(Short::new(key))).filter(|flow| flow.token(hasher) == text)
+    }
+}
+
+/// A hash in place of what is several times as large, in halves: they need no alignment to eight. Two keys with one hash
+/// count as a collision of the keys, which is as good as never and does no harm.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(super) struct Short([u32; 2]);
+
+impl Short {
+    #[expect(clippy::cast_possible_truncation, reason = "the two halves of one number")]
+    pub(super) const fn new(hash: u64) -> Self {
+        Self([hash as u32, (hash >> 32) as u32])
+    }
+
+    const fn get(self) -> u64 {
+        (self.0[1] as u64) << 32 | self.0[0] as u64
     }
 }
 
@@ -58,12 +76,51 @@ const MARK_OF_TOKEN: u64 = 0x746f_6b65_6e00_0000;
 /// One subscriber.
 #[derive(Debug, Default)]
 pub(super) struct Flow {
-    /// One for each implicit set registered; usually one in all.
-    pub(super) registrations: Box<[Registration]>,
+    pub(super) registrations: Registrations,
     /// The newest of its sets of SAs, the others follow by [`Set::next`].
     pub(super) newest: Option<SetIndex>,
     /// Where it is registered without SAs.
     pub(super) in_clear: Option<Box<InClear>>,
+}
+
+/// One for each implicit set registered; usually one in all.
+#[derive(Debug, Default)]
+pub(super) enum Registrations {
+    #[default]
+    None,
+    One(Registration),
+    Many(Box<[Registration]>),
+}
+
+impl Registrations {
+    pub(super) fn into_vec(self) -> Vec<Registration> {
+        match self {
+            Self::None => Vec::new(),
+            Self::One(one) => vec![one],
+            Self::Many(many) => many.into_vec(),
+        }
+    }
+}
+
+impl From<Vec<Registration>> for Registrations {
+    fn from(mut all: Vec<Registration>) -> Self {
+        match all.len() {
+            0 | 1 => all.pop().map_or(Self::None, Self::One),
+            _ => Self::Many(all.into()),
+        }
+    }
+}
+
+impl std::ops::Deref for Registrations {
+    type Target = [Registration];
+
+    fn deref(&self) -> &[Registration] {
+        match self {
+            Self::None => &[],
+            Self::One(one) => std::slice::from_ref(one),
+            Self::Many(many) => many,
+        }
+    }
 }
 
 /// One implicit registration set.
@@ -130,7 +187,19 @@ pub(super) struct InClear {
 }
 
 /// Where in the list of sets. Meaningful with the id beside it, see [`SetRef`].
-pub(super) type SetIndex = u32;
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct SetIndex(NonZero<u32>);
+
+impl SetIndex {
+    pub(super) fn new(at: usize) -> Self {
+        let number = u32::try_from(at + 1).ok().and_then(NonZero::new);
+        Self(number.expect("memory ends before 2^32 sets"))
+    }
+
+    pub(super) const fn at(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// A set that may have gone in the meantime.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -160,11 +229,13 @@ pub(super) struct Set {
     pub(super) phase: Phase,
 }
 
+const _: () = assert!(size_of::<Option<Set>>() <= 80, "one of these is kept for every subscriber");
+
 /// Where a set stands.
-#[derive(Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
-    /// Made for a challenge; accepts its answer only.
-    Challenged(Box<Challenged>),
+    /// Made for a challenge; accepts its answer only. What that is compared with is in [`Challenged`].
+    Challenged,
     /// Its attempt is over without success; it lives for retransmissions of the answer.
     Failed,
     /// Serves the registration.
@@ -188,10 +259,12 @@ impl Phase {
 /// What the answer to a challenge is compared with.
 #[derive(Debug)]
 pub(super) struct Challenged {
+    /// Its set.
+    pub(super) set: SetIndex,
     /// Security-Client of the challenged REGISTER.
     pub(super) client: Rc<str>,
     /// Hash of the nonce.
-    pub(super) nonce: u64,
+    pub(super) nonce: Short,
     /// The challenged REGISTER came in clear: the new set replaces all others at its 200.
     pub(super) from_clear: bool,
 }

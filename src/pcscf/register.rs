@@ -2,7 +2,7 @@
 
 use super::Pcscf;
 use super::config::SecAgreePolicy;
-use super::flow::{Agreement, Asked, Challenging, FlowKey, Origin, Phase, Set, SetRef};
+use super::flow::{Agreement, Asked, Challenging, FlowKey, Origin, Set, SetRef, Short};
 use super::refusal::Refusal;
 use super::request::wants_agreement;
 use super::to_core::{Additions, via_count, write_register};
@@ -169,13 +169,13 @@ impl Pcscf {
         if !self.is_verified(message, set) {
             return Err(ends(Refusal::VerifyDiffers));
         }
-        let agreement = match &set.phase {
+        let agreement = match self.books.challenged(set) {
             // Octet for octet what was challenged: read then, with this result.
-            Phase::Challenged(challenged) if is_joined(message, HeaderName::SecurityClient, &challenged.client) => {
+            Some(challenged) if is_joined(message, HeaderName::SecurityClient, &challenged.client) => {
                 let client = Rc::clone(&challenged.client);
                 Some(Box::new(Agreement { offer: alone(set.algorithms, set.ue), client }))
             }
-            Phase::Challenged(challenged) if !is_same_client(message, &challenged.client) => {
+            Some(challenged) if !is_same_client(message, &challenged.client) => {
                 return Err(ends(Refusal::ClientDiffers));
             }
             _ => self.agreement(message, out),
@@ -278,9 +278,9 @@ impl Pcscf {
         self.static_text.with(&endpoint)
     }
 
-    pub(super) fn hash_of_nonce(&self, nonce: &str) -> u64 {
+    pub(super) fn hash_of_nonce(&self, nonce: &str) -> Short {
         use std::hash::BuildHasher;
-        self.hasher.hash_one(nonce)
+        Short::new(self.hasher.hash_one(nonce))
     }
 }
 

@@ -129,7 +129,7 @@ impl Pcscf {
             return Admission::Dropped("request over the SA of answers");
         }
         match set.phase {
-            Phase::Challenged(_) if method != Method::Register => {
+            Phase::Challenged if method != Method::Register => {
                 Admission::Dropped("only REGISTER passes a temporary SA")
             }
             Phase::Failed => Admission::OnlyRepetitions,

@@ -41,7 +41,7 @@ impl Pcscf {
             .map(|set| SaSetView {
                 id: set.id,
                 phase: match set.phase {
-                    Phase::Challenged(..) => "temporary",
+                    Phase::Challenged => "temporary",
                     Phase::Registered { .. } => "established",
                     Phase::Replaced => "replaced",
                     Phase::Failed => "failed",

@@ -17,7 +17,7 @@ impl Books {
             let flow = this.flow;
             let ends = now + self.settings.grace;
             self.for_each(flow, |books, index| {
-                if books.sets[index as usize].as_ref().is_some_and(|s| matches!(s.phase, Phase::Replaced)) {
+                if books.sets[index.at()].as_ref().is_some_and(|s| matches!(s.phase, Phase::Replaced)) {
                     books.shorten(index, ends);
                 }
             });
@@ -31,12 +31,12 @@ impl Books {
         let mut ends = now + expires + BEYOND_REGISTRATION;
         match &this.phase {
             Phase::Failed => return,
-            Phase::Challenged(challenged) => ends = ends.max(self.promote(set, challenged.from_clear, out)),
+            Phase::Challenged => ends = ends.max(self.promote(set, out)),
             Phase::Registered { .. } | Phase::Replaced => ends = ends.max(before),
             Phase::Deregistered => {}
         }
         let this = self.get_mut(set).expect("promotion removes other sets only");
-        if matches!(this.phase, Phase::Challenged(_) | Phase::Deregistered) {
+        if matches!(this.phase, Phase::Challenged | Phase::Deregistered) {
             this.phase = Phase::Registered { used: false };
         }
         this.ends = ends;
@@ -49,15 +49,15 @@ impl Books {
     }
 
     /// A temporary set begins to serve: what it does to the other sets of its flow. Returns the end of those it replaces.
-    fn promote(&mut self, set: SetRef, from_clear: bool, out: &mut Outbox) -> Instant {
+    fn promote(&mut self, set: SetRef, out: &mut Outbox) -> Instant {
         let this = self.get(set).expect("the caller holds it");
         let flow = this.flow;
         let place = self.place(SocketAddr::new(this.ue_address, this.clear_port));
-        self.pending.remove(&set.id);
+        let from_clear = self.challenged.remove(&set.id).is_some_and(|c| c.from_clear);
         self.places.entry(self.short(place)).or_default().1 += 1;
         let mut latest = Instant::ZERO;
         self.for_each(flow, |books, index| {
-            let Some(other) = books.sets[index as usize].as_mut().filter(|o| o.id != set.id) else { return };
+            let Some(other) = books.sets[index.at()].as_mut().filter(|o| o.id != set.id) else { return };
             match other.phase {
                 // TS 33.203 clause 7.4: what was negotiated in clear replaces everything.
                 _ if from_clear => books.remove(index, "the UE started again", out),
@@ -65,7 +65,7 @@ impl Books {
                     other.phase = Phase::Replaced;
                     latest = latest.max(other.ends);
                 }
-                Phase::Challenged(_) => books.remove(index, "another attempt succeeded", out),
+                Phase::Challenged => books.remove(index, "another attempt succeeded", out),
                 Phase::Failed | Phase::Replaced | Phase::Deregistered => {}
             }
         });

@@ -3,17 +3,19 @@
 mod change;
 mod open;
 mod registrations;
+mod selectors;
 
 pub(super) use open::Opening;
 
 use super::allocate::Allocator;
-use super::flow::{Flow, FlowKey, Phase, Place, Set, SetIndex, SetRef, Shared};
+use super::flow::{Challenged, Flow, FlowKey, Phase, Place, Registrations, Set, SetIndex, SetRef, Shared, Short};
 use super::refusal::Refusal;
 use crate::event::{Event, Role, What};
 use crate::ipsec::association::SaSetId;
 use crate::packet::{Effect, Outbox, Packet};
 use crate::time::{Duration, Instant, Timeouts};
 use foldhash::fast::RandomState;
+use selectors::{Selector, Selectors};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hash};
 use std::net::{IpAddr, SocketAddr};
@@ -26,17 +28,16 @@ pub(super) struct Books {
     flows: HashMap<FlowKey, Flow, RandomState>,
     sets: Vec<Option<Set>>,
     free: Vec<SetIndex>,
-    /// From UE address, its port and our port.
-    selectors: HashMap<Short, SetIndex, RandomState>,
+    selectors: Selectors,
     /// How many sets a place has, all and established ones.
     places: HashMap<Short, (u16, u16), RandomState>,
     hasher: RandomState,
     /// Who is registered without SAs, by place.
     in_clear: HashMap<Place, FlowKey, RandomState>,
     /// Nonces whose answers must come protected, by hash; false when their SAs could not be set up.
-    nonces: HashMap<u64, bool, RandomState>,
-    /// Sets that may still fail to be installed.
-    pending: HashMap<SaSetId, SetIndex, RandomState>,
+    nonces: HashMap<Short, bool, RandomState>,
+    /// What is awaited over the sets that are [`Phase::Challenged`]. These may still fail to be installed.
+    challenged: HashMap<SaSetId, Challenged, RandomState>,
     allocator: Allocator,
     timeouts: Timeouts<Due>,
     /// Our addresses.
@@ -56,6 +57,7 @@ pub(super) struct Settings {
     pub(super) many_ues_per_address: bool,
 }
 
+/// One of these is kept for every subscriber: 12 octets.
 #[derive(Clone, Copy, Debug)]
 enum Due {
     /// The lower half of its id tells whether it is still the same.
@@ -64,7 +66,7 @@ enum Due {
         id: u32,
     },
     Flow(FlowKey),
-    Nonce(u64),
+    Nonce(Short),
 }
 
 impl Books {
@@ -73,12 +75,12 @@ impl Books {
             flows: HashMap::default(),
             sets: Vec::new(),
             free: Vec::new(),
-            selectors: HashMap::default(),
+            selectors: Selectors::new(settings.port_s),
             places: HashMap::default(),
             hasher: RandomState::default(),
             in_clear: HashMap::default(),
             nonces: HashMap::default(),
-            pending: HashMap::default(),
+            challenged: HashMap::default(),
             allocator,
             timeouts: Timeouts::new(),
             addresses,
@@ -97,7 +99,12 @@ impl Books {
     }
 
     pub(super) fn get(&self, set: SetRef) -> Option<&Set> {
-        self.sets.get(set.index as usize)?.as_ref().filter(|s| s.id == set.id)
+        self.sets.get(set.index.at())?.as_ref().filter(|s| s.id == set.id)
+    }
+
+    /// What the answer to the challenge of a set is compared with; `None` when none is awaited.
+    pub(super) fn challenged(&self, set: &Set) -> Option<&Challenged> {
+        self.challenged.get(&set.id)
     }
 
     /// Our address of a set.
@@ -124,7 +131,7 @@ impl Books {
     }
 
     /// How an answer to this nonce in clear must be refused; `None`: nothing was agreed for it.
-    pub(super) fn agreed(&self, nonce: u64) -> Option<Refusal> {
+    pub(super) fn agreed(&self, nonce: Short) -> Option<Refusal> {
         self.nonces.get(&nonce).map(|&set_up| if set_up { Refusal::AnswerInClear } else { Refusal::SetUpFailed })
     }
 
@@ -155,21 +162,21 @@ impl Books {
                 Due::Nonce(nonce) => {
                     self.nonces.remove(&nonce);
                     give_back(&mut self.nonces);
-                    give_back(&mut self.pending);
+                    give_back(&mut self.challenged);
                 }
             }
         }
     }
 
     fn expire(&mut self, now: Instant, index: SetIndex, id: u32, out: &mut Outbox) {
-        let Some(set) = self.sets[index as usize].as_ref().filter(|s| low(s.id) == id) else { return };
+        let Some(set) = self.sets[index.at()].as_ref().filter(|s| low(s.id) == id) else { return };
         if set.ends > now {
             // Extended since: one timer a set is enough.
             self.timeouts.at(set.ends, Due::Set { index, id });
             return;
         }
         let cause = match set.phase {
-            Phase::Challenged(_) => "no answer to the challenge within reg-await-auth",
+            Phase::Challenged => "no answer to the challenge within reg-await-auth",
             Phase::Failed => "its attempt failed",
             Phase::Registered { .. } => "the registration has expired",
             Phase::Replaced => "a newer set took its place",
@@ -178,7 +185,7 @@ impl Books {
         if let Phase::Registered { .. } = set.phase
             && let Some(flow) = self.flows.get_mut(&set.flow)
         {
-            flow.registrations = Box::default();
+            flow.registrations = Registrations::None;
         }
         self.remove(index, cause, out);
     }
@@ -186,27 +193,25 @@ impl Books {
     fn insert(&mut self, mut set: Set) -> SetIndex {
         let index = self.free.pop().unwrap_or_else(|| {
             self.sets.push(None);
-            SetIndex::try_from(self.sets.len() - 1).expect("memory ends before 2^32 sets")
+            SetIndex::new(self.sets.len() - 1)
         });
-        for selector in self.selectors_of(&set) {
-            self.selectors.insert(selector, index);
-        }
         let place = self.place(SocketAddr::new(set.ue_address, set.clear_port));
         self.places.entry(self.short(place)).or_default().0 += 1;
         let flow = self.flows.entry(set.flow).or_default();
         set.next = flow.newest.replace(index);
-        self.sets[index as usize] = Some(set);
+        self.sets[index.at()] = Some(set);
+        self.selectors.insert(&self.sets, index);
         index
     }
 
     fn remove(&mut self, index: SetIndex, cause: &'static str, out: &mut Outbox) {
-        let Some(set) = self.sets[index as usize].take() else { return };
-        self.free.push(index);
-        for selector in self.selectors_of(&set) {
-            self.selectors.remove(&selector);
+        if self.sets[index.at()].is_some() {
+            self.selectors.remove(&self.sets, index);
         }
+        let Some(set) = self.sets[index.at()].take() else { return };
+        self.free.push(index);
         self.allocator.release([set.spi_c, set.spi_s]);
-        self.pending.remove(&set.id);
+        self.challenged.remove(&set.id);
         let place = self.short(self.place(SocketAddr::new(set.ue_address, set.clear_port)));
         if let Some((all, established)) = self.places.get_mut(&place) {
             *all -= 1;
@@ -228,7 +233,7 @@ impl Books {
             return;
         }
         let mut at = flow.newest;
-        while let Some(set) = at.and_then(|i| self.sets[i as usize].as_mut()) {
+        while let Some(set) = at.and_then(|i| self.sets[i.at()].as_mut()) {
             if set.next == Some(index) {
                 set.next = next;
                 return;
@@ -250,13 +255,13 @@ impl Books {
     fn for_each(&mut self, flow: FlowKey, mut act: impl FnMut(&mut Self, SetIndex)) {
         let mut next = self.flows.get(&flow).and_then(|f| f.newest);
         while let Some(index) = next {
-            next = self.sets[index as usize].as_ref().and_then(|s| s.next);
+            next = self.sets[index.at()].as_ref().and_then(|s| s.next);
             act(self, index);
         }
     }
 
     fn shorten(&mut self, index: SetIndex, ends: Instant) {
-        if let Some(set) = &mut self.sets[index as usize]
+        if let Some(set) = &mut self.sets[index.at()]
             && set.ends > ends
         {
             set.ends = ends;
@@ -266,7 +271,7 @@ impl Books {
     }
 
     fn get_mut(&mut self, set: SetRef) -> Option<&mut Set> {
-        self.sets.get_mut(set.index as usize)?.as_mut().filter(|s| s.id == set.id)
+        self.sets.get_mut(set.index.at())?.as_mut().filter(|s| s.id == set.id)
     }
 
     fn place(&self, source: SocketAddr) -> Place {
@@ -276,33 +281,13 @@ impl Books {
 
     /// The set between a port of a UE and one of ours.
     fn at(&self, ue: SocketAddr, ours: u16) -> Option<(SetIndex, &Set)> {
-        let index = *self.selectors.get(&self.short((ue.ip(), ue.port(), ours)))?;
-        let set = self.sets[index as usize].as_ref()?;
-        let ports = [(set.ue.port_c, self.settings.port_s), (set.ue.port_s, set.port_c)];
-        (set.ue_address == ue.ip() && ports.contains(&(ue.port(), ours))).then_some((index, set))
-    }
-
-    /// From port_uc to port_ps, and from port_us to port_pc.
-    fn selectors_of(&self, set: &Set) -> [Short; 2] {
-        [(set.ue.port_c, self.settings.port_s), (set.ue.port_s, set.port_c)]
-            .map(|(theirs, ours)| self.short((set.ue_address, theirs, ours)))
+        let selector = Selector { ue: ue.ip(), theirs: ue.port(), ours };
+        let index = self.selectors.find(&self.sets, selector)?;
+        Some((index, self.sets[index.at()].as_ref()?))
     }
 
     fn short(&self, key: impl Hash) -> Short {
-        Short::of(&self.hasher, key)
-    }
-}
-
-/// A hash in place of a key three times as large. What is found by it is compared with what was looked for; two keys
-/// with one hash count as a collision of the keys, which is as good as never and does no harm.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-struct Short([u32; 2]);
-
-impl Short {
-    #[expect(clippy::cast_possible_truncation, reason = "the two halves of one number")]
-    fn of(hasher: &RandomState, key: impl Hash) -> Self {
-        let hash = hasher.hash_one(key);
-        Self([hash as u32, (hash >> 32) as u32])
+        Short::new(self.hasher.hash_one(key))
     }
 }
 

@@ -1,10 +1,11 @@
 //! The temporary set of a challenge, and its end without success (TS 33.203 clause 7.4).
 
-use super::{Books, Due, Short, low};
+use super::selectors::Selector;
+use super::{Books, Due, low};
 use crate::event::{Event, Role, What};
 use crate::ipsec::association::{SaSet, SaSetId};
 use crate::packet::{Effect, Outbox};
-use crate::pcscf::flow::{Agreement, Challenged, FlowKey, Phase, Place, Set, SetRef};
+use crate::pcscf::flow::{Agreement, Challenged, FlowKey, Phase, Place, Set, SetRef, Short};
 use crate::pcscf::from_core::Keys;
 use crate::pcscf::refusal::Refusal;
 use crate::random::Random;
@@ -21,7 +22,7 @@ pub(in crate::pcscf) struct Opening {
     pub(in crate::pcscf) agreement: Box<Agreement>,
     pub(in crate::pcscf) keys: Keys,
     /// Hash of the nonce.
-    pub(in crate::pcscf) nonce: u64,
+    pub(in crate::pcscf) nonce: Short,
 }
 
 impl Books {
@@ -45,7 +46,10 @@ impl Books {
         let address = ue.ip();
         let port_c = self
             .allocator
-            .port(|port| !self.selectors.contains_key(&Short::of(&self.hasher, (address, offer.endpoint.port_s, port))))
+            .port(|ours| {
+                let selector = Selector { ue: address, theirs: offer.endpoint.port_s, ours };
+                self.selectors.find(&self.sets, selector).is_none()
+            })
             .ok_or(Refusal::NoPortLeft)?;
         let (spi_c, spi_s) = self.allocator.spis(random, [offer.endpoint.spi_c, offer.endpoint.spi_s]);
         self.last_id += 1;
@@ -64,7 +68,7 @@ impl Books {
             spi_s,
             port_c,
             algorithms: offer.algorithms,
-            phase: Phase::Challenged(Box::new(Challenged { client, nonce, from_clear })),
+            phase: Phase::Challenged,
         };
         let pcscf = set.pcscf(self.settings.port_s);
         out.push(Effect::InstallSa(Box::new(SaSet {
@@ -89,7 +93,7 @@ impl Books {
             },
         });
         let index = self.insert(set);
-        self.pending.insert(id, index);
+        self.challenged.insert(id, Challenged { set: index, client, nonce, from_clear });
         self.nonces.insert(nonce, true);
         self.timeouts.after(now, REG_AWAIT_AUTH, Due::Set { index, id: low(id) });
         self.timeouts.after(now, REG_AWAIT_AUTH, Due::Nonce(nonce));
@@ -98,20 +102,18 @@ impl Books {
 
     /// A plane could not make a set: its attempt is over, and nothing takes its place.
     pub(in crate::pcscf) fn set_up_failed(&mut self, id: SaSetId, out: &mut Outbox) -> bool {
-        let Some(index) = self.pending.remove(&id) else { return false };
-        if let Some(Set { phase: Phase::Challenged(c), .. }) = &self.sets[index as usize] {
-            self.nonces.insert(c.nonce, false);
-        }
-        self.remove(index, "it could not be set up", out);
+        let Some(Challenged { set, nonce, .. }) = self.challenged.remove(&id) else { return false };
+        self.nonces.insert(nonce, false);
+        self.remove(set, "it could not be set up", out);
         true
     }
 
     /// The attempt of a temporary set is over: it stays for retransmissions of the answer that says so.
     pub(in crate::pcscf) fn fail(&mut self, now: Instant, set: SetRef) {
         let ends = now + self.settings.grace;
-        if let Some(this) = self.get_mut(set).filter(|s| matches!(s.phase, Phase::Challenged(_))) {
+        if let Some(this) = self.get_mut(set).filter(|s| matches!(s.phase, Phase::Challenged)) {
             this.phase = Phase::Failed;
-            self.pending.remove(&set.id);
+            self.challenged.remove(&set.id);
             self.shorten(set.index, ends);
         }
     }
@@ -134,13 +136,13 @@ impl Books {
         let mut oldest_replaced = None;
         let mut next = self.flows.get(&flow).and_then(|f| f.newest);
         while let Some(index) = next {
-            let set = self.sets[index as usize].as_ref().expect("the chain holds sets alive");
+            let set = self.sets[index.at()].as_ref().expect("the chain holds sets alive");
             next = set.next;
             let spis = [set.ue.spi_c, set.ue.spi_s];
             let same_address = set.ue_address == address;
             let clashes = same_address
                 && (spis.contains(&theirs.spi_c) || spis.contains(&theirs.spi_s) || set.ue.port_c == theirs.port_c);
-            let temporary = matches!(set.phase, Phase::Challenged(_) | Phase::Failed);
+            let temporary = matches!(set.phase, Phase::Challenged | Phase::Failed);
             let here = self.place(SocketAddr::new(set.ue_address, set.clear_port)) == place;
             if is_over(set) && (clashes || temporary) {
                 return Err(Refusal::OfferInUse);
@@ -171,8 +173,9 @@ impl Books {
             let victim = victim.ok_or(Refusal::TooManySets)?;
             doomed.push((victim, "more than three sets"));
         }
-        let taken = self.selectors.get(&self.short((address, theirs.port_c, self.settings.port_s)));
-        if taken.is_some_and(|index| !doomed.iter().any(|(d, _)| d == index)) {
+        let selector = Selector { ue: address, theirs: theirs.port_c, ours: self.settings.port_s };
+        let taken = self.selectors.find(&self.sets, selector);
+        if taken.is_some_and(|index| !doomed.iter().any(|(d, _)| *d == index)) {
             return Err(Refusal::OfferInUse);
         }
         for (index, cause) in doomed {

@@ -2,7 +2,7 @@
 
 use super::{Books, Due};
 use crate::packet::Route;
-use crate::pcscf::flow::{FlowKey, InClear, Phase, Registration, Set, Shared};
+use crate::pcscf::flow::{FlowKey, InClear, Phase, Registration, Registrations, Set, Shared};
 use crate::time::Instant;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -22,7 +22,7 @@ impl Books {
     pub(in crate::pcscf) fn towards(&self, now: Instant, flow: FlowKey) -> Option<&Set> {
         let mut next = self.flows.get(&flow)?.newest;
         let mut unused = None;
-        while let Some(set) = next.and_then(|index| self.sets[index as usize].as_ref()) {
+        while let Some(set) = next.and_then(|index| self.sets[index.at()].as_ref()) {
             match set.phase {
                 Phase::Registered { used: true } => return Some(set),
                 Phase::Registered { used: false } => unused = unused.or(Some(set)),
@@ -56,11 +56,14 @@ impl Books {
         let new = Registration::new(until, identities, Rc::clone(&self.shared));
         let in_clear = in_clear.map(|(source, route)| InClear { place: self.place(source), route });
         let this = self.flows.entry(flow).or_default();
-        let mut all = std::mem::take(&mut this.registrations).into_vec();
-        all.retain(|r| !identities.lines().any(|i| r.holds(i)));
-        all.reserve_exact(1);
-        all.push(new);
-        this.registrations = all.into();
+        if this.registrations.is_empty() {
+            this.registrations = Registrations::One(new);
+        } else {
+            let mut all = std::mem::take(&mut this.registrations).into_vec();
+            all.retain(|r| !identities.lines().any(|i| r.holds(i)));
+            all.push(new);
+            this.registrations = all.into();
+        }
         if let Some(in_clear) = in_clear {
             let place = in_clear.place;
             let old = this.in_clear.replace(Box::new(in_clear));
@@ -84,7 +87,7 @@ impl Books {
         }
         let ends = now + self.settings.grace;
         self.for_each(flow, |books, index| {
-            if let Some(set) = &mut books.sets[index as usize]
+            if let Some(set) = &mut books.sets[index.at()]
                 && set.phase.is_established()
             {
                 set.phase = Phase::Deregistered;
