@@ -246,6 +246,22 @@ pub enum What {
         /// Why, in words.
         cause: &'static str,
     },
+    /// A watcher subscribed to the reg event package.
+    Subscribed {
+        /// Whose registration.
+        impu: Impu,
+        /// The watcher, as From names it.
+        watcher: Impu,
+        /// What was granted.
+        expires: Duration,
+    },
+    /// A subscription to the reg event package has ended.
+    SubscriptionEnded {
+        /// Whose registration.
+        impu: Impu,
+        /// Why, in words.
+        cause: &'static str,
+    },
     /// A condition of filter criteria cannot be read: it never holds.
     FilterFault {
         /// Which, and why.

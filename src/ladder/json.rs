@@ -99,6 +99,13 @@ fn event(at: Instant, event: &Event) -> String {
             o.raw("call", &call.to_string()).text("peer", peer.as_str());
             o.number("status", (*status).into()).text("cause", cause);
         }
+        What::Subscribed { impu, watcher, expires } => {
+            o.text("impu", impu.as_str()).text("watcher", watcher.as_str());
+            o.raw("expires", &expires.as_secs().to_string());
+        }
+        What::SubscriptionEnded { impu, cause } => {
+            o.text("impu", impu.as_str()).text("cause", cause);
+        }
         What::FilterFault { cause } => {
             o.text("cause", cause);
         }
@@ -150,6 +157,8 @@ const fn name(what: &What) -> &'static str {
         What::DialogEarly { .. } => "dialog-early",
         What::DialogConfirmed { .. } => "dialog-confirmed",
         What::DialogEnded { .. } => "dialog-ended",
+        What::Subscribed { .. } => "subscribed",
+        What::SubscriptionEnded { .. } => "subscription-ended",
         What::FilterFault { .. } => "filter-fault",
         What::ServiceFailed { .. } => "service-failed",
         What::RegistrationTold { .. } => "registration-told",

@@ -69,6 +69,10 @@ pub(super) fn text(event: &Event, sets: &mut SetNumbers) -> Option<String> {
         What::DialogEarly { call, status, .. } => format!("call {call}: dialog early by {status}"),
         What::DialogConfirmed { call, .. } => format!("call {call}: dialog confirmed"),
         What::DialogEnded { call, status, cause, .. } => format!("call {call} ended ({status}): {cause}"),
+        What::Subscribed { watcher, expires, .. } => {
+            format!("{} watches the registration for {} s", identity(watcher.as_str()), expires.as_secs())
+        }
+        What::SubscriptionEnded { cause, .. } => format!("a subscription has ended: {cause}"),
         What::FilterFault { cause } => cause.clone(),
         What::ServiceFailed { server, impu, status, ends_registration } => {
             let outcome = if *status == 0 { "gave no answer".to_owned() } else { format!("answered {status}") };

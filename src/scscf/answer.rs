@@ -8,6 +8,7 @@ use super::reply::Reply;
 use super::table::Id;
 use crate::event::What;
 use crate::packet::Outbox;
+use crate::reginfo;
 use crate::sip::emit::reason_phrase;
 use crate::sip::proxy::Fault;
 use crate::sip::transaction::ServerId;
@@ -154,7 +155,7 @@ impl Scscf {
 }
 
 /// Starts a response to a request that is at hand. `tag` goes to To unless there is one.
-fn begin<'b>(request: &Message<'_>, status: u16, tag: &str, out: &'b mut Vec<u8>) -> Writer<'b> {
+pub(super) fn begin<'b>(request: &Message<'_>, status: u16, tag: &str, out: &'b mut Vec<u8>) -> Writer<'b> {
     let mut w = Writer::response(out, status, reason_phrase(status));
     copy_common(request, request.to().is_ok_and(|to| to.tag().is_some()), tag, &mut w);
     w
@@ -182,6 +183,12 @@ fn write_refusal(refusal: &Refusal, w: &mut Writer<'_>) {
     match refusal {
         Refusal::UnknownExtension(tags) | Refusal::Forwarding(Fault::UnknownExtension(tags)) => {
             w.header(HeaderName::Unsupported, tags);
+        }
+        Refusal::UnknownEvent => {
+            w.header(HeaderName::AllowEvents, reginfo::PACKAGE);
+        }
+        Refusal::NothingAcceptable => {
+            w.header(HeaderName::Accept, reginfo::CONTENT_TYPE);
         }
         Refusal::IntervalTooBrief { min_expires } => {
             w.header_number(HeaderName::MinExpires, *min_expires);

@@ -15,6 +15,7 @@ use crate::cx::{self, CxResult, RequestEnvelope, Saa, Sar, ServerAssignmentType}
 use crate::diameter::peer::Node;
 use crate::event::What;
 use crate::packet::Outbox;
+use crate::reginfo::ContactEvent;
 use crate::sip::transaction::ServerId;
 use crate::time::{Duration, Instant};
 
@@ -170,6 +171,7 @@ impl Scscf {
             }
         });
         self.announce_registered(now, registration, is_first, register, out);
+        self.notify_changed(now, registration, &replaced, ContactEvent::Unregistered, out);
     }
 
     /// The HSS has stored us for a user whom we cannot serve: it is told, and what was registered ends.
@@ -183,7 +185,7 @@ impl Scscf {
         out: &mut Outbox,
     ) -> Refusal {
         if let Some(id) = registration {
-            self.registrar.remove(id);
+            self.end_registration(now, id, Vec::new(), ContactEvent::Rejected, out);
         }
         let assignment = ServerAssignmentType::AdministrativeDeregistration;
         self.end_assignment(now, impi, impu, assignment, Some(hss), out);

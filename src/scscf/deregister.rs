@@ -9,6 +9,7 @@ use super::{Due, Scscf};
 use crate::cx::ServerAssignmentType;
 use crate::event::What;
 use crate::packet::Outbox;
+use crate::reginfo::ContactEvent;
 use crate::sip::transaction::ServerId;
 use crate::time::Instant;
 
@@ -58,7 +59,9 @@ impl Scscf {
             };
             self.end_assignment(now, register.impi, &register.impu, assignment, hss, out);
             self.announce_deregistered(now, id, Some(register.message), out);
-            self.registrar.remove(id);
+            self.end_registration(now, id, removed, ContactEvent::Unregistered, out);
+        } else {
+            self.notify_changed(now, id, &removed, ContactEvent::Unregistered, out);
         }
         Ok(())
     }

@@ -1,11 +1,13 @@
 //! What ends by itself: bindings, and challenges without answer (TS 24.229 clauses 5.4.1.2.1, 5.4.1.4 and 7.8).
 
 use super::attempt::State;
+use super::binding::Binding;
 use super::table::Id;
 use super::{Due, Scscf};
 use crate::cx::ServerAssignmentType;
 use crate::event::What;
 use crate::packet::Outbox;
+use crate::reginfo::ContactEvent;
 use crate::time::Instant;
 
 impl Scscf {
@@ -27,11 +29,15 @@ impl Scscf {
     pub(super) fn on_expiry(&mut self, now: Instant, id: Id, out: &mut Outbox) {
         self.registrar.timer_over(id);
         let mut bindings = self.registrar.take_bindings(id);
-        bindings.retain(|b| b.expires_at > now);
+        let gone: Vec<Binding> = bindings.extract_if(.., |b| b.expires_at <= now).collect();
         if !bindings.is_empty() {
             if let Some(deadline) = self.registrar.bind(id, bindings) {
                 self.timeouts.at(deadline, Due::Expiry(id));
             }
+            if !gone.is_empty() {
+                self.notify_changed(now, id, &gone, ContactEvent::Expired, out);
+            }
+            self.expire_subscriptions(now, id, out);
             return;
         }
         let hss = self.registrar.hss_of(id);
@@ -44,6 +50,6 @@ impl Scscf {
         self.end_assignment(now, &impi, &impu, assignment, hss, out);
         self.tell(out, || What::Deregistered { impi: impi.into(), impu: impu.into(), cause: "expired" });
         self.announce_deregistered(now, id, None, out);
-        self.registrar.remove(id);
+        self.end_registration(now, id, gone, ContactEvent::Expired, out);
     }
 }

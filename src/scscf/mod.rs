@@ -14,6 +14,7 @@ mod contacts;
 mod deregister;
 mod expiry;
 mod index;
+mod notifier;
 mod profile;
 mod proxy;
 mod refusal;
@@ -40,6 +41,7 @@ use crate::sip::transaction::{ClientId, Ended, Incoming, ServerId, Transactions}
 use crate::sip::{Message, Method};
 use crate::time::{Instant, Timeouts};
 use attempt::Attempts;
+use notifier::Notifier;
 use proxy::Proxying;
 use refusal::Refusal;
 use registrar::Registrar;
@@ -57,6 +59,7 @@ pub struct Scscf {
     node: Node<Awaited>,
     attempts: Attempts,
     registrar: Registrar,
+    notifier: Notifier,
     proxying: Proxying,
     restoring: Restoring,
     timeouts: Timeouts<Due>,
@@ -98,6 +101,8 @@ enum Awaited {
 enum Asked {
     /// A request of somebody else that was forwarded.
     Forwarded(Branch),
+    /// A NOTIFY of this subscription.
+    Notify(Id),
     /// A third-party REGISTER.
     ThirdParty(Box<ThirdParty>),
 }
@@ -123,6 +128,7 @@ impl Scscf {
             registrar: Registrar::new(random.next_u64(), &config.realm),
             proxying: Proxying::new(&config, random.fork()),
             restoring: Restoring::default(),
+            notifier: Notifier::new(random.next_u64()),
             timeouts: Timeouts::new(),
             route_base,
             session_id: String::new(),
@@ -243,7 +249,7 @@ impl Scscf {
     fn on_provisional(&mut self, now: Instant, client: ClientId, response: &Message<'_>, out: &mut Outbox) {
         match self.transactions.context(client) {
             Some(&mut Asked::Forwarded(branch)) => self.on_forwarded_provisional(now, branch, response, out),
-            Some(Asked::ThirdParty(_)) | None => {}
+            Some(Asked::ThirdParty(_) | Asked::Notify(_)) | None => {}
         }
     }
 
@@ -258,6 +264,7 @@ impl Scscf {
     fn on_final(&mut self, now: Instant, _: ClientId, asked: Asked, response: &Message<'_>, out: &mut Outbox) {
         match asked {
             Asked::Forwarded(branch) => self.on_forwarded_final(now, branch, response, out),
+            Asked::Notify(subscription) => self.on_notified(now, subscription, response, out),
             Asked::ThirdParty(asked) => {
                 self.on_third_party_answered(now, *asked, response.status().unwrap_or_default(), out);
             }
@@ -269,6 +276,7 @@ impl Scscf {
         for Ended { client, context, cause } in ended {
             match context {
                 Asked::Forwarded(branch) => self.on_forwarded_ended(now, client, branch, cause, out),
+                Asked::Notify(subscription) => self.on_not_notified(subscription, "a NOTIFY was not answered", out),
                 Asked::ThirdParty(asked) => self.on_third_party_failed(now, *asked, 0, out),
             }
         }
@@ -292,6 +300,9 @@ impl Scscf {
         }
         match message.method() {
             Some(Method::Register) => self.on_register(now, server, from, message, &checked, contacts, out),
+            Some(Method::Subscribe) if self.is_for_notifier(message) => {
+                self.on_subscribe(now, server, message, &checked, out);
+            }
             _ => self.on_forwardable(now, server, from, message, out),
         }
     }

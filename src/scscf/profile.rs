@@ -70,6 +70,12 @@ impl Profile {
         &self.criteria
     }
 
+    /// The application servers of all filter criteria.
+    pub(super) fn servers(&self) -> impl Iterator<Item = &str> {
+        let criteria = self.services.iter().flat_map(|service| &service.filter_criteria);
+        criteria.map(|criterion| criterion.server.server_name.as_str())
+    }
+
     fn compile(&mut self, faults: &mut Vec<PatternFault>) {
         if self.services.iter().any(|service| !service.filter_criteria.is_empty()) {
             let compiled = self.services.iter().map(|s| FilterCriteria::compile(&s.filter_criteria, faults));

@@ -72,6 +72,22 @@ pub(super) enum Refusal {
     TooManyFlows,
     #[error("no such binding")]
     UnknownBinding,
+    #[error("the event package is not reg")]
+    UnknownEvent,
+    #[error("application/reginfo+xml is not accepted")]
+    NothingAcceptable,
+    #[error("a body in a SUBSCRIBE")]
+    BodyNotUnderstood,
+    #[error("nothing is bound to this identity")]
+    NothingBound,
+    #[error("this sender may not watch this registration")]
+    MayNotWatch,
+    #[error("no such subscription")]
+    UnknownSubscription,
+    #[error("no Contact that can be reached")]
+    NoContact,
+    #[error("the registration has too many watchers")]
+    TooManyWatchers,
     #[error("user data cannot be used")]
     BadUserData,
     #[error("identity not of the set that the HSS returned")]
@@ -106,7 +122,7 @@ impl Refusal {
         match self {
             Self::Header(error) => error.status,
             Self::Forwarding(fault) => fault.status(),
-            Self::BadStar | Self::SeveralFlows | Self::IncompleteCredentials => 400,
+            Self::BadStar | Self::SeveralFlows | Self::IncompleteCredentials | Self::NoContact => 400,
             Self::OutsideTrustDomain
             | Self::IdentityRejected(_)
             | Self::WrongCallId
@@ -118,21 +134,28 @@ impl Refusal {
             | Self::TooManyMacFailures
             | Self::NewContactUnchallenged
             | Self::TooManyFlows
+            | Self::MayNotWatch
             | Self::NotInSet
             | Self::AllBarred
             | Self::RegistrationGone
             | Self::NotAsserted
             | Self::AssertedNotOfSet => 403,
             Self::NoWay | Self::NotServed | Self::CalledBarred => 404,
+            Self::NothingAcceptable => 406,
+            Self::BodyNotUnderstood => 415,
             Self::UnknownExtension(_) => 420,
             Self::IntervalTooBrief { .. } => 423,
             Self::FirstHopLacksOutbound => 439,
             // With 480 the I-CSCF may try another S-CSCF, which may reach the HSS.
-            Self::HssFault(_) | Self::HssSilent | Self::VectorIncomplete | Self::NotRegistered | Self::NotReachable => {
-                480
-            }
-            Self::UnknownBinding | Self::NothingToCancel | Self::NoDialog => 481,
+            Self::HssFault(_)
+            | Self::HssSilent
+            | Self::VectorIncomplete
+            | Self::NotRegistered
+            | Self::NotReachable
+            | Self::NothingBound => 480,
+            Self::UnknownBinding | Self::NothingToCancel | Self::NoDialog | Self::UnknownSubscription => 481,
             Self::Merged => 482,
+            Self::UnknownEvent => 489,
             Self::CSeqNotNewer
             | Self::Replaced
             | Self::Busy
@@ -141,6 +164,7 @@ impl Refusal {
             | Self::AssignmentFault(_)
             | Self::AssignmentSilent => 500,
             Self::MethodNotImplemented => 501,
+            Self::TooManyWatchers => 503,
             Self::RegistrationLost => 504,
         }
     }
@@ -150,7 +174,7 @@ impl Refusal {
         match self {
             Self::Busy => Some(5),
             Self::AssignmentFault(_) | Self::AssignmentSilent => Some(30),
-            Self::BadUserData => Some(300),
+            Self::BadUserData | Self::TooManyWatchers => Some(300),
             _ => None,
         }
     }
@@ -177,6 +201,11 @@ impl Refusal {
             Self::OutsideTrustDomain => "TS 24.229 clause 4.4",
             Self::IncompleteCredentials => "RFC 2617 clause 3.2.2",
             Self::BadAuts | Self::TooManyResyncs | Self::TooManyMacFailures => "TS 24.229 clause 5.4.1.2.3",
+            Self::UnknownEvent | Self::NothingAcceptable | Self::UnknownSubscription | Self::NoContact => {
+                "RFC 6665 clause 4.2.1"
+            }
+            Self::BodyNotUnderstood => "RFC 3680 clause 4.3",
+            Self::NothingBound | Self::MayNotWatch | Self::TooManyWatchers => "TS 24.229 clause 5.4.2.1.1",
             Self::UnknownBinding => "TS 24.229 clause 5.4.1.4",
             Self::HssFault(_) | Self::HssSilent | Self::VectorIncomplete => "TS 29.228 clause 6.3",
             Self::IdentityRejected(_) => "TS 29.228 clause 6.1",

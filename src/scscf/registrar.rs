@@ -164,6 +164,26 @@ impl Registrar {
         Some(next)
     }
 
+    /// Something other than a binding comes due at `at`. Returns the deadline that needs a timer, if one is needed.
+    pub(super) fn wake(&mut self, id: Id, at: Instant) -> Option<Instant> {
+        let registration = self.table.get_mut(id)?;
+        if registration.timer <= second_before(at) {
+            return None;
+        }
+        registration.timer = second_before(at).saturating_add(1);
+        Some(at)
+    }
+
+    /// The head of the list of watchers; [`super::table::NONE`] where nobody watches.
+    pub(super) fn watchers(&self, id: Id) -> u32 {
+        self.table.mark(id)
+    }
+
+    /// The list of watchers has another head.
+    pub(super) fn set_watchers(&mut self, id: Id, head: u32) {
+        self.table.set_mark(id, head);
+    }
+
     /// A timer of the registration has run down.
     pub(super) fn timer_over(&mut self, id: Id) {
         if let Some(r) = self.table.get_mut(id) {
@@ -344,7 +364,7 @@ fn second_before(at: Instant) -> Second {
 /// Later than any.
 const NO_TIMER: Second = Second::MAX;
 
-fn canonical(identity: String) -> String {
+pub(super) fn canonical(identity: String) -> String {
     let mut canonical = String::with_capacity(identity.len());
     match Uri::parse(&identity) {
         Ok(uri) => uri.canonical(&mut canonical),

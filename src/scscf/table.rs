@@ -16,6 +16,21 @@ impl Id {
     /// Not before any other.
     pub(super) const LAST: Self = Self { index: u32::MAX, generation: u32::MAX };
 
+    /// The id of this slot and generation.
+    pub(super) const fn new(index: u32, generation: u32) -> Self {
+        Self { index, generation }
+    }
+
+    /// Its slot.
+    pub(super) const fn index(self) -> u32 {
+        self.index
+    }
+
+    /// Which use of the slot.
+    pub(super) const fn generation(self) -> u32 {
+        self.generation
+    }
+
     /// The id that [`Id::to_bits`] was asked for.
     pub(super) const fn from_bits(bits: u64) -> Self {
         Self { index: bits as u32, generation: (bits >> 32) as u32 }
@@ -43,6 +58,8 @@ struct Slot<T> {
     generation: u32,
     /// The next slot of this hash, or the next unused one; [`NONE`] ends a chain.
     next: u32,
+    /// See [`Table::mark`].
+    mark: u32,
     value: Option<T>,
 }
 
@@ -60,12 +77,13 @@ impl<T> Table<T> {
                 let index = self.free;
                 self.free = slot.next;
                 slot.hash = hash;
+                slot.mark = NONE;
                 slot.value = Some(value);
                 index
             }
             None => {
                 let index = u32::try_from(self.slots.len()).expect("fewer than 2^32 - 1 values fit in memory");
-                self.slots.push(Slot { hash, generation: 0, next: NONE, value: Some(value) });
+                self.slots.push(Slot { hash, generation: 0, next: NONE, mark: NONE, value: Some(value) });
                 index
             }
         };
@@ -94,6 +112,19 @@ impl<T> Table<T> {
     /// The value, if it is still there.
     pub(super) fn get_mut(&mut self, id: Id) -> Option<&mut T> {
         self.slots.get_mut(id.index as usize).filter(|s| s.generation == id.generation)?.value.as_mut()
+    }
+
+    /// A word that belongs to the value and takes no room beside it: [`NONE`] until it is set, or where there is no such
+    /// value.
+    pub(super) fn mark(&self, id: Id) -> u32 {
+        self.slots.get(id.index as usize).filter(|s| s.generation == id.generation).map_or(NONE, |s| s.mark)
+    }
+
+    /// Sets the word.
+    pub(super) fn set_mark(&mut self, id: Id, mark: u32) {
+        if let Some(slot) = self.slots.get_mut(id.index as usize).filter(|s| s.generation == id.generation) {
+            slot.mark = mark;
+        }
     }
 
     /// All values.
@@ -137,7 +168,8 @@ impl<T> Table<T> {
     }
 }
 
-const NONE: u32 = u32::MAX;
+/// No slot.
+pub(super) const NONE: u32 = u32::MAX;
 
 #[cfg(test)]
 mod tests {

@@ -190,11 +190,11 @@ impl Scscf {
         }
     }
 
-    fn read<'m, 'a>(&self, message: &'m Message<'a>) -> Result<Received<'m, 'a>, Refusal> {
+    pub(super) fn read<'m, 'a>(&self, message: &'m Message<'a>) -> Result<Received<'m, 'a>, Refusal> {
         Ok(self.proxying.contexts.read(message, |uri| self.proxying.is_own(uri), &EXTENSIONS)?)
     }
 
-    fn is_for_us(&self, received: &Received<'_, '_>) -> bool {
+    pub(super) fn is_for_us(&self, received: &Received<'_, '_>) -> bool {
         received.routes.is_empty() && Uri::parse(received.uri).is_ok_and(|uri| self.proxying.is_own(&uri))
     }
 
@@ -310,7 +310,7 @@ impl From<Branch> for Asked {
 }
 
 /// The registration whose Service-Route the request took.
-fn token(received: &Received<'_, '_>) -> Option<Id> {
+pub(super) fn token(received: &Received<'_, '_>) -> Option<Id> {
     let digits = received.own?.user?.strip_prefix('o')?;
     u64::from_str_radix(digits, 16).ok().map(Id::from_bits)
 }

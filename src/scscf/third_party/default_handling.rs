@@ -3,6 +3,7 @@
 use crate::cx::ServerAssignmentType;
 use crate::event::What;
 use crate::packet::Outbox;
+use crate::reginfo::ContactEvent;
 use crate::scscf::Scscf;
 use crate::scscf::table::Id;
 use crate::time::Instant;
@@ -21,6 +22,6 @@ impl Scscf {
             cause: "an application server did not take it",
         });
         self.announce_deregistered(now, id, None, out);
-        self.registrar.remove(id);
+        self.end_registration(now, id, Vec::new(), ContactEvent::Rejected, out);
     }
 }
