@@ -302,10 +302,50 @@ fn a_session_from_invite_to_bye() {
     }
     s.pass(Duration::from_secs(200));
     s.quiet();
+    assert_eq!(s.element.forwarding(), 0);
 }
 
 fn contact_of_alice() -> String {
     "Contact: <sip:alice@198.51.100.9>\r\n".into()
+}
+
+#[test]
+fn a_strict_router_gets_the_request_uri_that_it_wants() {
+    let (mut s, ..) = both();
+    let route = format!("Route: <sip:mt@scscf.{REALM}:6060;lr>, <sip:other.example;x=y>, <sip:last.example;lr>\r\n");
+    let text = request("INFO", "sip:bob@198.51.100.1", "1", &route)
+        .replace("To: <sip:bob@198.51.100.1>", &format!("To: <{BOB}>;tag=b"));
+    s.sip(CALLER, &text);
+    let text = s.sent_to(ELSEWHERE);
+    assert_eq!(line(&text), "INFO sip:other.example;x=y SIP/2.0");
+    assert_eq!(headers(&text, "Route").collect::<Vec<_>>(), ["<sip:last.example;lr>", "<sip:bob@198.51.100.1>"]);
+    // And what such a one sends us: our URI in front, the target at the end.
+    let own = format!("sip:mt@scscf.{REALM}:6060;lr");
+    let text = request("INFO", &own, "2", "Route: <sip:pcscf2.example;lr>, <sip:bob@198.51.100.1>\r\n")
+        .replace(&format!("To: <{own}>"), &format!("To: <{BOB}>;tag=b"));
+    s.sip(CALLER, &text);
+    let text = s.sent_to(CALLED);
+    assert_eq!(line(&text), "INFO sip:bob@198.51.100.1 SIP/2.0");
+    assert_eq!(headers(&text, "Route").collect::<Vec<_>>(), ["<sip:pcscf2.example;lr>"]);
+}
+
+#[test]
+fn an_emergency_registration_is_not_called() {
+    let mut s = scscf(config());
+    let register = Register {
+        impi: format!("bob@{REALM}"),
+        impu: BOB.into(),
+        contacts: vec!["<sip:bob@198.51.100.1:5062;sos>".into()],
+        integrity_protected: Some("auth-done"),
+        ..Register::initial()
+    };
+    s.register(&register);
+    s.assign(Assign::Registration, CxResult::SUCCESS, Some(&set("bob", "+2")));
+    assert_eq!(status(&s.sent().text), 200);
+    s.sip(ICSCF, &request("MESSAGE", BOB, "1", ""));
+    assert_eq!(s.answer_to(ICSCF), 480);
+    assert_eq!(s.element.forwarding(), 0);
+    s.quiet();
 }
 
 #[test]
@@ -453,6 +493,19 @@ fn the_best_refusal_goes_back_when_all_have_refused() {
 }
 
 #[test]
+fn the_challenges_of_all_phones_go_back_together() {
+    let (mut s, one, other) = two_phones();
+    s.sip(CALLED, &response(&one, "401 Unauthorized", "b1", "WWW-Authenticate: Digest realm=\"one\"\r\n"));
+    s.sent_to(CALLED);
+    let challenge = "Proxy-Authenticate: Digest realm=\"other\"\r\n";
+    s.sip(THIRD, &response(&other, "407 Proxy Authentication Required", "b2", challenge));
+    s.sent_to(THIRD);
+    let text = s.sent_to(ICSCF);
+    assert_eq!((status(&text), header(&text, "WWW-Authenticate")), (401, "Digest realm=\"one\""));
+    assert_eq!(header(&text, "Proxy-Authenticate"), "Digest realm=\"other\"");
+}
+
+#[test]
 fn a_6xx_ends_the_search() {
     let (mut s, one, other) = two_phones();
     s.sip(THIRD, &response(&other, "180 Ringing", "b2", ""));
@@ -464,6 +517,7 @@ fn a_6xx_ends_the_search() {
     assert!(line(&s.sent_to(THIRD)).starts_with("ACK "));
     assert_eq!(s.answer_to(ICSCF), 603);
     s.quiet();
+    assert_eq!(s.element.forwarding(), 0);
 }
 
 #[test]
@@ -526,6 +580,7 @@ fn silence_is_408_to_an_invite_and_nothing_to_others() {
     assert!(header(&text, "To").contains(";tag="));
     s.pass(Duration::from_secs(100));
     s.quiet();
+    assert_eq!(s.element.forwarding(), 0);
 }
 
 #[test]
@@ -539,6 +594,42 @@ fn without_an_i_cscf_the_s_cscf_finds_its_users_itself() {
     assert_eq!(line(&s.sent_to(CALLED)), "INVITE sip:bob@198.51.100.1:5062;ob SIP/2.0");
     s.pass(Duration::from_millis(200));
     assert_eq!((s.answer_to(CALLER), s.answer_to(OWN)), (100, 100));
+}
+
+/// Thousands of messages in any order: nothing panics, and when all timers have run nothing is left.
+#[test]
+fn whatever_happens_every_request_ends() {
+    let mut random = Random::seeded(11);
+    let (mut s, alice, _) = both();
+    register(&mut s, "bob-2", "pcscf3.example", &set("bob", "+2"));
+    let methods = ["INVITE", "MESSAGE", "CANCEL", "ACK", "BYE", "OPTIONS", "SUBSCRIBE", "REGISTRATION"];
+    let lines =
+        ["180 Ringing", "200 OK", "404 Not Found", "503 Overload", "603 Decline", "401 Unauthorized", "100 Trying"];
+    let mut copies = Vec::new();
+    for n in 0..3_000 {
+        s.pass(Duration::from_millis(random.below(4_000).into()));
+        while let Some(sent) = s.next_sent() {
+            if !sent.text.starts_with("SIP/2.0") {
+                copies.push(sent);
+            }
+        }
+        let pick = |random: &mut Random, count: usize| random.below(u32::try_from(count).unwrap()) as usize;
+        if random.below(2) == 0 || copies.is_empty() {
+            let method = methods[pick(&mut random, methods.len())];
+            let uri = [BOB, "tel:+2", "sip:x@other.example"][pick(&mut random, 3)];
+            let (from, lines) = [(CALLER, alice.lines()), (ICSCF, String::new())][pick(&mut random, 2)].clone();
+            let back = random.below(40);
+            s.sip(from, &request(method, uri, &(n - n.min(back)).to_string(), &lines));
+        } else {
+            let at = pick(&mut random, copies.len().min(20));
+            let Sent { to, text } = &copies[copies.len() - 1 - at];
+            let line = lines[pick(&mut random, lines.len())];
+            let (to, text) = (to.to_string(), response(text, line, "b", ""));
+            s.sip(&to, &text);
+        }
+    }
+    s.pass(Duration::from_secs(400));
+    assert_eq!(s.element.forwarding(), 0);
 }
 
 fn icscf() -> Driver<Icscf> {

@@ -207,6 +207,11 @@ impl Scscf {
         self.registrar.len()
     }
 
+    /// How many requests of others wait for their final response.
+    pub fn forwarding(&self) -> usize {
+        self.proxying.len()
+    }
+
     /// How many authentication attempts go on.
     pub fn attempts(&self) -> usize {
         self.attempts.len()

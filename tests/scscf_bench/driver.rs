@@ -94,7 +94,12 @@ impl<E: Element> Driver<E> {
 
     /// The next SIP message sent.
     pub(crate) fn sent(&mut self) -> Sent {
-        self.sip.pop_front().expect("a SIP message was sent")
+        self.next_sent().expect("a SIP message was sent")
+    }
+
+    /// The next SIP message sent, if there is one.
+    pub(crate) fn next_sent(&mut self) -> Option<Sent> {
+        self.sip.pop_front()
     }
 
     /// The next Cx request sent.

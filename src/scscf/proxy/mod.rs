@@ -14,8 +14,8 @@ use crate::packet::{Outbox, Route, Transport};
 use crate::random::Random;
 use crate::sip::destination::resolve;
 use crate::sip::header::name_addr::NameAddr;
-use crate::sip::proxy::{Branch, Cancelled, Hop, Io, Progress, Proxy, Received, Rewrite, Target};
-use crate::sip::transaction::{ClientId, EndCause, ServerId};
+use crate::sip::proxy::{Branch, Cancelled, ContextId, Hop, Io, Progress, Proxy, Received, Rewrite, Target};
+use crate::sip::transaction::{ClientId, EndCause, ServerId, Timers};
 use crate::sip::{HeaderName, Message, Method, Uri};
 use crate::time::Instant;
 use rewrite::{Kept, Side};
@@ -55,6 +55,11 @@ impl Proxying {
         self.contexts.next_timeout()
     }
 
+    /// How many requests are being forwarded.
+    pub(super) fn len(&self) -> usize {
+        self.contexts.len()
+    }
+
     fn is_own(&self, uri: &Uri<'_>) -> bool {
         let port = uri.port.unwrap_or(SIP_PORT);
         let by_name = uri.is_sip() && port == self.port && uri.host.eq_ignore_ascii_case(&self.host);
@@ -72,25 +77,52 @@ impl Scscf {
         message: &Message<'_>,
         out: &mut Outbox,
     ) {
-        let outcome = match self.read(message) {
-            Ok(received) if self.is_for_us(&received) => self.serve_as_user_agent(now, server, &received, out),
-            Ok(received) => match token(&received) {
-                _ if received.is_in_dialog() => self.pass_on(now, server, &received, out),
-                Some(registration) => {
-                    let registration = self.registration_of_sender(registration, &received);
-                    self.originate(now, server, &received, registration, out)
+        let received = match self.read(message) {
+            Ok(received) => received,
+            Err(refusal) => return self.refuse(now, server, message, &refusal, out),
+        };
+        if self.is_for_us(&received) {
+            return self.serve_as_user_agent(now, server, &received, out);
+        }
+        match self.side(&received) {
+            Ok(side) => {
+                let kept = Kept::new(&received, side, &self.config.ioi);
+                let context = self.proxying.contexts.open(server, &received, kept);
+                self.proceed(now, context, &received, out);
+            }
+            Err(refusal) => {
+                if let Some(user) = self.lost_user(message, &refusal)
+                    && self.restore(now, server, from, message, user, out)
+                {
+                    return;
                 }
-                None => self.terminate(now, server, &received, out),
-            },
-            Err(refusal) => Err(refusal),
+                self.refuse(now, server, message, &refusal, out);
+            }
+        }
+    }
+
+    /// For whom a request is, and whether that may be.
+    fn side(&mut self, received: &Received<'_, '_>) -> Result<Side, Refusal> {
+        match token(received) {
+            _ if received.is_in_dialog() => Ok(Side::InDialog),
+            Some(registration) => {
+                let registration = self.registration_of_sender(registration, received);
+                self.caller(received, registration).map(Side::Originating)
+            }
+            None => self.called(received).map(Side::Terminating),
+        }
+    }
+
+    /// What was to be done for the user served has been done: the request leaves.
+    fn proceed(&mut self, now: Instant, context: ContextId, received: &Received<'_, '_>, out: &mut Outbox) {
+        let Some(kept) = self.proxying.contexts.kept(context) else { return };
+        let outcome = match kept.side.clone() {
+            Side::Originating(caller) => self.send_onwards(now, context, received, &caller, out),
+            Side::Terminating(called) => self.deliver(now, context, received, &called, out),
+            Side::InDialog => self.pass_on(now, context, received, out),
         };
         if let Err(refusal) = outcome {
-            if let Some(user) = self.lost_user(message, &refusal)
-                && self.restore(now, server, from, message, user, out)
-            {
-                return;
-            }
-            self.refuse(now, server, message, &refusal, out);
+            self.refuse_opened(now, context, &refusal, out);
         }
     }
 
@@ -104,8 +136,9 @@ impl Scscf {
             return;
         }
         let Ok(way) = self.way_of(&received) else { return };
-        let target = self.target(received.uri, &received.routes, None, way);
-        self.proxying.contexts.forward_ack(out, &received, &target, &());
+        let copy = Copy { uri: received.uri, routes: &received.routes, record_route: None, way };
+        let Proxying { contexts, sent_by, .. } = &self.proxying;
+        contexts.forward_ack(out, &received, &copy.target(sent_by, self.config.timers), &());
     }
 
     /// What a CANCEL wants cancelled; the CANCEL itself has been answered.
@@ -198,72 +231,52 @@ impl Scscf {
         received.routes.is_empty() && Uri::parse(received.uri).is_ok_and(|uri| self.proxying.is_own(&uri))
     }
 
-    fn serve_as_user_agent(
-        &mut self,
-        now: Instant,
-        server: ServerId,
-        received: &Received<'_, '_>,
-        out: &mut Outbox,
-    ) -> Result<(), Refusal> {
-        match received.method {
-            _ if received.is_in_dialog() => Err(Refusal::NoDialog),
-            Method::Options => {
-                self.respond(now, server, received.message, 200, out, |_| ());
-                Ok(())
-            }
-            _ => Err(Refusal::MethodNotImplemented),
-        }
+    fn serve_as_user_agent(&mut self, now: Instant, server: ServerId, received: &Received<'_, '_>, out: &mut Outbox) {
+        let refusal = match received.method {
+            _ if received.is_in_dialog() => Refusal::NoDialog,
+            Method::Options => return self.respond(now, server, received.message, 200, out, |_| ()),
+            _ => Refusal::MethodNotImplemented,
+        };
+        self.refuse(now, server, received.message, &refusal, out);
     }
 
     /// A request within a dialog.
     fn pass_on(
         &mut self,
         now: Instant,
-        server: ServerId,
+        context: ContextId,
         received: &Received<'_, '_>,
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
         let way = self.way_of(received)?;
-        let kept = Kept::new(received, Side::InDialog, &self.config.ioi);
         let copy = Copy { uri: received.uri, routes: &received.routes, record_route: None, way };
-        self.forward(now, server, received, kept, &[copy], &(), out);
+        self.forward(now, context, received, &copy, &(), out);
         Ok(())
     }
 
-    /// Opens a response context, and sends these copies.
-    #[expect(clippy::too_many_arguments, reason = "a request, where it goes, and what is changed in it")]
+    /// Sends a copy.
     fn forward(
         &mut self,
         now: Instant,
-        server: ServerId,
+        context: ContextId,
         received: &Received<'_, '_>,
-        kept: Kept,
-        copies: &[Copy<'_>],
+        copy: &Copy<'_>,
         rewrite: &dyn Rewrite,
         out: &mut Outbox,
     ) {
-        let context = self.proxying.contexts.open(server, received, kept);
-        for copy in copies {
-            let (timers, Proxying { contexts, sent_by, .. }) = (self.config.timers, &mut self.proxying);
-            let (route, listener) = copy.way;
-            let hop = Hop { route, may_switch: true, sent_by: &sent_by[listener], timers };
-            let target = Target { uri: copy.uri, routes: copy.routes, record_route: copy.record_route, hop };
-            let mut io = Io { now, transactions: &mut self.transactions, out };
-            contexts.forward::<Asked>(&mut io, context, received, &target, rewrite);
-        }
+        let Self { proxying: Proxying { contexts, sent_by, .. }, transactions, config, .. } = self;
+        let target = copy.target(sent_by, config.timers);
+        contexts.forward::<Asked>(&mut Io { now, transactions, out }, context, received, &target, rewrite);
     }
 
-    fn target<'t>(
-        &'t self,
-        uri: &'t str,
-        routes: &'t [&'t str],
-        record_route: Option<&'t str>,
-        way: Way,
-    ) -> Target<'t> {
-        let (route, listener) = way;
-        let sent_by = &self.proxying.sent_by[listener];
-        let hop = Hop { route, may_switch: true, sent_by, timers: self.config.timers };
-        Target { uri, routes, record_route, hop }
+    /// Refuses a request whose context is open.
+    fn refuse_opened(&mut self, now: Instant, context: ContextId, refusal: &Refusal, out: &mut Outbox) {
+        let Self { proxying, transactions, .. } = self;
+        let Some(server) = proxying.contexts.server(context) else { return };
+        if let Some(kept) = proxying.contexts.close(&mut Io { now, transactions, out }, context) {
+            let request = Message::parse(&kept.request).expect("it was parsed when it came");
+            self.refuse(now, server, &request, refusal, out);
+        }
     }
 
     /// The way that Route or Request-URI says.
@@ -301,6 +314,13 @@ struct Copy<'c> {
     routes: &'c [&'c str],
     record_route: Option<&'c str>,
     way: Way,
+}
+
+impl<'c> Copy<'c> {
+    fn target(&self, sent_by: &'c [Box<str>], timers: Timers) -> Target<'c> {
+        let Self { uri, routes, record_route, way: (route, listener) } = *self;
+        Target { uri, routes, record_route, hop: Hop { route, may_switch: true, sent_by: &sent_by[listener], timers } }
+    }
 }
 
 impl From<Branch> for Asked {

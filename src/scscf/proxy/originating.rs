@@ -1,6 +1,6 @@
 //! Requests of a user who is served here (TS 24.229 clause 5.4.3.2).
 
-use super::rewrite::{Kept, Request, Side};
+use super::rewrite::{Caller, Request};
 use super::{Copy, Way};
 use crate::packet::Outbox;
 use crate::scscf::Scscf;
@@ -8,32 +8,32 @@ use crate::scscf::refusal::Refusal;
 use crate::scscf::registrar::is_canonically;
 use crate::scscf::table::Id;
 use crate::sip::header::name_addr::NameAddr;
-use crate::sip::proxy::Received;
-use crate::sip::transaction::ServerId;
+use crate::sip::proxy::{ContextId, Received};
 use crate::sip::{HeaderName, Uri};
 use crate::time::Instant;
 
 impl Scscf {
-    /// A request with the token of the Service-Route of `registration`.
-    pub(super) fn originate(
+    /// Whose request it is that has the token of the Service-Route of `registration`.
+    pub(super) fn caller(&self, received: &Received<'_, '_>, registration: Id) -> Result<Caller, Refusal> {
+        Ok(Caller { other_identity: self.other_identity(received, registration)? })
+    }
+
+    /// Sends the request on towards whom it calls.
+    pub(super) fn send_onwards(
         &mut self,
         now: Instant,
-        server: ServerId,
+        context: ContextId,
         received: &Received<'_, '_>,
-        registration: Id,
+        caller: &Caller,
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
-        let request = Request {
-            asserted: self.other_identity(received, registration)?,
-            called: None,
-            orig_ioi: self.config.ioi.clone(),
-        };
+        let asserted = caller.other_identity.clone();
+        let request = Request { asserted, called: None, orig_ioi: self.config.ioi.clone() };
         let way = self.way_onwards(received)?;
         let record_route = format!("<sip:mo@{};lr>", self.route_base);
         let record_route = received.makes_dialog().then_some(&*record_route);
         let copy = Copy { uri: received.uri, routes: &received.routes, record_route, way };
-        let kept = Kept::new(received, Side::Originating, &self.config.ioi);
-        self.forward(now, server, received, kept, &[copy], &request, out);
+        self.forward(now, context, received, &copy, &request, out);
         Ok(())
     }
 

@@ -1,24 +1,39 @@
 //! What the S-CSCF changes in what it forwards, and keeps for the responses (TS 24.229 clauses 5.4.3.2 and 5.4.3.3).
 
+use crate::identity::Shortened;
 use crate::scscf::binding::pieces;
 use crate::sip::proxy::{Received, Rewrite};
 use crate::sip::{HeaderName, Line, NameSet, Writer};
 use std::fmt;
 
 /// For whom a request is forwarded.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Side {
     /// For the caller.
-    Originating,
+    Originating(Caller),
     /// For the user called.
-    Terminating,
+    Terminating(Called),
     /// For a dialog that is there already.
     InDialog,
 }
 
+/// A caller who may call.
+#[derive(Clone)]
+pub(super) struct Caller {
+    /// What P-Asserted-Identity lacks of a pair of SIP and tel URI.
+    pub(super) other_identity: Option<String>,
+}
+
+/// A user called who may be called.
+#[derive(Clone)]
+pub(super) struct Called {
+    /// The identity called, canonical.
+    pub(super) impu: String,
+}
+
 /// What is kept of a request until its final response.
 pub(super) struct Kept {
-    side: Side,
+    pub(super) side: Side,
     /// As it came.
     pub(super) request: Box<[u8]>,
     /// `orig-ioi` as it came.
@@ -78,8 +93,8 @@ impl Rewrite for Request {
 impl Rewrite for Kept {
     fn names(&self) -> NameSet {
         match self.side {
-            Side::Originating => NameSet::of(&[HeaderName::PChargingVector]),
-            Side::Terminating => NameSet::of(&[HeaderName::PChargingVector, HeaderName::PAccessNetworkInfo]),
+            Side::Originating(_) => NameSet::of(&[HeaderName::PChargingVector]),
+            Side::Terminating(_) => NameSet::of(&[HeaderName::PChargingVector, HeaderName::PAccessNetworkInfo]),
             Side::InDialog => NameSet::default(),
         }
     }
@@ -95,6 +110,19 @@ impl fmt::Debug for Kept {
     /// Shows no message.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Kept({:?})", self.side)
+    }
+}
+
+impl fmt::Debug for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shortened = self.other_identity.as_deref().map(Shortened);
+        f.debug_struct("Caller").field("other_identity", &shortened).finish()
+    }
+}
+
+impl fmt::Debug for Called {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Called").field("impu", &Shortened(&self.impu)).finish()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Requests for a user who is served here (TS 24.229 clause 5.4.3.3).
 
-use super::rewrite::{Kept, Request, Side};
+use super::rewrite::{Called, Request};
 use super::{Copy, Way};
 use crate::packet::Outbox;
 use crate::scscf::Scscf;
@@ -9,8 +9,7 @@ use crate::scscf::refusal::Refusal;
 use crate::scscf::registrar::is_canonically;
 use crate::scscf::table::Id;
 use crate::sip::header::name_addr::NameAddr;
-use crate::sip::proxy::Received;
-use crate::sip::transaction::ServerId;
+use crate::sip::proxy::{ContextId, Received};
 use crate::sip::{HeaderName, Uri};
 use crate::time::Instant;
 
@@ -22,19 +21,27 @@ struct End {
 }
 
 impl Scscf {
-    /// A request for a user: to all his bindings at once.
-    pub(super) fn terminate(
-        &mut self,
-        now: Instant,
-        server: ServerId,
-        received: &Received<'_, '_>,
-        out: &mut Outbox,
-    ) -> Result<(), Refusal> {
-        let (impu, registrations) = self.called(received)?;
+    /// Whom a request calls.
+    pub(super) fn called(&mut self, received: &Received<'_, '_>) -> Result<Called, Refusal> {
+        let (impu, registrations) = self.find_called(received)?;
         if registrations.iter().all(|id| self.is_barred(*id, &impu)) {
             return Err(Refusal::CalledBarred);
         }
+        Ok(Called { impu })
+    }
+
+    /// Sends the request to all bindings of the user called at once, but for those of emergency registrations.
+    pub(super) fn deliver(
+        &mut self,
+        now: Instant,
+        context: ContextId,
+        received: &Received<'_, '_>,
+        called: &Called,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        let registrations = self.registrar.serving(&called.impu);
         let bindings = registrations.iter().flat_map(|id| self.registrar.bindings(*id));
+        let bindings = bindings.filter(|binding| !binding.is_emergency(&self.registrar.compact));
         let ends: Vec<End> = bindings.filter_map(|binding| self.end(binding)).collect();
         if ends.is_empty() {
             return Err(Refusal::NotReachable);
@@ -42,19 +49,15 @@ impl Scscf {
         let request = Request { asserted: None, called: Some(received.uri.into()), orig_ioi: self.config.ioi.clone() };
         let record_route = format!("<sip:mt@{};lr>", self.route_base);
         let record_route = received.makes_dialog().then_some(&*record_route);
-        let routes: Vec<Vec<&str>> = ends.iter().map(|end| elements(&end.path)).collect();
-        let copies: Vec<Copy<'_>> = ends
-            .iter()
-            .zip(&routes)
-            .map(|(end, routes)| Copy { uri: &end.contact, routes, record_route, way: end.way })
-            .collect();
-        let kept = Kept::new(received, Side::Terminating, &self.config.ioi);
-        self.forward(now, server, received, kept, &copies, &request, out);
+        for End { contact, path, way } in &ends {
+            let copy = Copy { uri: contact, routes: &elements(path), record_route, way: *way };
+            self.forward(now, context, received, &copy, &request, out);
+        }
         Ok(())
     }
 
     /// The identity called, and the registrations that hold it.
-    fn called(&mut self, received: &Received<'_, '_>) -> Result<(String, Vec<Id>), Refusal> {
+    fn find_called(&mut self, received: &Received<'_, '_>) -> Result<(String, Vec<Id>), Refusal> {
         let uri = Uri::parse(received.uri)?;
         let mut impu = String::new();
         uri.canonical(&mut impu);
