@@ -8,16 +8,17 @@ mod scratch;
 use common::{Driver, Recorder, Sent, address};
 use imsreg::application_server::{ApplicationServer, ApplicationServerConfig, Behaviour, Reaction};
 use imsreg::capture::Entry;
-use imsreg::config::{Elements, Profile, Setting, load_profile, load_subscribers};
+use imsreg::config::{Elements, Profile, Setting, load_profile, load_scenario, load_subscribers};
 use imsreg::event::{Role, What};
 use imsreg::hss::Hss;
 use imsreg::icscf::Icscf;
 use imsreg::ims::{Element, ElementId, Ims, Wiring};
+use imsreg::ladder::{self, Columns, Ladder, Options, Row};
 use imsreg::packet::Transport;
 use imsreg::pcscf::Pcscf;
 use imsreg::random::Random;
 use imsreg::scscf::Scscf;
-use imsreg::sim::{Links, World};
+use imsreg::sim::{Links, Simulation, World};
 use imsreg::sip::transaction::Timers;
 use imsreg::time::{Duration, Epoch, Instant};
 use imsreg::ue::{Ue, UeStatus};
@@ -288,6 +289,49 @@ fn a_subscription_refused_or_unanswered_is_none() {
     assert_eq!(users(&d), (1, 1));
     d.drive(32_020);
     assert_eq!(users(&d), (1, 0));
+}
+
+/// `tests/scenarios/application-server.yaml`: arrows at the application server, by whole seconds.
+#[test]
+fn the_ladder_has_a_column_for_the_application_server() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/application-server.yaml");
+    let scenario = load_scenario(&path).unwrap_or_else(|faults| panic!("{faults}"));
+    let mut simulation = Simulation::new(&scenario, Recorder::default()).unwrap_or_else(|faults| panic!("{faults}"));
+    simulation.run();
+    let listeners = simulation.world().ims().listeners();
+    let columns = Columns::from_listeners(listeners.iter().map(|listener| (listener.address, listener.role)));
+    let options = Options { columns, ..Options::default() };
+    let capture = simulation.into_tap().capture;
+    let arrows: Vec<(u64, String, Role, Role)> = (Ladder::of(&capture, &options).rows.into_iter())
+        .filter_map(|row| match row {
+            Row::Arrow(a) if a.from == Role::ApplicationServer || a.to == Role::ApplicationServer => {
+                Some((a.at.as_micros() / 1_000_000 - 1, a.summary.label.to_string(), a.from, a.to))
+            }
+            _ => None,
+        })
+        .collect();
+    let (scscf, server) = (Role::Scscf, Role::ApplicationServer);
+    let expected = [
+        (0, "REGISTER", scscf, server),
+        (0, "200 OK", server, scscf),
+        (0, "SUBSCRIBE", server, scscf),
+        (0, "200 OK", scscf, server),
+        (0, "NOTIFY", scscf, server),
+        (0, "200 OK", server, scscf),
+        (10, "REGISTER", scscf, server),
+        (10, "NOTIFY", scscf, server),
+        (10, "200 OK", server, scscf),
+        (10, "200 OK", server, scscf),
+        (20, "REGISTER", scscf, server),
+        (20, "NOTIFY", scscf, server),
+        (20, "200 OK", server, scscf),
+        (20, "200 OK", server, scscf),
+    ];
+    let text = ladder::text(&capture, &options);
+    assert_eq!(arrows, expected.map(|(at, label, from, to)| (at, label.to_owned(), from, to)), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 120));
+    assert!(text.lines().next().unwrap().contains(" AS "), "{text}");
+    assert!(text.contains("with application/3gpp-ims+xml mmtel, message/sip REGISTER, message/sip 200"), "{text}");
 }
 
 // --------------------------------------------------------------------------------------------------- in a whole network

@@ -28,6 +28,11 @@ impl Columns {
         self.roles.get(&address).copied()
     }
 
+    /// True when somebody of this role listens.
+    pub fn has(&self, role: Role) -> bool {
+        self.roles.values().any(|known| *known == role)
+    }
+
     /// Sender and receiver of a packet, if they can be told.
     pub(super) fn ends(&self, packet: &Packet<'_>) -> Option<(Role, Role)> {
         let (from, to) = (self.role(packet.from), self.role(packet.to));
@@ -55,8 +60,10 @@ impl Columns {
 
     fn sent_by(&self, message: &Message<'_>) -> Option<Role> {
         let via = message.via().ok()?;
-        let ip: IpAddr = via.host.trim_matches(['[', ']']).parse().ok()?;
-        self.role(SocketAddr::new(ip, via.port.unwrap_or(5060)))
+        match via.host.trim_matches(['[', ']']).parse::<IpAddr>() {
+            Ok(ip) => self.role(SocketAddr::new(ip, via.port.unwrap_or(5060))),
+            Err(_) => by_name(via.host),
+        }
     }
 }
 
@@ -73,6 +80,17 @@ fn by_vias(message: &Message<'_>) -> Option<Role> {
     [Role::Ue, Role::Pcscf, Role::Icscf].get(count.checked_sub(1)?).copied()
 }
 
+/// Elements are named by their role unless their profile says otherwise.
+fn by_name(host: &str) -> Option<Role> {
+    match host.split('.').next()? {
+        "pcscf" => Some(Role::Pcscf),
+        "icscf" => Some(Role::Icscf),
+        "scscf" => Some(Role::Scscf),
+        "as" => Some(Role::ApplicationServer),
+        _ => None,
+    }
+}
+
 /// SAs are between UE and P-CSCF only.
 const fn other_end_of_gm(role: Role) -> Role {
     match role {
@@ -86,7 +104,7 @@ const fn next_hop(role: Role) -> Option<Role> {
     match role {
         Role::Ue => Some(Role::Pcscf),
         Role::Pcscf => Some(Role::Icscf),
-        Role::Icscf => Some(Role::Scscf),
+        Role::Icscf | Role::ApplicationServer => Some(Role::Scscf),
         _ => None,
     }
 }

@@ -37,7 +37,11 @@ pub struct Options {
 pub fn text(capture: &Capture, options: &Options) -> String {
     let ladder = Ladder::of(capture, options);
     let start = ladder.rows.first().map_or(Instant::ZERO, Row::at);
-    draw::ladder(&ladder, &draw::Style { colour: options.colour, start, ..draw::Style::default() })
+    let mut style = draw::Style { colour: options.colour, start, ..draw::Style::default() };
+    if options.columns.has(Role::ApplicationServer) {
+        style.columns.insert(4, Role::ApplicationServer);
+    }
+    draw::ladder(&ladder, &style)
 }
 
 /// What a message says, in short.
