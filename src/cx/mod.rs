@@ -22,7 +22,7 @@ pub use mar::{AuthItem, Maa, Mar};
 pub use ppr::{Ppa, Ppr};
 pub use restoration::{RestorationInfo, ScscfRestorationInfo, SubscriptionInfo};
 pub use result::CxResult;
-pub use rtr::{Rta, Rtr};
+pub use rtr::{ReasonCode, Rta, Rtr};
 pub use sar::{Saa, Sar, ServerAssignmentType};
 pub use uar::{Capabilities, Uaa, Uar, UserAuthorizationType};
 

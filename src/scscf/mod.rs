@@ -14,6 +14,7 @@ mod contacts;
 mod deregister;
 mod expiry;
 mod index;
+mod network;
 mod notifier;
 mod profile;
 mod proxy;
@@ -28,10 +29,9 @@ mod verify;
 mod view;
 
 pub use config::{ChallengePolicy, ScscfConfig};
+pub use network::Termination;
 pub use view::{ContactView, RegistrationView};
 
-use crate::cx::envelope::encode_fault;
-use crate::diameter::Fault;
 use crate::diameter::peer::{Node, Received, RequestFailure};
 use crate::event::{Event, Role, What};
 use crate::packet::{Connection, Outbox, Packet, Protocol};
@@ -316,12 +316,7 @@ impl Scscf {
         match self.node.receive(now, packet, out) {
             Received::Handled => {}
             Received::Request { peer, header, message } => {
-                // RTR and PPR: what the network initiates is not served.
-                let fault = Fault::new(COMMAND_UNSUPPORTED, "command not supported by this S-CSCF");
-                let own = &self.config.diameter;
-                self.node.answer(peer, &header, true, out, |w| {
-                    encode_fault(&fault, message, &header, &own.origin_host, &own.origin_realm, w);
-                });
+                self.on_hss_request(now, peer, &header, message, out);
             }
             Received::Answer { context: Awaited::Maa(attempt), message, .. } => {
                 self.on_maa(now, attempt, message, out);
@@ -356,6 +351,3 @@ impl Scscf {
         out.event(|| Event { role: Role::Scscf, what: what() });
     }
 }
-
-/// DIAMETER_COMMAND_UNSUPPORTED (RFC 6733 clause 7.1.3).
-const COMMAND_UNSUPPORTED: u32 = 3001;

@@ -27,7 +27,7 @@ impl PartialEq for Profile {
 }
 
 /// What is known of one identity besides its text.
-#[derive(PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Identity {
     /// Index of its service profile.
     service: u16,
@@ -83,6 +83,11 @@ impl Profile {
         }
     }
 
+    /// Charging addresses: ecf primary and secondary, ccf primary and secondary.
+    pub(super) const fn charging_names(&self) -> &[Option<Box<str>>; 4] {
+        &self.charging
+    }
+
     /// P-Charging-Function-Addresses: parameter name and value (`ccf` offline, `ecf` online).
     pub(super) fn charging(&self) -> impl Iterator<Item = (&'static str, &str)> {
         const PARAMS: [&str; 4] = ["ecf", "ecf", "ccf", "ccf"];
@@ -121,13 +126,7 @@ impl Profiles {
         xml: &'x [u8],
         charging: Option<Charging<'_>>,
     ) -> Result<UserData<'x>, UserDataError> {
-        let charging = charging.unwrap_or_default();
-        let charging = [
-            charging.primary_event,
-            charging.secondary_event,
-            charging.primary_collection,
-            charging.secondary_collection,
-        ];
+        let charging = names(charging.unwrap_or_default());
         let charged_so = |s: &&Shape| s.charging.iter().map(Option::as_deref).eq(charging);
         let mut known = self.shapes.iter().filter(charged_so);
         let text = simdutf8::basic::from_utf8(xml).ok();
@@ -178,6 +177,15 @@ impl Profiles {
         std::mem::take(&mut self.faults)
     }
 
+    /// The same profile with other charging addresses; it counts as used once more.
+    pub(super) fn charged_otherwise(&mut self, id: ProfileId, charging: Charging<'_>) -> ProfileId {
+        let Profile { identities, services, .. } = self.get(id);
+        let charging = names(charging).map(|name| name.map(Into::into));
+        let profile =
+            Profile { identities: identities.clone(), services: services.clone(), charging, criteria: Box::default() };
+        self.share(profile)
+    }
+
     /// Counts one user less.
     pub(super) fn release(&mut self, id: ProfileId) {
         if let Some(slot) = self.slots.get_mut(id.0 as usize) {
@@ -192,6 +200,11 @@ impl Profiles {
     pub(super) fn get(&self, id: ProfileId) -> &Profile {
         self.slots[id.0 as usize].0.as_ref().expect("a profile in use is kept")
     }
+}
+
+/// In the order in which a profile has them.
+const fn names<'a>(charging: Charging<'a>) -> [Option<&'a str>; 4] {
+    [charging.primary_event, charging.secondary_event, charging.primary_collection, charging.secondary_collection]
 }
 
 /// Identities in order, and the rest.

@@ -137,6 +137,9 @@ impl Scscf {
 
     fn must_challenge(&self, now: Instant, registration: Id) -> bool {
         let Some((authenticated_at, unchallenged)) = self.registrar.authentication(registration) else { return true };
+        if self.registrar.must_be_challenged(registration) {
+            return true;
+        }
         match self.config.challenge {
             ChallengePolicy::Always => true,
             ChallengePolicy::Never => false,

@@ -91,6 +91,35 @@ impl Registrar {
         identities.map(|(n, packed)| (self.compact.text(packed), profile.is_associated(n)))
     }
 
+    /// The registrations of `impi`.
+    pub(super) fn all_of_impi(&self, impi: &str) -> Vec<Id> {
+        self.of_impi(impi).map(|(id, _)| id).collect()
+    }
+
+    /// The next re-registration is challenged, whatever the policy.
+    pub(super) fn challenge_next(&mut self, id: Id) {
+        if let Some(r) = self.table.get_mut(id) {
+            r.unchallenged = MUST_BE_CHALLENGED;
+        }
+    }
+
+    /// True when [`Registrar::challenge_next`] was called since the last challenge that was answered.
+    pub(super) fn must_be_challenged(&self, id: Id) -> bool {
+        self.table.get(id).is_some_and(|r| r.unchallenged == MUST_BE_CHALLENGED)
+    }
+
+    /// Charging addresses as pushed: ecf primary and secondary, ccf primary and secondary.
+    pub(super) fn charging_names(&self, registration: &Registration) -> [Option<Box<str>>; 4] {
+        self.profiles.get(registration.profile).charging_names().clone()
+    }
+
+    /// Other charging addresses count from now on.
+    pub(super) fn set_charging(&mut self, id: Id, charging: Charging<'_>) {
+        let Some(registration) = self.table.get_mut(id) else { return };
+        let profile = self.profiles.charged_otherwise(registration.profile, charging);
+        self.profiles.release(std::mem::replace(&mut registration.profile, profile));
+    }
+
     /// True when `impi` has registered any identity.
     pub(super) fn knows(&self, impi: &str) -> bool {
         self.of_impi(impi).next().is_some()
@@ -124,7 +153,7 @@ impl Registrar {
     /// One more re-registration without challenge.
     pub(super) fn count_unchallenged(&mut self, id: Id) {
         if let Some(r) = self.table.get_mut(id) {
-            r.unchallenged = r.unchallenged.saturating_add(1);
+            r.unchallenged = r.unchallenged.saturating_add(1).min(MUST_BE_CHALLENGED - 1);
         }
     }
 
@@ -360,6 +389,9 @@ type Second = u32;
 fn second_before(at: Instant) -> Second {
     Second::try_from(at.as_micros() / 1_000_000).unwrap_or(Second::MAX - 1)
 }
+
+/// In place of a number of re-registrations without challenge.
+const MUST_BE_CHALLENGED: u16 = u16::MAX;
 
 /// Later than any.
 const NO_TIMER: Second = Second::MAX;

@@ -44,8 +44,6 @@ pub(crate) struct Subscriber {
     /// The Request-URI is that of the S-CSCF, as within a dialog.
     pub(crate) own_uri: bool,
     pub(crate) watcher: Watcher,
-    /// The last NOTIFY judged.
-    pub(crate) last: String,
 }
 
 /// What a document says, without its own text.
@@ -93,21 +91,11 @@ impl Subscriber {
             to_tag: None,
             own_uri: false,
             watcher: Watcher::new(),
-            last: String::new(),
         }
-    }
-
-    pub(crate) fn local_tag(&self) -> &str {
-        self.to_tag.as_deref().expect("it has subscribed")
-    }
-
-    pub(crate) fn version(&self) -> Option<u32> {
-        self.watcher.version()
     }
 
     /// Judges a NOTIFY: there is nothing wrong with it.
     pub(crate) fn judge(&mut self, notify: &str) -> Told {
-        self.last = notify.to_owned();
         let message = Message::parse(notify.as_bytes()).unwrap();
         message.check().unwrap();
         let verdict = self.watcher.take(message.body(), &[DEFAULT, TEL]);

@@ -60,7 +60,7 @@ pub(crate) struct Driver<E> {
     pub(crate) now: Instant,
     /// Where the element hears SIP.
     own: SocketAddr,
-    out: Outbox,
+    pub(crate) out: Outbox,
     sip: VecDeque<Sent>,
     cx: VecDeque<Vec<u8>>,
     events: Vec<What>,
@@ -161,7 +161,8 @@ impl<E: Element> Driver<E> {
         self.pass(Duration::ZERO);
     }
 
-    fn absorb(&mut self) {
+    /// Takes what the element wants done.
+    pub(crate) fn absorb(&mut self) {
         while !self.out.is_empty() {
             let (bytes, effects) = self.out.take();
             for effect in effects {

@@ -110,12 +110,24 @@ impl Scscf {
     ) {
         if self.registrar.watchers(registration) != NONE {
             gone.extend(self.registrar.take_bindings(registration));
-            let gone = Gone::all(&gone, event, &self.registrar.compact);
-            for id in self.watchers(registration) {
-                self.notify_last(now, id, &gone, "deactivated", out);
-            }
+            self.end_watching(now, registration, &gone, event, out);
         }
         self.registrar.remove(registration);
+    }
+
+    /// Nothing is left of a registration that watchers may know of: `gone` was ended by `event`.
+    pub(super) fn end_watching(
+        &mut self,
+        now: Instant,
+        registration: Id,
+        gone: &[Binding],
+        event: ContactEvent,
+        out: &mut Outbox,
+    ) {
+        let gone = Gone::all(gone, event, &self.registrar.compact);
+        for id in self.watchers(registration) {
+            self.notify_last(now, id, &gone, "deactivated", out);
+        }
     }
 
     /// A registration ends here and nobody is to hear of it: it goes on at another S-CSCF.
