@@ -162,6 +162,7 @@ fn a_message_leaves_for_the_i_cscf_of_the_home_network() {
     let vias: Vec<&str> = headers(&text, "Via").collect();
     assert_eq!(vias.len(), 3);
     assert!(vias[0].starts_with(&format!("SIP/2.0/TCP scscf.{REALM}:6060;branch=z9hG4bK")), "{}", vias[0]);
+    assert_eq!(vias[1], "SIP/2.0/TCP pcscf.example;branch=z9hG4bK1;received=127.0.0.11");
     assert_eq!(header(&text, "Max-Forwards"), "68");
     for absent in ["Route", "Record-Route", "P-Access-Network-Info", "P-Called-Party-ID"] {
         assert_eq!(headers(&text, absent).count(), 0, "{absent}");

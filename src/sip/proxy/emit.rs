@@ -5,10 +5,11 @@ use crate::packet::Route;
 use crate::sip::emit::reason_phrase;
 use crate::sip::header::name_addr::NameAddr;
 use crate::sip::header::via::Via;
-use crate::sip::transaction::Timers;
+use crate::sip::transaction::{Timers, copy_vias};
 use crate::sip::{HeaderName, Line, Message, NameSet, Part, Writer};
 use foldhash::fast::FixedState;
 use std::hash::BuildHasher;
+use std::net::SocketAddr;
 
 /// What an element changes in a message that it passes on, beyond what every proxy does.
 pub trait Rewrite {
@@ -59,17 +60,22 @@ pub struct Hop<'t> {
     pub timers: Timers,
 }
 
-/// Writes a copy of a request with our Via, which comes in pieces.
+/// Writes a copy of a request with our Via, which comes in pieces. The Via of who sent it says from where, if that is
+/// known (RFC 3261 clause 18.2.1).
 pub(super) fn write_request(
     request: &Received<'_, '_>,
     target: &Target<'_>,
     via: &[&str],
+    source: Option<SocketAddr>,
     rewrite: &dyn Rewrite,
     out: &mut Vec<u8>,
 ) {
     let strict = strict_router(target.routes);
     let mut w = Writer::request(out, request.method.as_str(), strict.unwrap_or(target.uri));
     w.header_parts(HeaderName::Via, via);
+    if let Some(source) = source {
+        copy_vias(request.message, source, &mut w);
+    }
     if let Some(own) = target.record_route {
         w.header(HeaderName::RecordRoute, own);
     }
@@ -80,7 +86,8 @@ pub(super) fn write_request(
         w.header_parts(HeaderName::Route, &["<", target.uri, ">"]);
     }
     w.header_number(HeaderName::MaxForwards, request.hops.into());
-    copy(request.message, REQUEST, rewrite, &mut w);
+    let own = if source.is_some() { REQUEST.union(NameSet::of(&[HeaderName::Via])) } else { REQUEST };
+    copy(request.message, own, rewrite, &mut w);
     w.finish(request.message.body());
 }
 

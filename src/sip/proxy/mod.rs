@@ -162,6 +162,7 @@ impl<K: Rewrite> Proxy<K> {
         let Some(open) = self.contexts.get_mut(&context).filter(|open| !open.is_answered) else { return };
         let branch = Branch { context, number: open.next_number() };
         let Hop { route, may_switch, sent_by, timers } = target.hop;
+        let source = io.transactions.source(open.server);
         let client = io.transactions.request(
             io.now,
             timers,
@@ -171,7 +172,7 @@ impl<K: Rewrite> Proxy<K> {
             io.out,
             |bytes, transport, id| {
                 let via = ["SIP/2.0/", transport.as_str(), " ", sent_by, ";branch=", id, ".", request.loop_mark()];
-                write_request(request, target, &via, rewrite, bytes);
+                write_request(request, target, &via, source, rewrite, bytes);
             },
         );
         open.add(Sent::Pending { client, until: io.now + TIMER_C, has_rung: false });
@@ -192,7 +193,7 @@ impl<K: Rewrite> Proxy<K> {
         let Hop { route, sent_by, .. } = target.hop;
         let branch = ack_branch(request.message, &self.hasher);
         let via = ["SIP/2.0/", route.transport.as_str(), " ", sent_by, ";branch=", &branch, ".", request.loop_mark()];
-        out.transmit(route, |bytes| write_request(request, target, &via, rewrite, bytes));
+        out.transmit(route, |bytes| write_request(request, target, &via, None, rewrite, bytes));
     }
 
     /// A provisional response: sent back, but for 100 (clause 16.7 steps 2 and 5).
