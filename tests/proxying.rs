@@ -8,7 +8,7 @@ mod driver;
 mod user;
 
 use driver::{Driver, REALM, Sent, header, headers, node, status};
-use imsreg::cx::{Capabilities, CxResult, Lia, Lir, ServerAssignmentType as Assign};
+use imsreg::cx::{Capabilities, CxResult, Lia, Lir, ServerAssignmentType as Assign, UserAuthorizationType};
 use imsreg::event::What;
 use imsreg::icscf::{Icscf, IcscfConfig, ScscfEntry};
 use imsreg::packet::Transport;
@@ -659,9 +659,21 @@ impl Driver<Icscf> {
     /// The HSS is asked where `impu` is served, and answers.
     #[track_caller]
     fn located(&mut self, impu: &str, result: CxResult, name: Option<&str>, capabilities: Option<Capabilities<'_>>) {
+        self.located_for(impu, None, result, name, capabilities);
+    }
+
+    #[track_caller]
+    fn located_for(
+        &mut self,
+        impu: &str,
+        purpose: Option<UserAuthorizationType>,
+        result: CxResult,
+        name: Option<&str>,
+        capabilities: Option<Capabilities<'_>>,
+    ) {
         let request = self.asked();
         let lir = Lir::decode(&request).unwrap();
-        assert_eq!((lir.impu, lir.originating), (impu, false));
+        assert_eq!((lir.impu, lir.originating, lir.authorization_type), (impu, false, purpose));
         let envelope = user::envelope(lir.envelope.session_id);
         let lia = Lia { envelope, result, server_name: name, capabilities };
         self.hss(&request, false, |w| lia.encode(w));
@@ -754,6 +766,49 @@ fn a_cancel_passes_the_i_cscf() {
     i.sip("127.0.0.3:6061", &response(&invite, "487 Request Terminated", "b", ""));
     assert!(line(&i.sent_to("127.0.0.3:6061")).starts_with("ACK "));
     assert_eq!(status(&i.sent_to(OWN)), 487);
+    i.quiet();
+}
+
+/// TS 23.380 clause 4.2: an S-CSCF that is gone is replaced.
+#[test]
+fn another_s_cscf_is_asked_for_where_the_first_is_gone() {
+    let another = Some(UserAuthorizationType::RegistrationAndCapabilities);
+    for answers in [true, false] {
+        let mut i = icscf();
+        i.sip(OWN, &request("INVITE", BOB, "1", ""));
+        i.located(BOB, CxResult::SUCCESS, Some("sip:scscf1.example:6061"), None);
+        i.sent_to("127.0.0.3:6061");
+        i.pass(Duration::from_millis(200));
+        assert_eq!(status(&i.sent_to(OWN)), 100);
+        i.pass(Duration::from_secs(32));
+        i.located_for(BOB, another, CxResult::SUCCESS, None, Some(Capabilities::default()));
+        let invite = i.sent_to("127.0.0.4:5060");
+        assert_eq!(headers(&invite, "Route").collect::<Vec<_>>(), ["<sip:scscf2.example;lr>"]);
+        if answers {
+            i.sip("127.0.0.4:5060", &response(&invite, "503 Overload", "b", ""));
+            assert!(line(&i.sent_to("127.0.0.4:5060")).starts_with("ACK "));
+            // 408 says least of all that was said.
+            assert_eq!(status(&i.sent_to(OWN)), 408);
+        } else {
+            i.pass(Duration::from_secs(33));
+            i.located_for(BOB, another, CxResult::SUCCESS, None, Some(Capabilities::default()));
+            assert_eq!(status(&i.sent_to(OWN)), 408, "there is no third");
+        }
+        i.pass(Duration::from_secs(100));
+        i.quiet();
+    }
+    // What has rung is there, and a MESSAGE has been given up by its sender.
+    let mut i = icscf();
+    i.sip(OWN, &request("INVITE", BOB, "1", ""));
+    i.located(BOB, CxResult::SUCCESS, Some("sip:scscf1.example:6061"), None);
+    let invite = i.sent_to("127.0.0.3:6061");
+    i.sip("127.0.0.3:6061", &response(&invite, "408 Request Timeout", "b", ""));
+    assert!(line(&i.sent_to("127.0.0.3:6061")).starts_with("ACK "));
+    assert_eq!(status(&i.sent_to(OWN)), 408);
+    i.sip(OWN, &request("MESSAGE", BOB, "2", ""));
+    i.located(BOB, CxResult::SUCCESS, Some("sip:scscf1.example:6061"), None);
+    i.sent_to("127.0.0.3:6061");
+    i.pass(Duration::from_secs(100));
     i.quiet();
 }
 

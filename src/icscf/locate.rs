@@ -5,7 +5,7 @@ use super::refusal::Refusal;
 use super::resolve::{Known, resolve};
 use super::select::select;
 use super::{Asked, Awaited, Icscf, IcscfConfig};
-use crate::cx::{self, Capabilities, CxResult, Lia, Lir, RequestEnvelope};
+use crate::cx::{self, Capabilities, CxResult, Lia, Lir, RequestEnvelope, UserAuthorizationType};
 use crate::packet::{Outbox, Route};
 use crate::random::Random;
 use crate::sip::destination;
@@ -23,8 +23,13 @@ pub(super) struct Locating {
     contexts: Proxy<Kept>,
 }
 
-/// A request, as it came, until its final response.
-struct Kept(Box<[u8]>);
+/// A request until its final response.
+struct Kept {
+    /// As it came.
+    request: Box<[u8]>,
+    /// The S-CSCFs it was sent to, the present one last.
+    tried: Vec<Box<str>>,
+}
 
 /// A request for which the HSS is asked.
 #[derive(Clone, Copy, Debug)]
@@ -66,11 +71,8 @@ impl Icscf {
             self.forward_to(now, context, &received, &received.routes, way, out);
             return Ok(());
         }
-        let uri = Uri::parse(received.uri)?;
-        self.impu.0.clear();
-        uri.canonical(&mut self.impu.0);
         let context = self.locating.contexts.open(server, &received, Kept::of(message));
-        self.send_lir(now, context, out);
+        self.send_lir(now, context, None, out);
         Ok(())
     }
 
@@ -92,7 +94,7 @@ impl Icscf {
         let reason = cancel.header_named("Reason");
         match locating.contexts.cancel(&mut Io { now, transactions, out }, cancelled, reason) {
             Cancelled::Passed | Cancelled::Unknown => {}
-            Cancelled::NotForwarded(Kept(request)) => {
+            Cancelled::NotForwarded(Kept { request, .. }) => {
                 self.refuse_waiting(now, cancelled, &request, &Refusal::Cancelled, out);
             }
         }
@@ -103,9 +105,9 @@ impl Icscf {
         let AwaitingLia(context) = waiting;
         let outcome = Lia::decode(message)
             .map_err(|fault| Refusal::HssFault(CxResult::Base(fault.code)))
-            .and_then(|lia| self.server_of(&lia));
+            .and_then(|lia| self.server_of(&lia, context));
         match outcome {
-            Ok(name) => self.forward_to_server(now, context, &name, out),
+            Ok(name) => self.forward_to_server(now, context, name, out),
             Err(refusal) => self.give_up(now, context, &refusal, out),
         }
     }
@@ -162,8 +164,14 @@ impl Icscf {
         out: &mut Outbox,
     ) {
         let Self { locating, transactions, .. } = self;
+        let has_rung = locating.contexts.has_rung(branch);
         let progress = locating.contexts.ended(&mut Io { now, transactions, out }, client, branch, cause);
-        self.on_progress(now, progress, out);
+        match progress {
+            Progress::Exhausted { context, .. } if !has_rung && self.may_try_another(context, cause) => {
+                self.send_lir(now, context, Some(UserAuthorizationType::RegistrationAndCapabilities), out);
+            }
+            _ => self.on_progress(now, progress, out),
+        }
     }
 
     /// Runs the timers of requests forwarded.
@@ -183,7 +191,28 @@ impl Icscf {
         }
     }
 
-    fn send_lir(&mut self, now: Instant, context: ContextId, out: &mut Outbox) {
+    /// An S-CSCF that is gone is replaced by another one (TS 23.380 clause 4.2). An INVITE is answered at once by 100;
+    /// other requests may find S-CSCF and UE alike slow, and their senders have given up by now.
+    fn may_try_another(&mut self, context: ContextId, cause: EndCause) -> bool {
+        let Some(kept) = self.locating.contexts.kept(context) else { return false };
+        let is_invite = || kept.request.starts_with(b"INVITE ");
+        !kept.tried.is_empty() && (cause == EndCause::TransportError || is_invite())
+    }
+
+    /// Asks where the user called is served, or by whom he could be served instead.
+    fn send_lir(
+        &mut self,
+        now: Instant,
+        context: ContextId,
+        authorization_type: Option<UserAuthorizationType>,
+        out: &mut Outbox,
+    ) {
+        let Some(kept) = self.locating.contexts.kept(context) else { return };
+        let request = Message::parse(&kept.request).expect("it was parsed when it came");
+        self.impu.0.clear();
+        if let Ok(uri) = Uri::parse(request.request_uri().unwrap_or_default()) {
+            uri.canonical(&mut self.impu.0);
+        }
         self.session_id.clear();
         self.node.write_session_id(&mut self.session_id);
         let lir = Lir {
@@ -196,37 +225,38 @@ impl Icscf {
             },
             impu: &self.impu.0,
             originating: false,
-            authorization_type: None,
+            authorization_type,
         };
         let awaited = Awaited::Lia(AwaitingLia(context));
         self.node.request(now, Lir::COMMAND, cx::APPLICATION, awaited, out, |w| lir.encode(w));
     }
 
     /// The S-CSCF that the answer names, or that we select for the services of a user who is not registered.
-    fn server_of(&self, lia: &Lia<'_>) -> Result<Box<str>, Refusal> {
+    fn server_of(&mut self, lia: &Lia<'_>, context: ContextId) -> Result<Box<str>, Refusal> {
         match lia.result {
             CxResult::SUCCESS | CxResult::UNREGISTERED_SERVICE => {}
             CxResult::USER_UNKNOWN => return Err(Refusal::CalledUnknown),
             CxResult::IDENTITY_NOT_REGISTERED => return Err(Refusal::CalledNotRegistered),
             fault => return Err(Refusal::HssFault(fault)),
         }
-        if let Some(name) = lia.server_name {
+        let tried = self.locating.contexts.kept(context).map_or(&[][..], |kept| &kept.tried);
+        if let Some(name) = lia.server_name.filter(|name| !tried.iter().any(|t| t.eq_ignore_ascii_case(name))) {
             return Ok(name.into());
         }
         let any = Capabilities::default();
         let wanted = lia.capabilities.as_ref().unwrap_or(&any);
-        select(&self.config.scscfs, wanted, &[]).ok_or(Refusal::NoneFits)
+        select(&self.config.scscfs, wanted, tried).ok_or(Refusal::NoneFits)
     }
 
-    fn forward_to_server(&mut self, now: Instant, context: ContextId, name: &str, out: &mut Outbox) {
+    fn forward_to_server(&mut self, now: Instant, context: ContextId, name: Box<str>, out: &mut Outbox) {
         // A request that was cancelled meanwhile has been answered.
-        let Some(Kept(request)) = self.locating.contexts.kept(context) else { return };
-        let request = request.clone();
+        let Some(Kept { request, tried }) = self.locating.contexts.kept(context) else { return };
+        let (request, route) = (request.clone(), route_to(&name));
+        let way = Known::find(&self.known, &name).or_else(|| resolve(&self.config, &name));
+        tried.push(name);
         let message = Message::parse(&request).expect("it was parsed when it came");
-        let way = Known::find(&self.known, name).or_else(|| resolve(&self.config, name));
         match (self.read(&message), way) {
             (Ok(received), Some(way)) => {
-                let route = route_to(name);
                 self.forward_to(now, context, &received, &[&route], way, out);
             }
             (Ok(_), None) => self.give_up(now, context, &Refusal::NoWay, out),
@@ -249,10 +279,14 @@ impl Icscf {
         locating.contexts.forward::<Asked>(&mut Io { now, transactions, out }, context, received, &target, &());
     }
 
+    /// Refuses a request. Where an S-CSCF was tried before, what that one did is the answer.
     fn give_up(&mut self, now: Instant, context: ContextId, refusal: &Refusal, out: &mut Outbox) {
         let Self { locating, transactions, .. } = self;
+        let mut io = Io { now, transactions, out };
         let Some(server) = locating.contexts.server(context) else { return };
-        if let Some(Kept(request)) = locating.contexts.close(&mut Io { now, transactions, out }, context) {
+        if locating.contexts.has_best(context) {
+            locating.contexts.conclude(&mut io, context);
+        } else if let Some(Kept { request, .. }) = locating.contexts.close(&mut io, context) {
             self.refuse_waiting(now, server, &request, refusal, out);
         }
     }
@@ -273,7 +307,7 @@ impl Icscf {
 
 impl Kept {
     fn of(message: &Message<'_>) -> Self {
-        Self(message.bytes().into())
+        Self { request: message.bytes().into(), tried: Vec::new() }
     }
 }
 
@@ -283,7 +317,7 @@ impl Rewrite for Kept {}
 impl fmt::Debug for Kept {
     /// Shows no message.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Kept({} octets)", self.0.len())
+        f.debug_struct("Kept").field("tried", &self.tried).finish_non_exhaustive()
     }
 }
 

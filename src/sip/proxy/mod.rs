@@ -141,6 +141,17 @@ impl<K: Rewrite> Proxy<K> {
         self.contexts.get(&context).map(|context| context.server)
     }
 
+    /// True when a provisional response has come to a copy that is still out.
+    pub fn has_rung(&self, branch: Branch) -> bool {
+        let sent = self.contexts.get(&branch.context).and_then(|context| context.sent(branch.number));
+        matches!(sent, Some(Sent::Pending { has_rung: true, .. }))
+    }
+
+    /// True when there is a response that [`Proxy::conclude`] would send.
+    pub fn has_best(&self, context: ContextId) -> bool {
+        self.contexts.get(&context).is_some_and(|context| context.best.is_some())
+    }
+
     /// Drops a context whose request the element answers itself. Copies still out are cancelled and forgotten.
     pub fn close<C>(&mut self, io: &mut Io<'_, C>, context: ContextId) -> Option<K> {
         let closed = self.remove(context)?;
