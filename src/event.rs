@@ -278,6 +278,15 @@ pub enum What {
         /// DefaultHandling: the registration ends, or goes on.
         ends_registration: bool,
     },
+    /// An application server did not serve a request.
+    ServiceLeftOut {
+        /// Its SIP URI.
+        server: String,
+        /// What it answered, 0: it cannot be reached.
+        status: u16,
+        /// DefaultHandling: the request goes on without it, or ends.
+        goes_on: bool,
+    },
     /// The S-CSCF tells an application server of a registration (third-party REGISTER).
     RegistrationTold {
         /// The identity in To.

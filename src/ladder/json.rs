@@ -113,6 +113,9 @@ fn event(at: Instant, event: &Event) -> String {
             o.text("server", server).text("impu", impu.as_str()).number("status", (*status).into());
             o.raw("ends_registration", &ends_registration.to_string());
         }
+        What::ServiceLeftOut { server, status, goes_on } => {
+            o.text("server", server).number("status", (*status).into()).raw("goes_on", &goes_on.to_string());
+        }
         What::RegistrationTold { impu, expires, content } => {
             o.text("impu", impu.as_str()).raw("expires", &expires.to_string()).list("content", content);
         }
@@ -161,6 +164,7 @@ const fn name(what: &What) -> &'static str {
         What::SubscriptionEnded { .. } => "subscription-ended",
         What::FilterFault { .. } => "filter-fault",
         What::ServiceFailed { .. } => "service-failed",
+        What::ServiceLeftOut { .. } => "service-left-out",
         What::RegistrationTold { .. } => "registration-told",
         What::RegistrationNotified { .. } => "registration-notified",
         What::RetryAt { .. } => "retry-at",

@@ -79,6 +79,10 @@ pub(super) fn text(event: &Event, sets: &mut SetNumbers) -> Option<String> {
             let consequence = if *ends_registration { "is to end" } else { "goes on" };
             format!("{server} {outcome}: what is registered for {} {consequence}", identity(impu.as_str()))
         }
+        What::ServiceLeftOut { server, status, goes_on } => {
+            let outcome = if *status == 0 { "cannot be reached".to_owned() } else { format!("failed ({status})") };
+            format!("{server} {outcome}: the request {}", if *goes_on { "goes on without it" } else { "ends" })
+        }
         What::RegistrationTold { impu, expires: 0, .. } => {
             format!("told that {} is registered no longer", identity(impu.as_str()))
         }

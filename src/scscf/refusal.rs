@@ -112,6 +112,8 @@ pub(super) enum Refusal {
     NotRegistered,
     #[error("no binding of the user called can be reached")]
     NotReachable,
+    #[error("an application server that must serve the request cannot be reached")]
+    NoApplicationServer,
     #[error("no such dialog")]
     NoDialog,
 }
@@ -157,6 +159,7 @@ impl Refusal {
             Self::Merged => 482,
             Self::UnknownEvent => 489,
             Self::CSeqNotNewer
+            | Self::NoApplicationServer
             | Self::Replaced
             | Self::Busy
             | Self::UnknownUser
@@ -184,9 +187,11 @@ impl Refusal {
         match self {
             Self::Header(_) => "RFC 3261 clause 8.2",
             Self::Forwarding(fault) => fault.clause(),
-            Self::RegistrationGone | Self::NotAsserted | Self::AssertedNotOfSet | Self::NoWay => {
-                "TS 24.229 clause 5.4.3.2"
-            }
+            Self::RegistrationGone
+            | Self::NotAsserted
+            | Self::AssertedNotOfSet
+            | Self::NoWay
+            | Self::NoApplicationServer => "TS 24.229 clause 5.4.3.2",
             Self::NotServed | Self::CalledBarred | Self::NotRegistered | Self::NotReachable => {
                 "TS 24.229 clause 5.4.3.3"
             }

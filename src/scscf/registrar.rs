@@ -301,6 +301,12 @@ impl Registrar {
         named.next().map(|(_, packed)| self.compact.text(packed))
     }
 
+    /// The service profile of an identity of the set, which is canonical.
+    pub(super) fn service_of(&self, registration: &Registration, impu: &str) -> Option<usize> {
+        let n = self.identities(registration).position(|(identity, _)| is_canonically(&identity, impu))?;
+        self.profiles.get(registration.profile).service_of(n)
+    }
+
     /// What is wrong with the filter criteria of user data read since the last look.
     pub(super) fn take_criteria_faults(&mut self) -> Vec<PatternFault> {
         self.profiles.take_faults()

@@ -5,6 +5,7 @@
 
 mod originating;
 mod rewrite;
+mod services;
 mod terminating;
 
 use super::refusal::Refusal;
@@ -19,6 +20,7 @@ use crate::sip::transaction::{ClientId, EndCause, ServerId, Timers};
 use crate::sip::{HeaderName, Message, Method, Uri};
 use crate::time::Instant;
 use rewrite::{Kept, Side};
+use services::Served;
 use std::net::{IpAddr, SocketAddr};
 
 /// What the S-CSCF needs as a proxy.
@@ -85,10 +87,10 @@ impl Scscf {
             return self.serve_as_user_agent(now, server, &received, out);
         }
         match self.side(&received) {
-            Ok(side) => {
+            Ok((side, served)) => {
                 let kept = Kept::new(&received, side, &self.config.ioi);
                 let context = self.proxying.contexts.open(server, &received, kept);
-                self.proceed(now, context, &received, out);
+                self.ask_servers(now, context, &received, served, out);
             }
             Err(refusal) => {
                 if let Some(user) = self.lost_user(message, &refusal)
@@ -101,16 +103,21 @@ impl Scscf {
         }
     }
 
-    /// For whom a request is, and whether that may be.
-    fn side(&mut self, received: &Received<'_, '_>) -> Result<Side, Refusal> {
-        match token(received) {
+    /// For whom a request is, whether that may be, and whose filter criteria are asked.
+    fn side(&mut self, received: &Received<'_, '_>) -> Result<(Side, Option<Served>), Refusal> {
+        if let Some(served) = Served::of(received).filter(|_| !received.is_in_dialog()) {
+            return self.returned(received, served).map(|(side, served)| (side, Some(served)));
+        }
+        let side = match token(received) {
             _ if received.is_in_dialog() => Ok(Side::InDialog),
             Some(registration) => {
                 let registration = self.registration_of_sender(registration, received);
                 self.caller(received, registration).map(Side::Originating)
             }
             None => self.called(received).map(Side::Terminating),
-        }
+        }?;
+        let served = self.served(received, &side);
+        Ok((side, served))
     }
 
     /// What was to be done for the user served has been done: the request leaves.
@@ -215,8 +222,12 @@ impl Scscf {
         }
     }
 
-    /// Where all copies of a request have failed, the best answer goes back.
+    /// Where all copies of a request have failed, it goes on without the application server that it was with, or the
+    /// best answer goes back.
     fn on_progress(&mut self, now: Instant, progress: Progress, out: &mut Outbox) {
+        if self.leaves_server_out(now, progress, out) {
+            return;
+        }
         let Self { proxying, transactions, .. } = self;
         if let Progress::Exhausted { context, .. } = progress {
             proxying.contexts.conclude(&mut Io { now, transactions, out }, context);

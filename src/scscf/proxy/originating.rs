@@ -15,7 +15,7 @@ use crate::time::Instant;
 impl Scscf {
     /// Whose request it is that has the token of the Service-Route of `registration`.
     pub(super) fn caller(&self, received: &Received<'_, '_>, registration: Id) -> Result<Caller, Refusal> {
-        Ok(Caller { other_identity: self.other_identity(received, registration)? })
+        Ok(Caller { registration, other_identity: self.other_identity(received, registration)? })
     }
 
     /// Sends the request on towards whom it calls.
@@ -39,7 +39,11 @@ impl Scscf {
 
     /// Checks that P-Asserted-Identity is of the registered set. What it lacks of a pair of SIP and tel URI is
     /// returned.
-    fn other_identity(&self, received: &Received<'_, '_>, registration: Id) -> Result<Option<String>, Refusal> {
+    pub(super) fn other_identity(
+        &self,
+        received: &Received<'_, '_>,
+        registration: Id,
+    ) -> Result<Option<String>, Refusal> {
         let registration = self.registrar.get(registration).ok_or(Refusal::RegistrationGone)?;
         let asserted = received.message.name_addrs(HeaderName::PAssertedIdentity)?;
         let first = asserted.first().ok_or(Refusal::NotAsserted)?;

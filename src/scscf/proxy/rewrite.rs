@@ -1,7 +1,9 @@
 //! What the S-CSCF changes in what it forwards, and keeps for the responses (TS 24.229 clauses 5.4.3.2 and 5.4.3.3).
 
+use super::services::AtServer;
 use crate::identity::Shortened;
 use crate::scscf::binding::pieces;
+use crate::scscf::table::Id;
 use crate::sip::proxy::{Received, Rewrite};
 use crate::sip::{HeaderName, Line, NameSet, Writer};
 use std::fmt;
@@ -20,6 +22,8 @@ pub(super) enum Side {
 /// A caller who may call.
 #[derive(Clone)]
 pub(super) struct Caller {
+    /// The registration that he calls with.
+    pub(super) registration: Id,
     /// What P-Asserted-Identity lacks of a pair of SIP and tel URI.
     pub(super) other_identity: Option<String>,
 }
@@ -40,6 +44,8 @@ pub(super) struct Kept {
     orig_ioi: Option<Box<str>>,
     /// Our own.
     ioi: Box<str>,
+    /// The application server that has it.
+    pub(super) server: Option<Box<AtServer>>,
 }
 
 /// What is changed in a request.
@@ -60,6 +66,7 @@ impl Kept {
             request: received.message.bytes().into(),
             orig_ioi: vector.and_then(|vector| vector.orig_ioi).map(Into::into),
             ioi: ioi.into(),
+            server: None,
         }
     }
 }
@@ -73,9 +80,12 @@ impl Rewrite for Request {
     }
 
     fn line(&self, line: &Line<'_>, w: &mut Writer<'_>) {
-        // P-Access-Network-Info is for the home network of its user; P-Called-Party-ID is written anew.
+        // P-Access-Network-Info is for the home network of its user; P-Called-Party-ID is written anew; P-Served-User
+        // is between us and application servers.
         if line.name == HeaderName::PChargingVector {
             w.header(line.name, &with_ioi(line.value, Some(&self.orig_ioi), None));
+        } else if line.name == HeaderName::Other && !is_served_user(line) {
+            w.copy(line);
         }
     }
 
@@ -127,7 +137,7 @@ impl fmt::Debug for Called {
 }
 
 /// P-Charging-Vector with these inter-operator identifiers in place of its own.
-fn with_ioi(vector: &str, orig: Option<&str>, term: Option<&str>) -> String {
+pub(super) fn with_ioi(vector: &str, orig: Option<&str>, term: Option<&str>) -> String {
     let mut out = String::with_capacity(vector.len() + 64);
     for piece in pieces(vector).map(str::trim_ascii).filter(|piece| !is_ioi(piece)) {
         if !out.is_empty() {
@@ -143,12 +153,18 @@ fn with_ioi(vector: &str, orig: Option<&str>, term: Option<&str>) -> String {
     out
 }
 
+/// P-Served-User, which has no name of its own here (RFC 5502).
+pub(super) fn is_served_user(line: &Line<'_>) -> bool {
+    line.name == HeaderName::Other && line.name_text.eq_ignore_ascii_case("P-Served-User")
+}
+
 fn is_ioi(piece: &str) -> bool {
     let name = piece.split('=').next().unwrap_or_default().trim_ascii_end();
     name.eq_ignore_ascii_case("orig-ioi") || name.eq_ignore_ascii_case("term-ioi")
 }
 
-const ORIGINATING: NameSet = NameSet::of(&[HeaderName::PChargingVector, HeaderName::PAccessNetworkInfo]);
+const ORIGINATING: NameSet =
+    NameSet::of(&[HeaderName::PChargingVector, HeaderName::PAccessNetworkInfo, HeaderName::Other]);
 const TERMINATING: NameSet = ORIGINATING.union(NameSet::of(&[HeaderName::PCalledPartyId]));
 
 #[cfg(test)]
