@@ -4,6 +4,7 @@ mod auc;
 mod config;
 mod lir;
 mod mar;
+mod network;
 mod range;
 mod record;
 mod restoration;
@@ -14,6 +15,7 @@ pub mod store;
 mod uar;
 
 pub use config::{HssConfig, SqnScheme};
+pub use network::NotSent;
 pub use record::{RecordFault, Restored};
 pub use store::{Store, Subscriber};
 
@@ -25,14 +27,16 @@ use crate::event::Role;
 use crate::packet::{Connection, Outbox, Packet};
 use crate::random::Random;
 use crate::time::Instant;
+use network::{Asked, Servers};
 use record::Record;
 use state::States;
 
 /// The element.
 #[derive(Debug)]
 pub struct Hss {
-    node: Node<()>,
+    node: Node<Asked>,
     records: Records,
+    servers: Servers,
 }
 
 /// Everything but the Diameter side.
@@ -53,7 +57,8 @@ impl Hss {
     pub fn new(config: HssConfig, store: Store, mut random: Random) -> Self {
         let node = Node::new(config.diameter.clone(), random.fork()).with_role(Role::Hss);
         let states = States::default();
-        Self { node, records: Records { config, store, states, random, recording: false, user_data: Vec::new() } }
+        let records = Records { config, store, states, random, recording: false, user_data: Vec::new() };
+        Self { node, records, servers: Servers::default() }
     }
 
     /// From now on each change that an answer promises leaves as [`crate::packet::Effect::Record`] in front of it.
@@ -78,8 +83,11 @@ impl Hss {
 
     /// Takes a Diameter packet.
     pub fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outbox) {
-        // The HSS asks nothing yet: there is no answer to expect.
-        let Received::Request { peer, header, message } = self.node.receive(now, packet, out) else { return };
+        let (peer, header, message) = match self.node.receive(now, packet, out) {
+            Received::Request { peer, header, message } => (peer, header, message),
+            Received::Answer { context, message, .. } => return self.on_answer(now, context, message, out),
+            Received::Handled => return,
+        };
         if let Err(fault) = self.request(now, peer, &header, message, out) {
             let (host, realm) = self.records.origin();
             self.node.answer(peer, &header, fault.is_protocol_error(), out, |w| {
@@ -121,7 +129,7 @@ impl Hss {
         message: &[u8],
         out: &mut Outbox,
     ) -> Result<(), Fault> {
-        let Self { node, records } = self;
+        let Self { node, records, servers } = self;
         match header.command {
             Uar::COMMAND => {
                 let uar = Uar::decode(message)?;
@@ -140,6 +148,7 @@ impl Hss {
             }
             Sar::COMMAND => {
                 let sar = Sar::decode(message)?;
+                servers.learn(sar.server_name, sar.envelope.origin_host);
                 let saa = sar::answer(records, &sar, message, out)?;
                 node.answer(peer, header, false, out, |w| saa.encode(w));
             }

@@ -195,7 +195,7 @@ fn is_psi(kind: IdentityType) -> bool {
 }
 
 /// Charging-Information, where there is one of the two primary names that it must hold (TS 29.229 clause 6.3.19).
-fn charging(source: &Source) -> Option<Charging<'_>> {
+pub(super) fn charging(source: &Source) -> Option<Charging<'_>> {
     let [primary_event, secondary_event, primary_collection, secondary_collection] =
         source.charging.each_ref().map(Option::as_deref);
     let is_whole = primary_event.is_some() || primary_collection.is_some();

@@ -218,6 +218,28 @@ impl Store {
         }
     }
 
+    /// Gives a single subscriber other service profiles and charging addresses. False where `member` is of a range, or
+    /// an identity has another owner.
+    pub(super) fn change(
+        &mut self,
+        member: Member,
+        profiles: Vec<ServiceProfile>,
+        charging: [Option<Box<str>>; 4],
+    ) -> bool {
+        let identities = || profiles.iter().flat_map(|profile| &profile.identities).map(|i| i.identity.as_str());
+        let mut own = HashSet::new();
+        let is_free = |impu: &str| self.by_impu(impu).is_none_or(|(owner, _)| owner == member);
+        if self.of(member).range.is_some() || !identities().all(|impu| own.insert(impu) && is_free(impu)) {
+            return false;
+        }
+        self.impus.retain(|_, (index, _)| *index != member.source);
+        let source = &mut self.sources[member.source as usize];
+        source.document.profiles = profiles;
+        source.charging = charging;
+        self.impus.extend(source.impus().map(|(impu, place)| (impu.into(), (member.source, place))));
+        true
+    }
+
     fn in_ranges<T>(&self, find: impl Fn(&Range) -> Option<T>) -> Option<(u32, T)> {
         self.ranges.iter().find_map(|index| Some((*index, find(self.source(*index).range.as_ref()?)?)))
     }

@@ -185,7 +185,24 @@ impl Lab {
         answer
     }
 
+    /// Somebody commands the HSS; what it sends.
+    pub(crate) fn command<T>(&mut self, with: impl FnOnce(&mut Hss, Instant, &mut Outbox) -> T) -> Vec<Vec<u8>> {
+        let mut out = Outbox::new();
+        with(&mut self.hss, self.now, &mut out);
+        self.collect(&mut out)
+    }
+
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Answer {
+        let mut answers = self.receive(bytes);
+        assert_eq!(answers.len(), 1, "one answer");
+        let bytes = answers.remove(0);
+        let header = Header::parse(&bytes).unwrap();
+        assert!(!header.request);
+        Answer { header, bytes }
+    }
+
+    /// Hands in a message; what the HSS sends.
+    pub(crate) fn receive(&mut self, bytes: &[u8]) -> Vec<Vec<u8>> {
         let packet = Packet {
             bytes,
             protocol: Protocol::Diameter,
@@ -196,6 +213,10 @@ impl Lab {
         };
         let mut out = Outbox::new();
         self.hss.receive(self.now, &packet, &mut out);
+        self.collect(&mut out)
+    }
+
+    fn collect(&mut self, out: &mut Outbox) -> Vec<Vec<u8>> {
         let (bytes, effects) = out.take();
         let mut answers = Vec::new();
         for effect in effects {
@@ -209,11 +230,7 @@ impl Lab {
                 _ => {}
             }
         }
-        assert_eq!(answers.len(), 1, "one answer");
-        let bytes = answers.remove(0);
-        let header = Header::parse(&bytes).unwrap();
-        assert!(!header.request);
-        Answer { header, bytes }
+        answers
     }
 
     /// Sends a Cx request.
