@@ -197,6 +197,7 @@ fn elements_find_each_other() {
     assert_eq!(scscf.name, icscf.scscfs[0].name);
     assert_eq!(scscf.hosts["pcscf.x.example"].to_string(), "127.0.0.1");
     assert!(scscf.aka_without_sa);
+    assert_eq!(scscf.icscf, Some("127.0.0.2:4061".parse().unwrap()));
     let hss = profile.hss(epoch).unwrap();
     assert_eq!(hss.diameter.listen, Some("127.0.0.4:3869".parse().unwrap()));
     assert!(hss.diameter.peers.is_empty());
@@ -208,7 +209,11 @@ fn a_neighbour_that_is_nowhere_is_named_by_its_key() {
     let epoch = Epoch::SIMULATION;
     // In `hosts` of lab.yaml, so four processes with the same profile find each other.
     assert_eq!(lab(&[]).pcscf(only("pcscf")).unwrap().next_hops, ["127.0.0.1:4060".parse().unwrap()]);
+    assert_eq!(lab(&[]).scscf(only("scscf"), epoch).unwrap().icscf, Some("127.0.0.1:4060".parse().unwrap()));
+    let given = lab(&["scscf.icscf=192.0.2.7:4099"]).scscf(Elements::ALL, epoch).unwrap();
+    assert_eq!(given.icscf, Some("192.0.2.7:4099".parse().unwrap()));
     let volte = load_profile("volte", &[]).unwrap();
+    assert_eq!(volte.scscf(only("scscf,hss"), epoch).unwrap().icscf, None, "it finds its users itself");
     let message = volte.pcscf(only("pcscf")).unwrap_err().to_string();
     assert_eq!(
         message,

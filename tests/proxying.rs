@@ -812,6 +812,53 @@ fn another_s_cscf_is_asked_for_where_the_first_is_gone() {
     i.quiet();
 }
 
+/// Requests and responses with octets changed, left out and doubled: whatever they are now, nothing panics.
+#[test]
+fn spoilt_messages_are_borne() {
+    let mut random = Random::seeded(23);
+    let ((mut s, alice, _), mut i) = (both(), icscf());
+    let dialog = format!("Route: <sip:mo@scscf.{REALM}:6060;lr>, <sip:pcscf2.example;lr>\r\n");
+    s.sip(CALLER, &request("INVITE", BOB, "1", &alice.lines()));
+    let invite = s.sent_to(ICSCF);
+    let texts = [
+        request("INVITE", BOB, "2", &alice.lines()),
+        request("MESSAGE", "tel:+2", "3", ""),
+        request("CANCEL", BOB, "2", "Reason: SIP;cause=1\r\n"),
+        request("ACK", BOB, "4", &dialog).replace("@ims", ";tag=b@ims"),
+        request("BYE", BOB, "5", &dialog).replace("\r\nCall-ID", ";tag=b\r\nCall-ID"),
+        response(&invite, "180 Ringing", "b", ""),
+        response(&invite, "486 Busy Here", "b", "P-Charging-Vector: icid-value=\"a;b\";term-ioi=x\r\n"),
+    ];
+    let (mut forwarded, mut refused) = (0, 0);
+    for n in 0..6_000_u32 {
+        let mut text = texts[random.below(7) as usize].clone();
+        if !text.starts_with("SIP/2.0 ") {
+            text = text.replace("z9hG4bK", &format!("z9hG4bK{}", n / 3));
+        }
+        for _ in 0..random.below(4) {
+            let at = random.below(u32::try_from(text.len()).unwrap()) as usize;
+            match random.below(3) {
+                0 => text.replace_range(
+                    at..=at,
+                    char::from(b"<>;:@,\"\\\r\n /=.%0aZ\0"[random.below(19) as usize]).encode_utf8(&mut [0; 4]),
+                ),
+                1 => drop(text.remove(at)),
+                _ => text.insert(at, char::from(text.as_bytes()[at])),
+            }
+        }
+        s.sip(CALLER, &text);
+        i.sip(OWN, &text);
+        while let Some(sent) = s.next_sent() {
+            *if sent.text.starts_with("SIP/2.0 ") { &mut refused } else { &mut forwarded } += 1;
+        }
+        while i.next_sent().is_some() {}
+    }
+    assert!(forwarded > 1_000 && refused > 1_000, "{forwarded} forwarded, {refused} refused");
+    s.pass(Duration::from_secs(400));
+    i.pass(Duration::from_secs(400));
+    assert_eq!(s.element.forwarding(), 0);
+}
+
 #[test]
 fn both_cscfs_carry_a_message_and_its_answer() {
     let ((mut s, alice, _), mut i) = (both(), icscf());
