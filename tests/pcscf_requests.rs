@@ -299,9 +299,11 @@ fn a_forged_token_is_403_and_a_flow_that_has_gone_430() {
     rig.drive(3_700_000);
     rig.core_sends(3_700_000, &from_core("MESSAGE", "b", &path, ""));
     assert_eq!(rig.forwarded().status(), 430);
-    // Another P-CSCF, or this one after a restart.
+    // After a restart the flow has gone with all others; what no P-CSCF of ours can have written is forged.
     let mut other = Rig::new(PcscfConfig { port_s: 6_100, ..config() });
     other.core_sends(0, &from_core("MESSAGE", "c", "<sip:aaaaaaaaaaaaaaaaa@pcscf.visited.example;lr>", ""));
+    assert_eq!(other.forwarded().status(), 430);
+    other.core_sends(1, &from_core("MESSAGE", "d", "<sip:aaaaaaaaaaaaaaaa1@pcscf.visited.example;lr>", ""));
     assert_eq!(other.forwarded().status(), 403);
 }
 

@@ -34,7 +34,12 @@ impl FlowKey {
     pub(super) fn token(self, hasher: &FixedState) -> [u8; TOKEN] {
         let key = self.0.get();
         let mark = hasher.hash_one((key, MARK_OF_TOKEN));
-        let digit = |i: usize| if i < KEY { key >> (5 * i) } else { mark >> (5 * (i - KEY)) };
+        let run = mark_of_run(hasher);
+        let digit = |i: usize| match i {
+            ..KEY => key >> (5 * i),
+            KEY..RUN => mark >> (5 * (i - KEY)),
+            _ => run >> (5 * (i - RUN)),
+        };
         std::array::from_fn(|i| ALPHABET[(digit(i) & 31) as usize])
     }
 
@@ -46,6 +51,15 @@ impl FlowKey {
             key |= (digit as u64) << (5 * i);
         }
         Some(Self(Short::new(key))).filter(|flow| flow.token(hasher) == text)
+    }
+
+    /// True for a text as [`FlowKey::token`] writes them, with the mark of another run. Nothing tells it from one that
+    /// somebody made up, and nothing hangs on it: neither leads anywhere.
+    pub(super) fn is_of_other_run(text: &[u8], hasher: &FixedState) -> bool {
+        let run = mark_of_run(hasher);
+        let own = std::array::from_fn(|i| ALPHABET[((run >> (5 * i)) & 31) as usize]);
+        let own: [u8; TOKEN - RUN] = own;
+        text.len() == TOKEN && text.iter().all(|c| ALPHABET.contains(c)) && text[RUN..] != own
     }
 }
 
@@ -65,13 +79,22 @@ impl Short {
     }
 }
 
+/// Differs from one run of a P-CSCF to the next.
+fn mark_of_run(hasher: &FixedState) -> u64 {
+    hasher.hash_one(MARK_OF_RUN)
+}
+
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
 /// Characters of the key.
 const KEY: usize = 13;
+/// Where the characters of the run begin, behind two of the mark.
+const RUN: usize = KEY + 2;
 /// Characters of a token.
-const TOKEN: usize = KEY + 4;
+const TOKEN: usize = RUN + 2;
 /// Keeps the hash of the mark apart from that of the key.
 const MARK_OF_TOKEN: u64 = 0x746f_6b65_6e00_0000;
+/// The same for the mark of the run.
+const MARK_OF_RUN: u64 = 0x7275_6e00_0000_0000;
 
 /// One subscriber.
 #[derive(Debug, Default)]
@@ -373,6 +396,8 @@ mod tests {
                 assert_eq!(FlowKey::read(&changed, &ours), None);
             }
             assert_eq!(FlowKey::read(&token[..13], &ours), None);
+            assert!(FlowKey::is_of_other_run(&token, &theirs) && !FlowKey::is_of_other_run(&token, &ours));
+            assert!(!FlowKey::is_of_other_run(&token[..13], &theirs));
         }
         assert_eq!(FlowKey::read(b"", &ours), None);
     }

@@ -28,6 +28,24 @@ impl Scscf {
     /// A binding may have ended; with the last one the registration ends.
     pub(super) fn on_expiry(&mut self, now: Instant, id: Id, out: &mut Outbox) {
         self.registrar.timer_over(id);
+        self.end_what_is_over(now, id, "expired", out);
+    }
+
+    /// A binding is of no use any more.
+    pub(super) fn end_binding(&mut self, now: Instant, id: Id, contact: &str, cause: &'static str, out: &mut Outbox) {
+        let mut bindings = self.registrar.take_bindings(id);
+        for binding in &mut bindings {
+            if binding.contact(&self.registrar.compact) == contact {
+                binding.shorten(now);
+            }
+        }
+        // What has ended needs no timer: it is taken away at once.
+        let _ = self.registrar.bind(id, bindings);
+        self.registrar.timer_over(id);
+        self.end_what_is_over(now, id, cause, out);
+    }
+
+    fn end_what_is_over(&mut self, now: Instant, id: Id, cause: &'static str, out: &mut Outbox) {
         let mut bindings = self.registrar.take_bindings(id);
         let gone: Vec<Binding> = bindings.extract_if(.., |b| b.expires_at <= now).collect();
         if !bindings.is_empty() {
@@ -48,7 +66,7 @@ impl Scscf {
             false => ServerAssignmentType::TimeoutDeregistration,
         };
         self.end_assignment(now, &impi, &impu, assignment, hss, out);
-        self.tell(out, || What::Deregistered { impi: impi.into(), impu: impu.into(), cause: "expired" });
+        self.tell(out, || What::Deregistered { impi: impi.into(), impu: impu.into(), cause });
         self.announce_deregistered(now, id, None, out);
         self.end_registration(now, id, gone, ContactEvent::Expired, out);
     }

@@ -145,6 +145,11 @@ impl<T: Tap> Simulation<T> {
         self.world.tap
     }
 
+    /// The n-th UE, for [`World::command`].
+    pub fn ue(&self, n: usize) -> ElementId {
+        self.ues[n]
+    }
+
     /// Where each UE stands.
     pub fn ues(&self) -> impl Iterator<Item = &Ue> {
         self.ues.iter().filter_map(|id| self.world.ims().element(*id).as_ue())

@@ -99,8 +99,11 @@ impl Ue {
             return if may_do_without { Ok(None) } else { Err(Failure::SecurityServerMissing) };
         };
         let Agreement { algorithms, pcscf, verify } = agreement;
-        let id = Allocator::name(&mut self.random);
         let ue = proposal.endpoint;
+        if !attempt.renews {
+            self.forget_overtaken(ue, pcscf, out);
+        }
+        let id = Allocator::name(&mut self.random);
         let ue_address = self.config.local.ip();
         let pcscf_address = self.config.pcscf.ip();
         let set = SaSet { id, ue_address, pcscf_address, ue, pcscf, algorithms, ck, ik, at_ue: true };
@@ -177,6 +180,7 @@ impl Ue {
             credentials,
             associated,
             service_route: message.elements(HeaderName::ServiceRoute).map(Into::into).collect(),
+            path: message.elements(HeaderName::Path).map(Into::into).collect(),
             refresh_at: self.config.refresh.then(|| now + refresh_after(granted)),
             expires_at: now + granted,
         });
@@ -269,6 +273,10 @@ impl Ue {
         self.failures += 1;
         if self.goal == Goal::Deregistered {
             return self.deregister(now, out);
+        }
+        if Self::starts_over(attempt, failure, retry_after) {
+            tell(out, || What::RetryAt { after: Duration::ZERO, cause });
+            return self.start(now, Goal::Registered, true, out);
         }
         let tired = self.config.retry.attempts.is_some_and(|limit| self.failures >= limit);
         if failure.is_final() || tired {

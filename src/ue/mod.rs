@@ -14,6 +14,7 @@ mod failure;
 mod outgoing;
 mod register;
 mod requests;
+mod restoration;
 mod sdp;
 mod security;
 mod timers;
@@ -132,6 +133,8 @@ struct Registration {
     credentials: Option<Credentials>,
     associated: Box<[Impu]>,
     service_route: Box<[Box<str>]>,
+    /// Of the 200: its elements are the P-CSCF and what stands between it and the S-CSCF.
+    path: Box<[Box<str>]>,
     refresh_at: Option<Instant>,
     expires_at: Instant,
 }
@@ -258,7 +261,10 @@ impl Ue {
                 }
             }
             Incoming::Final(client, Asked::Register) => self.on_final(now, client, &message, out),
-            Incoming::Final(_, asked) => self.on_answered(asked, message.status().unwrap_or_default(), out),
+            Incoming::Final(_, asked) => {
+                self.heed_alternative_service(now, &asked, &message, out);
+                self.on_answered(asked, message.status().unwrap_or_default(), out);
+            }
             Incoming::Absorbed | Incoming::Stray => {}
         }
     }

@@ -24,6 +24,8 @@ pub(in crate::pcscf) struct Names {
 pub(in crate::pcscf) enum Token {
     /// We wrote it for this subscriber.
     Genuine(FlowKey),
+    /// An earlier run of ours wrote it: whoever it stood for is not known any more.
+    Outdated,
     /// Somebody else wrote it.
     Forged,
 }
@@ -66,6 +68,7 @@ impl Token {
     pub(in crate::pcscf) fn read(text: &str, hasher: &FixedState) -> Self {
         match FlowKey::read(text.as_bytes(), hasher) {
             Some(flow) => Self::Genuine(flow),
+            None if FlowKey::is_of_other_run(text.as_bytes(), hasher) => Self::Outdated,
             None => Self::Forged,
         }
     }

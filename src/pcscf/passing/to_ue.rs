@@ -45,6 +45,7 @@ impl Pcscf {
         };
         let passed = match Token::read(token, &self.hasher) {
             Token::Forged => Err(Refusal::ForgedToken),
+            Token::Outdated => Err(Refusal::FlowGone),
             Token::Genuine(flow) => self.pass_to_ue(now, message, server, flow, out),
         };
         if let (Err(refusal), Some(server)) = (passed, server) {

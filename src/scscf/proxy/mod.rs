@@ -193,9 +193,21 @@ impl Scscf {
         response: &Message<'_>,
         out: &mut Outbox,
     ) {
+        if response.status() == Some(FLOW_FAILED) {
+            self.drop_flow(now, branch, out);
+        }
         let Self { proxying, transactions, .. } = self;
         let progress = proxying.contexts.answered(&mut Io { now, transactions, out }, branch, response);
         self.on_progress(now, progress, out);
+    }
+
+    /// The edge proxy does not know the flow any more: its binding leads nowhere (RFC 5626 clause 5.3.1).
+    fn drop_flow(&mut self, now: Instant, branch: Branch, out: &mut Outbox) {
+        let Some(kept) = self.proxying.contexts.kept(branch.context()) else { return };
+        let end = kept.ends.iter().find(|(of, ..)| *of == branch);
+        if let Some((_, registration, contact)) = end.cloned() {
+            self.end_binding(now, registration, &contact, "the P-CSCF has lost the flow", out);
+        }
     }
 
     /// Nobody answers a request forwarded.
@@ -274,10 +286,10 @@ impl Scscf {
         copy: &Copy<'_>,
         rewrite: &dyn Rewrite,
         out: &mut Outbox,
-    ) {
+    ) -> Option<Branch> {
         let Self { proxying: Proxying { contexts, sent_by, .. }, transactions, config, .. } = self;
         let target = copy.target(sent_by, config.timers);
-        contexts.forward::<Asked>(&mut Io { now, transactions, out }, context, received, &target, rewrite);
+        contexts.forward::<Asked>(&mut Io { now, transactions, out }, context, received, &target, rewrite)
     }
 
     /// Refuses a request whose context is open.
@@ -345,6 +357,9 @@ pub(super) fn token(received: &Received<'_, '_>) -> Option<Id> {
     let digits = received.own?.user?.strip_prefix('o')?;
     u64::from_str_radix(digits, 16).ok().map(Id::from_bits)
 }
+
+/// 430 Flow Failed.
+const FLOW_FAILED: u16 = 430;
 
 /// RFC 3261 clause 19.1.2.
 const SIP_PORT: u16 = 5060;

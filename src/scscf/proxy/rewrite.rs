@@ -4,7 +4,7 @@ use super::services::AtServer;
 use crate::identity::Shortened;
 use crate::scscf::binding::pieces;
 use crate::scscf::table::Id;
-use crate::sip::proxy::{Received, Rewrite};
+use crate::sip::proxy::{Branch, Received, Rewrite};
 use crate::sip::{HeaderName, Line, NameSet, Writer};
 use std::fmt;
 
@@ -46,6 +46,8 @@ pub(super) struct Kept {
     ioi: Box<str>,
     /// The application server that has it.
     pub(super) server: Option<Box<AtServer>>,
+    /// The copies for bindings of the user called: registration and Contact.
+    pub(super) ends: Vec<(Branch, Id, Box<str>)>,
 }
 
 /// What is changed in a request.
@@ -67,6 +69,7 @@ impl Kept {
             orig_ioi: vector.and_then(|vector| vector.orig_ioi).map(Into::into),
             ioi: ioi.into(),
             server: None,
+            ends: Vec::new(),
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::time::Instant;
 
 /// A binding as the end of a way.
 struct End {
+    registration: Id,
     contact: String,
     path: String,
     way: Way,
@@ -40,18 +41,21 @@ impl Scscf {
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
         let registrations = self.registrar.serving(&called.impu);
-        let bindings = registrations.iter().flat_map(|id| self.registrar.bindings(*id));
-        let bindings = bindings.filter(|binding| !binding.is_emergency(&self.registrar.compact));
-        let ends: Vec<End> = bindings.filter_map(|binding| self.end(binding)).collect();
+        let bindings = registrations.iter().flat_map(|id| self.registrar.bindings(*id).iter().map(|b| (*id, b)));
+        let bindings = bindings.filter(|(_, binding)| !binding.is_emergency(&self.registrar.compact));
+        let ends: Vec<End> = bindings.filter_map(|(id, binding)| self.end(id, binding)).collect();
         if ends.is_empty() {
             return Err(Refusal::NotReachable);
         }
         let request = Request { asserted: None, called: Some(received.uri.into()), orig_ioi: self.config.ioi.clone() };
         let record_route = format!("<sip:mt@{};lr>", self.route_base);
         let record_route = received.makes_dialog().then_some(&*record_route);
-        for End { contact, path, way } in &ends {
-            let copy = Copy { uri: contact, routes: &elements(path), record_route, way: *way };
-            self.forward(now, context, received, &copy, &request, out);
+        for End { registration, contact, path, way } in ends {
+            let copy = Copy { uri: &contact, routes: &elements(&path), record_route, way };
+            let branch = self.forward(now, context, received, &copy, &request, out);
+            if let (Some(branch), Some(kept)) = (branch, self.proxying.contexts.kept(context)) {
+                kept.ends.push((branch, registration, contact.into()));
+            }
         }
         Ok(())
     }
@@ -84,14 +88,14 @@ impl Scscf {
         set.filter(|(identity, _)| is_canonically(identity, impu)).all(|(_, is_stated)| !is_stated)
     }
 
-    fn end(&self, binding: &Binding) -> Option<End> {
+    fn end(&self, registration: Id, binding: &Binding) -> Option<End> {
         let compact = &self.registrar.compact;
         let (contact, path) = (binding.contact(compact), binding.path(compact));
         let way = match elements(&path).first() {
             Some(first) => self.way_to(&NameAddr::parse(HeaderName::Path, first).ok()?.uri),
             None => self.way_to(&Uri::parse(&contact).ok()?),
         };
-        Some(End { way: way.ok()?, contact, path })
+        Some(End { registration, way: way.ok()?, contact, path })
     }
 }
 

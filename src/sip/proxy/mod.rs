@@ -169,8 +169,8 @@ impl<K: Rewrite> Proxy<K> {
         request: &Received<'_, '_>,
         target: &Target<'_>,
         rewrite: &dyn Rewrite,
-    ) {
-        let Some(open) = self.contexts.get_mut(&context).filter(|open| !open.is_answered) else { return };
+    ) -> Option<Branch> {
+        let open = self.contexts.get_mut(&context).filter(|open| !open.is_answered)?;
         let branch = Branch { context, number: open.next_number() };
         let Hop { route, may_switch, sent_by, timers } = target.hop;
         let source = io.transactions.source(open.server);
@@ -191,6 +191,7 @@ impl<K: Rewrite> Proxy<K> {
         if open.is_invite {
             self.timeouts.after(io.now, TIMER_C, Due::C(branch));
         }
+        Some(branch)
     }
 
     /// Forwards an ACK for a 2xx, which belongs to no transaction (clause 16.11).
