@@ -307,6 +307,13 @@ pub enum What {
         /// What is wrong with it.
         faults: Vec<String>,
     },
+    /// A registered UE answers nothing any more, for all that the P-CSCF can tell.
+    UeSilent {
+        /// Where it was asked.
+        ue: SocketAddr,
+        /// How long nothing has come.
+        since: Duration,
+    },
     /// The UE starts over, or gives up until `after`.
     RetryAt {
         /// How long it waits.

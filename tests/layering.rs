@@ -18,6 +18,7 @@ const TABLE: &[(&str, u8, &[&str])] = &[
     ("reginfo", 1, &["sip"]),
     ("event", 2, &["ipsec::association"]),
     ("packet", 2, &["event", "ipsec::association"]),
+    ("sip::keep_alive", 2, &["packet", "sip"]),
     ("sip::destination", 2, &["packet", "sip"]),
     ("sip::transaction", 2, &["packet", "sip"]),
     ("sip::proxy", 2, &["packet", "sip"]),

@@ -16,6 +16,7 @@ use crate::event::{Event, Role, What};
 use crate::identity::Impu;
 use crate::packet::{Connection, Outbox, Packet, Protocol};
 use crate::random::Random;
+use crate::sip::keep_alive::{answer as answer_keep_alive, is_keep_alive};
 use crate::sip::proxy::{Branch, ContextId, Proxy};
 use crate::sip::transaction::{Ended, Incoming, ServerId, Transactions};
 use crate::sip::{Message, Method, Uri};
@@ -102,7 +103,11 @@ impl ApplicationServer {
 
     /// Takes a SIP packet.
     pub fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outbox) {
-        if packet.protocol != Protocol::Sip || packet.bytes.iter().all(u8::is_ascii_whitespace) {
+        if packet.protocol != Protocol::Sip {
+            return;
+        }
+        if is_keep_alive(packet.bytes) {
+            answer_keep_alive(packet, out);
             return;
         }
         let message = match Message::parse(packet.bytes) {

@@ -17,6 +17,7 @@ use crate::event::{Event, Role, What};
 use crate::identity::Shortened;
 use crate::packet::{Connection, Outbox, Packet, Protocol};
 use crate::random::Random;
+use crate::sip::keep_alive::{answer as answer_keep_alive, is_keep_alive};
 use crate::sip::proxy::Branch;
 use crate::sip::transaction::{ClientId, Ended, Incoming, ServerId, Transactions};
 use crate::sip::{Message, Method};
@@ -109,6 +110,9 @@ impl Icscf {
     /// Takes a SIP or Diameter packet.
     pub fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outbox) {
         match packet.protocol {
+            Protocol::Sip if is_keep_alive(packet.bytes) => {
+                answer_keep_alive(packet, out);
+            }
             Protocol::Sip => self.receive_sip(now, packet, out),
             Protocol::Diameter => self.receive_diameter(now, packet, out),
         }

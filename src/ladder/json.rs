@@ -123,6 +123,9 @@ fn event(at: Instant, event: &Event) -> String {
             o.text("impu", impu.as_str()).text("subscription", subscription);
             o.list("registrations", registrations).list("faults", faults);
         }
+        What::UeSilent { ue, since } => {
+            o.text("ue", &ue.to_string()).raw("since", &since.as_secs().to_string());
+        }
         What::RetryAt { after, cause } => {
             o.raw("after", &format!("{:.3}", after.as_secs_f64())).text("cause", cause);
         }
@@ -167,6 +170,7 @@ const fn name(what: &What) -> &'static str {
         What::ServiceLeftOut { .. } => "service-left-out",
         What::RegistrationTold { .. } => "registration-told",
         What::RegistrationNotified { .. } => "registration-notified",
+        What::UeSilent { .. } => "ue-silent",
         What::RetryAt { .. } => "retry-at",
         What::GaveUp { .. } => "gave-up",
     }

@@ -98,6 +98,7 @@ pub(super) fn text(event: &Event, sets: &mut SetNumbers) -> Option<String> {
             }
             text
         }
+        What::UeSilent { ue, since } => format!("{ue} answers nothing, silent for {} s", since.as_secs()),
         What::RetryAt { after, cause } => format!("next attempt in {:.1} s: {cause}", after.as_secs_f64()),
         What::GaveUp { cause, .. } => format!("given up: {cause}"),
         // Peers open before anything is drawn; the ladder is about subscribers.

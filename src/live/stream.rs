@@ -9,6 +9,7 @@ use crate::diameter;
 use crate::ims::ElementId;
 use crate::packet::{Connection, ConnectionState, Packet, Protocol, Route, Transport};
 use crate::sip::frame::{self, Frame};
+use crate::sip::keep_alive::PONG;
 use crate::time::Duration;
 use socket2::{Domain, Protocol as IpProtocol, Socket, Type};
 use std::collections::HashMap;
@@ -99,13 +100,6 @@ impl Streams {
                 }
             }
         });
-    }
-
-    /// Answers a keep-alive (RFC 5626 clause 4.4.1).
-    fn pong(&self, ends: Ends) {
-        if let Some(stream) = self.open.get(&ends) {
-            let _ = stream.queue.send(Command::Write(b"\r\n".to_vec()));
-        }
     }
 
     /// Ends a connection after what is queued.
@@ -219,7 +213,7 @@ async fn receive(mut stream: OwnedReadHalf, connection: Connection, shared: &Sha
             let now = shard.clock.now();
             let mut used = 0;
             let more = loop {
-                let step = step(connection.protocol, &buffer[used..]);
+                let step = step(connection.protocol, !connection.inbound, &buffer[used..]);
                 let packet = |bytes| Packet {
                     bytes,
                     protocol: connection.protocol,
@@ -231,10 +225,6 @@ async fn receive(mut stream: OwnedReadHalf, connection: Connection, shared: &Sha
                 match step {
                     Step::Message(n) => {
                         shard.packet(now, &packet(&buffer[used..used + n]));
-                        used += n;
-                    }
-                    Step::Ping(n) => {
-                        shard.streams.pong(ends);
                         used += n;
                     }
                     Step::Skip(n) => used += n,
@@ -261,18 +251,18 @@ async fn receive(mut stream: OwnedReadHalf, connection: Connection, shared: &Sha
 /// What the front of a stream holds.
 enum Step {
     Message(usize),
-    Ping(usize),
     Skip(usize),
     Incomplete,
     Broken,
 }
 
-fn step(protocol: Protocol, buffer: &[u8]) -> Step {
+/// `is_ours`: we opened the connection, so a CRLF in it answers a ping of ours and begins none.
+fn step(protocol: Protocol, is_ours: bool, buffer: &[u8]) -> Step {
     match protocol {
         _ if buffer.is_empty() => Step::Incomplete,
+        Protocol::Sip if is_ours && buffer.starts_with(PONG) => Step::Message(PONG.len()),
         Protocol::Sip => match frame::next(buffer) {
-            Ok(Frame::Message(n)) => Step::Message(n),
-            Ok(Frame::Ping(n)) => Step::Ping(n),
+            Ok(Frame::Message(n) | Frame::Ping(n)) => Step::Message(n),
             Ok(Frame::Skip(n)) => Step::Skip(n),
             Ok(Frame::Incomplete) => Step::Incomplete,
             Err(_) => Step::Broken,

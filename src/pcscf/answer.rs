@@ -159,6 +159,7 @@ impl Pcscf {
                     let impu = Impu::from(identities.lines().next().unwrap_or(&aor));
                     Event { role: Role::Pcscf, what: What::Registered { impi: impi(), impu, expires } }
                 });
+                self.watch(now, context.flow);
             }
         }
     }

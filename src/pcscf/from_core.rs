@@ -5,10 +5,12 @@
 //! readers below, and all that is written passes [`FromCore::may_pass`], whatever its header, status, method or CSeq.
 
 use super::auth_params::{names_a_key, read, rewrite};
+use super::keep_alive::with_keep;
 use crate::aka::{Ck, Ik};
 use crate::sip::header::contact::{Contact, Contacts};
 use crate::sip::header::via::Via;
 use crate::sip::{HeaderError, HeaderName, Line, Message, NameSet, Part, Writer};
+use crate::time::Duration;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use zeroize::Zeroizing;
 
@@ -20,16 +22,19 @@ pub(super) struct FromCore<'m> {
     nonce: Option<&'m str>,
 }
 
-/// Headers that the profile wants left out of answers.
+/// What the profile wants otherwise in answers: headers left out, keep-alives asked for.
 #[derive(Debug, Default)]
 pub(super) struct Strip {
     known: NameSet,
     others: Box<[Box<str>]>,
+    /// How often, in seconds.
+    keep_alive: Option<u64>,
 }
 
 impl Strip {
-    pub(super) fn new(names: &[Box<str>]) -> Self {
-        let mut this = Self { known: NameSet::of(&[]), others: Box::default() };
+    pub(super) fn new(names: &[Box<str>], keep_alive: Option<Duration>) -> Self {
+        let keep_alive = keep_alive.map(|interval| interval.as_secs().max(1));
+        let mut this = Self { known: NameSet::of(&[]), others: Box::default(), keep_alive };
         let mut others = Vec::new();
         for name in names {
             match HeaderName::from_text(name) {
@@ -141,11 +146,13 @@ impl<'m> FromCore<'m> {
             _ => crate::sip::emit::reason_phrase(self.status()),
         };
         let mut w = Writer::response(out, self.status(), reason);
+        // RFC 6223 clause 6: the answer that makes a registration says so, no other.
+        let keep_alive = strip.keep_alive.filter(|_| self.status() / 100 == 2);
         let mut vias = 0;
         let mut write = |w: &mut Writer<'_>, line: &Line<'_>| {
             if line.name == HeaderName::Via {
                 vias += 1;
-                self.write_via(w, line, vias == 1, passes);
+                self.write_via(w, line, vias == 1, keep_alive.filter(|_| vias <= 2), passes);
             } else if is_challenge(line) {
                 if !strip.holds(line) {
                     self.write_challenge(w, line, passes);
@@ -169,6 +176,12 @@ impl<'m> FromCore<'m> {
         if let Some(list) = security_server {
             w.header(HeaderName::SecurityServer, list);
         }
+        // RFC 5626 clause 5.4.
+        if let Some(seconds) = keep_alive.filter(|_| self.message.has_option(HeaderName::Require, "outbound"))
+            && self.message.header(HeaderName::FlowTimer).is_none()
+        {
+            w.header_number(HeaderName::FlowTimer, seconds);
+        }
         let body = self.message.body();
         w.finish(if passes(body) { body } else { b"" });
     }
@@ -178,7 +191,7 @@ impl<'m> FromCore<'m> {
         let mut w = Writer::response(out, status, crate::sip::emit::reason_phrase(status));
         let passes = |text: &[u8]| self.may_pass(text);
         for (i, line) in self.message.lines().filter(|l| l.name == HeaderName::Via).enumerate() {
-            self.write_via(&mut w, &line, i == 0, passes);
+            self.write_via(&mut w, &line, i == 0, None, passes);
         }
         for line in self.message.lines().filter(|l| is_dialog_line(l.name) && self.may_leave(l)) {
             w.copy(&line);
@@ -190,16 +203,29 @@ impl<'m> FromCore<'m> {
     }
 
     /// All Via elements but the topmost, which is ours and usually has a line of its own.
-    fn write_via(&self, w: &mut Writer<'_>, line: &Line<'_>, topmost: bool, passes: impl Fn(&[u8]) -> bool) {
+    fn write_via(
+        &self,
+        w: &mut Writer<'_>,
+        line: &Line<'_>,
+        topmost: bool,
+        keep_alive: Option<u64>,
+        passes: impl Fn(&[u8]) -> bool,
+    ) {
         if !topmost {
-            if passes(line.raw) {
-                w.copy(line);
+            if !passes(line.raw) {
+                return;
             }
+            match keep_alive.and_then(|seconds| with_keep(line.value, seconds)) {
+                Some(value) => w.header(HeaderName::Via, &value),
+                None => w.copy(line),
+            };
         } else if memchr::memchr(b',', line.value.as_bytes()).is_some()
             && let Ok((_, Some(rest))) = Via::parse(line.value)
             && passes(rest.as_bytes())
         {
-            w.header(HeaderName::Via, rest.trim_ascii());
+            let rest = rest.trim_ascii();
+            let kept = keep_alive.and_then(|seconds| with_keep(rest, seconds));
+            w.header(HeaderName::Via, kept.as_deref().unwrap_or(rest));
         }
     }
 
@@ -330,7 +356,7 @@ mod tests {
         let mut out = Vec::new();
         from_core.write(
             &mut out,
-            &Strip::new(&["X-Strip".into(), "Subject".into()]),
+            &Strip::new(&["X-Strip".into(), "Subject".into()], None),
             Some("ipsec-3gpp;alg=hmac-sha-1-96"),
         );
         (String::from_utf8(out).unwrap(), keys)

@@ -11,6 +11,8 @@ mod books;
 mod config;
 mod flow;
 mod from_core;
+mod keep_alive;
+mod liveness;
 mod passing;
 mod refusal;
 mod refuse;
@@ -27,6 +29,7 @@ use crate::event::{Event, Role, What};
 use crate::ipsec::negotiate::StaticText;
 use crate::packet::{Connection, Outbox, Packet, Protocol, SaFailure};
 use crate::random::Random;
+use crate::sip::keep_alive::is_keep_alive;
 use crate::sip::proxy::Proxy;
 use crate::sip::transaction::{Incoming, Transactions};
 use crate::sip::{Message, Method, StartLine};
@@ -36,6 +39,7 @@ use books::{Books, Settings};
 use flow::{Challenging, FlowKey, Registration};
 use foldhash::quality::FixedState;
 use from_core::Strip;
+use liveness::Liveness;
 use passing::{Names, Passage};
 use refusal::Refusal;
 use std::net::IpAddr;
@@ -53,6 +57,8 @@ pub struct Pcscf {
     core: Transactions<Challenging>,
     proxy: Proxy<Passage>,
     names: Names,
+    /// `None` where nobody is probed.
+    liveness: Option<Box<Liveness>>,
     books: Books,
     random: Random,
     hasher: FixedState,
@@ -77,11 +83,12 @@ impl Pcscf {
         Self {
             texts: Texts::new(&config),
             static_text: StaticText::new(&config.algorithms),
-            strip: Strip::new(&config.strip_from_answers),
+            strip: Strip::new(&config.strip_from_answers, config.keep_alive),
             to_ue: ToUe::new(config.gm_timers, random.fork()),
             core: Transactions::new(random.fork()),
             proxy: Proxy::new(random.fork()),
             names: Names::new(&config),
+            liveness: config.options_interval.map(|interval| Box::new(Liveness::new(interval))),
             books,
             hasher: FixedState::with_seed(random.next_u64()),
             random,
@@ -128,7 +135,7 @@ impl Pcscf {
     /// Takes a packet addressed to one of its listeners.
     pub fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outbox) {
         if is_keep_alive(packet.bytes) {
-            return;
+            return self.on_keep_alive(now, packet, out);
         }
         let message = match Message::parse(packet.bytes) {
             Ok(message) => message,
@@ -165,7 +172,8 @@ impl Pcscf {
     /// The earliest timer.
     pub fn next_timeout(&self) -> Option<Instant> {
         let transactions = [self.to_ue.next_timeout(), self.core.next_timeout(), self.proxy.next_timeout()];
-        transactions.into_iter().chain([self.books.next_timeout()]).flatten().min()
+        let liveness = self.liveness.as_ref().and_then(|l| l.next_timeout());
+        transactions.into_iter().chain([self.books.next_timeout(), liveness]).flatten().min()
     }
 
     /// Runs what is due.
@@ -174,6 +182,7 @@ impl Pcscf {
         self.to_ue.handle_timeout(now, out, &mut unanswered);
         self.on_unanswered(now, unanswered, out);
         self.handle_passing_timeout(now, out);
+        self.handle_liveness_timeout(now, out);
         let mut ended = Vec::new();
         self.core.handle_timeout(now, out, &mut ended);
         for ended in ended {
@@ -209,10 +218,4 @@ impl Pcscf {
             self.refuse(now, packet.from, &message, server, &refusal, out);
         }
     }
-}
-
-/// Datagrams that keep a NAT open (RFC 5626 clauses 3.5.1 and 4.4): nothing, line ends, zeros, STUN.
-fn is_keep_alive(bytes: &[u8]) -> bool {
-    let is_stun = bytes.len() >= 20 && bytes[0] < 4 && bytes[4..8] == [0x21, 0x12, 0xa4, 0x42];
-    is_stun || bytes.iter().all(|b| matches!(b, b'\r' | b'\n' | b' ' | 0))
 }

@@ -80,6 +80,11 @@ impl Pcscf {
         }
         if let Some(set) = over {
             self.books.used(now, set);
+            if self.liveness.is_some()
+                && let Some(flow) = self.books.get(set).map(|set| set.flow)
+            {
+                self.heard(now, flow);
+            }
         }
         let checked = match self.check(message) {
             Ok(checked) => checked,

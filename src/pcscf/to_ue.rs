@@ -7,7 +7,7 @@
 
 use super::from_core::{FromCore, Strip};
 use super::passing::Asked;
-use crate::packet::{Connection, Outbox, Packet, Route};
+use crate::packet::{Connection, Outbox, Packet, Route, Transport};
 use crate::random::Random;
 use crate::sip::emit::reason_phrase;
 use crate::sip::proxy::Io;
@@ -95,6 +95,23 @@ impl ToUe {
     /// What the proxy works on.
     pub(super) const fn io<'i>(&'i mut self, now: Instant, out: &'i mut Outbox) -> Io<'i, Asked> {
         Io { now, transactions: &mut self.transactions, out }
+    }
+
+    /// Sends a request of our own to a UE.
+    pub(super) fn ask(
+        &mut self,
+        now: Instant,
+        route: Route,
+        asked: Asked,
+        out: &mut Outbox,
+        write: impl FnMut(&mut Vec<u8>, Transport, &str),
+    ) -> ClientId {
+        self.transactions.request(now, self.timers, route, true, asked, out, write)
+    }
+
+    /// Waits no longer for the answer to a request of ours.
+    pub(super) fn forget(&mut self, client: ClientId) {
+        self.transactions.forget(client);
     }
 
     /// What a request of ours that is still open was for.

@@ -36,6 +36,7 @@ use crate::diameter::peer::{Node, Received, RequestFailure};
 use crate::event::{Event, Role, What};
 use crate::packet::{Connection, Outbox, Packet, Protocol};
 use crate::random::Random;
+use crate::sip::keep_alive::{answer as answer_keep_alive, is_keep_alive};
 use crate::sip::proxy::Branch;
 use crate::sip::transaction::{ClientId, Ended, Incoming, ServerId, Transactions};
 use crate::sip::{Message, Method};
@@ -152,6 +153,9 @@ impl Scscf {
     /// Takes a SIP or Diameter packet.
     pub fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outbox) {
         match packet.protocol {
+            Protocol::Sip if is_keep_alive(packet.bytes) => {
+                answer_keep_alive(packet, out);
+            }
             Protocol::Sip => self.receive_sip(now, packet, out),
             Protocol::Diameter => self.receive_diameter(now, packet, out),
         }

@@ -3,6 +3,7 @@
 use super::attempt::{Answer, Answering, Attempt, Registering, remove_temporary};
 use super::challenge::{Challenge, Credentials, Proof};
 use super::failure::{Failure, Stage};
+use super::keep_alive::KeepAlive;
 use super::register::contact_uri;
 use super::security::{Agreement, Allocator, BEYOND_REGISTRATION, Set, TEMPORARY};
 use super::timers::{back_off, refresh_after};
@@ -184,6 +185,7 @@ impl Ue {
             refresh_at: self.config.refresh.then(|| now + refresh_after(granted)),
             expires_at: now + granted,
         });
+        self.keep_alive = KeepAlive::agreed(now, self.config.keep_alive, message, &mut self.random);
         self.failures = 0;
         self.failure = None;
         let impi = &self.config.impi;

@@ -11,6 +11,7 @@ mod challenge;
 mod config;
 mod dialog;
 mod failure;
+mod keep_alive;
 mod outgoing;
 mod register;
 mod requests;
@@ -28,6 +29,7 @@ use crate::identity::Impu;
 use crate::ipsec::association::SaSetId;
 use crate::packet::{Connection, ConnectionState, Effect, Outbox, Packet, SaFailure};
 use crate::random::Random;
+use crate::sip::keep_alive::is_keep_alive;
 use crate::sip::transaction::{Incoming, Transactions};
 use crate::sip::{HeaderName, Message};
 use crate::time::{Duration, Instant};
@@ -35,6 +37,7 @@ use attempt::{Answering, Registering};
 use calls::Calls;
 use challenge::Credentials;
 use failure::Failure;
+use keep_alive::KeepAlive;
 use register::Sequence;
 use security::{Allocator, Set};
 
@@ -51,6 +54,7 @@ pub struct Ue {
     state: State,
     registration: Option<Registration>,
     calls: Calls,
+    keep_alive: Option<KeepAlive>,
     /// Sets that newer ones have replaced, each until its end.
     retiring: Vec<Set>,
     /// Expiry to ask for, in seconds: as configured, or what a 423 wanted.
@@ -151,6 +155,7 @@ impl Ue {
             state: State::Idle,
             registration: None,
             calls: Calls::default(),
+            keep_alive: None,
             retiring: Vec::new(),
             expires: u32::try_from(config.expires.as_secs()).unwrap_or(u32::MAX),
             failures: 0,
@@ -224,8 +229,8 @@ impl Ue {
 
     /// Takes a SIP packet.
     pub fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outbox) {
-        if packet.bytes.iter().all(|b| matches!(b, b'\r' | b'\n')) {
-            return;
+        if is_keep_alive(packet.bytes) {
+            return self.on_keep_alive(now, packet, out);
         }
         let message = match Message::parse(packet.bytes) {
             Ok(message) => message,

@@ -1,6 +1,6 @@
 //! The REGISTER of a UE (TS 24.229 clauses 5.1.1.2, 5.1.1.4, 5.1.1.6).
 
-use super::UeConfig;
+use super::{KeepAlivePolicy, UeConfig};
 use crate::packet::Transport;
 use crate::random::{Random, Token};
 use crate::sip::{HeaderName, Uri, Writer};
@@ -48,8 +48,13 @@ impl Register<'_> {
         let protected = self.security_verify.is_some();
         // RFC 3581 asks for the source port, which a protected answer must not go to (TS 24.229 clause 5.1.1.2.2).
         let rport = if protected { "" } else { ";rport" };
+        // RFC 6223 clause 4.1.
+        let keep = if self.config.keep_alive == KeepAlivePolicy::Negotiated { ";keep" } else { "" };
         let mut w = Writer::request(out, "REGISTER", &format!("sip:{realm}"));
-        w.header_fmt(HeaderName::Via, format_args!("SIP/2.0/{transport} {};branch={branch}{rport}", self.reachable));
+        w.header_fmt(
+            HeaderName::Via,
+            format_args!("SIP/2.0/{transport} {};branch={branch}{rport}{keep}", self.reachable),
+        );
         w.header(HeaderName::MaxForwards, "70");
         w.header_fmt(HeaderName::From, format_args!("<{impu}>;tag={from_tag}"));
         w.header_fmt(HeaderName::To, format_args!("<{impu}>"));

@@ -20,7 +20,8 @@ impl Ue {
         let expiry = registration.map(|r| r.expires_at);
         let sets = self.retiring.iter().map(|set| set.ends_at).min();
         let calls = self.next_call_timeout();
-        [self.transactions.next_timeout(), retry, refresh, expiry, sets, calls].into_iter().flatten().min()
+        let keep_alive = self.keep_alive.as_ref().map(|k| k.due());
+        [self.transactions.next_timeout(), retry, refresh, expiry, sets, calls, keep_alive].into_iter().flatten().min()
     }
 
     /// Runs what is due.
@@ -29,6 +30,7 @@ impl Ue {
         self.transactions.handle_timeout(now, out, &mut ended);
         self.on_ended(now, ended, out);
         self.handle_call_timeout(now, out);
+        self.handle_keep_alive_timeout(now, out);
         self.retiring.retain(|set| {
             let lives = set.ends_at > now;
             if !lives {

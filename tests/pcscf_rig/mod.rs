@@ -62,6 +62,8 @@ pub(crate) struct Sent {
     pub(crate) transport: Transport,
     pub(crate) protected: bool,
     pub(crate) text: String,
+    /// The same, where it is no text.
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Sent {
@@ -113,7 +115,14 @@ impl Rig {
     }
 
     /// A packet of a UE, judged by the plane first.
-    pub(crate) fn ue_sends(&mut self, at: u64, transport: Transport, from: SocketAddr, to: SocketAddr, text: &str) {
+    pub(crate) fn ue_sends(
+        &mut self,
+        at: u64,
+        transport: Transport,
+        from: SocketAddr,
+        to: SocketAddr,
+        text: &(impl AsRef<[u8]> + ?Sized),
+    ) {
         self.drive(at);
         let protected = to.port() == PORT_S || (5_100..=5_163).contains(&to.port());
         let sa = match self.plane.inbound(from, to, protected) {
@@ -124,7 +133,7 @@ impl Rig {
                 return;
             }
         };
-        let packet = Packet { bytes: text.as_bytes(), protocol: Protocol::Sip, transport, from, to, sa };
+        let packet = Packet { bytes: text.as_ref(), protocol: Protocol::Sip, transport, from, to, sa };
         self.pcscf.receive(Instant::from_millis(at), &packet, &mut self.out);
         self.collect(at);
     }
@@ -238,7 +247,8 @@ impl Rig {
         for effect in effects {
             match effect {
                 Effect::Transmit { from, to, transport, sa, range, .. } => {
-                    let text = String::from_utf8(bytes[range].to_vec()).expect("text");
+                    let bytes = bytes[range].to_vec();
+                    let text = String::from_utf8_lossy(&bytes).into_owned();
                     let name = Message::parse(text.as_bytes()).map_or_else(
                         |_| "?".into(),
                         |m| match m.status() {
@@ -247,7 +257,7 @@ impl Rig {
                         },
                     );
                     self.order.push(name);
-                    let sent = Sent { at, from, to, transport, protected: sa.is_some(), text };
+                    let sent = Sent { at, from, to, transport, protected: sa.is_some(), text, bytes };
                     if [CORE, SECOND_CORE].iter().any(|core| to.ip() == address(core).ip()) {
                         self.to_core.push(sent);
                         continue;

@@ -43,6 +43,8 @@ pub(crate) struct Sent {
     pub(crate) transport: Transport,
     pub(crate) sa: Option<SaId>,
     pub(crate) text: String,
+    /// The same, where it is no text.
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Network {
@@ -121,6 +123,15 @@ impl Network {
         self.now = end;
     }
 
+    /// Lets time pass until the UE sends something.
+    pub(crate) fn next_sent(&mut self) -> Sent {
+        while self.sent.is_empty() {
+            self.now = self.ue.next_timeout().expect("something is due");
+            self.call(Ue::handle_timeout);
+        }
+        self.sent()
+    }
+
     /// The next message the UE sent; there must be one.
     pub(crate) fn sent(&mut self) -> Sent {
         self.sent.pop_front().unwrap_or_else(|| panic!("nothing sent; {:?} {:?}", self.ue.failure(), self.events))
@@ -168,9 +179,16 @@ impl Network {
     }
 
     /// Hands a packet to the UE.
-    pub(crate) fn deliver(&mut self, text: &str, from: u16, to: u16, transport: Transport, sa: Option<SaId>) {
+    pub(crate) fn deliver(
+        &mut self,
+        text: &(impl AsRef<[u8]> + ?Sized),
+        from: u16,
+        to: u16,
+        transport: Transport,
+        sa: Option<SaId>,
+    ) {
         let packet = Packet {
-            bytes: text.as_bytes(),
+            bytes: text.as_ref(),
             protocol: Protocol::Sip,
             transport,
             from: SocketAddr::new([192, 0, 2, 1].into(), from),
@@ -187,7 +205,8 @@ impl Network {
         for effect in effects {
             match effect {
                 Effect::Transmit { from, to, transport, sa, range, .. } => {
-                    let text = String::from_utf8(bytes[range].to_vec()).unwrap();
+                    let bytes = bytes[range].to_vec();
+                    let text = String::from_utf8_lossy(&bytes).into_owned();
                     if let Some(sa) = sa {
                         let set = self.sets.get(&sa.set).expect("sent through a set that is installed");
                         let (local, remote) = match sa.pair {
@@ -196,7 +215,7 @@ impl Network {
                         };
                         assert_eq!((from.port(), to.port()), (local, remote), "selectors of the SA");
                     }
-                    self.sent.push_back(Sent { at: self.now, from, to, transport, sa, text });
+                    self.sent.push_back(Sent { at: self.now, from, to, transport, sa, text, bytes });
                 }
                 Effect::InstallSa(set) => {
                     assert!(set.at_ue);

@@ -9,6 +9,7 @@ mod to_ue;
 
 pub(super) use names::Names;
 pub(super) use rewrite::Passage;
+pub(super) use to_ue::WayToUe;
 
 use super::Pcscf;
 use super::flow::{FlowKey, SetRef};
@@ -26,6 +27,8 @@ use std::net::{IpAddr, SocketAddr};
 pub(super) enum Asked {
     /// Somebody else's, passed on.
     Passed(Branch),
+    /// Our own OPTIONS to a UE.
+    Probe(FlowKey),
 }
 
 impl From<Branch> for Asked {

@@ -42,6 +42,7 @@ impl Pcscf {
                 let progress = self.proxy.answered(&mut self.to_ue.io(now, out), branch, message);
                 self.on_progress(now, progress, out);
             }
+            Incoming::Final(_, Asked::Probe(flow)) => self.heard(now, flow),
             _ => {}
         }
     }
@@ -54,6 +55,8 @@ impl Pcscf {
                     let progress = self.proxy.ended(&mut self.to_ue.io(now, out), client, branch, cause);
                     self.on_progress(now, progress, out);
                 }
+                // `liveness` has its own timers.
+                Asked::Probe(_) => {}
             }
         }
     }
@@ -87,6 +90,9 @@ impl Pcscf {
             return Err("answer over a temporary SA");
         }
         self.books.used(now, over);
+        if let Some(flow) = self.books.get(over).map(|set| set.flow) {
+            self.heard(now, flow);
+        }
         Ok(())
     }
 
