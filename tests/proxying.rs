@@ -73,11 +73,16 @@ fn sip(name: &str) -> String {
 }
 
 fn register(s: &mut Driver<Scscf>, name: &'static str, pcscf: &'static str, set: &str) -> User {
+    register_with(s, name, pcscf, set, "")
+}
+
+/// The Contact has these header parameters.
+fn register_with(s: &mut Driver<Scscf>, name: &'static str, pcscf: &'static str, set: &str, params: &str) -> User {
     let register = Register {
         impi: format!("{name}@{REALM}"),
         impu: sip(name.split('-').next().unwrap()),
         call_id: format!("{name}@ue"),
-        contacts: vec![format!("<sip:{name}@198.51.100.1:5062;ob>")],
+        contacts: vec![format!("<sip:{name}@198.51.100.1:5062;ob>{params}")],
         integrity_protected: Some("auth-done"),
         path: format!("<sip:{name}-token@{pcscf};lr>, <sip:edge.example;lr>"),
         ..Register::initial()
@@ -504,6 +509,38 @@ fn the_challenges_of_all_phones_go_back_together() {
     let text = s.sent_to(ICSCF);
     assert_eq!((status(&text), header(&text, "WWW-Authenticate")), (401, "Digest realm=\"one\""));
     assert_eq!(header(&text, "Proxy-Authenticate"), "Digest realm=\"other\"");
+}
+
+#[test]
+fn bindings_are_tried_in_the_order_of_q() {
+    let mut s = scscf(config());
+    register_with(&mut s, "bob", "pcscf2.example", &set("bob", "+2"), ";q=0.3");
+    register_with(&mut s, "bob-2", "pcscf3.example", &set("bob", "+2"), "");
+    s.sip(ICSCF, &request("INVITE", BOB, "1", ""));
+    let first = s.sent_to(THIRD);
+    s.quiet();
+    s.sip(THIRD, &response(&first, "486 Busy Here", "b2", ""));
+    assert!(line(&s.sent_to(THIRD)).starts_with("ACK "));
+    let second = s.sent_to(CALLED);
+    assert!(headers(&second, "Via").next() != headers(&first, "Via").next());
+    s.sip(CALLED, &response(&second, "480 Temporarily Unavailable", "b1", ""));
+    assert!(line(&s.sent_to(CALLED)).starts_with("ACK "));
+    assert_eq!(s.answer_to(ICSCF), 486, "the first of two of one class");
+    // A 6xx is the last word; who cancels wants no second try.
+    s.sip(ICSCF, &request("INVITE", BOB, "2", "").replace("call@alice", "call2@alice"));
+    let first = s.sent_to(THIRD);
+    s.sip(THIRD, &response(&first, "603 Decline", "b2", ""));
+    assert!(line(&s.sent_to(THIRD)).starts_with("ACK "));
+    assert_eq!(s.answer_to(ICSCF), 603);
+    // The caller may ask for all at once, or for one.
+    s.sip(ICSCF, &request("MESSAGE", BOB, "3", "Request-Disposition: parallel\r\n"));
+    s.sent_to(CALLED);
+    s.sent_to(THIRD);
+    s.sip(ICSCF, &request("MESSAGE", BOB, "4", "Request-Disposition: queue, no-fork\r\n"));
+    let only = s.sent_to(THIRD);
+    s.sip(THIRD, &response(&only, "480 Temporarily Unavailable", "b2", ""));
+    assert_eq!(s.answer_to(ICSCF), 480);
+    s.quiet();
 }
 
 #[test]

@@ -234,10 +234,10 @@ impl Scscf {
         }
     }
 
-    /// Where all copies of a request have failed, it goes on without the application server that it was with, or the
-    /// best answer goes back.
+    /// Where all copies of a request have failed, it goes on without the application server that it was with, or to
+    /// bindings of a lower q, or the best answer goes back.
     fn on_progress(&mut self, now: Instant, progress: Progress, out: &mut Outbox) {
-        if self.leaves_server_out(now, progress, out) {
+        if self.leaves_server_out(now, progress, out) || self.tries_others(now, progress, out) {
             return;
         }
         let Self { proxying, transactions, .. } = self;

@@ -40,6 +40,8 @@ pub(super) struct Kept {
     pub(super) side: Side,
     /// As it came.
     pub(super) request: Box<[u8]>,
+    /// The lowest q of the bindings that it was sent to, in thousandths; at first above any.
+    pub(super) reached: u16,
     /// `orig-ioi` as it came.
     orig_ioi: Option<Box<str>>,
     /// Our own.
@@ -66,6 +68,7 @@ impl Kept {
         Self {
             side,
             request: received.message.bytes().into(),
+            reached: u16::MAX,
             orig_ioi: vector.and_then(|vector| vector.orig_ioi).map(Into::into),
             ioi: ioi.into(),
             server: None,

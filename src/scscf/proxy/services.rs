@@ -116,6 +116,8 @@ impl Scscf {
         }
         let Ok(message) = Message::parse(&request) else { return false };
         let Ok(received) = self.read(&message) else { return false };
+        // What the application server said is nothing to the caller.
+        self.proxying.contexts.discard_best(context);
         self.ask_servers(now, context, &received, Some(server.served), out);
         true
     }

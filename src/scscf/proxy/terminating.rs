@@ -1,7 +1,7 @@
 //! Requests for a user who is served here (TS 24.229 clause 5.4.3.3).
 
-use super::rewrite::{Called, Request};
-use super::{Copy, Way};
+use super::rewrite::{Called, Request, Side};
+use super::{Copy, Progress, Way};
 use crate::packet::Outbox;
 use crate::scscf::Scscf;
 use crate::scscf::binding::Binding;
@@ -9,8 +9,10 @@ use crate::scscf::refusal::Refusal;
 use crate::scscf::registrar::is_canonically;
 use crate::scscf::table::Id;
 use crate::sip::header::name_addr::NameAddr;
+use crate::sip::header::params::Params;
+use crate::sip::header::sec_agree::thousandths;
 use crate::sip::proxy::{ContextId, Received};
-use crate::sip::{HeaderName, Uri};
+use crate::sip::{HeaderName, Message, Uri};
 use crate::time::Instant;
 
 /// A binding as the end of a way.
@@ -19,6 +21,8 @@ struct End {
     contact: String,
     path: String,
     way: Way,
+    /// In thousandths.
+    q: u16,
 }
 
 impl Scscf {
@@ -31,7 +35,8 @@ impl Scscf {
         Ok(Called { impu })
     }
 
-    /// Sends the request to all bindings of the user called at once, but for those of emergency registrations.
+    /// Sends the request to bindings of the user called: at once to those of the same q, to the next ones when these have
+    /// failed (RFC 3261 clause 16.6). Emergency registrations are left alone.
     pub(super) fn deliver(
         &mut self,
         now: Instant,
@@ -43,14 +48,23 @@ impl Scscf {
         let registrations = self.registrar.serving(&called.impu);
         let bindings = registrations.iter().flat_map(|id| self.registrar.bindings(*id).iter().map(|b| (*id, b)));
         let bindings = bindings.filter(|(_, binding)| !binding.is_emergency(&self.registrar.compact));
-        let ends: Vec<End> = bindings.filter_map(|(id, binding)| self.end(id, binding)).collect();
-        if ends.is_empty() {
-            return Err(Refusal::NotReachable);
+        let mut ends: Vec<End> = bindings.filter_map(|(id, binding)| self.end(id, binding)).collect();
+        if has_disposition(received, "parallel") {
+            ends.iter_mut().for_each(|end| end.q = 0);
+        }
+        let Some(kept) = self.proxying.contexts.kept(context) else { return Ok(()) };
+        ends.retain(|end| end.q < kept.reached);
+        let q = ends.iter().map(|end| end.q).max().ok_or(Refusal::NotReachable)?;
+        kept.reached = q;
+        ends.retain(|end| end.q == q);
+        if has_disposition(received, "no-fork") {
+            kept.reached = 0;
+            ends.truncate(1);
         }
         let request = Request { asserted: None, called: Some(received.uri.into()), orig_ioi: self.config.ioi.clone() };
         let record_route = format!("<sip:mt@{};lr>", self.route_base);
         let record_route = received.makes_dialog().then_some(&*record_route);
-        for End { registration, contact, path, way } in ends {
+        for End { registration, contact, path, way, .. } in ends {
             let copy = Copy { uri: &contact, routes: &elements(&path), record_route, way };
             let branch = self.forward(now, context, received, &copy, &request, out);
             if let (Some(branch), Some(kept)) = (branch, self.proxying.contexts.kept(context)) {
@@ -58,6 +72,20 @@ impl Scscf {
             }
         }
         Ok(())
+    }
+
+    /// Every copy of a request has failed. True when there are bindings of a lower q.
+    pub(super) fn tries_others(&mut self, now: Instant, progress: Progress, out: &mut Outbox) -> bool {
+        let Progress::Exhausted { context, .. } = progress else { return false };
+        let Some(kept) = self.proxying.contexts.kept(context) else { return false };
+        let Side::Terminating(called) = &kept.side else { return false };
+        if matches!(kept.reached, 0 | u16::MAX) {
+            return false;
+        }
+        let (called, request) = (called.clone(), kept.request.clone());
+        let Ok(message) = Message::parse(&request) else { return false };
+        let Ok(received) = self.read(&message) else { return false };
+        self.deliver(now, context, &received, &called, out).is_ok()
     }
 
     /// The identity called, and the registrations that hold it.
@@ -95,8 +123,14 @@ impl Scscf {
             Some(first) => self.way_to(&NameAddr::parse(HeaderName::Path, first).ok()?.uri),
             None => self.way_to(&Uri::parse(&contact).ok()?),
         };
-        Some(End { registration, way: way.ok()?, contact, path })
+        let q = Params { text: &binding.params(compact) }.value("q").and_then(thousandths).unwrap_or(1_000);
+        Some(End { registration, way: way.ok()?, contact, path, q })
     }
+}
+
+/// What the caller asks of proxies (RFC 3841 clause 9.1).
+fn has_disposition(received: &Received<'_, '_>, directive: &str) -> bool {
+    received.message.has_option(HeaderName::RequestDisposition, directive)
 }
 
 /// The elements of a Path.

@@ -152,6 +152,14 @@ impl<K: Rewrite> Proxy<K> {
         self.contexts.get(&context).is_some_and(|context| context.best.is_some())
     }
 
+    /// Forgets what was answered so far: the request begins anew.
+    pub fn discard_best(&mut self, context: ContextId) {
+        if let Some(open) = self.contexts.get_mut(&context) {
+            open.best = None;
+            open.challenges.clear();
+        }
+    }
+
     /// Drops a context whose request the element answers itself. Copies still out are cancelled and forgotten.
     pub fn close<C>(&mut self, io: &mut Io<'_, C>, context: ContextId) -> Option<K> {
         let closed = self.remove(context)?;
