@@ -348,6 +348,11 @@ const LAB: &str = "ims.mnc001.mcc001.3gppnetwork.org";
 impl Network {
     /// `handling` is that of the first server's criteria, `register` what it does.
     fn new(name: &str, handling: &str, register: Behaviour) -> Self {
+        Self::with(name, handling, register, "")
+    }
+
+    /// With further criteria.
+    fn with(name: &str, handling: &str, register: Behaviour, more_criteria: &str) -> Self {
         let hosts = format!("hosts.as1.{LAB}=127.0.0.8");
         let more = format!("hosts.as2.{LAB}=127.0.0.9");
         let profile = profile(&[&hosts, &more, "ue.refresh=false", "ue.expires=3600s"]);
@@ -360,7 +365,7 @@ impl Network {
         };
         let text = format!(
             "subscribers:\n  - imsi: \"001010000000001\"\n    k: 465b5ce8b199b49faa5f0a2ee238a6bc\n    \
-             opc: cd63cb71954a9f4e48a5994e37a02baf\n    msisdn: \"+99912345\"\n    ifc:\n{}{}",
+             opc: cd63cb71954a9f4e48a5994e37a02baf\n    msisdn: \"+99912345\"\n    ifc:\n{}{}{more_criteria}",
             criteria(7, "as2", "continue", "service_info: mmtel, include: [request, response], "),
             criteria(1, "as1", handling, ""),
         );
@@ -426,6 +431,22 @@ impl Network {
             Some((hop.at / 1_000, text))
         });
         hops.collect()
+    }
+
+    /// What NOTIFYs said to application servers; nothing was wrong with them.
+    fn notified(&self) -> Vec<String> {
+        let entries = self.world.tap.capture.entries.iter();
+        let notified = entries.filter_map(|entry| match entry {
+            Entry::Event { event, .. } if event.role == Role::ApplicationServer => match &event.what {
+                What::RegistrationNotified { subscription, registrations, faults, .. } => {
+                    assert!(faults.is_empty(), "{faults:?}");
+                    Some(format!("{subscription} {}", registrations.join(", ")))
+                }
+                _ => None,
+            },
+            _ => None,
+        });
+        notified.collect()
     }
 
     /// What application servers were told, and what the S-CSCF made of their answers.
@@ -533,6 +554,10 @@ fn silence_ends_the_registration_after_64_t1_where_the_handling_says_so() {
             (33, "as2 200"),
         ];
         assert_eq!(n.isc(), lines(&expected[..if left == 0 { 6 } else { 3 }]), "{}", n.world.tap.trace());
+        // The other server, which watches, hears why.
+        let rejected =
+            n.notified().iter().filter(|text| text.contains("terminated") && text.contains("rejected")).count();
+        assert_eq!(rejected, usize::from(left == 0), "{:?}", n.notified());
     }
 }
 
@@ -552,4 +577,52 @@ fn a_slow_answer_is_as_good_as_a_fast_one() {
         ]);
         assert_eq!(n.isc(), expected, "{}", n.world.tap.trace());
     }
+}
+
+/// A message of a user to himself: each server is passed as often as the criteria say, on his way out and in.
+#[test]
+fn a_message_passes_the_servers_of_both_sides() {
+    let more = ["originating", "terminating"].map(|case| {
+        let (priority, server) = if case == "originating" { (20, "as1") } else { (21, "as2") };
+        format!(
+            "      - {{priority: {priority}, server: \"sip:{server}.{LAB}:5090\", conditions: [{{session_case: {case}}}, \
+             {{not: true, method: REGISTER}}]}}\n"
+        )
+    });
+    let mut n = Network::with("message", "continue", Behaviour::ACCEPT, &more.concat());
+    n.register();
+    n.run_until(10);
+    let to = format!("sip:+99912345@{LAB}");
+    n.world.command(n.ue, |e, now, out| {
+        e.as_ue_mut().unwrap().message(now, &to, "text/plain", b"to myself", out).unwrap();
+    });
+    n.run_until(20);
+    let trace = n.world.tap.trace();
+    let (as1, as2) = (address("127.0.0.8:5090"), address("127.0.0.9:5090"));
+    let way: Vec<&str> = (n.world.tap.hops.iter())
+        .filter(|hop| hop.name.starts_with("MESSAGE"))
+        .map(|hop| match hop.to {
+            to if to == as1 => "as1",
+            to if to == as2 => "as2",
+            to if to == address("10.0.0.1:31001") => "ue",
+            to => match to.port() {
+                5060 | 6100 => "p-cscf",
+                4060 => "i-cscf",
+                6060 => "s-cscf",
+                _ => "elsewhere",
+            },
+        })
+        .collect();
+    assert_eq!(
+        way,
+        ["p-cscf", "s-cscf", "as1", "s-cscf", "i-cscf", "s-cscf", "as2", "s-cscf", "p-cscf", "ue"],
+        "{trace}"
+    );
+    let events = n.world.tap.capture.entries.iter();
+    let received = events.filter(|entry| {
+        matches!(entry, Entry::Event { event, .. } if matches!(event.what, What::MessageReceived { octets: 9, .. }))
+    });
+    assert_eq!(received.count(), 1, "{trace}");
+    let answered = n.world.tap.hops.iter().filter(|hop| hop.name == "200 MESSAGE").count();
+    assert_eq!(answered, 10, "{trace}");
 }

@@ -320,8 +320,8 @@ fn within_a_dialog_nobody_is_asked() {
     register(&mut s, "alice", "pcscf1.example", vec![criteria(1, "as1", ORIGINATING)]);
     let lines = format!("Route: <sip:mo@scscf.{REALM}:6060;lr>, <sip:x@pcscf2.example;lr>\r\n");
     let text = request("BYE", "sip:bob@198.51.100.1", &lines, "text/plain", "");
-    let to = format!("To: <sip:bob@198.51.100.1>");
-    s.sip(CALLER, &text.replace(&to, &format!("{to};tag=b")));
+    let to = "To: <sip:bob@198.51.100.1>";
+    s.sip(CALLER, &text.replace(to, &format!("{to};tag=b")));
     s.sent_to(CALLED);
     s.quiet();
 }

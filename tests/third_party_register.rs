@@ -374,3 +374,14 @@ fn a_query_is_told_to_nobody_and_without_criteria_nothing_is() {
     s.assign(Assign::UserDeregistration, CxResult::SUCCESS, None);
     s.quiet();
 }
+
+#[test]
+fn an_emergency_registration_is_told_to_nobody() {
+    let mut s = scscf(with_hosts());
+    let first = Register { contacts: vec![user::contact(31_001).replacen('>', ";sos>", 1)], ..Register::initial() };
+    let challenge = s.challenge(&first, 1);
+    s.register(&first.answering(&challenge));
+    s.assign(Assign::Registration, CxResult::SUCCESS, Some(&profile(vec![criteria(0, TAS)])));
+    assert_eq!(s.answered(), 200);
+    s.quiet();
+}

@@ -12,9 +12,10 @@ use super::binding::Binding;
 use super::registrar::canonical;
 use super::table::Id;
 use crate::cx::envelope::encode_fault;
-use crate::cx::{Envelope, Ppr, Rtr};
+use crate::cx::{Envelope, Ppr, Rtr, ServerAssignmentType};
 use crate::diameter::peer::{NodeConfig, PeerId};
 use crate::diameter::{Fault, Header};
+use crate::event::What;
 use crate::packet::Outbox;
 use crate::reginfo::ContactEvent;
 use crate::time::Instant;
@@ -52,6 +53,27 @@ impl Scscf {
             wanted.is_empty() || own.any(|impu| wanted.contains(&impu))
         };
         of_impi.filter(holds).collect()
+    }
+
+    /// Ends a registration, and tells the HSS too. True when nothing is left.
+    pub(super) fn deregister_by_network(
+        &mut self,
+        now: Instant,
+        id: Id,
+        event: ContactEvent,
+        cause: &'static str,
+        out: &mut Outbox,
+    ) -> bool {
+        let Some(registration) = self.registrar.get(id) else { return false };
+        let (impi, impu) = (self.registrar.impi(registration), self.registrar.default_impu(registration));
+        let hss = self.registrar.hss_of(id);
+        if !self.terminate_registration(now, id, event, out) {
+            return false;
+        }
+        let assignment = ServerAssignmentType::AdministrativeDeregistration;
+        self.end_assignment(now, &impi, &impu, assignment, hss, out);
+        self.tell(out, || What::Deregistered { impi: impi.into(), impu: impu.into(), cause });
+        true
     }
 
     /// Ends what the network ends: all bindings but those for emergency calls, which outlive it. Application servers and

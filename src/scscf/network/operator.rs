@@ -1,7 +1,5 @@
 //! The operator: de-registration and re-authentication (TS 24.229 clauses 5.4.1.5 and 5.4.1.6).
 
-use crate::cx::ServerAssignmentType;
-use crate::event::What;
 use crate::packet::Outbox;
 use crate::reginfo::ContactEvent;
 use crate::scscf::Scscf;
@@ -38,19 +36,7 @@ impl Scscf {
         };
         let mut ended = 0;
         for id in self.registrar.serving(&canonical(impu.to_owned())) {
-            let Some(registration) = self.registrar.get(id) else { continue };
-            let (impi, impu) = (self.registrar.impi(registration), self.registrar.default_impu(registration));
-            let hss = self.registrar.hss_of(id);
-            if self.terminate_registration(now, id, event, out) {
-                let assignment = ServerAssignmentType::AdministrativeDeregistration;
-                self.end_assignment(now, &impi, &impu, assignment, hss, out);
-                self.tell(out, || What::Deregistered {
-                    impi: impi.into(),
-                    impu: impu.into(),
-                    cause: "the operator asked for it",
-                });
-                ended += 1;
-            }
+            ended += usize::from(self.deregister_by_network(now, id, event, "the operator asked for it", out));
         }
         ended
     }

@@ -3,7 +3,6 @@
 //! It goes out after the 200 to the UE, and its answer never changes that 200. A subscriber without filter criteria costs
 //! a look at the profile.
 
-mod default_handling;
 mod kept;
 mod request;
 
@@ -15,6 +14,7 @@ use crate::cx::filter::{self, RegistrationType, SessionCase};
 use crate::event::What;
 use crate::identity::Impu;
 use crate::packet::{Effect, Outbox, Protocol};
+use crate::reginfo::ContactEvent;
 use crate::sip::{HeaderName, Message, Uri, destination};
 use crate::time::Instant;
 use request::ThirdPartyRegister;
@@ -65,8 +65,11 @@ impl Scscf {
     ) {
         if self.has_criteria(registration) {
             let kind = if is_first { RegistrationType::InitialRegistration } else { RegistrationType::ReRegistration };
-            let last = self.registrar.bindings(registration).iter().map(|b| b.expires_at).max();
-            let left = last.map_or(crate::time::Duration::ZERO, |at| at.saturating_since(now));
+            // An emergency registration is for emergency calls alone, whatever services the user has.
+            let compact = &self.registrar.compact;
+            let bindings = self.registrar.bindings(registration).iter().filter(|b| !b.is_emergency(compact));
+            let Some(last) = bindings.map(|b| b.expires_at).max() else { return self.kept.give(register) };
+            let left = last.saturating_since(now);
             let answer = last_answer(out).to_vec();
             let register = Message::parse(&register).ok();
             let expires = left.as_secs() + u64::from(left.subsec_nanos() > 0);
@@ -105,7 +108,9 @@ impl Scscf {
         let ends_registration = ends_registration && self.registrar.get(registration).is_some();
         self.tell(out, || What::ServiceFailed { server: server.into(), impu, status, ends_registration });
         if ends_registration {
-            self.end_by_default_handling(now, registration, out);
+            // With `rejected` the UE does not come back at once, to be refused again.
+            let cause = "an application server did not take it";
+            self.deregister_by_network(now, registration, ContactEvent::Rejected, cause, out);
         }
     }
 
