@@ -306,6 +306,46 @@ subscribers:
 }
 
 #[test]
+fn subscribers_without_usim_need_no_imsi() {
+    let subscribers = subscribers(
+        "no-usim",
+        "subscribers:
+  - {impus: [\"sip:1000@192.168.1.88\"], password: \"1000\", digest: {username: \"1000\", realm: 192.168.1.88, qop: none}}
+  - {imsi: 001010000000007, ha1: 939E7578ED9E3C518A452ACEE763BCE9}
+  - {impus: [\"sip:line@x.example\"], lines: [dsl-7]}
+  - {impus: [\"sip:early@x.example\"], address: 2001:db8::/64}
+  - {impus: [\"sip:trace@x.example:5080\"], digest: {algorithm: unstated, recorded: [{nonce: n1, response: 00000000000000000000000000000000}]}}
+",
+    );
+    assert_eq!(subscribers.store.len(), 5);
+}
+
+#[test]
+fn what_proves_a_user_is_one_thing() {
+    let scratch = Scratch::new("one-proof");
+    let text = "subscribers:
+  - {impus: [\"sip:a@x\"], password: secret-word, ha1: 939e7578ed9e3c518a452acee763bce9}
+  - {impus: [\"sip:b@x\"], password: secret-word, k: 465b5ce8b199b49faa5f0a2ee238a6bc}
+  - {impus: [\"sip:c@x\"], ha1: secret-word}
+  - {impus: [\"sip:d@x\"], digest: {realm: x}}
+  - {password: secret-word}
+  - {impus: [\"sip:e@x\"], address: 10.0.0.0/8}
+";
+    let faults = load_subscribers(&scratch.file("s.yaml", text), &lab(&[])).unwrap_err().to_string();
+    for expected in [
+        "subscribers[0].ha1: found beside password, one of the two expected",
+        "subscribers[1].k: found beside password, one of the two expected",
+        "subscribers[2].ha1: \"..\" (11 characters) found, 32 hexadecimal digits, the MD5 of username:realm:password expected",
+        "subscribers[3].password: missing, password, ha1, or digest.recorded expected",
+        "subscribers[4].imsi: missing, 6 to 15 digits expected",
+        "subscribers[5].address: \"10.0.0.0/8\" found, an address, or an IPv6 prefix such as 2001:db8::/64 expected",
+    ] {
+        assert!(faults.contains(expected), "{expected}\nnot in\n{faults}");
+    }
+    assert!(!faults.contains("secret-word") && !faults.contains("939e"), "{faults}");
+}
+
+#[test]
 fn twenty_thousand_lines() {
     let mut text = "subscribers:\n".to_owned();
     for i in 0..20_000 {

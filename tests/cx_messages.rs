@@ -206,7 +206,7 @@ fn secrets_are_not_in_debug() {
     for id in ["maa-aka", "maa-sip-digest"] {
         let bytes = find(&VECTORS, id);
         let maa = Maa::decode(bytes).unwrap();
-        let item = maa.items[0];
+        let item = maa.items[0].clone();
         let text = format!("{maa:?} {:?}", item.digest);
         for secret in [item.xres, item.ck, item.ik].into_iter().flatten() {
             assert!(!text.contains(&format!("{secret:?}")));

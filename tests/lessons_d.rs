@@ -91,12 +91,12 @@ fn lesson_50_only_a_complete_vector_of_the_scheme_asked_for_is_a_challenge() {
     };
     let faulty = [
         vec![],
-        vec![AuthItem { authenticate: None, ..whole }],
-        vec![AuthItem { authenticate: Some(&authenticate[..31]), ..whole }],
-        vec![AuthItem { xres: None, ..whole }],
-        vec![AuthItem { ck: None, ..whole }],
-        vec![AuthItem { ik: Some(&[0; 15]), ..whole }],
-        vec![AuthItem { scheme: Some("SIP Digest"), ..whole }],
+        vec![AuthItem { authenticate: None, ..whole.clone() }],
+        vec![AuthItem { authenticate: Some(&authenticate[..31]), ..whole.clone() }],
+        vec![AuthItem { xres: None, ..whole.clone() }],
+        vec![AuthItem { ck: None, ..whole.clone() }],
+        vec![AuthItem { ik: Some(&[0; 15]), ..whole.clone() }],
+        vec![AuthItem { scheme: Some("SIP Digest"), ..whole.clone() }],
     ];
     for items in faulty {
         let mut s = scscf(config());

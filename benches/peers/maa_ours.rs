@@ -56,7 +56,7 @@ pub(crate) fn encode(out: &mut Vec<u8>) {
         ck: Some(&[0x33; 16]),
         ik: Some(&[0x44; 16]),
         context: None,
-        digest: None,
+        ..AuthItem::default()
     };
     let envelope = Envelope {
         session_id: "scscf.ims.mnc001.mcc001.3gppnetwork.org;1790000000;1;cx",

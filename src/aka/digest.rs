@@ -1,5 +1,6 @@
 //! Digest responses: MD5, SHA-256, SHA-512-256 (RFC 2617, RFC 7616), AKAv1 (RFC 3310) and AKAv2 (RFC 4169).
 
+use super::{Ha1, Password};
 use data_encoding::BASE64;
 use hmac::{EagerHash, Hmac, KeyInit, Mac};
 use md5::Md5;
@@ -161,6 +162,20 @@ pub fn rspauth(inputs: &Inputs<'_>, secret: Secret<'_>) -> Response {
     digest(inputs, "", secret)
 }
 
+/// HA1 as an HSS stores it: it takes the place of the password (RFC 7616 clause 3.4.2). Texts as they appear in the
+/// header; the `-sess` variants begin with that of their hash.
+pub fn ha1(algorithm: Algorithm, username: &str, realm: &str, password: &Password) -> Ha1 {
+    let parts = [username.as_bytes(), realm.as_bytes(), password.0.as_bytes()];
+    let hex = match algorithm {
+        Algorithm::Sha256 | Algorithm::Sha256Sess | Algorithm::AkaV1Sha256 | Algorithm::AkaV2Sha256 => {
+            hash::<Sha256>(&parts)
+        }
+        Algorithm::Sha512_256 | Algorithm::Sha512_256Sess => hash::<Sha512_256>(&parts),
+        Algorithm::Md5 | Algorithm::Md5Sess | Algorithm::AkaV1Md5 | Algorithm::AkaV2Md5 => hash::<Md5>(&parts),
+    };
+    Ha1(hex.as_str().into())
+}
+
 fn digest(inputs: &Inputs<'_>, method: &str, secret: Secret<'_>) -> Response {
     match inputs.algorithm {
         Algorithm::Md5 | Algorithm::Md5Sess | Algorithm::AkaV1Md5 | Algorithm::AkaV2Md5 => {
@@ -175,19 +190,19 @@ fn digest(inputs: &Inputs<'_>, method: &str, secret: Secret<'_>) -> Response {
 
 fn digest_with<H: Digest + EagerHash>(inputs: &Inputs<'_>, method: &str, secret: Secret<'_>) -> Response {
     let mut ha1 = match secret {
-        Secret::Ha1(hex) => Ha1::Given(hex),
-        Secret::Password(password) => Ha1::Computed(ha1::<H>(inputs, password)),
+        Secret::Ha1(hex) => First::Given(hex),
+        Secret::Password(password) => First::Computed(first::<H>(inputs, password)),
         Secret::Aka { res, ik, ck } if inputs.algorithm.is_aka_v2() => {
             let mut password = aka_v2_password::<H>(res, ik, ck);
-            let ha1 = ha1::<H>(inputs, password.as_slice());
+            let ha1 = first::<H>(inputs, password.as_slice());
             password.text.zeroize();
-            Ha1::Computed(ha1)
+            First::Computed(ha1)
         }
-        Secret::Aka { res, .. } => Ha1::Computed(ha1::<H>(inputs, res)),
+        Secret::Aka { res, .. } => First::Computed(first::<H>(inputs, res)),
     };
     if inputs.algorithm.is_session() {
         let cnonce = inputs.qop.map_or("", |qop| qop.cnonce);
-        ha1 = Ha1::Computed(hash::<H>(&[ha1.as_bytes(), inputs.nonce.as_bytes(), cnonce.as_bytes()]));
+        ha1 = First::Computed(hash::<H>(&[ha1.as_bytes(), inputs.nonce.as_bytes(), cnonce.as_bytes()]));
     }
     let ha2 = match inputs.qop {
         Some(Qop { auth_int: true, .. }) => {
@@ -206,12 +221,13 @@ fn digest_with<H: Digest + EagerHash>(inputs: &Inputs<'_>, method: &str, secret:
     }
 }
 
-enum Ha1<'a> {
+/// HA1.
+enum First<'a> {
     Given(&'a str),
     Computed(Response),
 }
 
-impl Ha1<'_> {
+impl First<'_> {
     fn as_bytes(&self) -> &[u8] {
         match self {
             Self::Given(hex) => hex.as_bytes(),
@@ -220,7 +236,7 @@ impl Ha1<'_> {
     }
 }
 
-fn ha1<H: Digest>(inputs: &Inputs<'_>, password: &[u8]) -> Response {
+fn first<H: Digest>(inputs: &Inputs<'_>, password: &[u8]) -> Response {
     hash::<H>(&[inputs.username.as_bytes(), inputs.realm.as_bytes(), password])
 }
 

@@ -10,4 +10,4 @@ pub mod xor;
 
 mod secret;
 
-pub use secret::{Ck, Ik, K, Op, Opc, Xres};
+pub use secret::{Ck, Ha1, Ik, K, Op, Opc, Password, Xres};

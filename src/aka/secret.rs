@@ -46,6 +46,35 @@ secret! {
     Opc, 16
 }
 
+macro_rules! secret_text {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Eq, Zeroize, ZeroizeOnDrop)]
+        pub struct $name(pub Box<str>);
+
+        impl PartialEq for $name {
+            fn eq(&self, other: &Self) -> bool {
+                self.0.as_bytes().ct_eq(other.0.as_bytes()).into()
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(concat!(stringify!($name), "(..)"))
+            }
+        }
+    };
+}
+
+secret_text! {
+    /// Password of digest authentication.
+    Password
+}
+secret_text! {
+    /// HA1 of digest authentication: hash of user name, realm and password, in hex.
+    Ha1
+}
+
 /// Expected response, 4 to 16 octets (32 with TUAK), any value, NUL included.
 #[derive(Clone, Eq, Zeroize, ZeroizeOnDrop)]
 pub struct Xres {

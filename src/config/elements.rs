@@ -165,6 +165,7 @@ impl Profile {
             store_server_name: section.store_server_name,
             restoration: section.restoration,
             hosts: self.hosts_with(local),
+            digest: section.digest.clone(),
             extra_headers_in_200: section.extra_headers_in_200.clone(),
             trusted: section.trusted.clone(),
         })

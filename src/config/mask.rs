@@ -29,7 +29,7 @@ pub(super) fn mask_line(line: &str) -> String {
 }
 
 /// Keys of a subscriber whose values are never shown.
-pub(super) const SECRET_KEYS: [&str; 5] = ["k", "op", "opc", "top", "topc"];
+pub(super) const SECRET_KEYS: [&str; 7] = ["k", "op", "opc", "top", "topc", "password", "ha1"];
 
 /// The text cut into runs of word characters and of others; true for a run that looks like a key.
 fn words(text: &str) -> impl Iterator<Item = (&str, bool)> {

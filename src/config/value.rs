@@ -9,7 +9,7 @@ use crate::ims::Wiring;
 use crate::ipsec::association::{Algorithms, Encryption, Integrity};
 use crate::packet::Transport;
 use crate::pcscf::SecAgreePolicy;
-use crate::scscf::ChallengePolicy;
+use crate::scscf::{ChallengePolicy, Unauthenticated};
 use crate::time::Duration;
 use crate::ue::{InvitePolicy, KeepAlivePolicy};
 use std::net::{IpAddr, SocketAddr};
@@ -97,6 +97,15 @@ pub(super) const DIAMETER_TRANSPORT: Leaf<Transport> = Leaf {
 pub(super) const PEER: Leaf<Peer> = Leaf {
     read: peer,
     expected: "host:port, with ;transport=sctp and ;side=waiting where the peer speaks SCTP or connects to us",
+};
+
+pub(super) const UNAUTHENTICATED: Leaf<Unauthenticated> = Leaf {
+    read: |t| match t {
+        "nobody" => Some(Unauthenticated::Nobody),
+        "everybody" => Some(Unauthenticated::Everybody),
+        _ => None,
+    },
+    expected: "nobody, everybody, or a list of identities",
 };
 
 pub(super) const INTERVAL: Leaf<Option<Duration>> = Leaf {

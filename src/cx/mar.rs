@@ -39,8 +39,22 @@ pub struct Maa<'a> {
     pub items: Vec<AuthItem<'a>>,
 }
 
+/// SIP-Authentication-Scheme (TS 29.229 clause 6.3.9).
+pub mod scheme {
+    /// IMS AKA, of every version: the digest algorithm is the S-CSCF's choice.
+    pub const AKA: &str = "Digest-AKAv1-MD5";
+    /// HTTP digest with a password.
+    pub const SIP_DIGEST: &str = "SIP Digest";
+    /// The line that the access network has authenticated (NBA).
+    pub const NASS_BUNDLED: &str = "NASS-Bundled";
+    /// The address that the access network has given out (GIBA).
+    pub const EARLY_IMS: &str = "Early-IMS-Security";
+    /// The S-CSCF cannot tell: the HSS chooses.
+    pub const UNKNOWN: &str = "Unknown";
+}
+
 /// One SIP-Auth-Data-Item 612. `Debug` hides what is secret.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct AuthItem<'a> {
     /// SIP-Item-Number.
     pub number: Option<u32>,
@@ -58,6 +72,12 @@ pub struct AuthItem<'a> {
     pub ik: Option<&'a [u8]>,
     /// SIP-Digest-Authenticate.
     pub digest: Option<DigestAuthenticate<'a>>,
+    /// Framed-IP-Address: four octets.
+    pub framed_ip_address: Option<&'a [u8]>,
+    /// Framed-IPv6-Prefix: zero, length, prefix (RFC 3162 clause 2.3).
+    pub framed_ipv6_prefix: Option<&'a [u8]>,
+    /// Line-Identifiers.
+    pub lines: Vec<&'a [u8]>,
 }
 
 /// SIP-Digest-Authenticate 635. `Debug` hides HA1.
@@ -209,6 +229,9 @@ impl<'a> AuthItem<'a> {
                 (VENDOR, d::CONFIDENTIALITY_KEY) => once(&mut this.ck, avp, Avp::octets)?,
                 (VENDOR, d::INTEGRITY_KEY) => once(&mut this.ik, avp, Avp::octets)?,
                 (VENDOR, d::SIP_DIGEST_AUTHENTICATE) => once(&mut this.digest, avp, DigestAuthenticate::decode)?,
+                (0, d::FRAMED_IP_ADDRESS) => once(&mut this.framed_ip_address, avp, Avp::octets)?,
+                (0, d::FRAMED_IPV6_PREFIX) => once(&mut this.framed_ipv6_prefix, avp, Avp::octets)?,
+                (d::ETSI, d::LINE_IDENTIFIER) => this.lines.push(avp.octets()?),
                 _ => {}
             }
         }
@@ -234,6 +257,16 @@ impl<'a> AuthItem<'a> {
             }
             if let Some(digest) = &self.digest {
                 digest.encode(w);
+            }
+            for (code, data) in
+                [(d::FRAMED_IP_ADDRESS, self.framed_ip_address), (d::FRAMED_IPV6_PREFIX, self.framed_ipv6_prefix)]
+            {
+                if let Some(data) = data {
+                    w.octets(code, 0, true, data);
+                }
+            }
+            for line in &self.lines {
+                w.octets(d::LINE_IDENTIFIER, d::ETSI, false, line);
             }
         });
     }

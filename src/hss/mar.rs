@@ -4,8 +4,9 @@ use super::Records;
 use super::auc::{Challenge, Expected, Generator, join};
 use super::source::{Auth, Member};
 use super::state::{Registration, State};
-use super::store::RecordedVector;
-use crate::cx::{AuthItem, CxResult, Envelope, Maa, Mar};
+use super::store::{AuthVectors, DigestCredentials, RecordedVector};
+use crate::cx::mar::{DigestAuthenticate, scheme};
+use crate::cx::{AuthItem, CxResult, Maa, Mar};
 use crate::event::{Event, Role, What};
 use crate::identity::Impi;
 use crate::packet::Outbox;
@@ -15,6 +16,8 @@ use crate::time::Instant;
 pub(super) struct Given {
     result: CxResult,
     challenges: Vec<Challenge>,
+    /// The subscriber without vectors, and how many challenges of his trace were given before.
+    other: Option<(Member, usize)>,
 }
 
 pub(super) fn answer(records: &mut Records, now: Instant, mar: &Mar<'_>, out: &mut Outbox) -> Given {
@@ -29,13 +32,18 @@ pub(super) fn answer(records: &mut Records, now: Instant, mar: &Mar<'_>, out: &m
 }
 
 impl Given {
-    pub(super) fn message<'a>(&'a self, envelope: Envelope<'a>, mar: &Mar<'a>) -> Maa<'a> {
-        let items = self.challenges.iter().zip(1..).map(|(challenge, number)| item(challenge, number)).collect();
+    pub(super) fn message<'a>(&'a self, records: &'a Records, mar: &Mar<'a>) -> Maa<'a> {
+        let mut items: Vec<_> =
+            self.challenges.iter().zip(1..).map(|(challenge, number)| item(challenge, number)).collect();
+        if let Some((member, given)) = self.other {
+            items.push(other_item(&records.store.of(member).auth, given));
+        }
+        let envelope = records.envelope(&mar.envelope);
         Maa { envelope, result: self.result, impi: Some(mar.impi), impu: Some(mar.impu), items }
     }
 
-    fn error(result: CxResult) -> Self {
-        Self { result, challenges: Vec::new() }
+    const fn error(result: CxResult) -> Self {
+        Self { result, challenges: Vec::new(), other: None }
     }
 }
 
@@ -47,9 +55,10 @@ fn judge(records: &Records, mar: &Mar<'_>) -> Result<Member, CxResult> {
     if owner != member {
         return Err(CxResult::IDENTITIES_DONT_MATCH);
     }
-    // `Unknown` leaves the choice to the HSS; all subscribers here are those of AKA.
-    let is_aka = [SCHEME, "Unknown"].iter().any(|scheme| scheme.eq_ignore_ascii_case(mar.scheme));
-    if is_aka { Ok(member) } else { Err(CxResult::AUTH_SCHEME_NOT_SUPPORTED) }
+    // `Unknown` leaves the choice to the HSS, which takes what the subscriber has.
+    let is_had = |asked: &str| asked.eq_ignore_ascii_case(store.of(member).auth.scheme());
+    let is_supported = is_had(mar.scheme) || mar.scheme.eq_ignore_ascii_case(scheme::UNKNOWN);
+    if is_supported { Ok(member) } else { Err(CxResult::AUTH_SCHEME_NOT_SUPPORTED) }
 }
 
 fn give(records: &mut Records, member: Member, now: Instant, mar: &Mar<'_>, out: &mut Outbox) -> Given {
@@ -72,7 +81,9 @@ fn give(records: &mut Records, member: Member, now: Instant, mar: &Mar<'_>, out:
     }
     // An AUTS only continues a challenge: it does not take a registered user away from its S-CSCF.
     let is_registered = state.registration == Registration::Registered;
-    state.authentication_pending |= state.registration == Registration::NotRegistered;
+    // Nothing is pending where the S-CSCF only compares.
+    let is_answered = !matches!(source.auth, AuthVectors::Lines(_) | AuthVectors::Address(_));
+    state.authentication_pending |= is_answered && state.registration == Registration::NotRegistered;
     if mar.resync.is_none() || !is_registered {
         states.assign(member, source, mar.server_name);
     }
@@ -81,9 +92,16 @@ fn give(records: &mut Records, member: Member, now: Instant, mar: &Mar<'_>, out:
     let challenges: Option<Vec<_>> = match auth {
         Auth::Algorithm(keys) => (0..wanted).map(|_| generator.vector(state, &keys, source.amf, random)).collect(),
         Auth::Recorded(vectors) => (0..wanted).map(|_| replay(state, vectors)).collect(),
+        Auth::None => {
+            let before = usize::from(state.recorded);
+            if matches!(&source.auth, AuthVectors::Digest(credentials) if !credentials.recorded.is_empty()) {
+                state.recorded = state.recorded.saturating_add(1);
+            }
+            return Given { result: CxResult::SUCCESS, challenges: Vec::new(), other: Some((member, before)) };
+        }
     };
     match challenges {
-        Some(challenges) => Given { result: CxResult::SUCCESS, challenges },
+        Some(challenges) => Given { result: CxResult::SUCCESS, challenges, other: None },
         None => Given::error(CxResult::UNABLE_TO_COMPLY),
     }
 }
@@ -101,7 +119,7 @@ fn replay(state: &mut State, vectors: &[RecordedVector]) -> Option<Challenge> {
 fn item<'a>(challenge: &'a Challenge, number: u32) -> AuthItem<'a> {
     let item = AuthItem {
         number: Some(number),
-        scheme: Some(SCHEME),
+        scheme: Some(scheme::AKA),
         authenticate: Some(&challenge.authenticate),
         ..AuthItem::default()
     };
@@ -113,7 +131,39 @@ fn item<'a>(challenge: &'a Challenge, number: u32) -> AuthItem<'a> {
     }
 }
 
-/// AKAv1 and AKAv2 both: the digest algorithm is the S-CSCF's choice (TS 29.229 clause 6.3.9).
-const SCHEME: &str = "Digest-AKAv1-MD5";
+/// The one item of who has no vectors.
+fn other_item(auth: &AuthVectors, given: usize) -> AuthItem<'_> {
+    let item = AuthItem { number: Some(1), scheme: Some(auth.scheme()), ..AuthItem::default() };
+    match auth {
+        AuthVectors::Digest(credentials) => {
+            let recorded = credentials.recorded.get(given).or_else(|| credentials.recorded.last());
+            AuthItem {
+                digest: Some(digest(credentials)),
+                authenticate: recorded.map(|r| r.nonce.as_bytes()),
+                context: recorded.map(|r| r.response.as_bytes()),
+                ..item
+            }
+        }
+        AuthVectors::Lines(lines) => AuthItem { lines: lines.iter().map(|line| line.as_bytes()).collect(), ..item },
+        AuthVectors::Address(address) => AuthItem {
+            framed_ip_address: address.framed_ip_address(),
+            framed_ipv6_prefix: address.framed_ipv6_prefix(),
+            ..item
+        },
+        AuthVectors::Algorithm(_) | AuthVectors::Recorded(_) => item,
+    }
+}
+
+fn digest(credentials: &DigestCredentials) -> DigestAuthenticate<'_> {
+    DigestAuthenticate {
+        realm: &credentials.realm,
+        algorithm: credentials.states_md5.then_some("MD5"),
+        qop: &credentials.qop,
+        ha1: credentials.ha1.as_ref().map_or("", |ha1| &ha1.0),
+        alternate_algorithm: credentials.alternate.as_ref().map(|(algorithm, _)| algorithm.as_str()),
+        alternate_ha1: credentials.alternate.as_ref().map(|(_, ha1)| &*ha1.0),
+    }
+}
+
 /// Vectors in one answer, however many are asked for: those not used are lost.
 const MOST_ITEMS: u32 = 5;

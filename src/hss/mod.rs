@@ -2,6 +2,7 @@
 
 mod auc;
 mod config;
+mod credentials;
 mod lir;
 mod mar;
 mod network;
@@ -143,7 +144,7 @@ impl Hss {
             Mar::COMMAND => {
                 let mar = Mar::decode(message)?;
                 let given = mar::answer(records, now, &mar, out);
-                let maa = given.message(records.envelope(&mar.envelope), &mar);
+                let maa = given.message(records, &mar);
                 node.answer(peer, header, false, out, |w| maa.encode(w));
             }
             Sar::COMMAND => {

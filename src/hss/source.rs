@@ -27,6 +27,8 @@ pub(super) struct Place {
 pub(super) enum Auth<'a> {
     Algorithm(Cow<'a, SubscriberKeys>),
     Recorded(&'a [RecordedVector]),
+    /// There are none: he is authenticated otherwise.
+    None,
 }
 
 /// One entry of the subscriber file: a subscriber, or a range with its first.

@@ -1,8 +1,10 @@
 //! Subscribers as provisioned. A range of a million is one entry: nothing is spent on a subscriber that never came.
 
+pub use super::credentials::{AccessAddress, DigestCredentials, RecordedDigest};
 use super::range::Range;
 use super::source::{Auth, Member, Place, Source};
 use crate::aka::vector::SubscriberKeys;
+use crate::cx::mar::scheme;
 use crate::cx::user_data::ServiceProfile;
 use crate::identity::Impi;
 use std::borrow::Cow;
@@ -36,6 +38,12 @@ pub enum AuthVectors {
     Algorithm(SubscriberKeys),
     /// Taken from a trace, in order, the last repeated.
     Recorded(Vec<RecordedVector>),
+    /// No vectors: SIP digest.
+    Digest(Box<DigestCredentials>),
+    /// No vectors: one of these lines is the UE's (NASS-Bundled).
+    Lines(Vec<Box<str>>),
+    /// No vectors: the UE has this address (Early-IMS-Security).
+    Address(AccessAddress),
 }
 
 /// A challenge of a trace, and the response that its UE gave. XRES, CK and IK are unknown.
@@ -206,6 +214,7 @@ impl Store {
             (Some(range), _) => Auth::Algorithm(Cow::Owned(range.keys(member.n))),
             (None, AuthVectors::Algorithm(keys)) => Auth::Algorithm(Cow::Borrowed(keys)),
             (None, AuthVectors::Recorded(vectors)) => Auth::Recorded(vectors),
+            (None, _) => Auth::None,
         }
     }
 
@@ -254,5 +263,17 @@ impl Store {
 
     fn next_index(&self) -> u32 {
         u32::try_from(self.sources.len()).expect("a file of four thousand million entries does not fit into memory")
+    }
+}
+
+impl AuthVectors {
+    /// SIP-Authentication-Scheme.
+    pub(super) const fn scheme(&self) -> &'static str {
+        match self {
+            Self::Algorithm(_) | Self::Recorded(_) => scheme::AKA,
+            Self::Digest(_) => scheme::SIP_DIGEST,
+            Self::Lines(_) => scheme::NASS_BUNDLED,
+            Self::Address(_) => scheme::EARLY_IMS,
+        }
     }
 }

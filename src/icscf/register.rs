@@ -8,7 +8,7 @@ use crate::cx::{self, CxResult, RequestEnvelope, Uaa, Uar, UserAuthorizationType
 use crate::packet::Outbox;
 use crate::sip::header::contact::Contacts;
 use crate::sip::transaction::{ClientId, ServerId, Timers};
-use crate::sip::{HeaderName, Message, NameSet, Uri};
+use crate::sip::{HeaderName, Message, NameSet};
 use crate::time::Instant;
 use memchr::{memchr2, memchr2_iter, memchr3};
 use std::fmt;
@@ -147,7 +147,7 @@ impl Icscf {
                 destination_host: None,
                 destination_realm: &self.config.realm,
             },
-            impi: username.unwrap_or_else(|| impi_of(&to)),
+            impi: username.unwrap_or_else(|| to.implied_impi()),
             impu: &self.impu.0,
             visited_network: visited.unwrap_or(&self.config.realm).as_bytes(),
             authorization_type: match (&waiting.failed, expires_zero) {
@@ -243,18 +243,18 @@ fn is_protected(message: &Message<'_>) -> bool {
     credentials.and_then(|c| c.integrity_protected).is_some_and(|v| !v.eq_ignore_ascii_case("no"))
 }
 
-/// `username` of the credentials, unless it is empty.
+/// `username` of the credentials, unless it is no private identity: phones without USIM have any name there, which only
+/// the digest covers (TS 23.003 clause 13.3: user@realm).
 fn username<'a>(message: &Message<'a>) -> Result<Option<&'a str>, Refusal> {
     // Nearly everybody writes it first. The registrar judges what follows.
     let first = message.header(HeaderName::Authorization).and_then(|value| value.strip_prefix("Digest username=\""));
     if let Some(text) = first
         && let Some(end) = memchr2(b'"', b'\\', text.as_bytes())
         && text.as_bytes()[end] == b'"'
-        && end > 0
     {
-        return Ok(Some(&text[..end]));
+        return Ok(Some(&text[..end]).filter(|username| username.contains('@')));
     }
-    Ok(message.authorization()?.and_then(|c| c.username).filter(|username| !username.is_empty()))
+    Ok(message.authorization()?.and_then(|c| c.username).filter(|username| username.contains('@')))
 }
 
 /// The first element of P-Visited-Network-ID without parameters and quotes.
@@ -290,14 +290,6 @@ fn mentions(text: &str, word: &str, (lower, upper): (u8, u8)) -> bool {
         let found = at.checked_sub(1).and_then(|start| text.get(start..start + word.len()));
         found.is_some_and(|found| found.eq_ignore_ascii_case(word.as_bytes()))
     })
-}
-
-/// The private identity of a UE that names none: the public one without scheme, port and parameters
-/// (TS 23.003 clause 13.3, the other way round).
-fn impi_of<'a>(to: &Uri<'a>) -> &'a str {
-    let rest = to.text.get(to.scheme.len() + 1..).unwrap_or_default();
-    let Some(user) = to.user else { return rest };
-    rest.get(..user.len() + 1 + to.host.len()).unwrap_or(rest)
 }
 
 /// The I-CSCF gives up on an S-CSCF in a quarter of the time that its own client allows: two more can be tried before

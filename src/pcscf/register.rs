@@ -204,7 +204,7 @@ impl Pcscf {
 
     /// Whose REGISTER it is: the user name, or the IMPI that To implies (TS 23.003 clause 13.3).
     fn flow_of(&self, message: &Message<'_>, credentials: Option<&Digest<'_>>) -> Result<FlowKey, HeaderError> {
-        match credentials.and_then(|c| c.username).filter(|u| !u.is_empty()) {
+        match credentials.and_then(|c| c.username).filter(|username| username.contains('@')) {
             Some(username) => Ok(FlowKey::of(&self.hasher, username)),
             None => Ok(FlowKey::of(&self.hasher, &impi_of(&message.to()?.uri))),
         }

@@ -142,7 +142,7 @@ impl Scscf {
                     w.header(HeaderName::Require, "outbound");
                 }
             }
-            w.raw().extend_from_slice(reply.charging_vector());
+            w.raw().extend_from_slice(reply.later_lines());
             if let Some(registration) = registration.filter(|_| reply.is_home) {
                 write_charging(&mut w, registrar.profile(registration).charging());
             }

@@ -1,6 +1,7 @@
 //! Authentication attempts: what is awaited between a REGISTER and its end (TS 24.229 clause 5.4.1.2).
 
 use super::contacts::Planned;
+use super::digest::OpenRegister;
 use super::registrar::HssId;
 use super::reply::Reply;
 use super::table::{Id, Table};
@@ -55,6 +56,8 @@ pub(super) struct AwaitingMaa {
     pub(super) algorithm: crate::aka::digest::Algorithm,
     /// RAND and AUTS, when the USIM asked for resynchronisation.
     pub(super) resync: Option<[u8; RESYNC_LEN]>,
+    /// All of it, where the HSS is to say how its user is authenticated.
+    pub(super) open: Option<OpenRegister>,
 }
 
 /// The challenge, tied to Call-ID and nonce; the attempt ties it to IMPI and IMPU.

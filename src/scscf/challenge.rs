@@ -8,6 +8,7 @@ use super::table::Id;
 use super::{Awaited, Due, Scscf};
 use crate::aka::digest::Algorithm;
 use crate::aka::{Ck, Ik, Xres};
+use crate::cx::mar::scheme;
 use crate::cx::{self, AuthItem, CxResult, Maa, Mar, RequestEnvelope};
 use crate::event::What;
 use crate::packet::Outbox;
@@ -25,16 +26,28 @@ impl Scscf {
         register: &Register<'_, '_>,
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
+        let waiting = self.awaiting_maa(server, register, None);
+        self.ask_for_vector(now, register, waiting, out);
+        Ok(())
+    }
+
+    /// Starts an attempt, in place of one that goes on.
+    pub(super) fn ask_for_vector(
+        &mut self,
+        now: Instant,
+        register: &Register<'_, '_>,
+        waiting: AwaitingMaa,
+        out: &mut Outbox,
+    ) {
         let before = self.attempts.find(register.impi, &register.impu);
         if let Some(Attempt { state: State::AwaitingMaa(waiting), .. }) = before.and_then(|id| self.attempts.remove(id))
         {
             self.refuse_waiting(now, &waiting.reply, &Refusal::Replaced, out);
         }
         let hss = register.registration.and_then(|id| self.registrar.hss_of(id));
-        let state = State::AwaitingMaa(self.awaiting_maa(server, register, None));
-        let attempt = self.attempts.insert(Attempt::new(register.impi, &register.impu, hss, state));
+        let attempt =
+            self.attempts.insert(Attempt::new(register.impi, &register.impu, hss, State::AwaitingMaa(waiting)));
         self.send_mar(now, attempt, out);
-        Ok(())
     }
 
     /// A REGISTER to be challenged; `resync` is RAND and AUTS.
@@ -50,7 +63,7 @@ impl Scscf {
             _ => Algorithm::AkaV1Md5,
         };
         let reply = self.reply(server, register);
-        AwaitingMaa { reply, call_id: register.call_id.into(), cseq: register.cseq, algorithm, resync }
+        AwaitingMaa { reply, call_id: register.call_id.into(), cseq: register.cseq, algorithm, resync, open: None }
     }
 
     /// Sends MAR for an attempt in `AwaitingMaa`.
@@ -70,7 +83,7 @@ impl Scscf {
             impi: attempt.impi(),
             impu: attempt.impu(),
             items: 1,
-            scheme: &self.config.scheme,
+            scheme: if waiting.open.is_some() { scheme::UNKNOWN } else { &self.config.scheme },
             resync: waiting.resync.as_ref().map(|r| &r[..]),
             server_name: &self.config.name,
         };
@@ -90,12 +103,26 @@ impl Scscf {
         }
         let State::AwaitingMaa(mut waiting) = attempt.state else { return };
         let mut hss = None;
+        let mut other = None;
         let challenged = maa.and_then(|maa| {
-            hss = Some(self.registrar.hss_named(maa.envelope.origin_host));
-            self.challenged(now, &mut waiting, &maa)
+            let named = self.registrar.hss_named(maa.envelope.origin_host);
+            hss = Some(named);
+            let item = given_item(&maa)?;
+            if let Some(register) = &waiting.open {
+                other = self.offered(register, item, named)?.map(|offered| (offered, named));
+            }
+            match other {
+                Some(_) => Ok(None),
+                None => self.challenged(now, &mut waiting, item).map(Some),
+            }
         });
         match challenged {
-            Ok(challenged) => {
+            Ok(None) => {
+                if let Some(offered) = other {
+                    self.on_offered(now, &attempt.subject, &waiting, offered, out);
+                }
+            }
+            Ok(Some(challenged)) => {
                 self.send_challenge(now, &waiting.reply, &challenged, out);
                 let subject = &attempt.subject;
                 self.tell(out, || What::Challenged { impi: subject.impi().into(), impu: subject.impu().into() });
@@ -150,16 +177,8 @@ impl Scscf {
         }
     }
 
-    fn challenged(&self, now: Instant, waiting: &mut AwaitingMaa, maa: &Maa<'_>) -> Result<Challenged, Refusal> {
-        match maa.result {
-            result if result.is_success() => {}
-            result @ (CxResult::USER_UNKNOWN
-            | CxResult::IDENTITIES_DONT_MATCH
-            | CxResult::AUTH_SCHEME_NOT_SUPPORTED) => return Err(Refusal::IdentityRejected(result)),
-            result => return Err(Refusal::HssFault(result)),
-        }
-        let (authenticate, expected) =
-            maa.items.first().and_then(|item| self.vector(item)).ok_or(Refusal::VectorIncomplete)?;
+    fn challenged(&self, now: Instant, waiting: &mut AwaitingMaa, item: &AuthItem<'_>) -> Result<Challenged, Refusal> {
+        let (authenticate, expected) = self.vector(item).ok_or(Refusal::VectorIncomplete)?;
         let algorithm = match &expected {
             Expected::Vector { .. } => waiting.algorithm,
             // The scheme of the vector is all that is known of its algorithm.
@@ -187,6 +206,17 @@ impl Scscf {
             _ => return None,
         };
         Some((authenticate, expected))
+    }
+}
+
+/// The first item of a successful answer.
+fn given_item<'m, 'a>(maa: &'m Maa<'a>) -> Result<&'m AuthItem<'a>, Refusal> {
+    match maa.result {
+        result if result.is_success() => maa.items.first().ok_or(Refusal::VectorIncomplete),
+        result @ (CxResult::USER_UNKNOWN | CxResult::IDENTITIES_DONT_MATCH | CxResult::AUTH_SCHEME_NOT_SUPPORTED) => {
+            Err(Refusal::IdentityRejected(result))
+        }
+        result => Err(Refusal::HssFault(result)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! What an S-CSCF is told.
 
+use super::DigestConfig;
 use crate::diameter::peer::NodeConfig;
 use crate::packet::Transport;
 use crate::sip::transaction::Timers;
@@ -71,6 +72,8 @@ pub struct ScscfConfig {
     /// Senders whose requests are taken (I-CSCFs, P-CSCFs): who may write `integrity-protected` must be of the trust
     /// domain. Empty: loopback and the own network's addresses in `hosts`.
     pub trusted: Vec<std::net::IpAddr>,
+    /// Users without USIM.
+    pub digest: DigestConfig,
     /// Further headers of a 200 to REGISTER, as recorded networks add them: name and value.
     pub extra_headers_in_200: Vec<(Box<str>, Box<str>)>,
 }

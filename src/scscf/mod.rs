@@ -12,6 +12,7 @@ mod compact;
 mod config;
 mod contacts;
 mod deregister;
+mod digest;
 mod expiry;
 mod index;
 mod network;
@@ -29,6 +30,7 @@ mod verify;
 mod view;
 
 pub use config::{ChallengePolicy, ScscfConfig};
+pub use digest::{DigestConfig, Unauthenticated};
 pub use network::Termination;
 pub use view::{ContactView, RegistrationView};
 
@@ -42,6 +44,7 @@ use crate::sip::transaction::{ClientId, Ended, Incoming, ServerId, Transactions}
 use crate::sip::{Message, Method};
 use crate::time::{Instant, Timeouts};
 use attempt::Attempts;
+use digest::Nonces;
 use notifier::Notifier;
 use proxy::Proxying;
 use refusal::Refusal;
@@ -59,6 +62,7 @@ pub struct Scscf {
     transactions: Transactions<Asked>,
     node: Node<Awaited>,
     attempts: Attempts,
+    nonces: Nonces,
     registrar: Registrar,
     notifier: Notifier,
     proxying: Proxying,
@@ -126,6 +130,7 @@ impl Scscf {
             transactions: Transactions::new(random.fork()),
             node: Node::new(config.diameter.clone(), random.fork()),
             attempts: Attempts::new(random.next_u64()),
+            nonces: Nonces::new(random.next_u64(), config.digest.nonce_lifetime),
             registrar: Registrar::new(random.next_u64(), &config.realm),
             proxying: Proxying::new(&config, random.fork()),
             restoring: Restoring::default(),

@@ -50,6 +50,8 @@ pub(super) enum Refusal {
     IncompleteCredentials,
     #[error("response is wrong")]
     WrongResponse,
+    #[error("the access network says another line or address")]
+    AccessDiffers,
     #[error("auts is not 14 octets in base64")]
     BadAuts,
     #[error("too many resynchronisations")]
@@ -131,6 +133,7 @@ impl Refusal {
             | Self::WrongNonce
             | Self::WrongAlgorithm
             | Self::WrongResponse
+            | Self::AccessDiffers
             | Self::BadAuts
             | Self::TooManyResyncs
             | Self::TooManyMacFailures

@@ -12,7 +12,7 @@ use crate::sip::header::contact::Contact;
 use crate::sip::header::digest::Digest;
 use crate::sip::message::elements;
 use crate::sip::transaction::ServerId;
-use crate::sip::{Checked, HeaderName, Message, Uri};
+use crate::sip::{Checked, HeaderName, Message};
 use crate::time::Instant;
 use std::net::IpAddr;
 
@@ -31,7 +31,7 @@ impl Scscf {
     ) {
         let outcome = Register::read(message, checked, contacts).and_then(|mut register| {
             register.registration = self.registrar.find(register.impi, &register.impu);
-            self.admit(now, server, &register, out)
+            self.admit(now, server, &mut register, out)
         });
         if let Err(refusal) = outcome {
             if refusal == Refusal::UnknownUser
@@ -48,7 +48,7 @@ impl Scscf {
         &mut self,
         now: Instant,
         server: ServerId,
-        register: &Register<'_, '_>,
+        register: &mut Register<'_, '_>,
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
         let registration = register.registration;
@@ -78,21 +78,33 @@ impl Scscf {
         match register.protection() {
             Protection::AuthenticatedElsewhere => self.serve(now, server, register, None, out),
             Protection::SecurityAssociation => match registration {
-                Some(id) if !self.must_challenge(now, id) => {
-                    let wish = Wish::read(register, &self.config)?;
-                    if !self.registrar.knows_contacts(id, &wish) {
-                        return Err(Refusal::NewContactUnchallenged);
-                    }
-                    self.registrar.count_unchallenged(id);
-                    let hss = self.registrar.hss_of(id);
-                    self.fulfil(now, server, register, &wish, hss, out)
-                }
+                Some(id) if !self.must_challenge(now, id) => self.refresh_unchallenged(now, server, register, id, out),
                 // Another identity of a UE that is registered: its SAs prove the IMPI.
                 None if !self.registrar.knows(register.impi) => Err(Refusal::UnknownUser),
                 _ => self.challenge(now, server, register, out),
             },
             Protection::None => self.challenge(now, server, register, out),
+            Protection::Open => self.admit_openly(now, server, register, false, out),
+            Protection::KnownAccess => self.admit_openly(now, server, register, true, out),
         }
+    }
+
+    /// A re-registration that proves itself by how it came.
+    pub(super) fn refresh_unchallenged(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        register: &Register<'_, '_>,
+        registration: Id,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        let wish = Wish::read(register, &self.config)?;
+        if !self.registrar.knows_contacts(registration, &wish) {
+            return Err(Refusal::NewContactUnchallenged);
+        }
+        self.registrar.count_unchallenged(registration);
+        let hss = self.registrar.hss_of(registration);
+        self.fulfil(now, server, register, &wish, hss, out)
     }
 
     /// What an authenticated user asks for.
@@ -108,7 +120,7 @@ impl Scscf {
         self.fulfil(now, server, register, &wish, hss, out)
     }
 
-    fn fulfil(
+    pub(super) fn fulfil(
         &mut self,
         now: Instant,
         server: ServerId,
@@ -135,7 +147,7 @@ impl Scscf {
         !claims || register.protection() == Protection::SecurityAssociation || self.config.aka_without_sa
     }
 
-    fn must_challenge(&self, now: Instant, registration: Id) -> bool {
+    pub(super) fn must_challenge(&self, now: Instant, registration: Id) -> bool {
         let Some((authenticated_at, unchallenged)) = self.registrar.authentication(registration) else { return true };
         if self.registrar.must_be_challenged(registration) {
             return true;
@@ -154,7 +166,7 @@ impl Scscf {
 pub(super) struct Register<'m, 'a> {
     /// All of it.
     pub(super) message: &'m Message<'a>,
-    /// From Authorization, else from To.
+    /// `username` of Authorization if it is one (TS 23.003 clause 13.3: user@realm), else from To.
     pub(super) impi: &'a str,
     /// To, canonical.
     pub(super) impu: String,
@@ -172,6 +184,8 @@ pub(super) struct Register<'m, 'a> {
     pub(super) registration: Option<Id>,
     /// To has a tag already.
     pub(super) has_to_tag: bool,
+    /// Authentication-Info of the answer.
+    pub(super) authentication_info: Option<Box<str>>,
 }
 
 /// How a REGISTER reached the P-CSCF (TS 24.229 clause 7.2A.2: `integrity-protected`).
@@ -181,7 +195,11 @@ pub(super) enum Protection {
     SecurityAssociation,
     /// `auth-done`: a trusted node has authenticated the user.
     AuthenticatedElsewhere,
-    /// `no`, absent, and the values of SIP Digest, which prove nothing under AKA.
+    /// `ip-assoc-yes`, `tls-yes`: the P-CSCF knows the address or the TLS session as this user's.
+    KnownAccess,
+    /// Absent, `ip-assoc-pending`, `tls-pending`: SIP digest, or whatever the HSS says of the user.
+    Open,
+    /// `no`: AKA, not over an SA.
     None,
 }
 
@@ -204,14 +222,26 @@ impl<'m, 'a> Register<'m, 'a> {
         let mut impu = String::with_capacity(to.text.len());
         to.canonical(&mut impu);
         let impi = match credentials.and_then(|c| c.username) {
-            Some(username) if !username.is_empty() => username,
-            _ => impi_of(&to),
+            // Phones without USIM have any name there, which only the digest covers.
+            Some(username) if username.contains('@') => username,
+            _ => to.implied_impi(),
         };
         let Checked { call_id, cseq, is_star, .. } = *checked;
         let has_to_tag = checked.to.tag().is_some();
         let cseq = cseq.number;
-        let registration = None;
-        Ok(Self { message, impi, impu, credentials, call_id, cseq, contacts, is_star, registration, has_to_tag })
+        Ok(Self {
+            message,
+            impi,
+            impu,
+            credentials,
+            call_id,
+            cseq,
+            contacts,
+            is_star,
+            registration: None,
+            has_to_tag,
+            authentication_info: None,
+        })
     }
 
     /// The nonce answered, if one is.
@@ -221,21 +251,16 @@ impl<'m, 'a> Register<'m, 'a> {
 
     /// How it came.
     pub(super) fn protection(&self) -> Protection {
+        let is = |value: &str, known: &[&str]| known.iter().any(|known| value.eq_ignore_ascii_case(known));
         match self.credentials.and_then(|c| c.integrity_protected) {
-            Some(v) if v.eq_ignore_ascii_case("yes") => Protection::SecurityAssociation,
-            Some(v) if v.eq_ignore_ascii_case("auth-done") => Protection::AuthenticatedElsewhere,
-            _ => Protection::None,
+            Some(v) if is(v, &["yes"]) => Protection::SecurityAssociation,
+            Some(v) if is(v, &["auth-done"]) => Protection::AuthenticatedElsewhere,
+            Some(v) if is(v, &["ip-assoc-yes", "tls-yes"]) => Protection::KnownAccess,
+            Some(v) if is(v, &["ip-assoc-pending", "tls-pending"]) => Protection::Open,
+            None => Protection::Open,
+            Some(_) => Protection::None,
         }
     }
-}
-
-/// The private identity of a UE that names none: the public one without scheme, port and parameters
-/// (TS 23.003 clause 13.3, the other way round).
-fn impi_of<'a>(to: &Uri<'a>) -> &'a str {
-    let rest = to.text.get(to.scheme.len() + 1..).unwrap_or_default();
-    let Some(user) = to.user else { return rest };
-    let end = user.len() + 1 + to.host.len();
-    rest.get(..end).unwrap_or(rest)
 }
 
 /// Option tags of Require that this registrar understands.

@@ -14,7 +14,7 @@ pub(super) struct Reply {
     lines: Box<[u8]>,
     /// Where Via, From, To, Call-ID and CSeq end, which every answer has; Path follows.
     common: usize,
-    /// Where Path ends; P-Charging-Vector follows.
+    /// Where Path ends; P-Charging-Vector and Authentication-Info follow.
     path: usize,
     /// P-Visited-Network-ID names the home network.
     pub(super) is_home: bool,
@@ -52,6 +52,9 @@ impl Scscf {
         if let Some(vector) = request.header(HeaderName::PChargingVector) {
             w.header_parts(HeaderName::PChargingVector, &[vector, ";term-ioi=\"", &config.ioi, "\""]);
         }
+        if let Some(info) = &register.authentication_info {
+            w.header(HeaderName::AuthenticationInfo, info);
+        }
         let is_home = is_home(request, &config.realm);
         Reply { server, lines: scratch[start..].into(), common, path, is_home }
     }
@@ -70,8 +73,8 @@ impl Reply {
         &self.lines[self.common..self.path]
     }
 
-    /// The line of P-Charging-Vector, or nothing.
-    pub(super) fn charging_vector(&self) -> &[u8] {
+    /// The lines of P-Charging-Vector and Authentication-Info, or nothing.
+    pub(super) fn later_lines(&self) -> &[u8] {
         &self.lines[self.path..]
     }
 }

@@ -2,10 +2,11 @@
 
 use super::Scscf;
 use super::attempt::{Challenged, Expected, RESYNC_LEN, State};
+use super::digest::inputs;
 use super::refusal::Refusal;
 use super::register::Register;
 use super::table::Id;
-use crate::aka::digest::{self, Algorithm, Inputs, Qop, Secret};
+use crate::aka::digest::{self, Algorithm, Secret};
 use crate::cx::ServerAssignmentType;
 use crate::event::What;
 use crate::packet::Outbox;
@@ -128,7 +129,7 @@ impl Scscf {
     }
 }
 
-/// Compares in constant time. The digest covers `uri` as the UE wrote it: proxies change the Request-URI.
+/// Compares in constant time. Each nonce is used once, so any count but zero is larger than the one before.
 fn is_right(
     challenged: &Challenged,
     credentials: &Digest<'_>,
@@ -139,35 +140,8 @@ fn is_right(
         Expected::Recorded(recorded) => return Ok(bool::from(recorded.ct_eq(response.as_bytes()))),
         Expected::Vector { xres, ck, ik } => (xres, ck, ik),
     };
-    let qop = match (credentials.qop, credentials.nc, credentials.cnonce) {
-        (None, ..) => None,
-        (Some(qop), Some(nc), Some(cnonce)) if is_count(nc) => Some(Qop { auth_int: is_auth_int(qop)?, nc, cnonce }),
-        _ => return Err(Refusal::IncompleteCredentials),
-    };
-    let inputs = Inputs {
-        algorithm: challenged.algorithm,
-        username: credentials.username.ok_or(Refusal::IncompleteCredentials)?,
-        realm: credentials.realm.ok_or(Refusal::IncompleteCredentials)?,
-        nonce: credentials.nonce.unwrap_or_default(),
-        uri: credentials.uri.ok_or(Refusal::IncompleteCredentials)?,
-        method: "REGISTER",
-        qop,
-        body: register.message.body(),
-    };
+    let inputs = inputs(credentials, challenged.algorithm, "REGISTER", register.message.body())?;
     Ok(digest::response(&inputs, Secret::Aka { res: xres.as_slice(), ik: &ik.0, ck: &ck.0 }).matches(response))
-}
-
-/// Each nonce is used once, so any count but zero is larger than the one before.
-fn is_count(nc: &str) -> bool {
-    nc.len() == 8 && u32::from_str_radix(nc, 16).is_ok_and(|n| n > 0)
-}
-
-fn is_auth_int(qop: &str) -> Result<bool, Refusal> {
-    match qop {
-        q if q.eq_ignore_ascii_case("auth") => Ok(false),
-        q if q.eq_ignore_ascii_case("auth-int") => Ok(true),
-        _ => Err(Refusal::IncompleteCredentials),
-    }
 }
 
 const RAND_LEN: usize = 16;

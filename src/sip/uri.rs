@@ -35,6 +35,14 @@ impl<'a> Uri<'a> {
         Self::parse_clean(text)
     }
 
+    /// The private identity of a user whose credentials name none: this public one without scheme, port and parameters
+    /// (TS 24.229 clause 5.3.1.2, TS 23.003 clause 13.3 the other way round).
+    pub fn implied_impi(&self) -> &'a str {
+        let rest = self.text.get(self.scheme.len() + 1..).unwrap_or_default();
+        let Some(user) = self.user else { return rest };
+        rest.get(..user.len() + 1 + self.host.len()).unwrap_or(rest)
+    }
+
     /// Reads a whole URI of which [`clean_length`] has seen every octet.
     pub(crate) fn parse_clean(text: &'a str) -> Result<Self, HeaderError> {
         if let [b's', b'i', b'p', b':', _, ..] = text.as_bytes() {

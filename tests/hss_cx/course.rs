@@ -301,7 +301,7 @@ fn recorded_vectors() {
     for n in [1, 2, 2] {
         let answer = lab.cx(&mar("trace", "trace"));
         let maa = Maa::decode(&answer.bytes).unwrap();
-        let item = maa.items[0];
+        let item = maa.items[0].clone();
         assert_eq!(item.authenticate, Some(&[[n; 16], [n + 100; 16]].concat()[..]));
         assert_eq!(item.context, Some(format!("{n:032x}").as_bytes()));
         assert_eq!((item.xres, item.ck, item.ik), (None, None, None));

@@ -44,6 +44,7 @@ pub(crate) fn config() -> ScscfConfig {
         restoration: false,
         hosts: Default::default(),
         trusted: Vec::new(),
+        digest: Default::default(),
         extra_headers_in_200: Vec::new(),
     }
 }

@@ -6,14 +6,16 @@ use super::{
 };
 use crate::config::fault::Collector;
 use crate::config::read::{self, Fields, Path, found};
+use crate::config::subscribers::value::{IMPU, USERNAME};
 use crate::config::value::{
     ACCEPT, ALGORITHMS, CHALLENGE, COUNT, DELAY, DIAMETER_TRANSPORT, DURATION, ENCRYPTION, FLAG, HOST, HOST_PORT,
     INTEGRITY, INTERVAL, INVITE, IP, KEEP_ALIVE, LISTENER, NUMBER, PEER, PLANE, PORT, PORTS, REACTION, REALM,
-    SEC_AGREE, SIP_URI, SQN_SCHEME, TEXT, TOKEN, TRANSPORT, WATCHDOG, WIRING,
+    SEC_AGREE, SIP_URI, SQN_SCHEME, TEXT, TOKEN, TRANSPORT, UNAUTHENTICATED, WATCHDOG, WIRING,
 };
 use crate::config::yaml::{Node, Value};
 use crate::icscf::ScscfEntry;
 use crate::ipsec::association::Algorithms;
+use crate::scscf::Unauthenticated;
 use crate::sip::transaction::Timers;
 use std::net::SocketAddr;
 
@@ -148,10 +150,27 @@ fn scscf(section: &mut ScscfSection, mut f: Fields<'_>, faults: &mut Collector) 
     set_some(&mut section.ioi, f.leaf("ioi", TEXT, faults));
     set(&mut section.store_server_name, f.leaf("store_server_name", FLAG, faults));
     set(&mut section.restoration, f.leaf("restoration", FLAG, faults));
+    if let Some(mut d) = f.fields("digest", faults) {
+        let digest = &mut section.digest;
+        set(&mut digest.nonce_lifetime, d.leaf("nonce_lifetime", DURATION, faults));
+        set_some(&mut digest.opaque, d.leaf("opaque", USERNAME, faults));
+        d.finish(faults);
+    }
+    if let Some(unauthenticated) = unauthenticated(&mut f, faults) {
+        section.digest.unauthenticated = unauthenticated;
+    }
     set(&mut section.extra_headers_in_200, f.entries("extra_headers_in_200", TOKEN, TEXT, faults));
     set(&mut section.trusted, f.list("trusted", IP, faults));
     identity(&mut section.identity, &mut f, faults);
     f.finish(faults);
+}
+
+/// `unauthenticated: nobody`, `everybody`, or a list of identities.
+fn unauthenticated(f: &mut Fields<'_>, faults: &mut Collector) -> Option<Unauthenticated> {
+    match &f.get("unauthenticated")?.value {
+        Value::List(_) => f.list("unauthenticated", IMPU, faults).map(Unauthenticated::These),
+        _ => f.leaf("unauthenticated", UNAUTHENTICATED, faults),
+    }
 }
 
 fn hss(section: &mut HssSection, mut f: Fields<'_>, faults: &mut Collector) {

@@ -10,7 +10,7 @@ use crate::ims::Wiring;
 use crate::ipsec::association::{Algorithms, Encryption, Integrity};
 use crate::packet::Transport;
 use crate::pcscf::SecAgreePolicy;
-use crate::scscf::ChallengePolicy;
+use crate::scscf::{ChallengePolicy, DigestConfig};
 use crate::sip::transaction::Timers;
 use crate::time::Duration;
 use crate::ue::{InvitePolicy, KeepAlivePolicy, RetryPolicy};
@@ -85,6 +85,7 @@ impl Default for Profile {
                 ioi: None,
                 store_server_name: false,
                 restoration: false,
+                digest: DigestConfig::default(),
                 extra_headers_in_200: Vec::new(),
                 trusted: Vec::new(),
                 identity: DiameterIdentity::default(),

@@ -16,7 +16,7 @@ use crate::ims::Wiring;
 use crate::ipsec::association::Algorithms;
 use crate::packet::Transport;
 use crate::pcscf::SecAgreePolicy;
-use crate::scscf::ChallengePolicy;
+use crate::scscf::{ChallengePolicy, DigestConfig};
 use crate::sip::transaction::Timers;
 use crate::time::Duration;
 use crate::ue::{InvitePolicy, KeepAlivePolicy, RetryPolicy};
@@ -195,6 +195,8 @@ pub struct ScscfSection {
     pub store_server_name: bool,
     /// `restoration`
     pub restoration: bool,
+    /// `digest`
+    pub digest: DigestConfig,
     /// `extra_headers_in_200`
     pub extra_headers_in_200: Vec<(Box<str>, Box<str>)>,
     /// `trusted`

@@ -148,6 +148,13 @@ impl Common {
     }
 }
 
+impl Common {
+    /// The realm of a subscriber without IMSI.
+    pub(super) fn own_realm(&self, profile_realm: &str) -> Realm {
+        Realm::new(self.realm.as_deref().unwrap_or(profile_realm))
+    }
+}
+
 fn required<T>(given: Given<T>, key: &str, expected: &str, f: &Fields<'_>, faults: &mut Collector) -> Option<T> {
     match given {
         Given::Right(value) => Some(value),

@@ -1,5 +1,6 @@
 //! Subscriber files: `hss-data/*.yaml` to [`Store`]. `hss-data/lab.yaml` tells the keys.
 
+mod access;
 mod common;
 mod filter_criteria;
 mod subscriber;
@@ -18,6 +19,7 @@ use crate::aka::usim::Usim;
 use crate::hss::store::SubscriberRange;
 use crate::hss::{Store, Subscriber};
 use crate::identity::{Impi, Impu, Realm};
+use access::Access;
 use common::Common;
 use std::path::Path as FilePath;
 use subscriber::read_subscriber;
@@ -133,6 +135,7 @@ struct Provision {
     imsi: Box<str>,
     realm: Realm,
     keys: Option<Keys>,
+    access: Option<Access>,
     subscriber: Subscriber,
     range: Option<SubscriberRange>,
 }

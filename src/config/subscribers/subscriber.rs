@@ -1,5 +1,6 @@
 //! One entry of a subscriber file.
 
+use super::access::Access;
 use super::common::Common;
 use super::value::{IMPI, IMPU, IMSI, MSISDN, NONCE, OCTETS_16, RANGE, RESPONSE};
 use super::{Provision, counted_up};
@@ -11,7 +12,8 @@ use crate::config::yaml::Node;
 use crate::cx::user_data::{IdentityType, PublicIdentity, ServiceProfile};
 use crate::hss::Subscriber;
 use crate::hss::store::{AuthVectors, RangeKeys, RecordedVector, SubscriberRange};
-use crate::identity::{Realm, impi_from_imsi};
+use crate::identity::{Impi, Realm, impi_from_imsi};
+use crate::sip::Uri;
 
 /// Reads one subscriber or range; what is wrong is noted.
 pub(super) fn read_subscriber(
@@ -24,17 +26,21 @@ pub(super) fn read_subscriber(
     let before = faults.len();
     let mut f = Fields::new(node, path, faults);
     let imsi = f.leaf_at("imsi", IMSI, faults);
-    if imsi.is_none() && f.get("imsi").is_none() {
+    let access = Access::read(&mut f, faults);
+    let impus = f.list("impus", IMPU, faults);
+    // Without USIM the identities may say all.
+    let has_no_imsi = f.get("imsi").is_none() && access.is_some() && impus.as_ref().is_some_and(|i| !i.is_empty());
+    if f.get("imsi").is_none() && !has_no_imsi {
         f.missing("imsi", IMSI.expected, faults);
     }
     let own = Common::read(&mut f, faults);
     let msisdn = f.leaf_at("msisdn", MSISDN, faults);
     let impi = f.leaf("impi", IMPI, faults);
-    let impus = f.list("impus", IMPU, faults);
     let barred = f.list("barred", IMPU, faults).unwrap_or_default();
     let range = f.leaf_at("range", RANGE, faults);
-    let recorded = recorded(&mut f, faults);
+    let recorded = if access.is_none() { recorded(&mut f, faults) } else { None };
     let keys = match &recorded {
+        _ if access.is_some() => None,
         Some(_) => {
             for key in mask::SECRET_KEYS {
                 if let Some(node) = f.get(key) {
@@ -47,9 +53,13 @@ pub(super) fn read_subscriber(
         None => own.keys(defaults, &f, faults),
     };
     let common = own.over(defaults);
-    let (imsi_node, imsi) = imsi?;
-    let realm = common.realm(&imsi, profile_realm);
-    let impi = impi.unwrap_or_else(|| impi_from_imsi(&imsi, &realm));
+    let (imsi_node, imsi) = if has_no_imsi { (node, Box::default()) } else { imsi? };
+    let realm = if has_no_imsi { common.own_realm(profile_realm) } else { common.realm(&imsi, profile_realm) };
+    let first_impu = impus.as_ref().and_then(|i| i.first()).filter(|_| has_no_imsi);
+    let impi = impi.unwrap_or_else(|| match first_impu {
+        Some(impu) => Impi::new(Uri::parse(impu).map_or(&impu[4..], |uri| uri.implied_impi())),
+        None => impi_from_imsi(&imsi, &realm),
+    });
     let impus = impus.unwrap_or_else(|| implicit_set(&imsi, msisdn.as_ref().map(|(_, m)| &**m), &realm));
     // With a fault already found the set may lack what the file has.
     let sound = faults.len() == before;
@@ -72,7 +82,7 @@ pub(super) fn read_subscriber(
     let auth = match (&recorded, &keys) {
         (Some(vectors), _) => Some(AuthVectors::Recorded(vectors.clone())),
         (None, Some(keys)) => keys.for_imsi(&imsi).map(AuthVectors::Algorithm),
-        (None, None) => None,
+        (None, None) => access.as_ref().and_then(|a| a.vectors(impi.as_str(), realm.as_str())),
     };
     let identity = |identity: &str| PublicIdentity {
         identity: identity.to_owned(),
@@ -116,7 +126,7 @@ pub(super) fn read_subscriber(
         }),
         None => None,
     };
-    Some(Provision { at, path: shown, imsi, realm, keys, subscriber, range })
+    Some(Provision { at, path: shown, imsi, realm, keys, access, subscriber, range })
 }
 
 /// What only holds for a range.
@@ -160,6 +170,7 @@ impl RangeCheck<'_, '_> {
                 self.fault("a range with recorded vectors found, keys expected".to_owned())
             }
             (None, AuthVectors::Algorithm(_)) => None,
+            (None, _) => self.fault("a range without keys found, keys expected".to_owned()),
         }
     }
 

@@ -1,9 +1,12 @@
 //! The leaves of subscriber files.
 
-use super::common::Algorithm;
+use super::common::Algorithm as AkaAlgorithm;
+use crate::aka::digest::Algorithm;
+use crate::aka::{Ha1, Password};
 use crate::config::keys::KeyText;
 use crate::config::read::Leaf;
 use crate::config::value::HOST;
+use crate::hss::store::AccessAddress;
 use crate::identity::Impi;
 
 pub(in crate::config) const IMSI: Leaf<Box<str>> = Leaf {
@@ -53,11 +56,11 @@ pub(in crate::config) const KEY_32: Leaf<KeyText> =
 pub(in crate::config) const KEY_K: Leaf<KeyText> =
     Leaf { read: |t| KeyText::read(t, 16).or_else(|| KeyText::read(t, 32)), expected: "32 hexadecimal digits" };
 
-pub(super) const ALGORITHM: Leaf<Algorithm> = Leaf {
+pub(super) const ALGORITHM: Leaf<AkaAlgorithm> = Leaf {
     read: |t| match t {
-        "milenage" => Some(Algorithm::Milenage),
-        "tuak" => Some(Algorithm::Tuak),
-        "xor" => Some(Algorithm::Xor),
+        "milenage" => Some(AkaAlgorithm::Milenage),
+        "tuak" => Some(AkaAlgorithm::Tuak),
+        "xor" => Some(AkaAlgorithm::Xor),
         _ => None,
     },
     expected: "milenage, tuak or xor",
@@ -107,6 +110,58 @@ pub(in crate::config) const NONCE: Leaf<([u8; 16], [u8; 16])> = Leaf {
 pub(in crate::config) const RESPONSE: Leaf<Box<str>> = Leaf {
     read: |t| (t.len() == 32 && t.bytes().all(|b| b.is_ascii_hexdigit())).then(|| t.into()),
     expected: "32 hexadecimal digits",
+};
+
+pub(in crate::config) const PASSWORD: Leaf<Password> = Leaf {
+    read: |t| (!t.is_empty() && !t.chars().any(char::is_control)).then(|| Password(t.into())),
+    expected: "a password in one line",
+};
+
+pub(super) const HA1: Leaf<Ha1> = Leaf {
+    read: |t| (RESPONSE.read)(t).map(|hex| Ha1(hex.to_ascii_lowercase().into())),
+    expected: "32 hexadecimal digits, the MD5 of username:realm:password",
+};
+
+/// Stands between quotes in credentials.
+pub(in crate::config) const USERNAME: Leaf<Box<str>> = Leaf {
+    read: |t| (!t.is_empty() && !t.chars().any(|c| c.is_control() || matches!(c, '"' | '\\'))).then(|| t.into()),
+    expected: "a text without quotes",
+};
+
+pub(super) const QOP: Leaf<Box<str>> = Leaf {
+    read: |t| match t {
+        "none" => Some("".into()),
+        "auth" | "auth-int" | "auth,auth-int" => Some(t.into()),
+        _ => None,
+    },
+    expected: "auth, auth-int, \"auth,auth-int\" or none",
+};
+
+/// `None`: MD5, and a challenge does not say so.
+pub(super) const DIGEST_ALGORITHM: Leaf<Option<Algorithm>> = Leaf {
+    read: |t| match t {
+        "unstated" => Some(None),
+        "MD5" => Some(Some(Algorithm::Md5)),
+        "SHA-256" => Some(Some(Algorithm::Sha256)),
+        "SHA-512-256" => Some(Some(Algorithm::Sha512_256)),
+        _ => None,
+    },
+    expected: "MD5, SHA-256, SHA-512-256 or unstated",
+};
+
+pub(super) const CHALLENGE_NONCE: Leaf<Box<str>> = USERNAME;
+
+pub(super) const LINE: Leaf<Box<str>> = USERNAME;
+
+pub(super) const ADDRESS: Leaf<AccessAddress> = Leaf {
+    read: |t| match t.split_once('/') {
+        None => AccessAddress::new(t.parse().ok()?, 128),
+        Some((prefix, length)) => {
+            let prefix = prefix.parse().ok().filter(std::net::IpAddr::is_ipv6)?;
+            AccessAddress::new(prefix, length.parse().ok()?)
+        }
+    },
+    expected: "an address, or an IPv6 prefix such as 2001:db8::/64",
 };
 
 fn octets_16(text: &str) -> Option<[u8; 16]> {

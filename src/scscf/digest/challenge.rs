@@ -1,0 +1,198 @@
+//! The MAA for a REGISTER of which nothing is known but who sends it, and the challenge of SIP digest (TS 29.228 clause
+//! 6.3, TS 24.229 clause 5.4.1.2.1A).
+
+use super::access::{is_at, is_on};
+use super::judge::{Checked, NONCE_LEN};
+use super::nonces::{Credentials, Verdict};
+use crate::aka::Ha1;
+use crate::aka::digest::Algorithm;
+use crate::cx::AuthItem;
+use crate::cx::mar::{DigestAuthenticate, scheme};
+use crate::event::What;
+use crate::packet::Outbox;
+use crate::scscf::Scscf;
+use crate::scscf::attempt::{AwaitingMaa, Subject};
+use crate::scscf::refusal::Refusal;
+use crate::scscf::register::Register;
+use crate::scscf::registrar::HssId;
+use crate::scscf::reply::Reply;
+use crate::sip::transaction::ServerId;
+use crate::sip::{HeaderName, Message};
+use crate::time::Instant;
+use std::rc::Rc;
+
+/// A REGISTER while the HSS says how its user is authenticated.
+pub(in crate::scscf) type OpenRegister = Box<[u8]>;
+
+/// What the HSS has for a user.
+pub(in crate::scscf) enum Offered {
+    /// A password. `stale`: the REGISTER shows that its sender knows it.
+    Digest { credentials: Credentials, nonce: Option<Box<str>>, stale: bool },
+    /// The access network vouches for him.
+    Granted,
+}
+
+impl Scscf {
+    /// Asks the HSS how the user is authenticated.
+    pub(super) fn challenge_openly(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        register: &Register<'_, '_>,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        let mut waiting = self.awaiting_maa(server, register, None);
+        waiting.open = Some(register.message.bytes().into());
+        self.ask_for_vector(now, register, waiting, out);
+        Ok(())
+    }
+
+    /// What is no AKA vector; `None`: it is one, or should be.
+    pub(in crate::scscf) fn offered(
+        &self,
+        register: &[u8],
+        item: &AuthItem<'_>,
+        hss: HssId,
+    ) -> Result<Option<Offered>, Refusal> {
+        let is = |scheme: &str| item.scheme.is_some_and(|given| given.eq_ignore_ascii_case(scheme));
+        let message = || Message::parse(register).expect("it was parsed when it came");
+        let granted = |is_granted: bool| {
+            if is_granted { Ok(Some(Offered::Granted)) } else { Err(Refusal::AccessDiffers) }
+        };
+        if is(scheme::SIP_DIGEST) {
+            let digest = item.digest.as_ref().ok_or(Refusal::VectorIncomplete)?;
+            let credentials = credentials(digest, item.context, hss).ok_or(Refusal::VectorIncomplete)?;
+            let nonce = item.authenticate.and_then(|nonce| std::str::from_utf8(nonce).ok()).map(Into::into);
+            let message = message();
+            let given =
+                message.authorization().ok().flatten().filter(|given| given.nonce.is_some_and(|n| !n.is_empty()));
+            let stale = given.is_some_and(|given| {
+                matches!(credentials.check(&given, "REGISTER", message.body()), Ok(Checked::Right { .. }))
+            });
+            Ok(Some(Offered::Digest { credentials, nonce, stale }))
+        } else if is(scheme::NASS_BUNDLED) {
+            granted(is_on(&message(), &item.lines))
+        } else if is(scheme::EARLY_IMS) {
+            granted(is_at(&message(), item.framed_ip_address, item.framed_ipv6_prefix))
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Challenges, or serves whom the access network vouches for.
+    pub(in crate::scscf) fn on_offered(
+        &mut self,
+        now: Instant,
+        subject: &Subject,
+        waiting: &AwaitingMaa,
+        (offered, hss): (Offered, HssId),
+        out: &mut Outbox,
+    ) {
+        match offered {
+            Offered::Granted => {
+                let register = waiting.open.as_deref().unwrap_or_default();
+                self.serve_kept(now, waiting.reply.server, register, hss, out);
+            }
+            Offered::Digest { credentials, nonce, stale } => {
+                let nonce = nonce.unwrap_or_else(|| self.random.token::<NONCE_LEN>().as_str().into());
+                let to = Challenge { reply: &waiting.reply, impi: subject.impi(), impu: subject.impu() };
+                self.send_challenge_of_digest(now, &to, Rc::new(credentials), &nonce, stale, out);
+            }
+        }
+    }
+
+    /// 401 with a fresh nonce.
+    #[expect(clippy::too_many_arguments, reason = "whom to challenge, and with what")]
+    pub(super) fn send_digest_challenge(
+        &mut self,
+        now: Instant,
+        reply: &Reply,
+        impi: &str,
+        impu: &str,
+        credentials: Rc<Credentials>,
+        stale: bool,
+        out: &mut Outbox,
+    ) {
+        let nonce = self.random.token::<NONCE_LEN>();
+        self.send_challenge_of_digest(now, &Challenge { reply, impi, impu }, credentials, nonce.as_str(), stale, out);
+    }
+
+    fn send_challenge_of_digest(
+        &mut self,
+        now: Instant,
+        to: &Challenge<'_>,
+        credentials: Rc<Credentials>,
+        nonce: &str,
+        stale: bool,
+        out: &mut Outbox,
+    ) {
+        let opaque = self.config.digest.opaque.as_deref();
+        let parameters = Parameters { credentials: &credentials, nonce, opaque, stale };
+        self.transactions.respond(now, to.reply.server, 401, out, |bytes| {
+            let mut w = to.reply.begin(401, bytes);
+            parameters.each(|value| {
+                w.header(HeaderName::WwwAuthenticate, value);
+            });
+            w.finish(b"");
+        });
+        self.nonces.insert(now, nonce, to.impu, Rc::clone(&credentials));
+        self.tell(out, || What::Challenged { impi: to.impi.into(), impu: to.impu.into() });
+    }
+}
+
+/// Whom to challenge.
+struct Challenge<'a> {
+    reply: &'a Reply,
+    impi: &'a str,
+    impu: &'a str,
+}
+
+/// What a challenge says.
+pub(super) struct Parameters<'a> {
+    pub(super) credentials: &'a Credentials,
+    pub(super) nonce: &'a str,
+    pub(super) opaque: Option<&'a str>,
+    pub(super) stale: bool,
+}
+
+impl Parameters<'_> {
+    /// One value for each algorithm, the better first (RFC 8760 clause 2.4).
+    pub(super) fn each(&self, mut write: impl FnMut(&str)) {
+        if let Verdict::Computed { alternate: Some((algorithm, _)), .. } = &self.credentials.verdict {
+            write(&self.value(Some(algorithm.as_str())));
+        }
+        write(&self.value(self.credentials.states_md5.then_some("MD5")));
+    }
+
+    fn value(&self, algorithm: Option<&str>) -> String {
+        let mut value = format!("Digest realm=\"{}\",nonce=\"{}\"", self.credentials.realm, self.nonce);
+        let mut add = |before: &str, text: Option<&str>, after: &str| {
+            if let Some(text) = text {
+                value.extend([before, text, after]);
+            }
+        };
+        add(",algorithm=", algorithm, "");
+        add(",qop=\"", Some(&*self.credentials.qop).filter(|qop| !qop.is_empty()), "\"");
+        add(",opaque=\"", self.opaque, "\"");
+        add(",stale=", self.stale.then_some("true"), "");
+        value
+    }
+}
+
+/// What the HSS gave, if it is whole: HA1, or the recorded response in its place.
+fn credentials(digest: &DigestAuthenticate<'_>, context: Option<&[u8]>, hss: HssId) -> Option<Credentials> {
+    let is_plain = |text: &str| !text.bytes().any(|b| b.is_ascii_control() || matches!(b, b'"' | b'\\'));
+    if !is_plain(digest.realm) || !is_plain(digest.qop) {
+        return None;
+    }
+    let verdict = match context {
+        Some(response) => Verdict::Recorded(std::str::from_utf8(response).ok()?.into()),
+        None => {
+            let alternate = digest.alternate_algorithm.and_then(Algorithm::from_token).zip(digest.alternate_ha1);
+            let alternate = alternate.map(|(algorithm, ha1)| (algorithm, Ha1(ha1.into())));
+            Verdict::Computed { md5: Some(digest.ha1).filter(|h| h.len() == 32).map(|ha1| Ha1(ha1.into()))?, alternate }
+        }
+    };
+    let (realm, qop, states_md5) = (digest.realm.into(), digest.qop.into(), digest.algorithm.is_some());
+    Some(Credentials { realm, qop, states_md5, verdict, hss })
+}

@@ -1,0 +1,166 @@
+//! Nonces of SIP digest, remembered with what answers them. The oldest goes where there are too many: whoever loses one
+//! is challenged again, and told that the password is not wrong (`stale`).
+
+use crate::aka::Ha1;
+use crate::aka::digest::Algorithm;
+use crate::scscf::registrar::HssId;
+use crate::scscf::table::{Id, Table};
+use crate::time::{Duration, Instant};
+use foldhash::fast::FixedState;
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+use std::rc::Rc;
+
+/// What an answer is checked with, as the HSS gave it.
+#[derive(Debug)]
+pub(in crate::scscf) struct Credentials {
+    pub(in crate::scscf) realm: Box<str>,
+    /// `auth`, `auth-int`, both, or nothing.
+    pub(in crate::scscf) qop: Box<str>,
+    /// Challenges state `algorithm=MD5`; absent it means the same.
+    pub(in crate::scscf) states_md5: bool,
+    pub(in crate::scscf) verdict: Verdict,
+    /// The HSS that gave it.
+    pub(in crate::scscf) hss: HssId,
+}
+
+/// By what a response is judged.
+#[derive(Debug)]
+pub(in crate::scscf) enum Verdict {
+    /// It is computed: HA1 of MD5, and of a better algorithm where there is one.
+    Computed { md5: Ha1, alternate: Option<(Algorithm, Ha1)> },
+    /// It is this text: that of a recorded UE whose password is unknown.
+    Recorded(Box<str>),
+}
+
+/// One nonce.
+#[derive(Debug)]
+pub(in crate::scscf) struct Nonce {
+    text: Box<str>,
+    /// Whom it was made for.
+    impu: Box<str>,
+    pub(in crate::scscf) credentials: Rc<Credentials>,
+    /// The highest nonce count so far.
+    count: u32,
+    made_at: Instant,
+    /// Another one was given to take its place.
+    pub(in crate::scscf) is_replaced: bool,
+}
+
+/// All of them, in order of age.
+#[derive(Debug)]
+pub(in crate::scscf) struct Nonces {
+    table: Table<Nonce>,
+    hasher: FixedState,
+    by_age: VecDeque<Id>,
+    lifetime: Duration,
+}
+
+impl Nonces {
+    /// None yet; each lives `lifetime`.
+    pub(in crate::scscf) fn new(seed: u64, lifetime: Duration) -> Self {
+        Self { table: Table::new(seed), hasher: FixedState::with_seed(seed), by_age: VecDeque::new(), lifetime }
+    }
+
+    /// Remembers a nonce for `impu`.
+    pub(in crate::scscf) fn insert(&mut self, now: Instant, text: &str, impu: &str, credentials: Rc<Credentials>) {
+        while let Some(oldest) = self.by_age.front()
+            && (self.by_age.len() >= MOST || self.table.get(*oldest).is_none_or(|n| self.is_old(now, n)))
+        {
+            self.table.remove(*oldest);
+            self.by_age.pop_front();
+        }
+        // A recorded nonce may be given twice: the later one counts.
+        if let Some(same) = self.find(now, text, impu) {
+            self.table.remove(same);
+        }
+        let nonce =
+            Nonce { text: text.into(), impu: impu.into(), credentials, count: 0, made_at: now, is_replaced: false };
+        let id = self.table.insert(self.hasher.hash_one(text), nonce);
+        self.by_age.push_back(id);
+    }
+
+    /// The nonce of this text, if it was made for `impu` and lives.
+    pub(in crate::scscf) fn find(&self, now: Instant, text: &str, impu: &str) -> Option<Id> {
+        let is_it = |n: &Nonce| *n.text == *text && *n.impu == *impu && !self.is_old(now, n);
+        self.table.chain(self.hasher.hash_one(text)).find(|(_, n)| is_it(n)).map(|(id, _)| id)
+    }
+
+    /// It, if it is still there.
+    pub(in crate::scscf) fn get_mut(&mut self, id: Id) -> Option<&mut Nonce> {
+        self.table.get_mut(id)
+    }
+
+    /// Forgets it: an answer was wrong.
+    pub(in crate::scscf) fn remove(&mut self, id: Id) {
+        self.table.remove(id);
+    }
+
+    /// True when a nonce should give way to a newer one.
+    pub(in crate::scscf) fn is_ageing(&self, now: Instant, id: Id) -> bool {
+        self.table.get(id).is_some_and(|nonce| now.saturating_since(nonce.made_at) > self.lifetime / 2)
+    }
+
+    fn is_old(&self, now: Instant, nonce: &Nonce) -> bool {
+        now.saturating_since(nonce.made_at) > self.lifetime
+    }
+}
+
+impl Nonce {
+    /// Uses the count up: false where it is not larger than all before. Without qop a nonce serves once.
+    pub(in crate::scscf) fn count(&mut self, count: Option<u32>) -> bool {
+        let is_larger = count.unwrap_or(1) > self.count;
+        if is_larger {
+            self.count = count.unwrap_or(u32::MAX);
+        }
+        is_larger
+    }
+}
+
+/// Nonces remembered at most.
+const MOST: usize = 1 << 17;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scscf::registrar::Registrar;
+
+    fn credentials() -> Rc<Credentials> {
+        let hss = Registrar::new(1, "x").hss_named("hss");
+        let verdict = Verdict::Recorded("r".into());
+        Rc::new(Credentials { realm: "x".into(), qop: "auth".into(), states_md5: true, verdict, hss })
+    }
+
+    #[test]
+    fn a_nonce_is_of_one_identity_and_lives_as_long_as_told() {
+        let mut nonces = Nonces::new(1, Duration::from_secs(10));
+        nonces.insert(Instant::ZERO, "a", "sip:u@x", credentials());
+        assert!(nonces.find(Instant::from_secs(10), "a", "sip:u@x").is_some());
+        assert!(nonces.find(Instant::from_secs(10), "a", "sip:v@x").is_none());
+        assert!(nonces.find(Instant::from_secs(11), "a", "sip:u@x").is_none());
+        nonces.insert(Instant::from_secs(11), "b", "sip:u@x", credentials());
+        assert_eq!((nonces.table.len(), nonces.by_age.len()), (1, 1));
+    }
+
+    #[test]
+    fn the_oldest_goes_where_there_are_too_many() {
+        let mut nonces = Nonces::new(1, Duration::from_secs(10));
+        let shared = credentials();
+        for n in 0..=MOST {
+            nonces.insert(Instant::ZERO, &n.to_string(), "sip:u@x", Rc::clone(&shared));
+        }
+        assert_eq!(nonces.by_age.len(), MOST);
+        assert!(nonces.find(Instant::ZERO, "0", "sip:u@x").is_none());
+        assert!(nonces.find(Instant::ZERO, "1", "sip:u@x").is_some());
+    }
+
+    #[test]
+    fn counts_grow_and_without_count_a_nonce_serves_once() {
+        let mut nonces = Nonces::new(1, Duration::from_secs(10));
+        nonces.insert(Instant::ZERO, "a", "u", credentials());
+        let id = nonces.find(Instant::ZERO, "a", "u").unwrap();
+        let nonce = nonces.get_mut(id).unwrap();
+        assert!(nonce.count(Some(1)) && !nonce.count(Some(1)) && nonce.count(Some(3)) && !nonce.count(Some(2)));
+        assert!(nonce.count(None) && !nonce.count(None) && !nonce.count(Some(9)));
+    }
+}
