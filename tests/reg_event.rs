@@ -9,14 +9,15 @@ mod subscriber;
 mod user;
 
 use driver::{REALM, header, headers, status};
-use imsreg::cx::{CxResult, ServerAssignmentType as Assign};
+use imsreg::cx::{CxResult, Saa, Sar, ServerAssignmentType as Assign};
 use imsreg::event::What;
 use imsreg::packet::Transport;
-use imsreg::reginfo::{ContactEvent as E, RegistrationState};
+use imsreg::reginfo::{ContactEvent as E, Fault, RegistrationState};
 use imsreg::scscf::ScscfConfig;
+use imsreg::sip::Message;
 use imsreg::time::Duration;
 use subscriber::{DEFAULT, PCSCF, Subscriber, TEL, config, subscribed};
-use user::{Register, TEMPORARY, contact, lab_set, scscf, user_data};
+use user::{Register, TEMPORARY, contact, envelope, lab_set, scscf, user_data};
 
 fn tag(subscriber: &Subscriber) -> &str {
     subscriber.to_tag.as_deref().expect("it has subscribed")
@@ -422,4 +423,78 @@ fn several_watchers_have_dialogs_of_their_own() {
     }
     assert_eq!((ue.watcher.version(), pcscf.watcher.version()), (Some(2), Some(1)));
     s.quiet();
+}
+
+/// TS 23.380: what the HSS has of the subscription brings it back in another process, tag and all.
+#[test]
+fn a_subscription_outlives_the_s_cscf() {
+    let config = ScscfConfig { restoration: true, ..config() };
+    let mut s = scscf(config.clone());
+    s.registered();
+    let mut ue = Subscriber::ue();
+    s.subscribe_and_listen(&mut ue);
+    let request = s.asked();
+    let sar = Sar::decode(&request).expect("a SAR");
+    assert_eq!((sar.assignment, sar.user_data_already_available), (Assign::ReRegistration, true));
+    let left = sar.restoration.expect("what is left with the HSS");
+    let subscription = left.bindings[0].subscription.expect("that of the UE");
+    assert_eq!(subscription.call_id, b"reg-1@ue");
+    assert_eq!(subscription.to, format!("<{DEFAULT}>;tag={}", tag(&ue)).as_bytes());
+    assert_eq!(subscription.record_route, Some(ue.route.as_bytes()));
+    s.answer_sar(&request, CxResult::SUCCESS, None);
+    s.quiet();
+
+    let mut s = scscf(config);
+    s.sip(PCSCF, &ue.text());
+    let request = s.asked();
+    let sar = Sar::decode(&request).expect("a SAR");
+    assert_eq!((sar.assignment, &*sar.impus), (Assign::NoAssignment, &[DEFAULT][..]));
+    assert!(sar.supports_restoration);
+    let xml = lab_set();
+    let saa = Saa {
+        envelope: envelope(sar.envelope.session_id),
+        result: CxResult::SUCCESS,
+        impi: None,
+        server_name: None,
+        user_data: Some(xml.as_bytes()),
+        charging: None,
+        associated_identities: Vec::new(),
+        supports_restoration: true,
+        restoration: vec![*left],
+    };
+    s.hss(&request, false, |w| saa.encode(w));
+    let answer = s.sent().text;
+    assert_eq!((status(&answer), header(&answer, "To")), (200, &*format!("<{DEFAULT}>;tag={}", tag(&ue))));
+    let notify = s.sent().text;
+    assert_eq!(header(&notify, "From"), format!("<{DEFAULT}>;tag={}", tag(&ue)));
+    assert_eq!((header(&notify, "To"), header(&notify, "Route")), (&*format!("<{DEFAULT}>;tag=ue"), &*ue.route));
+    let cseq: u32 = header(&notify, "CSeq").split(' ').next().and_then(|n| n.parse().ok()).expect("a number");
+    assert!(cseq > 1, "beyond what was sent before");
+    // The new process does not know how far the old one counted. The document has the full state, so a gap does no harm.
+    let message = Message::parse(notify.as_bytes()).expect("a NOTIFY");
+    let verdict = ue.watcher.take(message.body(), &[DEFAULT, TEL]);
+    assert!(matches!(verdict.faults[..], [Fault::VersionGap { before: 0, .. }]), "{:?}", verdict.faults);
+    let document = verdict.document.expect("it counts");
+    assert_eq!(document.registrations[0].contacts[0].uri, "sip:001010000000001@127.0.0.1:31001");
+    s.answer(&notify, 200);
+    assert_eq!((s.element.registrations(), s.element.subscriptions()), (1, 1));
+    // And the dialog goes on by itself.
+    ue.cseq += 1;
+    s.subscribe_and_listen(&mut ue);
+    s.quiet();
+}
+
+#[test]
+fn a_subscription_that_does_not_come_back_is_481_or_480() {
+    let config = ScscfConfig { restoration: true, ..config() };
+    let mut ue = Subscriber::ue();
+    for in_dialog in [true, false] {
+        let mut s = scscf(config.clone());
+        ue.to_tag = in_dialog.then(|| "0123abcd1".to_owned());
+        s.sip(PCSCF, &ue.text());
+        s.assign(Assign::NoAssignment, CxResult::UNABLE_TO_COMPLY, None);
+        let status = status(&s.sent().text);
+        assert_eq!(status, if in_dialog { 481 } else { 480 });
+        s.quiet();
+    }
 }

@@ -54,7 +54,9 @@ impl Scscf {
     fn leave(&self, now: Instant, register: &Register<'_, '_>, wanted: &[Wanted<'_>], planned: &[Planned]) -> Vec<u8> {
         let before = register.registration.map_or(&[][..], |id| self.registrar.bindings(id));
         let (config, compact) = (&self.config, &self.registrar.compact);
-        Left { config, compact, now, impi: register.impi, call_id: register.call_id }.write(wanted, planned, before)
+        let subscriptions = register.registration.map_or_else(Vec::new, |id| self.subscriptions_left(id));
+        let (impi, call_id) = (register.impi, register.call_id);
+        Left { config, compact, now, impi, call_id, subscriptions }.write(wanted, planned, before)
     }
 
     /// Sends SAR for an attempt in `AwaitingSaa`.

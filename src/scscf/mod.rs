@@ -315,7 +315,7 @@ impl Scscf {
         match message.method() {
             Some(Method::Register) => self.on_register(now, server, from, message, &checked, contacts, out),
             Some(Method::Subscribe) if self.is_for_notifier(message) => {
-                self.on_subscribe(now, server, message, &checked, out);
+                self.on_subscribe(now, server, from, message, &checked, out);
             }
             _ => self.on_forwardable(now, server, from, message, out),
         }

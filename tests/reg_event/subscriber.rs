@@ -118,7 +118,7 @@ impl Subscriber {
         Told { registrations: registrations.collect() }
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         static BRANCHES: AtomicU32 = AtomicU32::new(0);
         let branch = BRANCHES.fetch_add(1, Ordering::Relaxed);
         let Self { impu, call_id, cseq, expires, .. } = self;

@@ -5,8 +5,11 @@
 mod authorise;
 mod document;
 mod notify;
+mod restored;
 mod subscribe;
 mod subscription;
+
+pub(super) use restored::LeftSubscription;
 
 use super::binding::Binding;
 use super::proxy::token;
@@ -25,6 +28,7 @@ use crate::time::Instant;
 use document::Gone;
 use notify::Owed;
 use std::collections::HashMap;
+use std::net::IpAddr;
 use subscribe::Subscribe;
 use subscription::{Dialog, Subscription, Subscriptions};
 
@@ -69,6 +73,7 @@ impl Scscf {
         &mut self,
         now: Instant,
         server: ServerId,
+        from: IpAddr,
         message: &Message<'_>,
         checked: &Checked<'_>,
         out: &mut Outbox,
@@ -78,6 +83,11 @@ impl Scscf {
             None => self.subscribe(now, server, &subscribe, out),
         });
         if let Err(refusal) = outcome {
+            if let Some(user) = self.lost_watched(&checked.to.uri, &refusal)
+                && self.restore(now, server, from, message, user, out)
+            {
+                return;
+            }
             self.refuse(now, server, message, &refusal, out);
         }
     }
@@ -197,6 +207,7 @@ impl Scscf {
             expires,
         });
         self.after_subscribe(now, id, registration, subscribe, out);
+        self.leave_again(now, registration, out);
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use crate::scscf::table::{Id, NONE};
 use crate::sip::{HeaderName, header::name_addr::NameAddr};
 use crate::time::Instant;
 use foldhash::fast::FixedState;
+use std::collections::HashMap;
 use std::fmt::Write;
 use std::hash::BuildHasher;
 
@@ -108,6 +109,9 @@ pub(super) struct Subscriptions {
     free: u32,
     used: usize,
     hasher: FixedState,
+    /// Tags that another process of ours gave; few, and mostly none.
+    kept_tags: HashMap<Id, Box<str>, FixedState>,
+    by_kept_tag: HashMap<Box<str>, Id, FixedState>,
 }
 
 struct Slot {
@@ -125,7 +129,15 @@ impl std::fmt::Debug for Slot {
 
 impl Subscriptions {
     pub(super) fn new(seed: u64) -> Self {
-        Self { slots: Vec::new(), free: NONE, used: 0, hasher: FixedState::with_seed(seed) }
+        let hasher = FixedState::with_seed(seed);
+        Self {
+            slots: Vec::new(),
+            free: NONE,
+            used: 0,
+            kept_tags: HashMap::with_hasher(hasher.clone()),
+            by_kept_tag: HashMap::with_hasher(hasher.clone()),
+            hasher,
+        }
     }
 
     /// Puts `subscription` in front of the list that begins with `head`; its index is the new head.
@@ -192,6 +204,9 @@ impl Subscriptions {
         slot.next = self.free;
         self.free = id.index();
         self.used -= 1;
+        if let Some(tag) = self.kept_tags.remove(&id) {
+            self.by_kept_tag.remove(&tag);
+        }
         Some(value)
     }
 
@@ -201,6 +216,9 @@ impl Subscriptions {
 
     /// The local tag of a dialog: it leads back to the subscription without being stored, and nobody can make one up.
     pub(super) fn tag(&self, id: Id) -> String {
+        if let Some(kept) = self.kept_tags.get(&id) {
+            return kept.to_string();
+        }
         let mut tag = String::with_capacity(24);
         write!(tag, "{:08x}{:x}", self.check(id), id.to_bits()).expect("a String takes every write");
         tag
@@ -208,10 +226,19 @@ impl Subscriptions {
 
     /// The subscription with this local tag.
     pub(super) fn by_tag(&self, tag: &str) -> Option<Id> {
+        if let Some(kept) = self.by_kept_tag.get(tag) {
+            return Some(*kept);
+        }
         let (check, id) = tag.split_at_checked(8)?;
         let id = Id::from_bits(u64::from_str_radix(id, 16).ok()?);
         let is_ours = u32::from_str_radix(check, 16).is_ok_and(|check| check == self.check(id));
         Some(id).filter(|id| is_ours && self.get(*id).is_some())
+    }
+
+    /// The dialog has a local tag from elsewhere.
+    pub(super) fn keep_tag(&mut self, id: Id, tag: &str) {
+        self.kept_tags.insert(id, tag.into());
+        self.by_kept_tag.insert(tag.into(), id);
     }
 
     fn check(&self, id: Id) -> u32 {

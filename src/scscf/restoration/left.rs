@@ -1,11 +1,12 @@
 //! What is left with the HSS, and what becomes of it again.
 
-use crate::cx::{RestorationInfo, ScscfRestorationInfo};
+use crate::cx::{RestorationInfo, ScscfRestorationInfo, SubscriptionInfo};
 use crate::diameter::Writer;
 use crate::scscf::ScscfConfig;
 use crate::scscf::binding::{Binding, Planned, Stated};
 use crate::scscf::compact::Compact;
 use crate::scscf::contacts::Wanted;
+use crate::scscf::notifier::LeftSubscription;
 use crate::sip::HeaderName;
 use crate::sip::header::contact::Contacts;
 use crate::sip::header::name_addr::NameAddr;
@@ -18,12 +19,13 @@ pub(in crate::scscf) struct Left<'a> {
     pub(in crate::scscf) now: Instant,
     pub(in crate::scscf) impi: &'a str,
     pub(in crate::scscf) call_id: &'a str,
+    pub(in crate::scscf) subscriptions: Vec<LeftSubscription>,
 }
 
 impl Left<'_> {
     /// The AVP: what `planned` makes of `bindings`.
     pub(in crate::scscf) fn write(&self, wanted: &[Wanted<'_>], planned: &[Planned], bindings: &[Binding]) -> Vec<u8> {
-        let Self { config, compact, now, impi, call_id } = *self;
+        let Self { config, compact, now, impi, call_id, ref subscriptions } = *self;
         let replaces_all = planned.iter().any(|p| !p.is_flow() && !p.expires.is_zero());
         let stays = |b: &&Binding| (b.is_flow() || !replaces_all) && !planned.iter().any(|p| p.is_of(b, compact));
         let bound = || planned.iter().filter(|p| !p.expires.is_zero());
@@ -39,8 +41,8 @@ impl Left<'_> {
             cseq: Some(stated.cseq),
             // Of the others only a hash is kept.
             call_id: is_new.then_some(call_id.as_bytes()),
-            subscription: None,
-            pcscf_subscription: None,
+            subscription: of(subscriptions, |watcher| stated.contact.starts_with(watcher.contact())),
+            pcscf_subscription: of(subscriptions, |watcher| is_first_of(&stated.path, watcher.contact())),
         });
         let bindings_info: Vec<_> = infos.collect();
         if bindings_info.is_empty() {
@@ -57,6 +59,16 @@ impl Left<'_> {
         info.encode(&mut Writer::avps(&mut octets));
         octets
     }
+}
+
+fn of(list: &[LeftSubscription], is_it: impl Fn(&LeftSubscription) -> bool) -> Option<SubscriptionInfo<'_>> {
+    list.iter().find(|watcher| is_it(watcher)).map(LeftSubscription::info)
+}
+
+/// True for the Contact of the P-CSCF that is the first of Path.
+fn is_first_of(path: &str, contact: &str) -> bool {
+    let host = |name, text| NameAddr::take(name, text, |_, _| ()).map(|(address, _)| address.uri.host);
+    matches!((host(HeaderName::Path, path), host(HeaderName::Contact, contact)), (Ok(a), Ok(b)) if a == b)
 }
 
 /// A binding of the HSS as one of ours; `None`: it cannot be read.

@@ -50,6 +50,8 @@ pub(super) struct LostUser {
     pub(super) impu: String,
     /// What the HSS is asked by: NO_ASSIGNMENT for who must be registered, UNREGISTERED_USER for who is called.
     pub(super) assignment: ServerAssignmentType,
+    /// The answer unless he is found.
+    pub(super) otherwise: Refusal,
 }
 
 impl Scscf {
@@ -91,7 +93,7 @@ impl Scscf {
         let request = Message::parse(&waiting.request).expect("it was parsed when it came");
         match restored {
             Ok(()) => self.on_request(now, waiting.server, waiting.from, &request, out),
-            Err(refusal) => self.refuse_lost(now, waiting.server, &request, &refusal, out),
+            Err(refusal) => self.refuse_lost(now, &waiting, &request, &refusal, out),
         }
     }
 
@@ -99,7 +101,7 @@ impl Scscf {
     pub(super) fn fail_restoration(&mut self, now: Instant, number: u32, out: &mut Outbox) {
         let Some(waiting) = self.restoring.waiting.remove(&number) else { return };
         let request = Message::parse(&waiting.request).expect("it was parsed when it came");
-        self.refuse_lost(now, waiting.server, &request, &Refusal::AssignmentSilent, out);
+        self.refuse_lost(now, &waiting, &request, &Refusal::AssignmentSilent, out);
     }
 
     /// Makes registrations of what came back; the user asked for must be among them.
@@ -150,6 +152,11 @@ impl Scscf {
         out: &mut Outbox,
     ) {
         let ends_at = bindings.iter().map(|binding| binding.expires_at).max();
+        let subscriptions = info.bindings.iter().flat_map(|b| [b.subscription, b.pcscf_subscription]).flatten();
+        for subscription in subscriptions {
+            // A subscription has no end of its own there; it is not longer than what it watches.
+            self.restore_subscription(now, registration, &subscription, ends_at.unwrap_or(now));
+        }
         if let Some(deadline) = self.registrar.bind(registration, bindings) {
             self.timeouts.at(deadline, Due::Expiry(registration));
         }
@@ -175,15 +182,16 @@ impl Scscf {
     }
 
     /// A request whose user could not be brought back. Where the UE can hear it, the 504 tells it to register anew
-    /// (TS 24.229 clauses 5.4.3.2 and 5.1.2A.1.6); a caller hears that the user is not there.
+    /// (TS 24.229 clauses 5.4.3.2 and 5.1.2A.1.6); others hear what they would have heard at once.
     fn refuse_lost(
         &mut self,
         now: Instant,
-        server: ServerId,
+        waiting: &Waiting,
         request: &Message<'_>,
         refusal: &Refusal,
         out: &mut Outbox,
     ) {
+        let server = waiting.server;
         match request.method() {
             Some(Method::Register) => self.refuse(now, server, request, refusal, out),
             _ => match service_route(request) {
@@ -192,7 +200,7 @@ impl Scscf {
                     w.header(HeaderName::ContentType, alternative_service::CONTENT_TYPE);
                     alternative_service::INITIAL_REGISTRATION.as_bytes()
                 }),
-                None => self.refuse(now, server, request, &Refusal::NotRegistered, out),
+                None => self.refuse(now, server, request, &waiting.user.otherwise, out),
             },
         }
     }
@@ -213,7 +221,36 @@ impl Scscf {
             _ => return None,
         };
         let is_lost = self.registrar.serving(&impu).is_empty();
-        is_lost.then_some(LostUser { impi: None, impu, assignment })
+        is_lost.then(|| LostUser { impi: None, impu, assignment, otherwise: refusal.clone() })
+    }
+
+    /// The same for a SUBSCRIBE; To names the user in a dialog and outside.
+    pub(super) fn lost_watched(&mut self, to: &Uri<'_>, refusal: &Refusal) -> Option<LostUser> {
+        if !self.config.restoration || !matches!(refusal, Refusal::UnknownSubscription | Refusal::NothingBound) {
+            return None;
+        }
+        let (impu, assignment) = (canonical(to), ServerAssignmentType::NoAssignment);
+        let is_lost = self.registrar.serving(&impu).is_empty();
+        is_lost.then(|| LostUser { impi: None, impu, assignment, otherwise: refusal.clone() })
+    }
+
+    /// Leaves a registration with the HSS once more: somebody has subscribed to it.
+    pub(super) fn leave_again(&mut self, now: Instant, registration: Id, out: &mut Outbox) {
+        if !self.config.restoration {
+            return;
+        }
+        let Some(entry) = self.registrar.get(registration) else { return };
+        let (impi, impu) = (self.registrar.impi(entry), self.registrar.default_impu(entry));
+        let subscriptions = self.subscriptions_left(registration);
+        let (config, compact) = (&self.config, &self.registrar.compact);
+        let left = Left { config, compact, now, impi: &impi, call_id: "", subscriptions };
+        let left = left.write(&[], &[], self.registrar.bindings(registration));
+        if left.is_empty() {
+            return;
+        }
+        let (kind, hss) = (ServerAssignmentType::ReRegistration, self.registrar.hss_of(registration));
+        let assignment = Assignment { impi: Some(&impi), impu: &impu, kind, known: true, hss, left: &left };
+        self.send_sar(now, &assignment, Awaited::Deregistering, out);
     }
 
     /// The registration of who sends this. The token in his Service-Route may be of another process, and name somebody
@@ -232,7 +269,8 @@ impl LostUser {
     /// The sender of a REGISTER over SAs of a registration.
     pub(super) fn who_registers(register: &Register<'_, '_>) -> Self {
         let assignment = ServerAssignmentType::NoAssignment;
-        Self { impi: Some(register.impi.to_owned()), impu: register.impu.clone(), assignment }
+        let (impi, impu) = (Some(register.impi.to_owned()), register.impu.clone());
+        Self { impi, impu, assignment, otherwise: Refusal::RegistrationLost }
     }
 }
 
