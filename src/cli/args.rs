@@ -382,6 +382,7 @@ pub enum CtlCommand {
 
 /// `sa`
 #[derive(Args, Debug)]
+#[command(after_help = SA_EXAMPLE)]
 pub struct SaArgs {
     /// The socket, as for `ctl`
     #[arg(long, value_name = "PATH", env = "IMSREG_SOCKET")]
@@ -468,6 +469,7 @@ fn source(text: &str) -> Result<SocketAddr, String> {
     alone.or_else(|_| text.parse()).map_err(|_| "an address, with or without a port, expected".to_owned())
 }
 
+const SA_EXAMPLE: &str = "Example:\n  imsreg sa --json";
 const CTL_EXAMPLE: &str = "Example:\n  imsreg ctl registrations sip:+99900000001@ims.mnc001.mcc001.3gppnetwork.org";
 const FIRST_RUN_EXAMPLE: &str = "Example:\n  imsreg --once --capture first.pcapng";
 const SERVE_EXAMPLE: &str = "Example:\n  imsreg serve --sip 192.0.2.1:5060 --sec-agree required --hss-data hss-data/lab.yaml \
