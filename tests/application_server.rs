@@ -14,7 +14,7 @@ use imsreg::hss::Hss;
 use imsreg::icscf::Icscf;
 use imsreg::ims::{Element, ElementId, Ims, Wiring};
 use imsreg::ladder::{self, Columns, Ladder, Options, Row};
-use imsreg::packet::Transport;
+use imsreg::packet::{Packet, Protocol, Transport};
 use imsreg::pcscf::Pcscf;
 use imsreg::random::Random;
 use imsreg::scscf::Scscf;
@@ -22,6 +22,7 @@ use imsreg::sim::{Links, Simulation, World};
 use imsreg::sip::transaction::Timers;
 use imsreg::time::{Duration, Epoch, Instant};
 use imsreg::ue::{Ue, UeStatus};
+use proptest::prelude::*;
 use scratch::Scratch;
 
 const AS: &str = "192.0.2.7:5090";
@@ -289,6 +290,35 @@ fn a_subscription_refused_or_unanswered_is_none() {
     assert_eq!(users(&d), (1, 1));
     d.drive(32_020);
     assert_eq!(users(&d), (1, 0));
+}
+
+proptest! {
+    /// Spoilt in one octet or cut short: it is answered or dropped, and the next request is served.
+    #[test]
+    fn spoilt_messages_are_borne(which in 0_usize..4, at in any::<prop::sample::Index>(), octet: u8, cut: bool) {
+        let mut d = alone(ApplicationServerConfig { subscribe: true, ..config() });
+        let body = "Content-Type: multipart/mixed;boundary=b\r\nContent-Length: 65\r\n\r\n--b\r\nContent-Type: \
+                    message/sip\r\n\r\nSIP/2.0 200 OK\r\n\r\n\r\n--b--\r\n";
+        let whole = match which {
+            0 => told(1, 600),
+            1 => over_isc("INVITE"),
+            2 => told(1, 600).replace("Content-Length: 0\r\n\r\n", body),
+            _ => over_isc("NOTIFY").replace("Content-Length", "Event: reg\r\nSubscription-State: active\r\nContent-Length"),
+        };
+        let mut bytes = whole.into_bytes();
+        let at = at.index(bytes.len());
+        if cut {
+            bytes.truncate(at);
+        } else {
+            bytes[at] = octet;
+        }
+        let (from, to) = (address(SCSCF), address(AS));
+        let (protocol, transport) = (Protocol::Sip, Transport::Udp);
+        d.send(0, &Packet { bytes: &bytes, protocol, transport, from, to, sa: None });
+        d.drive(100_000);
+        d.send_udp(100_000, SCSCF, AS, &told(2, 600));
+        prop_assert!(users(&d).0 >= 1);
+    }
 }
 
 /// `tests/scenarios/application-server.yaml`: arrows at the application server, by whole seconds.

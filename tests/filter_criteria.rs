@@ -2,6 +2,7 @@
 
 use imsreg::cx::filter::{FilterCriteria, Headers, PatternFault, RegistrationType, Request, SessionCase};
 use imsreg::cx::user_data::{ApplicationServer, Condition, ImsSubscription, InitialFilterCriteria, Spt, TriggerPoint};
+use proptest::prelude::*;
 use serde_json::Value;
 
 const VECTORS: &str = include_str!("data/vectors/user_data.json");
@@ -227,5 +228,36 @@ fn a_condition_that_cannot_be_read_never_holds_and_is_told() {
         // The other group is as good as ever.
         let dnf = FilterCriteria::compile(&[of(false)], &mut faults);
         assert!(meets(&dnf, &message(&())));
+    }
+}
+
+proptest! {
+    /// Whatever the HSS sends is read or reported, and held against requests without harm.
+    #[test]
+    fn any_pattern_is_read_or_told(pattern in any::<String>(), value in any::<String>()) {
+        let conditions = [
+            Condition::RequestUri(pattern.clone()),
+            Condition::SipHeader { header: pattern.clone(), content: Some(pattern.clone()) },
+            Condition::SessionDescription { line: pattern.clone(), content: Some(pattern) },
+        ];
+        for condition in conditions {
+            let trigger = TriggerPoint { cnf: true, conditions: vec![spt(condition, &[0], true)] };
+            let mut faults = Vec::new();
+            let compiled = FilterCriteria::compile(&[criteria(0, Some(trigger))], &mut faults);
+            let headers = lines(&[("Subject", &*value)]);
+            let met = meets(&compiled, &Request { request_uri: &value, session_description: &value, ..message(&headers) });
+            prop_assert!(faults.is_empty() || !met);
+        }
+    }
+
+    /// A bracket expression of single characters holds for these and no others.
+    #[test]
+    fn a_bracket_expression_is_a_set(set in "[]-~\\[^&a-c-]{1,8}", value in "[]-~\\[^&a-d-]") {
+        // `-` between two characters is a range and `^` at the front a negation; both are for other tests.
+        let set: String = set.chars().filter(|c| !matches!(c, '-' | '^' | ']')).collect();
+        prop_assume!(!set.is_empty());
+        let criteria = single(Condition::RequestUri(format!("^[{set}]$")));
+        let met = meets(&criteria, &Request { request_uri: &value, ..message(&()) });
+        prop_assert_eq!(met, set.contains(&value), "{} {}", set, value);
     }
 }
