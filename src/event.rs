@@ -262,6 +262,13 @@ pub enum What {
         /// Why, in words.
         cause: &'static str,
     },
+    /// A NOTIFY of the registration is not as it should be. It was accepted all the same.
+    NotifyFault {
+        /// What is wrong.
+        cause: String,
+        /// The clause that asks for it otherwise.
+        clause: &'static str,
+    },
     /// A condition of filter criteria cannot be read: it never holds.
     FilterFault {
         /// Which, and why.

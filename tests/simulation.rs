@@ -7,8 +7,9 @@
 mod common;
 
 use common::Recorder;
+use imsreg::capture::Entry;
 use imsreg::config::{NetworkFault, Scenario, Setting, load_scenario};
-use imsreg::event::Role;
+use imsreg::event::{Role, What};
 use imsreg::ladder::{self, Columns, Options};
 use imsreg::sim::Simulation;
 use imsreg::ue::UeStatus;
@@ -222,4 +223,26 @@ fn lesson_24_a_set_that_cannot_be_installed_fails_the_registration() {
     assert_eq!(simulation.registered(), 0);
     assert_eq!((count(&simulation, "MAR"), count(&simulation, "SAR"), count(&simulation, "200 REGISTER")), (1, 0, 0));
     assert_eq!(simulation.world().ims().sa_sets(), 0);
+}
+
+/// SUBSCRIBE after the 200; NOTIFY then, at the refresh and at the end. Our UE finds nothing wrong with our core.
+#[test]
+fn a_ue_watches_its_registration() {
+    let simulation = run(&scenario("reg-event"));
+    let trace = simulation.world().tap.trace();
+    let ue = simulation.ues().next().expect("one UE").config().local.ip();
+    let from_ue: Vec<&str> =
+        simulation.world().tap.hops.iter().filter(|h| h.from.ip() == ue).map(|h| &*h.name).collect();
+    let default = "SUBSCRIBE sip:001010000000001@ims.mnc001.mcc001.3gppnetwork.org";
+    let notified = "200 NOTIFY";
+    assert_eq!(from_ue, [REGISTER, REGISTER, default, notified, REGISTER, notified, REGISTER, notified], "{trace}");
+    let events = simulation.world().tap.capture.entries.iter().filter_map(|entry| match entry {
+        Entry::Event { event, .. } => Some(&event.what),
+        Entry::Hop(_) => None,
+    });
+    let events: Vec<&What> = events.collect();
+    assert!(!events.iter().any(|e| matches!(e, What::NotifyFault { .. } | What::Refused { .. })), "{trace}");
+    let ended = |e: &&&What| matches!(e, What::SubscriptionEnded { cause: "deactivated", .. });
+    assert_eq!(events.iter().filter(ended).count(), 1, "{trace}");
+    assert_eq!((simulation.registered(), simulation.world().ims().sa_sets()), (0, 0));
 }

@@ -42,6 +42,7 @@ fn world(transport: Transport, links: Links, seed: u64) -> (World<Recorder>, Ele
         invite: InvitePolicy::default(),
         keep_alive: KeepAlivePolicy::Off,
         refresh: false,
+        subscribe: false,
         epoch: Epoch::SIMULATION,
     };
     let mut ims = Ims::new(Wiring::Wire);

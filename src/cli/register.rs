@@ -32,6 +32,8 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
     let mut random = network::seed()?;
     let mut config = profile.ue(&subscription, args.pcscf, local, clock.epoch());
     config.refresh = args.stay;
+    // Without --stay the command ends at the 200.
+    config.subscribe &= args.stay;
     config.protected_ports = protected_ports(&profile.ue, local.ip(), &mut random);
 
     let mut ims = Ims::new(Wiring::Wire);

@@ -231,6 +231,7 @@ impl Profile {
             invite: section.invite,
             keep_alive: section.keep_alive,
             refresh: section.refresh,
+            subscribe: section.subscribe,
             epoch,
         }
     }

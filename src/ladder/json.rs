@@ -106,6 +106,9 @@ fn event(at: Instant, event: &Event) -> String {
         What::SubscriptionEnded { impu, cause } => {
             o.text("impu", impu.as_str()).text("cause", cause);
         }
+        What::NotifyFault { cause, clause } => {
+            o.text("cause", cause).text("clause", clause);
+        }
         What::FilterFault { cause } => {
             o.text("cause", cause);
         }
@@ -165,6 +168,7 @@ const fn name(what: &What) -> &'static str {
         What::DialogEnded { .. } => "dialog-ended",
         What::Subscribed { .. } => "subscribed",
         What::SubscriptionEnded { .. } => "subscription-ended",
+        What::NotifyFault { .. } => "notify-fault",
         What::FilterFault { .. } => "filter-fault",
         What::ServiceFailed { .. } => "service-failed",
         What::ServiceLeftOut { .. } => "service-left-out",

@@ -73,6 +73,7 @@ pub(super) fn text(event: &Event, sets: &mut SetNumbers) -> Option<String> {
             format!("{} watches the registration for {} s", identity(watcher.as_str()), expires.as_secs())
         }
         What::SubscriptionEnded { cause, .. } => format!("a subscription has ended: {cause}"),
+        What::NotifyFault { cause, clause } => format!("NOTIFY is faulty: {cause} ({clause})"),
         What::FilterFault { cause } => cause.clone(),
         What::ServiceFailed { server, impu, status, ends_registration } => {
             let outcome = if *status == 0 { "gave no answer".to_owned() } else { format!("answered {status}") };

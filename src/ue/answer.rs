@@ -192,6 +192,8 @@ impl Ue {
         tell(out, || What::Registered { impi: impi.clone(), impu, expires: granted });
         if self.goal == Goal::Deregistered {
             self.start(now, Goal::Deregistered, false, out);
+        } else {
+            self.watch(now, !attempt.renews, out);
         }
     }
 
@@ -300,8 +302,17 @@ impl Ue {
         self.state = State::Idle;
         let Some(registration) = self.registration.take() else { return };
         let impu = registration.associated.first().unwrap_or(&self.config.impu).clone();
-        for set in self.retiring.drain(..).chain(registration.set) {
-            remove(out, set.id, "registration ended");
+        if self.is_watching() {
+            // The network may yet say how it ended: the sets live until that transaction is over as well.
+            let last = now + self.config.timers.t1 * 64;
+            self.retiring.extend(registration.set);
+            for set in &mut self.retiring {
+                set.ends_at = set.ends_at.min(last);
+            }
+        } else {
+            for set in self.retiring.drain(..).chain(registration.set) {
+                remove(out, set.id, "registration ended");
+            }
         }
         self.drop_calls("registration ended", out);
         let impi = &self.config.impi;

@@ -135,6 +135,10 @@ impl Ue {
 
     pub(super) fn on_ended(&mut self, now: Instant, ended: Vec<Ended<Asked>>, out: &mut Outbox) {
         for Ended { client, context, cause } in ended {
+            if matches!(context, Asked::Subscribe) {
+                self.on_subscribe_answered(now, None, out);
+                continue;
+            }
             if !matches!(context, Asked::Register) {
                 self.on_answered(context, 0, out);
                 continue;

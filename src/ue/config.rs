@@ -53,6 +53,8 @@ pub struct UeConfig {
     pub invite: InvitePolicy,
     /// How the flow to the P-CSCF is kept open.
     pub keep_alive: KeepAlivePolicy,
+    /// Subscribe to the reg event package after the 200 (TS 24.229 clause 5.1.1.3).
+    pub subscribe: bool,
     /// Refresh before expiry; off for a UE that ends at its 200.
     pub refresh: bool,
     /// Calendar time.

@@ -2,6 +2,7 @@
 
 use crate::random::Random;
 use crate::sip::header::contact::Contacts;
+use crate::sip::header::name_addr::NameAddr;
 use crate::sip::{HeaderName, Message};
 use std::fmt;
 
@@ -70,6 +71,37 @@ impl Dialog {
             target: contact(request)?.into(),
             routes: request.elements(HeaderName::RecordRoute).map(Into::into).collect(),
         })
+    }
+
+    /// The dialog that the first NOTIFY makes where it comes before the 200 (RFC 6665 clause 4.4.1).
+    pub(super) fn notified_by(&self, notify: &Message<'_>) -> Option<Self> {
+        Some(Self {
+            remote: notify.header(HeaderName::From)?.into(),
+            remote_tag: Some(notify.from().ok()?.tag()?.into()),
+            target: contact(notify)?.into(),
+            routes: notify.elements(HeaderName::RecordRoute).map(Into::into).collect(),
+            ..self.clone()
+        })
+    }
+
+    /// True for a request that follows our first one and may make the dialog.
+    pub(super) fn is_meant_by(&self, request: &Message<'_>) -> bool {
+        request.call_id().is_ok_and(|id| id == &*self.call_id)
+            && request.to().is_ok_and(|to| to.tag() == Some(&*self.local_tag))
+    }
+
+    /// True when From and To of a request of the other side are the URIs of the dialog (RFC 3261 clause 12.2.1.1).
+    pub(super) fn is_named_by(&self, request: &Message<'_>) -> bool {
+        let same = |own: &str, header| match (NameAddr::parse(header, own), request.header(header)) {
+            (Ok(own), Some(text)) => NameAddr::parse(header, text).is_ok_and(|found| own.uri.equivalent(&found.uri)),
+            _ => false,
+        };
+        same(&self.remote, HeaderName::From) && same(&self.local, HeaderName::To)
+    }
+
+    /// The URI of the other side.
+    pub(super) fn remote_uri(&self) -> &str {
+        NameAddr::parse(HeaderName::To, &self.remote).map_or("", |address| address.uri.text)
     }
 
     /// True when a request of the other side belongs here (RFC 3261 clause 12.2.2).

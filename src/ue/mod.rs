@@ -19,6 +19,7 @@ mod restoration;
 mod sdp;
 mod security;
 mod timers;
+mod watching;
 
 pub use config::{InvitePolicy, KeepAlivePolicy, RetryPolicy, UeConfig};
 pub use outgoing::CannotSend;
@@ -40,6 +41,7 @@ use failure::Failure;
 use keep_alive::KeepAlive;
 use register::Sequence;
 use security::{Allocator, Set};
+use watching::Watching;
 
 /// The element.
 #[derive(Debug)]
@@ -55,6 +57,8 @@ pub struct Ue {
     registration: Option<Registration>,
     calls: Calls,
     keep_alive: Option<KeepAlive>,
+    /// The subscription to the registration.
+    watching: Option<Box<Watching>>,
     /// Sets that newer ones have replaced, each until its end.
     retiring: Vec<Set>,
     /// Expiry to ask for, in seconds: as configured, or what a 423 wanted.
@@ -69,6 +73,8 @@ pub struct Ue {
 enum Asked {
     /// The attempt that `State` knows.
     Register,
+    /// To be told of the registration.
+    Subscribe,
     /// A request outside of dialogs.
     Standalone { method: &'static str, to: Impu },
     /// The session of this number.
@@ -156,6 +162,7 @@ impl Ue {
             registration: None,
             calls: Calls::default(),
             keep_alive: None,
+            watching: None,
             retiring: Vec::new(),
             expires: u32::try_from(config.expires.as_secs()).unwrap_or(u32::MAX),
             failures: 0,
@@ -268,6 +275,9 @@ impl Ue {
             Incoming::Final(client, Asked::Register) => self.on_final(now, client, &message, out),
             Incoming::Final(_, asked) => {
                 self.heed_alternative_service(now, &asked, &message, out);
+                if matches!(asked, Asked::Subscribe) {
+                    return self.on_subscribe_answered(now, Some(&message), out);
+                }
                 self.on_answered(asked, message.status().unwrap_or_default(), out);
             }
             Incoming::Absorbed | Incoming::Stray => {}
@@ -298,7 +308,7 @@ impl Ue {
     /// A request other than REGISTER is through: a final status, or 0 for none.
     fn on_answered(&mut self, asked: Asked, status: u16, out: &mut Outbox) {
         match asked {
-            Asked::Register | Asked::Nothing => {}
+            Asked::Register | Asked::Subscribe | Asked::Nothing => {}
             Asked::Standalone { method, to } => Self::on_standalone(method, to, status, out),
             Asked::Invite(call) => self.on_invite_failed(call, status, out),
             Asked::Reinvite(call) => self.on_reinvite_failed(call, status, out),

@@ -48,6 +48,7 @@ impl Ue {
         let in_dialog = message.to().is_ok_and(|to| to.tag().is_some());
         let status = match message.method() {
             Some(Method::Other(_)) => 501,
+            Some(Method::Notify) if self.on_notify(now, server, packet, message, out).is_some() => return,
             _ if in_dialog => {
                 if self.on_in_dialog(now, server, packet, message, out).is_some() {
                     return;

@@ -21,7 +21,9 @@ impl Ue {
         let sets = self.retiring.iter().map(|set| set.ends_at).min();
         let calls = self.next_call_timeout();
         let keep_alive = self.keep_alive.as_ref().map(|k| k.due());
-        [self.transactions.next_timeout(), retry, refresh, expiry, sets, calls, keep_alive].into_iter().flatten().min()
+        let watching = self.next_watching_timeout();
+        let all = [self.transactions.next_timeout(), retry, refresh, expiry, sets, calls, keep_alive, watching];
+        all.into_iter().flatten().min()
     }
 
     /// Runs what is due.
@@ -31,6 +33,7 @@ impl Ue {
         self.on_ended(now, ended, out);
         self.handle_call_timeout(now, out);
         self.handle_keep_alive_timeout(now, out);
+        self.handle_watching_timeout(now, out);
         self.retiring.retain(|set| {
             let lives = set.ends_at > now;
             if !lives {

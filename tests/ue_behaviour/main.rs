@@ -7,5 +7,6 @@ mod keep_alive;
 mod messages;
 mod network;
 mod refusals;
+mod reg_event;
 mod registration;
 mod requests;

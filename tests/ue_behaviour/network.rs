@@ -78,6 +78,7 @@ impl Network {
             invite: InvitePolicy::default(),
             keep_alive: KeepAlivePolicy::Off,
             refresh: true,
+            subscribe: false,
             epoch: Epoch::SIMULATION,
         };
         change(&mut config);

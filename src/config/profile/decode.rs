@@ -218,6 +218,7 @@ fn ue(section: &mut UeSection, mut f: Fields<'_>, faults: &mut Collector) {
     set(&mut section.invite, f.leaf("invite", INVITE, faults));
     set(&mut section.keep_alive, f.leaf("keep_alive", KEEP_ALIVE, faults));
     set(&mut section.refresh, f.leaf("refresh", FLAG, faults));
+    set(&mut section.subscribe, f.leaf("subscribe", FLAG, faults));
     f.finish(faults);
 }
 

@@ -124,6 +124,7 @@ impl Default for Profile {
                 invite: InvitePolicy::default(),
                 keep_alive: KeepAlivePolicy::Off,
                 refresh: true,
+                subscribe: true,
             },
         }
     }

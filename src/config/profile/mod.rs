@@ -274,6 +274,8 @@ pub struct UeSection {
     pub keep_alive: KeepAlivePolicy,
     /// `refresh`
     pub refresh: bool,
+    /// `subscribe`
+    pub subscribe: bool,
 }
 
 /// What the command line says of one key.
