@@ -4,7 +4,7 @@
 mod pcscf_rig;
 
 use imsreg::event::What;
-use imsreg::packet::{Packet, Protocol, Transport};
+use imsreg::packet::{ConnectionState, Packet, Protocol, Transport};
 use imsreg::pcscf::{PcscfConfig, SecAgreePolicy};
 use imsreg::sip::HeaderName;
 use pcscf_rig::{CORE, PCSCF, Phone, REALM, Rig, Sent, address, config, response};
@@ -354,6 +354,20 @@ fn a_large_request_of_the_core_goes_by_tcp_between_the_same_ports() {
     let text = response(&heard, "200 OK", "");
     rig.ue_sends(1_010, Transport::Tcp, heard.to, heard.from, &text);
     assert_eq!(rig.forwarded().status(), 200);
+}
+
+/// RFC 5626 clause 5.3.1: the flow is there by the books, and its connection cannot be made.
+#[test]
+fn a_connection_that_cannot_be_made_is_a_flow_that_failed() {
+    let (mut rig, mut phone) = registered(config());
+    let path = path(&mut rig, &mut phone, 500);
+    let text = from_core("MESSAGE", "a", &path, "").replace("31001 SIP/2.0", "31001;transport=tcp SIP/2.0");
+    rig.core_sends(1_000, &text);
+    let heard = rig.answer();
+    assert_eq!((heard.transport, heard.from.port()), (Transport::Tcp, 5_100));
+    rig.connection(1_010, heard.from, heard.to, ConnectionState::Failed);
+    let failed = rig.forwarded();
+    assert_eq!((failed.status(), failed.message().values(HeaderName::Via).count()), (430, 1), "{}", failed.text);
 }
 
 #[test]

@@ -114,6 +114,11 @@ impl ToUe {
         self.transactions.forget(client);
     }
 
+    /// A request of ours as it was sent.
+    pub(super) fn sent(&self, client: ClientId) -> Option<&[u8]> {
+        self.transactions.sent(client)
+    }
+
     /// What a request of ours that is still open was for.
     pub(super) fn context(&mut self, client: ClientId) -> Option<&mut Asked> {
         self.transactions.context(client)

@@ -7,7 +7,7 @@
 use imsreg::event::What;
 use imsreg::ipsec::association::{Algorithms, Encryption, Integrity, SaSet};
 use imsreg::ipsec::table::{Inbound, SaTable};
-use imsreg::packet::{Effect, Outbox, Packet, Protocol, SaFailure, Transport};
+use imsreg::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Protocol, SaFailure, Transport};
 use imsreg::pcscf::{Pcscf, PcscfConfig, SecAgreePolicy};
 use imsreg::random::Random;
 use imsreg::sip::transaction::Timers;
@@ -142,6 +142,15 @@ impl Rig {
     pub(crate) fn packet(&mut self, at: u64, packet: &Packet<'_>) {
         self.drive(at);
         self.pcscf.receive(Instant::from_millis(at), packet, &mut self.out);
+        self.collect(at);
+    }
+
+    /// News of a connection that the P-CSCF has opened.
+    pub(crate) fn connection(&mut self, at: u64, local: SocketAddr, remote: SocketAddr, state: ConnectionState) {
+        self.drive(at);
+        let (transport, protocol) = (Transport::Tcp, Protocol::Sip);
+        let news = Connection { local, remote, transport, protocol, inbound: false, state };
+        self.pcscf.connection(Instant::from_millis(at), &news, &mut self.out);
         self.collect(at);
     }
 

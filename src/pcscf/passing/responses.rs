@@ -5,9 +5,12 @@ use super::rewrite::{Passage, is_private};
 use crate::event::{Event, Role, What};
 use crate::packet::{Outbox, Packet};
 use crate::pcscf::Pcscf;
+use crate::pcscf::refusal::Refusal;
+use crate::pcscf::refuse::tell;
+use crate::pcscf::to_ue::Answer;
 use crate::sip::Message;
 use crate::sip::proxy::{Branch, Progress};
-use crate::sip::transaction::{Ended, Incoming};
+use crate::sip::transaction::{ClientId, EndCause, Ended, Incoming};
 use crate::time::Instant;
 
 impl Pcscf {
@@ -51,6 +54,9 @@ impl Pcscf {
     pub(in crate::pcscf) fn on_unanswered(&mut self, now: Instant, ended: Vec<Ended<Asked>>, out: &mut Outbox) {
         for Ended { client, context, cause } in ended {
             match context {
+                Asked::Passed(branch) if cause == EndCause::TransportError && self.is_for_ue(branch) => {
+                    self.on_flow_failed(now, client, branch, out);
+                }
                 Asked::Passed(branch) => {
                     let progress = self.proxy.ended(&mut self.to_ue.io(now, out), client, branch, cause);
                     self.on_progress(now, progress, out);
@@ -59,6 +65,21 @@ impl Pcscf {
                 Asked::Probe(_) => {}
             }
         }
+    }
+
+    /// The connection to a UE cannot be made, or was lost before the answer (RFC 5626 clause 5.3.1).
+    fn on_flow_failed(&mut self, now: Instant, client: ClientId, branch: Branch, out: &mut Outbox) {
+        let sent = self.to_ue.sent(client).unwrap_or_default().to_vec();
+        let Some(server) = self.proxy.server(branch.context()) else { return };
+        self.proxy.close(&mut self.to_ue.io(now, out), branch.context());
+        let Ok(request) = Message::parse(&sent) else { return self.to_ue.abandon(now, server) };
+        let answer = Answer::Forwarded { request: &request, status: Refusal::FlowGone.status() };
+        self.to_ue.answer(now, server, &answer, out);
+        tell(&Refusal::FlowGone, out);
+    }
+
+    fn is_for_ue(&mut self, branch: Branch) -> bool {
+        matches!(self.proxy.kept(branch.context()), Some(Passage::ToUe { .. }))
     }
 
     /// Runs timer C and the like.
