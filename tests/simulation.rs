@@ -197,6 +197,15 @@ fn a_ue_refreshes_and_goes() {
 }
 
 #[test]
+fn two_users_send_a_message_and_call_each_other() {
+    let simulation = run(&scenario("call"));
+    for (name, times) in [("200 MESSAGE", 6), ("180 INVITE", 6), ("200 INVITE", 6), ("200 BYE", 5)] {
+        assert_eq!(count(&simulation, name), times, "{name} {}", simulation.world().tap.trace());
+    }
+    assert!(simulation.ues().all(|ue| ue.calls() == 0));
+}
+
+#[test]
 fn the_command_prints_the_same_for_the_same_seed() {
     let run = |arguments: &[&str]| {
         let output = Command::new(env!("CARGO_BIN_EXE_imsreg"))

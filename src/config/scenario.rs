@@ -8,6 +8,7 @@
 //! as: true                         # with the application server of the profile
 //! steps:                           # without `ue`: every UE
 //!   - {at: 0s, ue: 1, do: register}
+//!   - {at: 20s, ue: 1, do: message, to: 2}     # to the default identity of that UE; also: call, hang_up
 //!   - {at: 90s, do: deregister}
 //! faults:                          # without `between`: every link
 //!   - {between: [ue, pcscf], loss: 20%, duplication: 1%, jitter: 30ms, latency: 40ms}
@@ -60,6 +61,8 @@ pub struct Step {
     pub ue: Option<u32>,
     /// `do`
     pub action: Action,
+    /// `to`, counted from 0: whom a message or a call is for.
+    pub to: Option<u32>,
 }
 
 /// `do`
@@ -69,6 +72,16 @@ pub enum Action {
     Register,
     Reregister,
     Deregister,
+    Message,
+    Call,
+    HangUp,
+}
+
+impl Action {
+    /// True where somebody is needed whom it is for.
+    pub const fn has_target(self) -> bool {
+        matches!(self, Self::Message | Self::Call)
+    }
 }
 
 /// One entry of `faults`.
@@ -157,13 +170,20 @@ fn step(node: &Node, path: Path<'_>, ues: u32, faults: &mut Collector) -> Option
     if f.get("do").is_none() {
         f.missing("do", ACTION.expected, faults);
     }
-    f.finish(faults);
-    if let Some((node, number)) = ue
-        && number > ues
-    {
-        faults.at(node, Path::Key(&path, "ue"), format!("\"{number}\" found, one of {ues} UEs expected"));
+    let to = f.leaf_at("to", COUNT, faults);
+    if to.is_none() && f.get("to").is_none() && action.is_some_and(Action::has_target) {
+        f.missing("to", COUNT.expected, faults);
     }
-    Some(Step { at, ue: ue.map(|(_, number)| number - 1), action: action? })
+    f.finish(faults);
+    for (key, given) in [("ue", ue), ("to", to)] {
+        if let Some((node, number)) = given
+            && number > ues
+        {
+            faults.at(node, Path::Key(&path, key), format!("\"{number}\" found, one of {ues} UEs expected"));
+        }
+    }
+    let from_zero = |given: Option<(&Node, u32)>| given.map(|(_, number)| number - 1);
+    Some(Step { at, ue: from_zero(ue), action: action?, to: from_zero(to) })
 }
 
 fn network_fault(
@@ -236,9 +256,12 @@ const ACTION: Leaf<Action> = Leaf {
         "register" => Some(Action::Register),
         "reregister" => Some(Action::Reregister),
         "deregister" => Some(Action::Deregister),
+        "message" => Some(Action::Message),
+        "call" => Some(Action::Call),
+        "hang_up" => Some(Action::HangUp),
         _ => None,
     },
-    expected: "register, reregister or deregister",
+    expected: "register, reregister, deregister, message, call or hang_up",
 };
 
 const ROLE: Leaf<Role> = Leaf {
@@ -295,9 +318,10 @@ mod tests {
         let scenario = read(&text).expect("no faults");
         assert_eq!((scenario.seed, scenario.ues, scenario.until), (1, 2, Duration::from_secs(120)));
         assert_eq!(scenario.settings, [Setting::new("set", "ue.transport", "tcp")]);
-        let [first, second] = scenario.steps[..] else { panic!("{scenario:?}") };
-        assert_eq!(first, Step { at: Duration::ZERO, ue: Some(0), action: Action::Register });
-        assert_eq!(second, Step { at: Duration::from_secs(90), ue: None, action: Action::Deregister });
+        let [first, second, third] = scenario.steps[..] else { panic!("{scenario:?}") };
+        assert_eq!(first, Step { at: Duration::ZERO, ue: Some(0), action: Action::Register, to: None });
+        assert_eq!(second, Step { at: Duration::from_secs(20), ue: Some(0), action: Action::Message, to: Some(1) });
+        assert_eq!(third, Step { at: Duration::from_secs(90), ue: None, action: Action::Deregister, to: None });
         let [
             NetworkFault::Link { between, loss, duplication, .. },
             NetworkFault::Outage { role, from, .. },
@@ -313,13 +337,13 @@ mod tests {
 
     #[test]
     fn every_fault_has_its_place() {
-        let text = "ues: 1\nsteps:\n  - {at: soon, do: register}\n  - {ue: 2, do: dance}\n  - {at: 1s}\n\
+        let text = "ues: 1\nsteps:\n  - {at: soon, do: register}\n  - {ue: 2, do: dance}\n  - {at: 1s}\n  - {do: call}\n  - {do: message, to: 2}\n\
                     faults:\n  - {loss: 120%}\n  - {between: [ue, mgcf]}\n  - {between: ue}\n  - {outage: all}\n  - {crash: ue}\n  - {crash: as}\nspeed: 1\n";
         let faults = read(text).expect_err("faults");
-        let starts = ["s.yaml:3:10", "s.yaml:4:10", "s.yaml:4:17", "s.yaml:5:5", "s.yaml:7:12", "s.yaml:8:20"];
+        let starts = ["s.yaml:3:10", "s.yaml:4:10", "s.yaml:4:17", "s.yaml:5:5", "s.yaml:6:5", "s.yaml:7:23"];
         for (fault, start) in faults.iter().zip(starts) {
             assert!(fault.starts_with(start), "{faults:#?}");
         }
-        assert_eq!(faults.len(), 11, "{faults:#?}");
+        assert_eq!(faults.len(), 13, "{faults:#?}");
     }
 }

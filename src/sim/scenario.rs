@@ -14,7 +14,7 @@ use crate::pcscf::Pcscf;
 use crate::random::Random;
 use crate::scscf::Scscf;
 use crate::time::{Duration, Epoch, Instant};
-use crate::ue::{Ue, UeStatus};
+use crate::ue::{CannotSend, Ue, UeStatus};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// All elements and UEs of a scenario in a world.
@@ -112,17 +112,29 @@ impl<T: Tap> Simulation<T> {
     }
 
     fn step(&mut self, step: Step) {
+        let to = step.to.map(|to| self.identity(to)).unwrap_or_default();
         for (number, ue) in (0..).zip(&self.ues) {
             if step.ue.is_none_or(|chosen| chosen == number) {
                 self.world.command(*ue, |element, now, out| {
                     let ue = element.as_ue_mut().expect("only UEs are in the list");
-                    match step.action {
-                        Action::Register | Action::Reregister => ue.register(now, out),
-                        Action::Deregister => ue.deregister(now, out),
-                    }
+                    let sent = match step.action {
+                        Action::Register | Action::Reregister => return ue.register(now, out),
+                        Action::Deregister => return ue.deregister(now, out),
+                        Action::Message => ue.message(now, &to, "text/plain", b"hello", out),
+                        Action::Call => ue.invite(now, &to, &ue.offer(), out).map(|_| ()),
+                        Action::HangUp => ue.newest_call().map_or(Ok(()), |call| ue.hang_up(now, call, out)),
+                    };
+                    // A UE that is not registered, or has no call, does nothing: the ladder shows as much.
+                    let _: Result<(), CannotSend> = sent;
                 });
             }
         }
+    }
+
+    /// The default identity of a UE, or the one that it wants to register.
+    fn identity(&self, number: u32) -> String {
+        let ue = self.ues().nth(number as usize).expect("the scenario was checked when it was read");
+        ue.associated().first().unwrap_or_else(|| &ue.config().impu).as_str().to_owned()
     }
 
     fn server(&self, role: Role) -> ElementId {

@@ -5,7 +5,7 @@ mod calling;
 
 use super::dialog::Dialog;
 use super::outgoing::{CannotSend, Content, Request, Way};
-use super::{Asked, Ue, tell};
+use super::{Asked, Ue, sdp, tell};
 use crate::event::What;
 use crate::identity::Impu;
 use crate::packet::Outbox;
@@ -111,6 +111,16 @@ impl Ue {
             Stage::Confirmed(_) => self.bye(now, call, "hung up", out),
             Stage::Ending(_) => Err(CannotSend::NoSuchCall),
         }
+    }
+
+    /// The number of the call that began last, of those that there are.
+    pub fn newest_call(&self) -> Option<u32> {
+        self.calls.all.last().map(|call| call.number)
+    }
+
+    /// A session description to offer: one audio stream, inactive, because no media is sent.
+    pub fn offer(&self) -> String {
+        sdp::offer(self.config.local.ip())
     }
 
     /// How many calls there are, in whatever state.
