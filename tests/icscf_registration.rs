@@ -326,7 +326,9 @@ fn who_may_send_what() {
     assert_eq!((status(&text), header(&text, "Unsupported")), (420, "foo"));
     i.sip(PCSCF, &of("REGISTER", 22).replace("CSeq: 1 REGISTER", "CSeq: x REGISTER"));
     assert_eq!(i.answered(), 400);
+    // A ping and its pong (RFC 5626 clause 3.5.1).
     i.sip(PCSCF, "\r\n\r\n");
+    assert_eq!(i.sent().text, "\r\n");
     i.quiet();
 }
 

@@ -839,7 +839,7 @@ fn when_another_hss_takes_over_it_is_asked_by_realm() {
 }
 
 #[test]
-fn what_the_network_initiates_is_answered_3001() {
+fn a_command_that_no_s_cscf_serves_is_answered_3001() {
     let mut s = scscf(config());
     let rtr = imsreg::cx::Rtr {
         envelope: imsreg::cx::RequestEnvelope {
@@ -860,7 +860,7 @@ fn what_the_network_initiates_is_answered_3001() {
         proxiable: true,
         error: false,
         retransmitted: false,
-        command: imsreg::cx::Rtr::COMMAND,
+        command: imsreg::cx::Uar::COMMAND,
         application: imsreg::cx::APPLICATION,
         hop_by_hop: 5,
         end_to_end: 6,
@@ -886,7 +886,9 @@ fn other_methods_and_keep_alives() {
         s.sip(user::ICSCF, &of(method));
         assert_eq!(s.answered(), expected, "{method}");
     }
+    // A ping and its pong (RFC 5626 clause 3.5.1).
     s.sip(user::ICSCF, "\r\n\r\n");
+    assert_eq!(s.sent().text, "\r\n");
     s.sip(user::ICSCF, "junk\r\n\r\n");
     s.quiet();
 }
