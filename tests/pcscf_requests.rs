@@ -202,16 +202,22 @@ fn a_challenge_to_a_message_loses_its_keys() {
     assert_eq!(heard.header(HeaderName::ProxyAuthenticate).unwrap(), format!("Digest realm=\"{REALM}\",nonce=\"n\""));
 }
 
+/// TS 24.229 clause 5.2.6.3: where nobody of the core answers, the UE is to register anew. RFC 4320 forbids 408 alone.
 #[test]
-fn a_silent_core_is_a_408_to_invite_and_nothing_to_others() {
+fn a_silent_core_is_a_504_that_asks_for_an_initial_registration() {
     let (mut rig, mut phone) = registered(config());
     let message = of(&mut phone, "MESSAGE", "");
     phone.send_over_sa(&mut rig, 1_000, &message);
     let invite = of(&mut phone, "INVITE", "Contact: <sip:u@10.1.0.1:31001>\r\n");
     phone.send_over_sa(&mut rig, 1_000, &invite);
     rig.drive(33_100);
-    let finals: Vec<u16> = rig.to_ue.iter().map(Sent::status).filter(|status| *status >= 200).collect();
-    assert_eq!(finals, [408], "RFC 4320 clause 4.2");
+    let finals: Vec<&Sent> = rig.to_ue.iter().filter(|sent| sent.status() >= 200).collect();
+    assert_eq!(finals.iter().map(|sent| sent.status()).collect::<Vec<_>>(), [504, 504]);
+    for sent in finals {
+        let asserted = sent.header(HeaderName::PAssertedIdentity).expect("who says so");
+        assert!(asserted.starts_with("<sip:") && asserted.ends_with(";lr>"), "our URI in Path: {asserted}");
+        assert_eq!(sent.header(HeaderName::ContentType).unwrap(), "application/3gpp-ims+xml");
+    }
 }
 
 #[test]

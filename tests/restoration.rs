@@ -213,4 +213,21 @@ fn what_is_sent_to_an_old_path_is_430_and_the_binding_goes() {
     assert!(!lines.contains(&"430 MESSAGE".to_owned()), "nothing goes there any more: {lines:?}");
 }
 
+/// The S-CSCF does not come back: the P-CSCF knows no more than that nobody is there.
+#[test]
+fn a_p_cscf_whose_s_cscf_is_gone_sends_the_ue_to_an_initial_registration() {
+    let mut simulation = run_to(&two("scscf-crash"), 15);
+    simulation.crash(Role::Scscf);
+    pass(&mut simulation, 5);
+    let lines = message(&mut simulation, 0, 1, 2);
+    let trace = simulation.world().tap.trace();
+    assert_eq!(lines[..4], ["MESSAGE", "504 MESSAGE", "REGISTER", "REGISTER"], "{trace}");
+    let answer = simulation.world().tap.hops.iter().rfind(|hop| hop.name == "504 MESSAGE").expect("found above");
+    let text = String::from_utf8_lossy(&answer.bytes);
+    assert!(
+        text.contains("<action>initial-registration</action>") && text.contains("P-Asserted-Identity: <sip:"),
+        "{text}"
+    );
+}
+
 const BASE: [&str; 6] = ["CER", "CEA", "DWR", "DWA", "DPR", "DPA"];

@@ -44,7 +44,7 @@ impl Pcscf {
         if let Refusal::UnknownExtension { tags } = refusal {
             headers.push((HeaderName::Unsupported, tags));
         }
-        let answer = Answer::Own { request: message, source, status: refusal.status(), headers: &headers };
+        let answer = Answer::Own { request: message, source, status: refusal.status(), headers: &headers, body: "" };
         self.to_ue.answer(now, server, &answer, out);
         tell(refusal, out);
     }

@@ -194,7 +194,8 @@ impl Pcscf {
             && self.is_us(message)
         {
             let headers = [(HeaderName::Allow, ALLOW), (HeaderName::Supported, "path, sec-agree")];
-            let answer = Answer::Own { request: message, source: packet.from, status: 200, headers: &headers };
+            let answer =
+                Answer::Own { request: message, source: packet.from, status: 200, headers: &headers, body: "" };
             return self.to_ue.answer(now, server, &answer, out);
         } else if over.is_none()
             && self.config.sec_agree != SecAgreePolicy::Off

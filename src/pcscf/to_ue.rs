@@ -54,6 +54,8 @@ pub(super) enum Answer<'a> {
         status: u16,
         /// With these.
         headers: &'a [(HeaderName, &'a str)],
+        /// The body, mostly none.
+        body: &'a str,
     },
     /// Our own word, when all that is left of the request is what we made of it.
     Forwarded {
@@ -181,14 +183,14 @@ impl Answer<'_> {
         match *self {
             Self::Relayed { response, strip, security_server } => response.write(out, strip, security_server),
             Self::Instead { response, status, headers } => response.write_instead(out, status, headers),
-            Self::Own { request, source, status, headers } => {
+            Self::Own { request, source, status, headers, body } => {
                 let mut w = Writer::response(out, status, reason_phrase(status));
                 copy_vias(request, source, &mut w);
                 write_dialog_lines(request, &mut w, random);
                 for (name, value) in headers {
                     w.header(*name, value);
                 }
-                w.finish(b"");
+                w.finish(body.as_bytes());
             }
             Self::Forwarded { request, status } => {
                 let mut w = Writer::response(out, status, reason_phrase(status));

@@ -1,5 +1,6 @@
 //! Requests of registered UEs (TS 24.229 clause 5.2.6.3).
 
+use super::restoration::Initial;
 use super::rewrite::{FromUe, Passage};
 use super::{Sender, UNDERSTOOD, next_uri};
 use crate::packet::{Outbox, Route};
@@ -70,7 +71,13 @@ impl Pcscf {
         };
         rewrite.identity = Some(&identity);
         rewrite.icid = (!in_dialog).then_some(icid.as_str());
-        let context = self.proxy.open(server, &request, Passage::FromUe { is_private: false });
+        let token = sender.flow.token(&self.hasher);
+        let token = std::str::from_utf8(&token).expect("characters of an alphabet");
+        let initial = (!in_dialog).then(|| {
+            let path = format!("<sip:{token}{}", self.texts.path.trim_ascii_end()).into();
+            Box::new(Initial { request: message.bytes().into(), source: sender.source, path })
+        });
+        let context = self.proxy.open(server, &request, Passage::FromUe { is_private: false, initial });
         self.proxy.forward(&mut self.to_ue.io(now, out), context, &request, &target, &rewrite);
         Ok(())
     }

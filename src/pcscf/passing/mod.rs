@@ -4,6 +4,7 @@
 mod from_ue;
 mod names;
 mod responses;
+mod restoration;
 mod rewrite;
 mod to_ue;
 
@@ -62,7 +63,7 @@ impl Pcscf {
         let Some(invite) = cancelled else {
             return self.refuse(now, source, message, server, &Refusal::NothingToCancel, out);
         };
-        let answer = Answer::Own { request: message, source, status: 200, headers: &[] };
+        let answer = Answer::Own { request: message, source, status: 200, headers: &[], body: "" };
         self.to_ue.answer(now, server, &answer, out);
         let reason = message.header_named("Reason");
         // A REGISTER cannot be cancelled (RFC 3261 clause 9.1), and nothing waits here before it is passed on.

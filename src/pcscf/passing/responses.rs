@@ -59,7 +59,13 @@ impl Pcscf {
                 }
                 Asked::Passed(branch) => {
                     let progress = self.proxy.ended(&mut self.to_ue.io(now, out), client, branch, cause);
-                    self.on_progress(now, progress, out);
+                    let is_done = match progress {
+                        Progress::Exhausted { context, .. } => self.send_to_registration(now, context, out),
+                        Progress::Going => true,
+                    };
+                    if !is_done {
+                        self.on_progress(now, progress, out);
+                    }
                 }
                 // `liveness` has its own timers.
                 Asked::Probe(_) => {}
@@ -118,7 +124,7 @@ impl Pcscf {
     }
 
     fn note_privacy(&mut self, branch: Branch, message: &Message<'_>) {
-        if let Some(Passage::FromUe { is_private: slot }) = self.proxy.kept(branch.context()) {
+        if let Some(Passage::FromUe { is_private: slot, .. }) = self.proxy.kept(branch.context()) {
             *slot = is_private(message);
         }
     }

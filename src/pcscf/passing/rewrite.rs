@@ -1,5 +1,6 @@
 //! What the P-CSCF changes in what it passes on: the trust boundary (TS 24.229 clauses 4.4 and 5.2.6, RFC 3325).
 
+use super::restoration::Initial;
 use crate::pcscf::auth_params::rewrite;
 use crate::pcscf::from_core::KEY_PARAMETERS;
 use crate::pcscf::to_core::{NETWORK_ONLY, Texts, write_access_network, write_tags};
@@ -81,6 +82,8 @@ pub(in crate::pcscf) enum Passage {
     FromUe {
         /// Privacy of the response at hand.
         is_private: bool,
+        /// The request, outside of dialogs.
+        initial: Option<Box<Initial>>,
     },
     /// For a UE: its responses come from there.
     ToUe {
@@ -102,7 +105,7 @@ impl Rewrite for Passage {
     fn line(&self, line: &Line<'_>, w: &mut Writer<'_>) {
         match self {
             Self::FromUe { .. } if CHALLENGES.contains(line.name) => write_challenge(w, line),
-            Self::FromUe { is_private } => write_towards_ue(w, line, *is_private),
+            Self::FromUe { is_private, .. } => write_towards_ue(w, line, *is_private),
             Self::ToUe { .. } if line.name == HeaderName::PAccessNetworkInfo => write_access_network(w, line),
             Self::ToUe { .. } if line.name == HeaderName::Other => write_unless_private(w, line),
             Self::ToUe { .. } => {}
