@@ -8,8 +8,10 @@
 mod address;
 mod element;
 mod local;
+mod order;
 
 pub use element::Element;
+pub use order::Order;
 
 use crate::event::{Event, Role, What};
 use crate::ipsec::association::SaSet;

@@ -197,6 +197,19 @@ fn ctl_shows_registrations_and_security_associations_of_a_running_serve() {
     assert_eq!((&set["phase"], &set["ue"]["address"]), (&"established".into(), &source.into()));
     assert_eq!((&set["pcscf"]["port_s"], &set["identities"][0]), (&6100.into(), &impu.into()));
 
+    // Challenged at its next REGISTER, which is due before the shortened end.
+    assert_eq!(said(ctl(&["reauth", impu, "--within", "90"]))["ok"], true);
+    let shortened = said(ctl(&["registrations", impu]));
+    let left = shortened["registrations"][0]["contacts"][0]["seconds_left"].as_u64().expect("seconds");
+    assert!((80..=90).contains(&left), "{left}");
+    // A subscriber of a range has no profile of its own to be changed.
+    let changed = ctl(&["profile", impu, "hss-data/lab.yaml"]);
+    assert_eq!((changed.status.code(), &said(changed)["ok"]), (Some(1), &false.into()));
+    assert_eq!(said(ctl(&["deregister", impu, "--reason", "permanent-termination"]))["ok"], true, "RTR leaves");
+    assert_eq!(said(ctl(&["registrations"]))["registrations"].as_array().map(Vec::len), Some(0));
+    let again = ctl(&["deregister", impu]);
+    assert_eq!((again.status.code(), &said(again)["ok"]), (Some(1), &false.into()), "nobody is registered any more");
+
     let nonsense = ctl(&["registrations", "nobody"]);
     assert_eq!(nonsense.status.code(), Some(1), "{}", text(&nonsense.stderr));
     let nowhere = imsreg(&["sa", "--socket", "/nowhere"], &[]);

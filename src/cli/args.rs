@@ -378,6 +378,48 @@ pub enum CtlCommand {
         /// Public user identity
         impu: Option<String>,
     },
+    /// End the registrations of an identity: by the S-CSCF, or by the HSS (RTR)
+    Deregister {
+        /// Public user identity
+        impu: String,
+        /// Of the S-CSCF: what the UE is told; of the HSS: Reason-Code of the RTR
+        #[arg(long, value_enum, default_value_t = Reason::Deactivated)]
+        reason: Reason,
+    },
+    /// Want an identity authenticated again: its registrations are shortened, its next REGISTER is challenged
+    Reauth {
+        /// Public user identity
+        impu: String,
+        /// How long its bindings last now, in seconds
+        #[arg(long, value_name = "S", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+        within: u32,
+    },
+    /// Give an identity another profile at the HSS, which pushes it to the S-CSCF (PPR)
+    Profile {
+        /// Public user identity
+        impu: String,
+        /// Subscriber file that has this identity
+        file: PathBuf,
+    },
+}
+
+/// Why a registration ends by the network.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// S-CSCF: the UE registers again at once
+    Deactivated,
+    /// S-CSCF: the UE registers again after a while
+    Probation,
+    /// S-CSCF: the UE stays away
+    Rejected,
+    /// HSS: PERMANENT_TERMINATION
+    PermanentTermination,
+    /// HSS: NEW_SERVER_ASSIGNED
+    NewServerAssigned,
+    /// HSS: SERVER_CHANGE
+    ServerChange,
+    /// HSS: REMOVE_S-CSCF
+    RemoveScscf,
 }
 
 /// `sa`

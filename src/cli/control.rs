@@ -1,19 +1,23 @@
 //! `imsreg ctl` and its other end: what a running `imsreg serve` does and shows on request.
 
 use super::Failure;
-use super::args::{CtlArgs, CtlCommand};
+use super::args::{CtlArgs, CtlCommand, Reason};
+use crate::config::{Profile, load_subscribers};
+use crate::cx::ReasonCode;
 use crate::event::Role;
-use crate::live::{ControlSocket, Live};
+use crate::ims::{Element, Order};
+use crate::live::{Answer, ControlSocket, Live};
 use crate::pcscf::SaSetView;
-use crate::scscf::{ContactView, RegistrationView};
+use crate::scscf::{ContactView, RegistrationView, Termination};
 use crate::sip::Uri;
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
+use clap::ValueEnum;
 use serde_json::{Value, json};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::rc::Rc;
 
 /// Binds the socket asked for; else the usual one, or, where another process has that, one of our own.
 pub(super) fn bind(given: Option<&Path>) -> Result<ControlSocket, Failure> {
@@ -48,8 +52,12 @@ pub(super) fn run(args: &CtlArgs) -> Result<(), Failure> {
     }
 }
 
-/// Answers one request, within the process that serves.
-pub(super) fn answer(live: &Live, request: &Value) -> Value {
+/// What answers requests within the process that serves. `profile` completes subscriber files.
+pub(super) fn answers(profile: Profile) -> Answer {
+    Rc::new(move |live, request| answer(live, &profile, request))
+}
+
+fn answer(live: &Live, profile: &Profile, request: &Value) -> Value {
     let done = match request["do"].as_str() {
         Some("sa") => Ok(live.look_now(|ims, now| {
             let pcscf = ims.of_role(Role::Pcscf).and_then(|id| ims.element(id).as_pcscf());
@@ -61,6 +69,17 @@ pub(super) fn answer(live: &Live, request: &Value) -> Value {
                 scscf.map(|scscf| registrations(&scscf.registration_views(impu.as_deref()), now))
             })
         }),
+        Some("deregister") => named(request).and_then(|impu| {
+            let reason = request["reason"].as_str().unwrap_or("deactivated");
+            let reason =
+                Reason::from_str(reason, false).map_err(|_| format!("\"{reason}\" found, a reason expected"))?;
+            carry_out(live, &termination(impu, reason))
+        }),
+        Some("reauth") => named(request).and_then(|impu| {
+            let within = request["within"].as_u64().unwrap_or(60);
+            carry_out(live, &Order::Reauthenticate { impu, within: Duration::from_secs(within) })
+        }),
+        Some("profile") => named(request).and_then(|impu| change_profile(live, profile, impu, request)),
         other => Err(format!("{} found, {COMMANDS} expected", other.unwrap_or("nothing"))),
     };
     match done {
@@ -73,10 +92,56 @@ pub(super) fn answer(live: &Live, request: &Value) -> Value {
     }
 }
 
+/// Some reasons are those of the S-CSCF, some are those of an RTR.
+fn termination(impu: String, reason: Reason) -> Order {
+    let by_scscf = |impu, termination| Order::Deregister { impu, termination };
+    let by_hss = |identity, reason| Order::Terminate { identity, reason };
+    match reason {
+        Reason::Deactivated => by_scscf(impu, Termination::Deactivated),
+        Reason::Probation => by_scscf(impu, Termination::Probation),
+        Reason::Rejected => by_scscf(impu, Termination::Rejected),
+        Reason::PermanentTermination => by_hss(impu, ReasonCode::PermanentTermination),
+        Reason::NewServerAssigned => by_hss(impu, ReasonCode::NewServerAssigned),
+        Reason::ServerChange => by_hss(impu, ReasonCode::ServerChange),
+        Reason::RemoveScscf => by_hss(impu, ReasonCode::RemoveScscf),
+    }
+}
+
+/// The profile that a file has for an identity becomes that of the HSS, and is pushed.
+fn change_profile(live: &Live, profile: &Profile, impu: String, request: &Value) -> Result<Option<Value>, String> {
+    let file = request["file"].as_str().ok_or("no file found, the path of a subscriber file expected")?;
+    let subscribers = load_subscribers(Path::new(file), profile).map_err(|faults| faults.to_string())?;
+    let found = subscribers.store.profile(&impu);
+    let (profiles, charging) = found.ok_or_else(|| format!("{file} has no single subscriber with {impu}"))?;
+    let change = |element: &mut Element| match element.as_hss_mut() {
+        Some(hss) => hss.change_profile(&impu, profiles.to_vec(), charging.clone()).map_err(|e| e.to_string()),
+        None => Err("no HSS".to_owned()),
+    };
+    let Some(hss) = live.look(|ims| ims.of_role(Role::Hss)) else { return Ok(None) };
+    live.command(hss, |element, _, _| change(element))?;
+    carry_out(live, &Order::PushProfile { identity: impu })
+}
+
+/// `None` where the element is not in this process.
+fn carry_out(live: &Live, order: &Order) -> Result<Option<Value>, String> {
+    let Some(id) = live.look(|ims| ims.of_role(order.role())) else { return Ok(None) };
+    live.command(id, |element, now, out| element.carry_out(now, order, out))?;
+    Ok(Some(json!({"lines": [format!("the {} has begun", order.role())]})))
+}
+
 fn request(command: &CtlCommand) -> Result<Value, Failure> {
     Ok(match command {
         CtlCommand::Sa => json!({"do": "sa"}),
         CtlCommand::Registrations { impu } => json!({"do": "registrations", "impu": impu}),
+        CtlCommand::Deregister { impu, reason } => {
+            let reason = reason.to_possible_value().map(|value| value.get_name().to_owned());
+            json!({"do": "deregister", "impu": impu, "reason": reason})
+        }
+        CtlCommand::Reauth { impu, within } => json!({"do": "reauth", "impu": impu, "within": within}),
+        CtlCommand::Profile { impu, file } => {
+            let absolute = std::path::absolute(file).map_err(|e| Failure::Usage(format!("{}: {e}", file.display())))?;
+            json!({"do": "profile", "impu": impu, "file": absolute})
+        }
     })
 }
 
@@ -152,6 +217,10 @@ fn canonical(request: &Value) -> Result<Option<String>, String> {
     Ok(Some(canonical))
 }
 
+fn named(request: &Value) -> Result<String, String> {
+    canonical(request)?.ok_or_else(|| "no impu found, a SIP or tel URI expected".to_owned())
+}
+
 fn usual_socket() -> PathBuf {
     match std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty()) {
         Some(dir) => PathBuf::from(dir).join("imsreg.sock"),
@@ -162,6 +231,6 @@ fn usual_socket() -> PathBuf {
     }
 }
 
-const COMMANDS: &str = "sa or registrations";
+const COMMANDS: &str = "sa, registrations, deregister, reauth or profile";
 /// An answer waits for nothing but its turn.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -42,9 +42,10 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
     } else {
         println!("{}", report::ready_line(&listeners, &profile.realm, Some(socket.path())));
     }
+    let answer = control::answers(profile);
     let lost = tokio::select! {
         () = interrupt.wait() => None,
-        () = socket.serve(&live, control::answer) => None,
+        () = socket.serve(&live, &answer) => None,
         lost = live.state_lost() => Some(lost),
     };
     live.stop(Duration::from_secs(2)).await;

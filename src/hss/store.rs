@@ -166,6 +166,14 @@ impl Store {
         Ok(())
     }
 
+    /// Service profiles and charging addresses of a subscriber that is not one of a range, by a private or public
+    /// identity.
+    pub fn profile(&self, identity: &str) -> Option<(&[ServiceProfile], &[Option<Box<str>>; 4])> {
+        let member = self.by_impi(identity).or_else(|| self.by_impu(identity).map(|(member, _)| member))?;
+        let source = self.of(member);
+        source.range.is_none().then_some((&*source.document.profiles, &source.charging))
+    }
+
     /// How many subscribers there are, those of ranges included.
     pub fn len(&self) -> u64 {
         self.members

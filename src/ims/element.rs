@@ -91,6 +91,14 @@ impl Element {
         }
     }
 
+    /// The HSS, if it is one.
+    pub fn as_hss_mut(&mut self) -> Option<&mut Hss> {
+        match self {
+            Self::Hss(hss) => Some(hss),
+            _ => None,
+        }
+    }
+
     /// The UE, if it is one.
     pub fn as_ue(&self) -> Option<&Ue> {
         match self {

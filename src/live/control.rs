@@ -19,7 +19,7 @@ pub struct ControlSocket {
 }
 
 /// What answers one request.
-pub type Answer = fn(&Live, &Value) -> Value;
+pub type Answer = Rc<dyn Fn(&Live, &Value) -> Value>;
 
 impl ControlSocket {
     /// Binds `path`. A file that a killed process left there is replaced, a socket that somebody answers on is not.
@@ -41,14 +41,14 @@ impl ControlSocket {
     }
 
     /// Answers whoever connects, for as long as this runs.
-    pub async fn serve(&self, live: &Rc<Live>, answer: Answer) {
+    pub async fn serve(&self, live: &Rc<Live>, answer: &Answer) {
         loop {
             let Ok((stream, _)) = self.listener.accept().await else {
                 // Out of descriptors: others may end meanwhile.
                 tokio::time::sleep(super::ACCEPT_AGAIN).await;
                 continue;
             };
-            tokio::task::spawn_local(converse(stream, Rc::clone(live), answer));
+            tokio::task::spawn_local(converse(stream, Rc::clone(live), Rc::clone(answer)));
         }
     }
 }

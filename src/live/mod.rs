@@ -63,10 +63,12 @@ impl Live {
     }
 
     /// Gives one element a command.
-    pub fn command(&self, id: ElementId, command: impl FnOnce(&mut Element, Instant, &mut Outbox)) {
+    pub fn command<T>(&self, id: ElementId, command: impl FnOnce(&mut Element, Instant, &mut Outbox) -> T) -> T {
+        let mut done = None;
         shard::with(&self.shared, |s, now| {
-            s.ims.command(id, now, &mut s.out, &mut *s.tap, |e, o| command(e, now, o));
+            s.ims.command(id, now, &mut s.out, &mut *s.tap, |e, o| done = Some(command(e, now, o)));
         });
+        done.expect("a command runs at once")
     }
 
     /// Looks at the elements.
