@@ -10,3 +10,4 @@ mod refusals;
 mod reg_event;
 mod registration;
 mod requests;
+mod restoration;
