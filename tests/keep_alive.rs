@@ -7,7 +7,8 @@ mod pcscf_rig;
 use common::Recorder;
 use imsreg::config::{Setting, load_scenario};
 use imsreg::event::What;
-use imsreg::packet::Transport;
+use imsreg::ladder::summary;
+use imsreg::packet::{Protocol, Transport};
 use imsreg::pcscf::{PcscfConfig, SecAgreePolicy};
 use imsreg::sim::{Outage, Simulation};
 use imsreg::sip::HeaderName;
@@ -61,6 +62,16 @@ fn a_ping_is_dropped_where_a_message_would_be() {
     rig.ue_sends(50, Transport::Udp, phone.clear(), address(pcscf_rig::PCSCF), &binding_request());
     rig.silent();
     assert_eq!(rig.pcscf.dropped(), dropped + 1, "clear text beside live SAs");
+}
+
+#[test]
+fn ladders_name_keep_alives() {
+    let label = |bytes: &[u8]| summary(Protocol::Sip, bytes, false).label;
+    assert_eq!((label(b"\r\n\r\n"), label(b"\r\n")), ("CRLF CRLF".to_owned(), "CRLF".to_owned()));
+    let mut response = Vec::new();
+    stun::write_response(&ID, address("10.0.0.1:5060"), &mut response);
+    assert_eq!(label(&binding_request()), "STUN binding request");
+    assert_eq!((label(&response), label(b"noise")), ("STUN binding response".to_owned(), "5 octets".to_owned()));
 }
 
 /// RFC 5389 clause 7.3.1.

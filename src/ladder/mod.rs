@@ -78,7 +78,8 @@ pub fn summary(protocol: Protocol, bytes: &[u8], show_keys: bool) -> Summary {
     let unreadable = || Summary::new(format!("{} octets", bytes.len()));
     match protocol {
         Protocol::Sip => {
-            Message::parse(bytes).map_or_else(|_| unreadable(), |message| sip::summary(&message, show_keys))
+            let other = || sip::keep_alive(bytes).unwrap_or_else(unreadable);
+            Message::parse(bytes).map_or_else(|_| other(), |message| sip::summary(&message, show_keys))
         }
         Protocol::Diameter => {
             Header::parse(bytes).map_or_else(|_| unreadable(), |header| cx::summary(bytes, &header, show_keys))

@@ -4,7 +4,22 @@ use super::{Summary, identity, key, short};
 use crate::sip::header::contact::Contacts;
 use crate::sip::header::digest::Digest;
 use crate::sip::header::sec_agree::Mechanisms;
+use crate::sip::keep_alive::{PING, PONG};
+use crate::sip::stun::Stun;
 use crate::sip::{HeaderName, Message, Method, StartLine};
+
+/// What is no message and keeps a flow open (RFC 5626 clause 3.5).
+pub(super) fn keep_alive(bytes: &[u8]) -> Option<Summary> {
+    let label = match (bytes, Stun::read(bytes)) {
+        (PING, _) => "CRLF CRLF",
+        (PONG, _) => "CRLF",
+        (_, Some(Stun::Request { .. })) => "STUN binding request",
+        (_, Some(Stun::Response { .. })) => "STUN binding response",
+        (_, Some(Stun::Other)) => "STUN",
+        (_, None) => return None,
+    };
+    Some(Summary::new(label.to_owned()))
+}
 
 pub(super) fn summary(message: &Message<'_>, show_keys: bool) -> Summary {
     match message.start() {
