@@ -213,6 +213,19 @@ fn what_is_sent_to_an_old_path_is_430_and_the_binding_goes() {
     assert!(!lines.contains(&"430 MESSAGE".to_owned()), "nothing goes there any more: {lines:?}");
 }
 
+#[test]
+fn after_a_restart_the_ue_is_told_of_its_refresh_in_the_dialog_of_its_subscription() {
+    let mut scenario = scenario("scscf-crash");
+    set(&mut scenario, "ue.subscribe", "true");
+    let simulation = run(&scenario);
+    let trace = simulation.world().tap.trace();
+    let before: Vec<String> = lines(&simulation, 0).into_iter().filter(|line| line.contains("SUBSCRIBE")).collect();
+    assert!(before.contains(&"0 200 SUBSCRIBE".to_owned()), "{trace}");
+    let after = lines(&simulation, 20);
+    assert!(!after.iter().any(|line| line.contains("SUBSCRIBE")), "nobody subscribes anew: {trace}");
+    assert!(after.contains(&"30 NOTIFY".to_owned()) && after.contains(&"30 200 NOTIFY".to_owned()), "{trace}");
+}
+
 /// The S-CSCF does not come back: the P-CSCF knows no more than that nobody is there.
 #[test]
 fn a_p_cscf_whose_s_cscf_is_gone_sends_the_ue_to_an_initial_registration() {
