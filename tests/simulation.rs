@@ -1,7 +1,6 @@
 //! Registration over a simulated network: the scenarios of `tests/scenarios`.
 //!
-//! `first-registration.ladder` is what the ladder of that scenario must look like; with `IMSREG_BLESS` set, the test
-//! writes it.
+//! `NAME.ladder` is what the ladder of the scenario NAME must look like; with `IMSREG_BLESS` set, the test writes it.
 #![cfg(feature = "live")]
 
 mod common;
@@ -62,17 +61,34 @@ fn a_registration_is_twelve_sip_and_eight_cx_messages() {
 }
 
 #[test]
-fn the_ladder_of_a_first_registration_is_as_it_was() {
-    let simulation = run(&scenario("first-registration"));
-    let listeners = simulation.world().ims().listeners();
-    let columns = Columns::from_listeners(listeners.iter().map(|listener| (listener.address, listener.role)));
-    let text = ladder::text(&simulation.into_tap().capture, &Options { columns, ..Options::default() });
-    let golden = path("first-registration.ladder");
-    if std::env::var_os("IMSREG_BLESS").is_some() {
-        std::fs::write(&golden, &text).expect("a place to write");
+fn the_ladders_of_a_life_are_as_they_were() {
+    for name in GOLDEN {
+        let simulation = run(&scenario(name));
+        let listeners = simulation.world().ims().listeners();
+        let columns = Columns::from_listeners(listeners.iter().map(|listener| (listener.address, listener.role)));
+        let text = ladder::text(&simulation.into_tap().capture, &Options { columns, ..Options::default() });
+        let golden = path(&format!("{name}.ladder"));
+        if std::env::var_os("IMSREG_BLESS").is_some() {
+            std::fs::write(&golden, &text).expect("a place to write");
+        }
+        let expected = std::fs::read_to_string(&golden).unwrap_or_else(|e| panic!("{name}.ladder: {e}"));
+        assert!(text == expected, "{name} looks different now:\n{text}");
     }
-    let expected = std::fs::read_to_string(&golden).expect("a golden ladder");
-    assert!(text == expected, "it looks different now:\n{text}");
+}
+
+/// Every `.ladder` of `tests/scenarios` is in this list, and nothing else.
+const GOLDEN: [&str; 6] =
+    ["first-registration", "refresh", "re-authentication", "shortened", "network-deregistration", "restoration"];
+
+#[test]
+fn no_golden_ladder_is_forgotten() {
+    let files = std::fs::read_dir(path("")).expect("the scenarios");
+    let mut found: Vec<String> =
+        files.filter_map(|file| Some(file.ok()?.file_name().to_str()?.strip_suffix(".ladder")?.to_owned())).collect();
+    found.sort_unstable();
+    let mut expected = GOLDEN.to_vec();
+    expected.sort_unstable();
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -340,8 +340,9 @@ impl RegisterArgs {
 #[derive(Args, Debug)]
 #[command(after_help = SIMULATE_EXAMPLE)]
 pub struct SimulateArgs {
-    /// Scenario: a name or a file
-    pub scenario: String,
+    /// Scenarios: names or files
+    #[arg(required = true, value_name = "SCENARIO")]
+    pub scenarios: Vec<String>,
     /// Seed of all chance; else that of the scenario
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

@@ -10,7 +10,20 @@ use crate::sim::Simulation;
 use std::path::{Path, PathBuf};
 
 pub(super) fn run(args: &SimulateArgs) -> Result<(), Failure> {
-    let mut scenario = load_scenario(&file(&args.scenario))?;
+    for name in &args.scenarios {
+        if args.scenarios.len() > 1 && !args.common.json {
+            println!("{name}");
+        }
+        simulate(name, args)?;
+    }
+    if args.common.json {
+        report::report_json(None);
+    }
+    Ok(())
+}
+
+fn simulate(name: &str, args: &SimulateArgs) -> Result<(), Failure> {
+    let mut scenario = load_scenario(&file(name))?;
     scenario.seed = args.seed.unwrap_or(scenario.seed);
     let record = Record::new(None);
     let mut simulation = Simulation::new(&scenario, record.clone())?;
@@ -20,7 +33,6 @@ pub(super) fn run(args: &SimulateArgs) -> Result<(), Failure> {
     if args.common.json {
         record.print_lines(options);
         simulation.run();
-        report::report_json(None);
         return Ok(());
     }
     record.keep();

@@ -75,6 +75,20 @@ pub enum Action {
     Message,
     Call,
     HangUp,
+    Network(ByNetwork),
+}
+
+/// What the network does with a UE's registration, without being asked by it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ByNetwork {
+    /// `reauthenticate`: the S-CSCF wants it authenticated again, within a minute.
+    Reauthenticate,
+    /// `network_deregister`: the S-CSCF ends it; the UE may come back at once.
+    Deregister,
+    /// `terminate`: the HSS ends it for good (RTR, PERMANENT_TERMINATION).
+    Terminate,
+    /// `change_server`: the HSS wants it at another S-CSCF (RTR, SERVER_CHANGE).
+    ChangeServer,
 }
 
 impl Action {
@@ -259,9 +273,14 @@ const ACTION: Leaf<Action> = Leaf {
         "message" => Some(Action::Message),
         "call" => Some(Action::Call),
         "hang_up" => Some(Action::HangUp),
+        "reauthenticate" => Some(Action::Network(ByNetwork::Reauthenticate)),
+        "network_deregister" => Some(Action::Network(ByNetwork::Deregister)),
+        "terminate" => Some(Action::Network(ByNetwork::Terminate)),
+        "change_server" => Some(Action::Network(ByNetwork::ChangeServer)),
         _ => None,
     },
-    expected: "register, reregister, deregister, message, call or hang_up",
+    expected: "register, reregister, deregister, message, call, hang_up, reauthenticate, network_deregister, terminate or \
+               change_server",
 };
 
 const ROLE: Leaf<Role> = Leaf {

@@ -4,15 +4,17 @@ use super::link::{Link, Links, Outage};
 use super::world::World;
 use crate::application_server::ApplicationServer;
 use crate::config::{
-    Action, Elements, Faults, NetworkFault, Profile, Scenario, Step, Subscribers, load_profile, load_subscribers,
+    Action, ByNetwork, Elements, Faults, NetworkFault, Profile, Scenario, Step, Subscribers, load_profile,
+    load_subscribers,
 };
+use crate::cx::ReasonCode;
 use crate::event::Role;
 use crate::hss::{Hss, Store};
 use crate::icscf::Icscf;
-use crate::ims::{AddressTaken, Element, ElementId, Ims, Tap, Wiring};
+use crate::ims::{AddressTaken, Element, ElementId, Ims, Order, Tap, Wiring};
 use crate::pcscf::Pcscf;
 use crate::random::Random;
-use crate::scscf::Scscf;
+use crate::scscf::{Scscf, Termination};
 use crate::time::{Duration, Epoch, Instant};
 use crate::ue::{CannotSend, Ue, UeStatus};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -112,6 +114,9 @@ impl<T: Tap> Simulation<T> {
     }
 
     fn step(&mut self, step: Step) {
+        if let Action::Network(network) = step.action {
+            return self.order(step.ue, network);
+        }
         let to = step.to.map(|to| self.identity(to)).unwrap_or_default();
         for (number, ue) in (0..).zip(&self.ues) {
             if step.ue.is_none_or(|chosen| chosen == number) {
@@ -122,12 +127,31 @@ impl<T: Tap> Simulation<T> {
                         Action::Deregister => return ue.deregister(now, out),
                         Action::Message => ue.message(now, &to, "text/plain", b"hello", out),
                         Action::Call => ue.invite(now, &to, &ue.offer(), out).map(|_| ()),
+                        Action::Network(_) => return,
                         Action::HangUp => ue.newest_call().map_or(Ok(()), |call| ue.hang_up(now, call, out)),
                     };
                     // A UE that is not registered, or has no call, does nothing: the ladder shows as much.
                     let _: Result<(), CannotSend> = sent;
                 });
             }
+        }
+    }
+
+    /// The network does something with the registration of a UE, or of each. Where there is none, nothing happens.
+    fn order(&mut self, ue: Option<u32>, by: ByNetwork) {
+        let ues = u32::try_from(self.ues.len()).expect("the scenario counts them so");
+        for number in (0..ues).filter(|number| ue.is_none_or(|chosen| chosen == *number)) {
+            let impu = self.identity(number);
+            let order = match by {
+                ByNetwork::Reauthenticate => Order::Reauthenticate { impu, within: REAUTHENTICATION },
+                ByNetwork::Deregister => Order::Deregister { impu, termination: Termination::Deactivated },
+                ByNetwork::Terminate => Order::Terminate { identity: impu, reason: ReasonCode::PermanentTermination },
+                ByNetwork::ChangeServer => Order::Terminate { identity: impu, reason: ReasonCode::ServerChange },
+            };
+            let server = self.server(order.role());
+            self.world.command(server, |element, now, out| {
+                let _ = element.carry_out(now, &order, out);
+            });
         }
     }
 
@@ -252,6 +276,8 @@ fn links(faults: &[NetworkFault]) -> Links {
 
 /// When the times of a scenario begin: elements have connected by then.
 const START: Instant = Instant::from_secs(1);
+/// How long a registration lasts when it is to be authenticated again.
+const REAUTHENTICATION: Duration = Duration::from_secs(60);
 /// TEST-NET-2 and the documentation prefix would do; a private network looks like an access network.
 const FIRST_UE_V4: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 1);
 const FIRST_UE_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x64, 0, 0, 0, 0, 0, 1);
