@@ -7,6 +7,7 @@ need_python || exit 0
 work=$(mktemp -d "$target/sipp.XXXXXX")
 trap 'stop_imsreg; rm -rf "$work"' EXIT
 here=$(cd "$(dirname "$0")" && pwd)/sipp
+. "$here/keywords.sh"
 status=0 users=1000
 realm=ims.mnc001.mcc001.3gppnetwork.org
 
@@ -14,7 +15,7 @@ realm=ims.mnc001.mcc001.3gppnetwork.org
     echo SEQUENTIAL
     for i in $(seq 0 $((users - 1))); do
         imsi=$(printf '00101%010d' $((1000 + i)))
-        echo "$imsi;[authentication username=$imsi@$realm aka_K=K$imsi aka_OP=0123456789abcdef aka_AMF=0x8000]"
+        echo "$imsi;$(aka "$imsi");$(claim "$imsi")"
     done
 } >"$work/users.csv"
 cat >"$work/subscribers.yaml" <<YAML
@@ -26,7 +27,7 @@ for transport in u1 t1; do
     capture=$work/$transport.pcapng
     start_imsreg "$work/serve.log" serve --profile lab --realm $realm --sip 127.0.0.1:5060 --sec-agree offered \
         --hss-data "$work/subscribers.yaml" --capture "$capture" || { failure "imsreg serve"; exit 1; }
-    timeout 120 sipp 127.0.0.1:5060 -sf "$here/register-aka.xml" -inf "$work/users.csv" -key realm $realm -t $transport \
+    timeout 120 sipp 127.0.0.1:5060 -sf "$here/register.xml" -inf "$work/users.csv" -key realm $realm -key extra "" -t $transport \
         -i 127.0.0.1 -m $users -r 200 -l 400 -nostdin -trace_logs -log_file "$work/$transport.log" \
         -trace_err -error_file "$work/$transport.err" >"$work/sipp.out" 2>&1
     sipp_status=$?

@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# Kamailio as P-, I- and S-CSCF on loopback: our HSS serves it, and our UE registers through it without sec-agree.
+# Kamailio on loopback, with our HSS and our UE in each row: its P-, I- and S-CSCF; its I- and S-CSCF behind our P-CSCF,
+# with and without a security agreement; our S-CSCF behind its P- and I-CSCF. Every UE registers and de-registers.
 set -u
 . "$(dirname "$0")/lib.sh"
 need "${kamailio[@]}" "$ss" || exit 0
 shared peers/kamailio/pcscf.cfg || exit 0
 work=$(mktemp -d "$target/kamailio.XXXXXX")
 pids=()
-stop_all() {
+stop_kamailio() {
     for pid in "${pids[@]}"; do kill -TERM "$pid" 2>/dev/null; done
     for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null; done
-    stop_imsreg
-    rm -rf "$work"
+    pids=()
 }
-trap stop_all EXIT
+trap 'stop_kamailio; stop_imsreg; rm -rf "$work"' EXIT
+kamailio -v | sed -n '1s/^version: \(.*\) (.*/\1/p'
 
 p=127.0.2.1 i=127.0.2.2 s=127.0.2.3 h=127.0.2.4
 fill() { # fill SOURCE NAME
@@ -34,33 +35,53 @@ cat >"$work/subscribers.yaml" <<YAML
 subscribers:
   - {imsi: "001010000001000", range: 100, realm: ims.test, k: "4b{imsi}", op: 30313233343536373839616263646566}
 YAML
-start_imsreg "$work/hss.log" serve --only hss --realm ims.test --diameter $h:3868 --hss-data "$work/subscribers.yaml" \
-    --set hss.origin_host=$h || { failure "imsreg serve --only hss"; exit 1; }
 
-for role in scscf icscf pcscf; do
-    kamailio -DD -m 512 -M 16 -f "$work/$role.cfg" -P "$work/$role.pid" -w "$work" >"$work/$role.log" 2>&1 &
-    pids+=($!)
-done
-# Ready when the I-CSCF and the S-CSCF have opened their Diameter connections.
-for _ in $(seq 100); do
-    [ "$(ss -Htn state established "src $h:3868" 2>/dev/null | wc -l)" -ge 2 ] && break
-    read -rt 0.2 <> <(:) || :
-done
+status=0 next_ue=0
+# row WHAT "KAMAILIO-ROLE ..." "ARGUMENT ..." "UE-ARGUMENT ...": starts our elements and Kamailio's, then three UEs.
+row() {
+    local what=$1 roles=$2 ours=$3 ue=$4 role n peers=0 registered=0
+    # shellcheck disable=SC2086
+    start_imsreg "$work/imsreg.log" serve --profile lab --realm ims.test --diameter $h:3868 --set hss.origin_host=$h \
+        --hss-data "$work/subscribers.yaml" --control "$work/ctl" --set core_transport=udp $ours ||
+        { failure "imsreg serve: $what"; exit 1; }
+    for role in $roles; do
+        kamailio -DD -m 512 -M 16 -f "$work/$role.cfg" -P "$work/$role.pid" -w "$work" >"$work/$role.log" 2>&1 &
+        pids+=($!)
+        [ "$role" = pcscf ] || peers=$((peers + 1))
+    done
+    # Ready when its I-CSCF and S-CSCF have opened their Diameter connections.
+    for _ in $(seq 100); do
+        [ "$(ss -Htn state established "src $h:3868" 2>/dev/null | wc -l)" -ge $peers ] && break
+        read -rt 0.2 <> <(:) || :
+    done
+    for n in 0 1 2; do
+        local imsi k
+        imsi=$(printf '00101%010d' $((1000 + next_ue)))
+        k=$(printf 'K%s' "$imsi" | od -An -tx1 | tr -d ' \n')
+        # shellcheck disable=SC2086
+        if "$imsreg" register --pcscf $p:5060 --source 127.0.2.$((10 + next_ue)) --imsi "$imsi" --k "$k" \
+            --op 30313233343536373839616263646566 --realm ims.test --timeout 20 --deregister $ue >"$work/ue.log" 2>&1; then
+            passed 1
+            registered=$((registered + 1))
+        else
+            failure "$what: $(tail -1 "$work/ue.log")"
+            for role in $roles; do tail -5 "$work/$role.log" >&2; done
+            tail -5 "$work/imsreg.log" >&2
+            status=1
+        fi
+        next_ue=$((next_ue + 1))
+    done
+    echo "$registered of 3 UEs registered and de-registered: $what"
+    stop_kamailio
+    stop_imsreg || { failure "imsreg serve did not stop in order: $what"; status=1; }
+}
 
-status=0 registered=0
-for n in 0 1 2; do
-    imsi=$(printf '00101%010d' $((1000 + n)))
-    k=$(printf 'K%s' "$imsi" | od -An -tx1 | tr -d ' \n')
-    if "$imsreg" register --pcscf $p:5060 --source 127.0.2.$((10 + n)) --imsi "$imsi" --k "$k" \
-        --op 30313233343536373839616263646566 --realm ims.test --sec-agree off --timeout 20 >"$work/ue.log" 2>&1; then
-        passed 1
-        registered=$((registered + 1))
-    else
-        failure "register through Kamailio: $(tail -1 "$work/ue.log")"
-        for role in pcscf icscf scscf; do tail -5 "$work/$role.log" >&2; done
-        tail -5 "$work/hss.log" >&2
-        status=1
-    fi
+row "Kamailio P-, I- and S-CSCF, our HSS" "scscf icscf pcscf" "--only hss" "--sec-agree off"
+for agree in off required; do
+    row "our P-CSCF (sec-agree $agree), Kamailio I- and S-CSCF, our HSS" "scscf icscf" \
+        "--only pcscf,hss --sip $p:5060 --set pcscf.next_hop=[$i:4060] --set pcscf.core=$p:5060 --sec-agree $agree --ipsec none" \
+        "--sec-agree $agree --ipsec none"
 done
-echo "$registered of 3 UEs registered through Kamailio with our HSS"
+row "Kamailio P- and I-CSCF, our S-CSCF and HSS" "icscf pcscf" \
+    "--only scscf,hss --sip $s:6060 --set scscf.name=sip:$s:6060" "--sec-agree off"
 exit $status

@@ -1,4 +1,4 @@
-"""res.py LOG COUNT: judges the log of register-aka.xml.
+"""res.py LOG COUNT: judges the log of register.xml or life.xml.
 
 Every one of COUNT subscribers must have its 200; every 403 must have a RES with a zero octet in it, recomputed here from
 K (ASCII "K" and the IMSI), OP (ASCII 0123456789abcdef) and the RAND of the nonce (TS 35.206).
@@ -8,24 +8,10 @@ import base64
 import re
 import sys
 
-from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+sys.path.insert(0, __file__.rsplit("/", 2)[0])
+from milenage import Milenage
 
 OP = b"0123456789abcdef"
-
-
-def xor(a, b):
-    return bytes(x ^ y for x, y in zip(a, b))
-
-
-def encrypt(key, block):
-    return Cipher(algorithms.AES(key), modes.ECB()).encryptor().update(block)
-
-
-def res(imsi, rand):
-    k = b"K" + imsi.encode()
-    opc = xor(encrypt(k, OP), OP)
-    temp = encrypt(k, xor(rand, opc))
-    return xor(encrypt(k, xor(xor(temp, opc), bytes(15) + b"\1")), opc)[8:]
 
 
 def main():
@@ -34,7 +20,7 @@ def main():
     cut, wrong = 0, []
     for what, imsi, nonce in lines:
         if what == "403":
-            value = res(imsi, base64.b64decode(nonce)[:16])
+            value = Milenage(b"K" + imsi.encode(), OP).res(base64.b64decode(nonce)[:16])
             if 0 in value:
                 cut += 1
             else:
