@@ -32,7 +32,7 @@ use crate::random::Random;
 use crate::sip::keep_alive::is_keep_alive;
 use crate::sip::proxy::Proxy;
 use crate::sip::transaction::{Incoming, Transactions};
-use crate::sip::{Message, Method, StartLine};
+use crate::sip::{Message, StartLine};
 use crate::time::Instant;
 use allocate::Allocator;
 use books::{Books, Settings};
@@ -192,17 +192,15 @@ impl Pcscf {
     }
 
     fn on_response(&mut self, now: Instant, packet: &Packet<'_>, message: &Message<'_>, out: &mut Outbox) {
-        if message.cseq().is_ok_and(|cseq| cseq.method != Method::Register) {
+        // No REGISTER is sent to a UE.
+        if packet.sa.is_some() {
             return self.on_passed_response(now, packet, message, out);
         }
-        if packet.sa.is_some() {
-            // No REGISTER was sent to the UE.
-            return;
-        }
         // A 100 of the core tells the UE nothing: its own 100 is the matter of the server transaction (RFC 4320).
-        if let Incoming::Final(client, context) = self.core.receive(now, self.config.core_timers, packet, message, out)
-        {
-            self.on_final(now, client, context, message, out);
+        match self.core.receive(now, self.config.core_timers, packet, message, out) {
+            Incoming::Final(client, context) => self.on_final(now, client, context, message, out),
+            Incoming::Stray => self.on_passed_response(now, packet, message, out),
+            _ => {}
         }
     }
 
