@@ -86,6 +86,7 @@ impl Profile {
             trusted: section.trusted.clone(),
             keep_alive: section.keep_alive,
             options_interval: section.options_interval,
+            lines: section.lines.clone(),
             strip_from_answers: section.strip_from_answers.clone(),
         })
     }

@@ -64,6 +64,8 @@ pub struct PcscfConfig {
     pub keep_alive: Option<Duration>,
     /// How long a registered UE may be silent before it is asked by OPTIONS whether it is there; `None`: never asked.
     pub options_interval: Option<Duration>,
+    /// Lines of the access network by the address of the UE behind each (NASS-Bundled authentication).
+    pub lines: BTreeMap<IpAddr, Box<str>>,
     /// Headers that the profile wants in the 200 towards the UE removed (as recorded networks do), by name.
     pub strip_from_answers: Vec<Box<str>>,
 }

@@ -205,6 +205,8 @@ pub(super) struct Place {
 #[derive(Debug)]
 pub(super) struct InClear {
     pub(super) place: Place,
+    /// Where its REGISTER came from: with the subscriber, the IP association (TS 24.229 clause 5.2.2.2).
+    pub(super) source: SocketAddr,
     /// The way of the answers to its REGISTER.
     pub(super) route: Route,
 }

@@ -60,7 +60,7 @@ impl Pcscf {
     ) {
         let examined = match over {
             Some(set) => self.examine_protected(packet, message, checked, set, out),
-            None => self.examine_clear(message, out),
+            None => self.examine_clear(packet.from, message, out),
         };
         match examined {
             Ok(examined) => {
@@ -91,7 +91,7 @@ impl Pcscf {
             })
     }
 
-    fn examine_clear(&self, message: &Message<'_>, out: &mut Outbox) -> Result<Examined, Refused> {
+    fn examine_clear(&self, source: SocketAddr, message: &Message<'_>, out: &mut Outbox) -> Result<Examined, Refused> {
         let credentials = message.authorization()?;
         if let Some(nonce) = credentials.filter(is_answer).and_then(|c| c.nonce)
             && let Some(refusal) = self.books.agreed(self.hash_of_nonce(nonce))
@@ -102,13 +102,22 @@ impl Pcscf {
             SecAgreePolicy::Off => None,
             policy => self.negotiate(message, policy, out)?,
         };
+        let flow = self.flow_of(message, credentials.as_ref())?;
         let is_aka = agreement.is_some() || credentials.is_some_and(|c| is_aka(&c));
-        Ok(Examined {
-            flow: self.flow_of(message, credentials.as_ref())?,
-            agreement,
-            // SIP digest without an answer carries no parameter: `no` would select AKA (TS 24.229 clause 5.2.2.1).
-            integrity: (is_aka && credentials.is_some()).then_some("no"),
-        })
+        let integrity = match &credentials {
+            None => None,
+            Some(_) if is_aka => Some("no"),
+            Some(credentials) => self.ip_association(source, flow, credentials),
+        };
+        Ok(Examined { flow, agreement, integrity })
+    }
+
+    /// TS 24.229 clause 5.2.2.2. SIP digest without an answer carries no parameter: `no` would select AKA.
+    fn ip_association(&self, source: SocketAddr, flow: FlowKey, credentials: &Digest<'_>) -> Option<&'static str> {
+        if self.books.is_associated(source, flow) {
+            return Some("ip-assoc-yes");
+        }
+        is_answer(credentials).then_some("ip-assoc-pending")
     }
 
     /// RFC 3329 clause 2.3.1, with the exception of TS 24.229: a REGISTER with a usable offer goes on.
@@ -229,7 +238,8 @@ impl Pcscf {
         let Examined { flow, agreement, integrity } = examined;
         let token = flow.token(&self.hasher);
         let icid = self.random.token::<20>();
-        let add = Additions { texts: &self.texts, source, hops, token: &token, integrity, icid: icid.as_bytes() };
+        let line = self.config.lines.get(&source.ip()).map(|line| &**line);
+        let add = Additions { texts: &self.texts, source, hops, token: &token, integrity, icid: icid.as_bytes(), line };
         let context = Challenging { server, origin, flow, agreement, asked: Asked::by(message), hop: 0 };
         let route = self.core_route(hop);
         self.core.request(now, self.config.core_timers, route, true, context, out, |bytes, transport, branch| {

@@ -71,6 +71,8 @@ pub(super) struct Additions<'a> {
     pub(super) integrity: Option<&'static str>,
     /// icid-value.
     pub(super) icid: &'a [u8],
+    /// The line that the UE is on, as the access network says.
+    pub(super) line: Option<&'a str>,
 }
 
 /// Writes `request` for the core.
@@ -92,6 +94,11 @@ pub(super) fn write_register(
     write_tags(&mut w, request, HeaderName::ProxyRequire, "");
     let charging = texts.charging.as_bytes();
     write_pieces(&mut w, &[texts.visited_network.as_bytes(), b"P-Charging-Vector: icid-value=", add.icid, charging]);
+    if let Some(line) = add.line {
+        // What NASS tells (TS 24.229 clause 5.2.2.4).
+        let value = ["xDSL;dsl-location=\"", line, "\";network-provided"];
+        w.header_parts(HeaderName::PAccessNetworkInfo, &value);
+    }
     for part in request.parts(LOOKED_AT) {
         match part {
             Part::Run(run) => {

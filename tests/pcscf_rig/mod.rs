@@ -49,6 +49,7 @@ pub(crate) fn config() -> PcscfConfig {
         trusted: Vec::new(),
         keep_alive: None,
         options_interval: None,
+        lines: Default::default(),
         strip_from_answers: Vec::new(),
     }
 }

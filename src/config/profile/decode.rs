@@ -17,7 +17,8 @@ use crate::icscf::ScscfEntry;
 use crate::ipsec::association::Algorithms;
 use crate::scscf::Unauthenticated;
 use crate::sip::transaction::Timers;
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 
 /// Reads every key that there is; what is wrong is noted.
 pub(super) fn decode(root: &Node, faults: &mut Collector) -> Profile {
@@ -89,6 +90,7 @@ fn pcscf(section: &mut PcscfSection, mut f: Fields<'_>, faults: &mut Collector) 
     set(&mut section.trusted, f.list("trusted", IP, faults));
     set(&mut section.keep_alive, f.leaf("keep_alive", INTERVAL, faults));
     set(&mut section.options_interval, f.leaf("options_interval", INTERVAL, faults));
+    set(&mut section.lines, lines(&mut f, faults));
     set(&mut section.strip_from_answers, f.list("strip_from_answers", TOKEN, faults));
     f.finish(faults);
 }
@@ -163,6 +165,22 @@ fn scscf(section: &mut ScscfSection, mut f: Fields<'_>, faults: &mut Collector) 
     set(&mut section.trusted, f.list("trusted", IP, faults));
     identity(&mut section.identity, &mut f, faults);
     f.finish(faults);
+}
+
+/// `lines: {ADDRESS: LINE}`
+fn lines(f: &mut Fields<'_>, faults: &mut Collector) -> Option<BTreeMap<IpAddr, Box<str>>> {
+    let entries = f.entries("lines", TEXT, USERNAME, faults)?;
+    let mut lines = BTreeMap::new();
+    for (address, line) in entries {
+        match (IP.read)(&address) {
+            Some(address) => drop(lines.insert(address, line)),
+            None => {
+                let message = format!("\"{address}\" found, {} expected", IP.expected);
+                faults.at(f.node_of("lines"), Path::Key(&f.path, "lines"), message);
+            }
+        }
+    }
+    Some(lines)
 }
 
 /// `unauthenticated: nobody`, `everybody`, or a list of identities.

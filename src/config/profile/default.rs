@@ -53,6 +53,7 @@ impl Default for Profile {
                 trusted: Vec::new(),
                 keep_alive: None,
                 options_interval: None,
+                lines: BTreeMap::new(),
                 strip_from_answers: Vec::new(),
             },
             icscf: IcscfSection {

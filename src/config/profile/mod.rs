@@ -122,6 +122,8 @@ pub struct PcscfSection {
     pub keep_alive: Option<Duration>,
     /// `options_interval`
     pub options_interval: Option<Duration>,
+    /// `lines`
+    pub lines: BTreeMap<IpAddr, Box<str>>,
     /// `strip_from_answers`
     pub strip_from_answers: Vec<Box<str>>,
 }

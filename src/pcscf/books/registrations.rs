@@ -39,6 +39,12 @@ impl Books {
         self.flows.get(&flow)?.in_clear.as_ref().map(|in_clear| in_clear.route)
     }
 
+    /// True when the subscriber has registered from this address and port without SAs, and nobody since.
+    pub(in crate::pcscf) fn is_associated(&self, source: SocketAddr, flow: FlowKey) -> bool {
+        let in_clear = self.flows.get(&flow).and_then(|f| f.in_clear.as_ref());
+        in_clear.is_some_and(|c| c.source == source) && self.registered_in_clear(source) == Some(flow)
+    }
+
     /// Notes an implicit set as registered. `identities`: canonical, the default first, each ended by a line end.
     pub(in crate::pcscf) fn register(
         &mut self,
@@ -54,7 +60,7 @@ impl Books {
             self.shared = Rc::new(Shared { service_route: service_route.into(), host: host.into() });
         }
         let new = Registration::new(until, identities, Rc::clone(&self.shared));
-        let in_clear = in_clear.map(|(source, route)| InClear { place: self.place(source), route });
+        let in_clear = in_clear.map(|(source, route)| InClear { place: self.place(source), source, route });
         let this = self.flows.entry(flow).or_default();
         if this.registrations.is_empty() {
             this.registrations = Registrations::One(new);
