@@ -243,13 +243,13 @@ pub struct RegisterArgs {
     #[arg(long, value_name = "ADDR:PORT")]
     pub pcscf: SocketAddr,
     /// IMSI
-    #[arg(long)]
-    pub imsi: String,
+    #[arg(long, required_unless_present = "impu")]
+    pub imsi: Option<String>,
     /// Take keys and identities of this IMSI from a subscriber file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["k", "opc", "op"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["k", "opc", "op", "password"])]
     pub subscriber: Option<PathBuf>,
     /// K, 32 hexadecimal digits
-    #[arg(long, value_name = "HEX", hide_env_values = true, env = "IMSREG_K", required_unless_present = "subscriber")]
+    #[arg(long, value_name = "HEX", hide_env_values = true, env = "IMSREG_K", required_unless_present_any = ["subscriber", "password"])]
     pub k: Option<KeyArg>,
     /// OPc, 32 hexadecimal digits
     #[arg(long, value_name = "HEX", hide_env_values = true, env = "IMSREG_OPC")]
@@ -257,6 +257,12 @@ pub struct RegisterArgs {
     /// OP, where OPc is not known
     #[arg(long, value_name = "HEX", hide_env_values = true, env = "IMSREG_OP")]
     pub op: Option<KeyArg>,
+    /// Password of SIP digest, for a subscriber without USIM
+    #[arg(long, value_name = "TEXT", hide_env_values = true, env = "IMSREG_PASSWORD", conflicts_with_all = ["k", "opc", "op"])]
+    pub password: Option<KeyArg>,
+    /// User name of SIP digest; else the IMPI
+    #[arg(long, value_name = "NAME", requires = "password")]
+    pub username: Option<String>,
     /// Home domain; else that of the IMSI
     #[arg(long)]
     pub realm: Option<String>,
@@ -323,7 +329,9 @@ impl RegisterArgs {
     /// The flags that make a subscription.
     pub fn ue_flags(&self) -> UeFlags {
         UeFlags {
-            imsi: self.imsi.clone(),
+            imsi: self.imsi.clone().unwrap_or_default(),
+            password: self.password.as_ref().map(|p| p.0.clone()),
+            username: self.username.clone(),
             k: self.k.as_ref().map(|k| k.0.clone()).unwrap_or_default(),
             opc: self.opc.as_ref().map(|k| k.0.clone()),
             op: self.op.as_ref().map(|k| k.0.clone()),

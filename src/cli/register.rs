@@ -3,6 +3,7 @@
 use super::args::{FlagsOf, RegisterArgs};
 use super::record::Record;
 use super::{Failure, Interrupt, first_run, network, report};
+use crate::aka::usim::Usim;
 use crate::config::{Profile, Subscription, UeSection, load_profile, load_subscribers, write_usim_file};
 use crate::event::Role;
 use crate::ims::{ElementId, Ims, Listener, Wiring};
@@ -53,7 +54,7 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
         Live::start(ims, sockets, clock, Box::new(record.clone())).map_err(|e| Failure::Bind(e, FlagsOf::Register))?;
     let result = course(&args, &live, ue, &record, &options, &mut interrupt).await;
     if let Some(path) = &args.usim {
-        let sqns = live.look(|ims| ims.element(ue).as_ue().map(|u| u.usim().sqn_array()));
+        let sqns = live.look(|ims| ims.element(ue).as_ue().and_then(|u| u.usim().map(Usim::sqn_array)));
         if let Some(sqns) = sqns {
             write_usim_file(path, &sqns).map_err(|e| Failure::Usage(format!("--usim {}: {e}", path.display())))?;
         }
@@ -69,8 +70,16 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
 /// From flags, or from a subscriber file.
 fn subscription(args: &RegisterArgs, profile: &Profile) -> Result<Subscription, Failure> {
     let Some(file) = &args.subscriber else { return Ok(args.ue_flags().subscription()?) };
-    load_subscribers(file, profile)?.subscription_of(&args.imsi).ok_or_else(|| {
-        Failure::Usage(format!("--imsi {}: no subscriber of {} whose keys are known", args.imsi, file.display()))
+    let subscribers = load_subscribers(file, profile)?;
+    let (flag, text, found) = match (&args.imsi, &args.impu) {
+        (Some(imsi), _) => ("--imsi", imsi.as_str(), subscribers.subscription_of(imsi)),
+        (None, impu) => {
+            let impu = impu.as_deref().unwrap_or_default();
+            ("--impu", impu, subscribers.subscription_of_impu(impu))
+        }
+    };
+    found.ok_or_else(|| {
+        Failure::Usage(format!("{flag} {text}: no subscriber of {} whose keys are known", file.display()))
     })
 }
 

@@ -215,6 +215,7 @@ impl Profile {
             impu: subscription.impu.clone(),
             realm: subscription.realm.clone(),
             usim: subscription.usim.clone(),
+            login: subscription.login.clone(),
             pcscf,
             local,
             protected_ports: (section.port_c.unwrap_or(UE_PORT_C), section.port_s.unwrap_or(UE_PORT_S)),

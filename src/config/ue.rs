@@ -3,11 +3,13 @@
 use super::fault::Faults;
 use super::keys::{Keys, Operator};
 use super::read::Leaf;
-use super::subscribers::value::{IMPI, IMPU, IMSI, KEY_16, SQN};
+use super::subscribers::value::{IMPI, IMPU, IMSI, KEY_16, PASSWORD, SQN, USERNAME};
 use super::usim_file::read_usim_file;
 use super::value::REALM;
 use crate::aka::usim::Usim;
 use crate::identity::{Impi, Impu, Realm, home_domain, impi_from_imsi, temporary_impu};
+use crate::sip::Uri;
+use crate::ue::Login;
 use std::path::PathBuf;
 
 /// A subscription: identities and USIM.
@@ -19,8 +21,10 @@ pub struct Subscription {
     pub impu: Impu,
     /// Home domain.
     pub realm: Realm,
-    /// Keys and SQNs.
-    pub usim: Usim,
+    /// Keys and SQNs; `None`: there is a password only.
+    pub usim: Option<Usim>,
+    /// User name and password.
+    pub login: Option<Login>,
 }
 
 /// A subscription as flags give it, each text as its user wrote it.
@@ -28,6 +32,8 @@ pub struct Subscription {
 #[expect(missing_docs, reason = "each is the flag of that name")]
 pub struct UeFlags {
     pub imsi: String,
+    pub password: Option<String>,
+    pub username: Option<String>,
     pub k: String,
     pub opc: Option<String>,
     pub op: Option<String>,
@@ -48,6 +54,9 @@ impl UeFlags {
     /// Checks everything. Without `--realm` the home domain of the IMSI is taken, with an MNC of three digits where the
     /// numbering plan of its country has them.
     pub fn subscription(&self) -> Result<Subscription, Faults> {
+        if let Some(password) = &self.password {
+            return self.with_password(password);
+        }
         let mut faults = Vec::new();
         let mut note = |fault: Faults| faults.extend(fault.0);
         let imsi = read("--imsi", &self.imsi, IMSI, false).map_err(&mut note).ok();
@@ -85,7 +94,44 @@ impl UeFlags {
         if let Some(Some(array)) = sqns {
             usim.set_sqn_array(array);
         }
-        Ok(Subscription { impi, impu, realm, usim })
+        Ok(Subscription { impi, impu, realm, usim: Some(usim), login: None })
+    }
+}
+
+impl UeFlags {
+    /// Without USIM: the identity to register says the rest, or the IMSI.
+    fn with_password(&self, password: &str) -> Result<Subscription, Faults> {
+        let mut faults = Vec::new();
+        let mut note = |fault: Faults| faults.extend(fault.0);
+        let imsi = Some(&*self.imsi).filter(|imsi| !imsi.is_empty());
+        let imsi = imsi.map(|t| read("--imsi", t, IMSI, false)).transpose().map_err(&mut note);
+        let impu = self.impu.as_deref().map(|t| read("--impu", t, IMPU, false)).transpose().map_err(&mut note);
+        let impi = self.impi.as_deref().map(|t| read("--impi", t, IMPI, false)).transpose().map_err(&mut note);
+        let realm = self.realm.as_deref().map(|t| read("--realm", t, REALM, false)).transpose().map_err(&mut note);
+        let password = read("--password", password, PASSWORD, true).map_err(&mut note);
+        let username = self.username.as_deref().map(|t| read("--username", t, USERNAME, false)).transpose();
+        let username = username.map_err(&mut note);
+        let (Ok(imsi), Ok(impu), Ok(impi), Ok(realm), Ok(password), Ok(username)) =
+            (imsi, impu, impi, realm, password, username)
+        else {
+            return Err(Faults(faults));
+        };
+        let uri = impu.as_deref().and_then(|impu| Uri::parse(impu).ok());
+        let realm = match (realm, &uri, &imsi) {
+            (Some(realm), ..) => Realm::new(realm),
+            (None, Some(uri), None) => Realm::new(uri.host),
+            (None, _, Some(imsi)) => home_domain(imsi, mnc_digits(imsi)).expect("6 digits or more, and 2 or 3 of them"),
+            (None, None, None) => return Err(Faults::one("--impu", "", "missing, --impu or --imsi expected")),
+        };
+        let impi = match (impi, &imsi, &uri) {
+            (Some(impi), ..) => impi,
+            (None, Some(imsi), _) => impi_from_imsi(imsi, &realm),
+            (None, None, Some(uri)) => Impi::new(uri.implied_impi()),
+            (None, None, None) => return Err(Faults::one("--impu", "", "missing, a SIP URI expected")),
+        };
+        let username = username.unwrap_or_else(|| impi.as_str().into());
+        let impu = impu.as_deref().map_or_else(|| temporary_impu(&impi), Impu::new);
+        Ok(Subscription { impi, impu, realm, usim: None, login: Some(Login { username, password }) })
     }
 }
 
@@ -144,7 +190,24 @@ mod tests {
         let autn = [9; 16];
         // The same verdict is not enough: a resynchronisation shows the keys.
         let verdict = |mut usim: Usim| format!("{:?}", usim.authenticate(&rand, &autn));
-        assert_eq!(verdict(with_op.usim), verdict(with_opc.usim));
+        assert_eq!(verdict(with_op.usim.unwrap()), verdict(with_opc.usim.unwrap()));
+    }
+
+    #[test]
+    fn a_password_needs_an_identity_only() {
+        let only = UeFlags {
+            impu: Some("sip:1000@192.168.1.88:5080".to_owned()),
+            password: Some("open sesame".to_owned()),
+            ..UeFlags::default()
+        };
+        let s = only.subscription().unwrap();
+        assert_eq!((s.impi.as_str(), s.realm.as_str()), ("1000@192.168.1.88", "192.168.1.88"));
+        assert_eq!(s.login.as_ref().map(|l| &*l.username), Some("1000@192.168.1.88"));
+        assert!(s.usim.is_none() && !format!("{s:?}").contains("sesame"));
+        let named = UeFlags { username: Some("1000".to_owned()), ..only.clone() }.subscription().unwrap();
+        assert_eq!(named.login.map(|l| l.username), Some("1000".into()));
+        let nobody = UeFlags { impu: None, ..only }.subscription().unwrap_err();
+        assert_eq!(nobody.to_string(), "--impu: missing, --impu or --imsi expected");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Final answers to a REGISTER: a challenge, a grant, a refusal (TS 24.229 clauses 5.1.1.2 to 5.1.1.6).
 
 use super::attempt::{Answer, Answering, Attempt, Registering, remove_temporary};
-use super::challenge::{Challenge, Credentials, Proof};
+use super::challenge::{Challenge, Credentials, MAX_ANSWERS, Proof};
 use super::failure::{Failure, Stage};
 use super::keep_alive::KeepAlive;
 use super::register::contact_uri;
@@ -31,6 +31,7 @@ impl Ue {
                 remove_temporary(answer, "challenged again", out);
                 self.on_challenge(now, attempt, message, out);
             }
+            407 if self.config.login.is_some() => self.on_proxy_challenge(now, attempt, answer, message, out),
             _ => {
                 remove_temporary(answer, "the attempt ended without success", out);
                 if let Err(attempt) = self.ask_otherwise(now, attempt, status, message, out) {
@@ -47,7 +48,7 @@ impl Ue {
 
     /// A challenge: AUTN first, then the agreement, then the answer (TS 24.229 clause 5.1.1.5.1).
     fn on_challenge(&mut self, now: Instant, mut attempt: Attempt, message: &Message<'_>, out: &mut Outbox) {
-        let challenge = match Challenge::pick(message) {
+        let challenge = match Challenge::pick(message, &self.config) {
             Ok(challenge) if attempt.nonce.as_deref() == Some(&*challenge.nonce) => {
                 return self.fail(now, &attempt, &Failure::NonceRepeated, None, out);
             }
@@ -55,8 +56,11 @@ impl Ue {
             Err(failure) => return self.fail(now, &attempt, &failure, None, out),
         };
         attempt.nonce = Some(challenge.nonce.clone());
+        let Some(((rand, autn), usim)) = challenge.aka.zip(self.config.usim.as_mut()) else {
+            return self.on_password_asked(now, attempt, challenge, message, out);
+        };
         let impi = &self.config.impi;
-        match self.config.usim.authenticate(&challenge.rand, &challenge.autn) {
+        match usim.authenticate(&rand, &autn) {
             Verdict::Accepted { res, ck, ik, .. } => {
                 tell(out, || What::AutnVerified { impi: impi.clone() });
                 attempt.invalid = 0;
@@ -120,7 +124,7 @@ impl Ue {
     }
 
     /// Sends the response to a valid challenge, through the new set.
-    fn answer(
+    pub(super) fn answer(
         &mut self,
         now: Instant,
         attempt: Attempt,
@@ -161,7 +165,7 @@ impl Ue {
             return self.end_registration("de-registered by the user", now, out);
         }
         let carried = answer.as_ref().and_then(|a| a.temporary.as_ref()).or(attempt.over.as_ref());
-        if carried.is_none() && self.config.sec_agree == SecAgreePolicy::Required {
+        if carried.is_none() && self.config.usim.is_some() && self.config.sec_agree == SecAgreePolicy::Required {
             return self.fail(now, &attempt, &Failure::NotProtected, None, out);
         }
         let port = carried.map_or_else(|| self.config.local.port(), |set| set.ue.port_s);
@@ -173,7 +177,13 @@ impl Ue {
         }
         let granted = Duration::from_secs(granted.into());
         let before = self.registration.take();
-        let (set, credentials) = self.settle(now, granted, &attempt, answer, before, out);
+        let (set, mut credentials) = self.settle(now, granted, &attempt, answer, before, out);
+        if let (Some(credentials), Some(info)) = (&mut credentials, message.header(HeaderName::AuthenticationInfo)) {
+            let uri = format!("sip:{}", self.config.realm);
+            if !credentials.take_info(info, &self.config, (&uri, message.body())) {
+                tell(out, || What::AuthenticationFailed { impi: self.config.impi.clone(), cause: "rspauth is wrong" });
+            }
+        }
         let associated = associated(message);
         let impu = associated.first().unwrap_or(&self.config.impu).clone();
         self.registration = Some(Registration {
@@ -353,9 +363,6 @@ fn associated(message: &Message<'_>) -> Box<[Impu]> {
     }
     list.into()
 }
-
-/// Valid challenges that one attempt answers: the first, and two more from a network that lost count.
-const MAX_ANSWERS: u8 = 3;
 
 /// The third invalid challenge in a row is not answered (TS 24.229 clause 5.1.1.5.3).
 const MAX_INVALID: u8 = 3;

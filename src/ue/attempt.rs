@@ -49,6 +49,8 @@ pub(super) struct Attempt {
     pub(super) nonce: Option<Box<str>>,
     /// Valid challenges answered.
     pub(super) answered: u8,
+    /// Challenges of proxies answered.
+    pub(super) proxied: u8,
     /// Invalid challenges in a row.
     pub(super) invalid: u8,
     /// A 423 was obeyed already.
@@ -74,8 +76,18 @@ impl Ue {
         if !renews {
             self.sequence = Sequence::new(&mut self.random);
         }
-        let attempt = Attempt { goal, renews, over, proposal: None, nonce, answered: 0, invalid: 0, too_brief: false };
-        let wanted = self.config.sec_agree != SecAgreePolicy::Off;
+        let attempt = Attempt {
+            goal,
+            renews,
+            over,
+            proposal: None,
+            nonce,
+            answered: 0,
+            proxied: 0,
+            invalid: 0,
+            too_brief: false,
+        };
+        let wanted = self.config.sec_agree != SecAgreePolicy::Off && self.config.usim.is_some();
         self.ask(now, attempt, wanted, out);
     }
 
@@ -110,12 +122,14 @@ impl Ue {
         out: &mut Outbox,
     ) -> Sent {
         self.sequence.advance();
+        let proxy_authorization = self.proxy_authorization(("REGISTER", &format!("sip:{}", self.config.realm), b""));
         let register = Register {
             config: &self.config,
             sequence: &self.sequence,
             reachable: set.map_or(self.config.local, |s| SocketAddr::new(self.config.local.ip(), s.ue.port_s)),
             expires: if attempt.goal == Goal::Registered { self.expires } else { 0 },
             authorization,
+            proxy_authorization: proxy_authorization.as_deref(),
             security_client: attempt.proposal.as_ref().map(|p| &*p.text),
             security_verify: set.map(|s| &*s.verify),
         };

@@ -1,5 +1,6 @@
 //! What a UE is told: its subscription, its network, its habits.
 
+use crate::aka::Password;
 use crate::aka::usim::Usim;
 use crate::identity::{Impi, Impu, Realm};
 use crate::ipsec::association::Algorithms;
@@ -18,8 +19,10 @@ pub struct UeConfig {
     pub impu: Impu,
     /// Home domain: Request-URI and realm of the first REGISTER.
     pub realm: Realm,
-    /// Keys and SQNs.
-    pub usim: Usim,
+    /// Keys and SQNs; `None`: a phone without USIM, which agrees on no SAs.
+    pub usim: Option<Usim>,
+    /// What a challenge of SIP digest is answered with.
+    pub login: Option<Login>,
     /// Unprotected port of the P-CSCF.
     pub pcscf: SocketAddr,
     /// Our unprotected address.
@@ -59,6 +62,21 @@ pub struct UeConfig {
     pub refresh: bool,
     /// Calendar time.
     pub epoch: Epoch,
+}
+
+/// User name and password.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// As in credentials: the IMPI, or any name that the network knows.
+    pub username: Box<str>,
+    /// Never shown.
+    pub password: Password,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Login(..)")
+    }
 }
 
 /// What a UE does with an INVITE.

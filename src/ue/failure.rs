@@ -17,13 +17,16 @@ pub(super) enum Failure {
     #[error("the transport failed {stage}; a connection to the P-CSCF was expected (RFC 3261 clause 17.1.4)")]
     Transport { stage: Stage },
     #[error(
-        "401 whose WWW-Authenticate cannot be used: {fault}; a digest AKA challenge was expected (RFC 3310 clause 3)"
+        "401 whose WWW-Authenticate cannot be used: {fault}; a challenge for a USIM or a password that we have was \
+         expected (RFC 3310 clause 3, RFC 3261 clause 22.1)"
     )]
     Challenge { fault: &'static str },
     #[error(
         "401 with the nonce that was just answered; a 200 or a fresh challenge was expected (TS 24.229 clause 5.4.1.2)"
     )]
     NonceRepeated,
+    #[error("401 again after the password; a 200 was expected, is it that of the network? (RFC 3261 clause 22.2)")]
+    PasswordRefused,
     #[error("challenged again after {0} answers; a 200 was expected (TS 24.229 clause 5.1.1.5.1)")]
     ChallengedTooOften(u8),
     #[error("{0} challenges in a row with a wrong MAC or SQN; a valid AUTN was expected (TS 24.229 clause 5.1.1.5.3)")]
@@ -51,6 +54,7 @@ impl Failure {
             Self::NotProtected | Self::NotBound => 200,
             Self::Challenge { .. }
             | Self::NonceRepeated
+            | Self::PasswordRefused
             | Self::ChallengedTooOften(_)
             | Self::ChallengesInvalid(_)
             | Self::SecurityServerMissing
@@ -65,6 +69,7 @@ impl Failure {
             Self::Refused { status: 403, .. }
                 | Self::RefusedAfterInvalid { status: 403, .. }
                 | Self::ChallengesInvalid(_)
+                | Self::PasswordRefused
         )
     }
 }

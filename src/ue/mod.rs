@@ -13,6 +13,7 @@ mod dialog;
 mod failure;
 mod keep_alive;
 mod outgoing;
+mod password;
 mod register;
 mod requests;
 mod restoration;
@@ -21,7 +22,7 @@ mod security;
 mod timers;
 mod watching;
 
-pub use config::{InvitePolicy, KeepAlivePolicy, RetryPolicy, UeConfig};
+pub use config::{InvitePolicy, KeepAlivePolicy, Login, RetryPolicy, UeConfig};
 pub use outgoing::CannotSend;
 
 use crate::aka::usim::Usim;
@@ -55,6 +56,8 @@ pub struct Ue {
     goal: Goal,
     state: State,
     registration: Option<Registration>,
+    /// For proxies that ask who we are (407).
+    proxy_credentials: Option<Box<Credentials>>,
     calls: Calls,
     keep_alive: Option<KeepAlive>,
     /// The subscription to the registration.
@@ -160,6 +163,7 @@ impl Ue {
             goal: Goal::Deregistered,
             state: State::Idle,
             registration: None,
+            proxy_credentials: None,
             calls: Calls::default(),
             keep_alive: None,
             watching: None,
@@ -215,8 +219,8 @@ impl Ue {
     }
 
     /// The USIM, whose SQNs the caller may keep in a file.
-    pub const fn usim(&self) -> &Usim {
-        &self.config.usim
+    pub const fn usim(&self) -> Option<&Usim> {
+        self.config.usim.as_ref()
     }
 
     /// P-Associated-URI of the last 200; the first is the default identity. Empty while not registered.
@@ -273,7 +277,8 @@ impl Ue {
                 }
             }
             Incoming::Final(client, Asked::Register) => self.on_final(now, client, &message, out),
-            Incoming::Final(_, asked) => {
+            Incoming::Final(client, asked) => {
+                let Some(asked) = self.ask_again(now, client, asked, &message, out) else { return };
                 self.heed_alternative_service(now, &asked, &message, out);
                 if matches!(asked, Asked::Subscribe) {
                     return self.on_subscribe_answered(now, Some(&message), out);

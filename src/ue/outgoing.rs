@@ -43,7 +43,7 @@ pub(super) struct Way {
     /// What Via and Contact name.
     pub(super) reachable: SocketAddr,
     /// What Security-Verify mirrors; `None`: in clear.
-    verify: Option<Box<str>>,
+    pub(super) verify: Option<Box<str>>,
 }
 
 impl Ue {
@@ -121,8 +121,10 @@ impl Ue {
     ) -> ClientId {
         dialog.local_seq += 1;
         let (dialog, seq) = (&*dialog, dialog.local_seq);
+        let proxy_authorization = self.proxy_authorization((method, dialog.target(), content.body));
         let Self { config, transactions, registration, .. } = self;
-        let request = Request { method, seq, dialog, way, content, config, registration: registration.as_ref() };
+        let (registration, proxy_authorization) = (registration.as_ref(), proxy_authorization.as_deref());
+        let request = Request { method, seq, dialog, way, content, config, registration, proxy_authorization };
         transactions.request(now, config.timers, way.route, true, asked, out, |bytes, transport, branch| {
             request.write(bytes, transport, branch);
         })
@@ -157,11 +159,12 @@ pub(super) struct Request<'a> {
     pub(super) content: Content<'a>,
     pub(super) config: &'a UeConfig,
     pub(super) registration: Option<&'a Registration>,
+    pub(super) proxy_authorization: Option<&'a str>,
 }
 
 impl Request<'_> {
     pub(super) fn write(&self, out: &mut Vec<u8>, transport: Transport, branch: &str) {
-        let Self { method, seq, dialog, way, content, config, registration } = *self;
+        let Self { method, seq, dialog, way, content, config, registration, proxy_authorization } = *self;
         let is_ack = method == Method::Ack.as_str();
         let rport = if way.verify.is_some() { "" } else { ";rport" };
         let mut w = Writer::request(out, method, dialog.target());
@@ -191,6 +194,9 @@ impl Request<'_> {
         }
         if !config.user_agent.is_empty() {
             w.header(HeaderName::UserAgent, &config.user_agent);
+        }
+        if let Some(credentials) = proxy_authorization {
+            w.header(HeaderName::ProxyAuthorization, credentials);
         }
         for (name, value) in content.more {
             w.header(*name, value);

@@ -36,6 +36,7 @@ pub(super) struct Register<'a> {
     pub(super) reachable: SocketAddr,
     pub(super) expires: u32,
     pub(super) authorization: &'a str,
+    pub(super) proxy_authorization: Option<&'a str>,
     pub(super) security_client: Option<&'a str>,
     pub(super) security_verify: Option<&'a str>,
 }
@@ -74,6 +75,9 @@ impl Register<'_> {
             w.header(HeaderName::SecurityVerify, mirror);
         }
         w.header(HeaderName::Authorization, self.authorization);
+        if let Some(credentials) = self.proxy_authorization {
+            w.header(HeaderName::ProxyAuthorization, credentials);
+        }
         if let Some(access) = self.config.access_network.as_deref().filter(|_| protected) {
             w.header(HeaderName::PAccessNetworkInfo, access);
         }

@@ -228,6 +228,13 @@ impl Ue {
         }
     }
 
+    /// A SUBSCRIBE was sent again with this number.
+    pub(super) fn on_subscribe_sent_again(&mut self, seq: u32) {
+        if let Some(watching) = &mut self.watching {
+            watching.dialog.local_seq = seq;
+        }
+    }
+
     fn send_subscribe(&mut self, now: Instant, out: &mut Outbox) {
         let (Some(mut watching), Some(way)) = (self.watching.take(), self.way()) else { return };
         if !watching.is_asking {

@@ -6,6 +6,7 @@ mod challenges;
 mod keep_alive;
 mod messages;
 mod network;
+mod password;
 mod refusals;
 mod reg_event;
 mod registration;

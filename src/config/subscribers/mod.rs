@@ -19,6 +19,7 @@ use crate::aka::usim::Usim;
 use crate::hss::store::SubscriberRange;
 use crate::hss::{Store, Subscriber};
 use crate::identity::{Impi, Impu, Realm};
+use crate::ue::Login;
 use access::Access;
 use common::Common;
 use std::path::Path as FilePath;
@@ -43,7 +44,8 @@ struct Simulated {
     impu: Impu,
     realm: Realm,
     sqn: u64,
-    keys: Keys,
+    keys: Option<Keys>,
+    login: Option<Login>,
 }
 
 impl Subscribers {
@@ -56,6 +58,12 @@ impl Subscribers {
             index -= entry.count;
         }
         None
+    }
+
+    /// The subscriber whose first SIP identity this is, if its keys or its password are known. Ranges are not looked
+    /// through.
+    pub fn subscription_of_impu(&self, impu: &str) -> Option<Subscription> {
+        self.simulated.iter().find(|entry| entry.impu.as_str() == impu).and_then(|entry| entry.nth(0))
     }
 
     /// The subscriber with this IMSI, if its keys are known.
@@ -71,13 +79,18 @@ impl Subscribers {
 
 impl Simulated {
     fn nth(&self, index: u64) -> Option<Subscription> {
-        let imsi = counted_up(&self.imsi, index)?;
+        // Without IMSI there is one only.
+        let imsi = if self.imsi.is_empty() { String::new() } else { counted_up(&self.imsi, index)? };
         let renumbered = |text: &str| text.replacen(&*self.imsi, &imsi, 1);
         Some(Subscription {
             impi: Impi::new(renumbered(self.impi.as_str())),
             impu: Impu::new(renumbered(self.impu.as_str())),
             realm: self.realm.clone(),
-            usim: Usim::new(self.keys.for_imsi(&imsi)?, self.sqn),
+            usim: match &self.keys {
+                Some(keys) => Some(Usim::new(keys.for_imsi(&imsi)?, self.sqn)),
+                None => None,
+            },
+            login: self.login.clone(),
         })
     }
 }
@@ -141,7 +154,16 @@ struct Provision {
 }
 
 impl Provision {
+    /// `None` where nobody knows what its UE answers.
     fn simulated(&self) -> Option<Simulated> {
+        let access = self.access.as_ref();
+        let login = access.and_then(Access::password).map(|password| {
+            let username = access.and_then(Access::username).unwrap_or(self.subscriber.impi.as_str());
+            Login { username: username.into(), password: password.clone() }
+        });
+        if login.is_none() && self.keys.is_none() {
+            return None;
+        }
         let identities = self.subscriber.profiles.iter().flat_map(|p| &p.identities);
         let impu = identities.map(|i| &i.identity).find(|i| i.starts_with("sip:"))?;
         Some(Simulated {
@@ -151,7 +173,8 @@ impl Provision {
             impu: Impu::new(impu.as_str()),
             realm: self.realm.clone(),
             sqn: self.subscriber.sqn,
-            keys: self.keys.clone()?,
+            keys: self.keys.clone(),
+            login,
         })
     }
 }

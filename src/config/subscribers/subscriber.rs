@@ -54,8 +54,11 @@ pub(super) fn read_subscriber(
     };
     let common = own.over(defaults);
     let (imsi_node, imsi) = if has_no_imsi { (node, Box::default()) } else { imsi? };
-    let realm = if has_no_imsi { common.own_realm(profile_realm) } else { common.realm(&imsi, profile_realm) };
     let first_impu = impus.as_ref().and_then(|i| i.first()).filter(|_| has_no_imsi);
+    let realm = match first_impu {
+        Some(impu) => common.own_realm(Uri::parse(impu).map_or(profile_realm, |uri| uri.host)),
+        None => common.realm(&imsi, profile_realm),
+    };
     let impi = impi.unwrap_or_else(|| match first_impu {
         Some(impu) => Impi::new(Uri::parse(impu).map_or(&impu[4..], |uri| uri.implied_impi())),
         None => impi_from_imsi(&imsi, &realm),

@@ -123,6 +123,21 @@ impl Ue {
         sdp::offer(self.config.local.ip())
     }
 
+    /// The request of a call was sent again, as `client` and with this number.
+    pub(in crate::ue) fn on_sent_again(&mut self, call: u32, client: ClientId, seq: u32) {
+        match self.calls.get(call).map(|call| &mut call.stage) {
+            Some(Stage::Inviting(inviting)) => {
+                inviting.client = client;
+                inviting.dialog.local_seq = seq;
+                inviting.early.clear();
+            }
+            Some(Stage::Confirmed(Confirmed { dialog, .. }) | Stage::Ending(Ending { dialog, .. })) => {
+                dialog.local_seq = seq;
+            }
+            Some(Stage::Ringing(_)) | None => {}
+        }
+    }
+
     /// How many calls there are, in whatever state.
     pub fn calls(&self) -> usize {
         self.calls.all.len()
@@ -175,7 +190,8 @@ impl Ue {
     ) -> Acknowledged {
         let branch = format!("z9hG4bK{}", self.random.token::<16>());
         let config = &self.config;
-        let request = Request { method: "ACK", seq, dialog, way, content, config, registration: None };
+        let request =
+            Request { method: "ACK", seq, dialog, way, content, config, registration: None, proxy_authorization: None };
         let bytes = out.transmit(way.route, |bytes| request.write(bytes, way.route.transport, &branch));
         Acknowledged { seq, bytes: bytes.into() }
     }
