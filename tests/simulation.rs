@@ -271,3 +271,49 @@ fn a_ue_watches_its_registration() {
     assert_eq!(events.iter().filter(ended).count(), 1, "{trace}");
     assert_eq!((simulation.registered(), simulation.world().ims().sa_sets()), (0, 0));
 }
+
+/// TS 24.229 clauses 5.4.1.5 and 5.4.1.6, TS 29.228 clause 6.1.3: a UE that is told obeys, and its P-CSCF lets go.
+#[test]
+fn what_the_network_begins_reaches_ue_and_p_cscf() {
+    let simulation = run(&scenario("network-initiative"));
+    let trace = simulation.world().tap.trace();
+    let told: Vec<(Role, u64, &What)> = simulation
+        .world()
+        .tap
+        .capture
+        .entries
+        .iter()
+        .filter_map(|entry| match entry {
+            Entry::Event { at, event } => {
+                Some((event.role, (at.as_micros() / 1_000_000).saturating_sub(1), &event.what))
+            }
+            Entry::Hop(_) => None,
+        })
+        .collect();
+    assert!(!told.iter().any(|(.., e)| matches!(e, What::NotifyFault { .. } | What::Refused { .. })), "{trace}");
+    let of_ue = |(role, at, what): &(Role, u64, &What)| match what {
+        _ if *role != Role::Ue => None,
+        What::Registered { .. } => Some((*at, "registered")),
+        What::Deregistered { cause, .. } => Some((*at, *cause)),
+        _ => None,
+    };
+    let course: Vec<(u64, &str)> = told.iter().filter_map(of_ue).collect();
+    let expected = [
+        (0, "registered"),
+        // At half of the minute that it was given.
+        (40, "registered"),
+        (100, "the network: register again"),
+        (100, "registered"),
+        (200, "the network has ended it"),
+    ];
+    assert_eq!(course, expected, "{trace}");
+    let at_pcscf = |(role, at, what): &(Role, u64, &What)| match what {
+        What::Deregistered { cause: "the network has ended it", .. } if *role == Role::Pcscf => Some(*at),
+        _ => None,
+    };
+    // Five seconds later, so that the UE hears of it first; one that has begun anew meanwhile is left alone.
+    assert_eq!(told.iter().filter_map(at_pcscf).collect::<Vec<_>>(), [205], "{trace}");
+    assert_eq!(count(&simulation, "MAR"), 3, "the first, the one again, and that of the new beginning\n{trace}");
+    assert_eq!((count(&simulation, "RTR"), count(&simulation, "RTA")), (2, 2));
+    assert_eq!((simulation.registered(), simulation.world().ims().sa_sets()), (0, 0), "{trace}");
+}

@@ -87,6 +87,7 @@ impl Profile {
             keep_alive: section.keep_alive,
             options_interval: section.options_interval,
             lines: section.lines.clone(),
+            subscribe: section.subscribe,
             strip_from_answers: section.strip_from_answers.clone(),
         })
     }

@@ -159,7 +159,12 @@ impl Pcscf {
                     let impu = Impu::from(identities.lines().next().unwrap_or(&aor));
                     Event { role: Role::Pcscf, what: What::Registered { impi: impi(), impu, expires } }
                 });
+                let watched = self.watching.is_some().then(&impi);
                 self.watch(now, context.flow);
+                if let Some(impi) = watched {
+                    let default = identities.lines().next().unwrap_or(&aor);
+                    self.watch_registration(now, context.flow, (impi.as_str(), default), expires, out);
+                }
             }
         }
     }

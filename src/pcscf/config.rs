@@ -66,6 +66,8 @@ pub struct PcscfConfig {
     pub options_interval: Option<Duration>,
     /// Lines of the access network by the address of the UE behind each (NASS-Bundled authentication).
     pub lines: BTreeMap<IpAddr, Box<str>>,
+    /// Subscribe to the reg event package of whoever registers (TS 24.229 clause 5.2.3).
+    pub subscribe: bool,
     /// Headers that the profile wants in the 200 towards the UE removed (as recorded networks do), by name.
     pub strip_from_answers: Vec<Box<str>>,
 }

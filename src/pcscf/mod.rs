@@ -21,6 +21,7 @@ mod request;
 mod to_core;
 mod to_ue;
 mod view;
+mod watching;
 
 pub use config::{PcscfConfig, SecAgreePolicy};
 pub use view::SaSetView;
@@ -45,6 +46,7 @@ use refusal::Refusal;
 use std::net::IpAddr;
 use to_core::Texts;
 use to_ue::ToUe;
+use watching::Watching;
 
 /// The element.
 #[derive(Debug)]
@@ -59,6 +61,8 @@ pub struct Pcscf {
     names: Names,
     /// `None` where nobody is probed.
     liveness: Option<Box<Liveness>>,
+    /// `None` where registrations are not watched.
+    watching: Option<Box<Watching>>,
     books: Books,
     random: Random,
     hasher: FixedState,
@@ -89,6 +93,7 @@ impl Pcscf {
             proxy: Proxy::new(random.fork()),
             names: Names::new(&config),
             liveness: config.options_interval.map(|interval| Box::new(Liveness::new(interval))),
+            watching: config.subscribe.then(Box::default),
             books,
             hasher: FixedState::with_seed(random.next_u64()),
             random,
@@ -173,7 +178,8 @@ impl Pcscf {
     pub fn next_timeout(&self) -> Option<Instant> {
         let transactions = [self.to_ue.next_timeout(), self.core.next_timeout(), self.proxy.next_timeout()];
         let liveness = self.liveness.as_ref().and_then(|l| l.next_timeout());
-        transactions.into_iter().chain([self.books.next_timeout(), liveness]).flatten().min()
+        let watching = self.watching.as_ref().and_then(|w| w.next_timeout());
+        transactions.into_iter().chain([self.books.next_timeout(), liveness, watching]).flatten().min()
     }
 
     /// Runs what is due.
@@ -183,6 +189,7 @@ impl Pcscf {
         self.on_unanswered(now, unanswered, out);
         self.handle_passing_timeout(now, out);
         self.handle_liveness_timeout(now, out);
+        self.handle_watching_timeout(now, out);
         let mut ended = Vec::new();
         self.core.handle_timeout(now, out, &mut ended);
         for ended in ended {

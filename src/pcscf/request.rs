@@ -43,6 +43,13 @@ impl Pcscf {
         {
             return self.on_request_of_core(now, packet, message, token, out);
         }
+        if method == Method::Notify
+            && packet.sa.is_none()
+            && self.is_core(packet.from.ip())
+            && let Some(flow) = self.notified_flow(message)
+        {
+            return self.on_notify(now, packet, message, flow, out);
+        }
         let admission = self.admit(packet, message, method);
         if let Admission::Dropped(cause) = admission {
             self.dropped += 1;

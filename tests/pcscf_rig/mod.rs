@@ -48,6 +48,7 @@ pub(crate) fn config() -> PcscfConfig {
         hosts: [(format!("scscf.{REALM}").into(), address(CORE).ip())].into(),
         trusted: Vec::new(),
         keep_alive: None,
+        subscribe: false,
         options_interval: None,
         lines: Default::default(),
         strip_from_answers: Vec::new(),

@@ -89,6 +89,7 @@ fn pcscf(section: &mut PcscfSection, mut f: Fields<'_>, faults: &mut Collector) 
     set(&mut section.accept_challenge_without_keys, f.leaf("accept_challenge_without_keys", FLAG, faults));
     set(&mut section.trusted, f.list("trusted", IP, faults));
     set(&mut section.keep_alive, f.leaf("keep_alive", INTERVAL, faults));
+    set(&mut section.subscribe, f.leaf("subscribe", FLAG, faults));
     set(&mut section.options_interval, f.leaf("options_interval", INTERVAL, faults));
     set(&mut section.lines, lines(&mut f, faults));
     set(&mut section.strip_from_answers, f.list("strip_from_answers", TOKEN, faults));

@@ -52,6 +52,7 @@ impl Default for Profile {
                 accept_challenge_without_keys: false,
                 trusted: Vec::new(),
                 keep_alive: None,
+                subscribe: false,
                 options_interval: None,
                 lines: BTreeMap::new(),
                 strip_from_answers: Vec::new(),

@@ -120,6 +120,8 @@ pub struct PcscfSection {
     pub trusted: Vec<IpAddr>,
     /// `keep_alive`
     pub keep_alive: Option<Duration>,
+    /// `subscribe`
+    pub subscribe: bool,
     /// `options_interval`
     pub options_interval: Option<Duration>,
     /// `lines`

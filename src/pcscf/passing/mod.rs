@@ -30,6 +30,8 @@ pub(super) enum Asked {
     Passed(Branch),
     /// Our own OPTIONS to a UE.
     Probe(FlowKey),
+    /// Our own SUBSCRIBE to the registration of a subscriber.
+    Watch(FlowKey),
 }
 
 impl From<Branch> for Asked {

@@ -46,6 +46,7 @@ impl Pcscf {
                 self.on_progress(now, progress, out);
             }
             Incoming::Final(_, Asked::Probe(flow)) => self.heard(now, flow),
+            Incoming::Final(_, Asked::Watch(flow)) => self.on_subscribed(now, flow, Some(message)),
             _ => {}
         }
     }
@@ -69,6 +70,7 @@ impl Pcscf {
                 }
                 // `liveness` has its own timers.
                 Asked::Probe(_) => {}
+                Asked::Watch(flow) => self.on_subscribed(now, flow, None),
             }
         }
     }
