@@ -9,6 +9,7 @@ use imsreg::event::What;
 use imsreg::icscf::{Icscf, IcscfConfig, ScscfEntry};
 use imsreg::packet::Transport;
 use imsreg::random::Random;
+use imsreg::sip::overload::Limits;
 use imsreg::sip::transaction::Timers;
 use imsreg::time::Duration;
 
@@ -26,6 +27,7 @@ fn config() -> IcscfConfig {
         timers: Timers::CORE,
         diameter: node("icscf.example"),
         realm: REALM.into(),
+        limits: Limits::default(),
         scscfs: vec![entry(FIRST, &[1]), entry(SECOND, &[1, 2])],
         hosts: [("scscf1.example", "127.0.0.3"), ("scscf2.example", "127.0.0.4"), ("pcscf.example", "192.0.2.5")]
             .map(|(name, ip)| (name.into(), ip.parse().unwrap()))

@@ -21,6 +21,7 @@ const TABLE: &[(&str, u8, &[&str])] = &[
     ("sip::keep_alive", 2, &["packet", "sip"]),
     ("sip::destination", 2, &["packet", "sip"]),
     ("sip::transaction", 2, &["packet", "sip"]),
+    ("sip::overload", 2, &["packet", "sip"]),
     ("sip::proxy", 2, &["packet", "sip"]),
     ("diameter::peer", 2, &["packet", "event", "diameter"]),
     ("pcscf", 3, &[]),

@@ -680,6 +680,7 @@ fn icscf() -> Driver<Icscf> {
         diameter: node("icscf.example"),
         realm: REALM.into(),
         scscfs: vec![entry("sip:scscf1.example:6061", &[1]), entry("sip:scscf2.example;lr", &[1, 2])],
+        limits: imsreg::sip::overload::Limits::default(),
         hosts: [
             ("scscf1.example", "127.0.0.3"),
             ("scscf2.example", "127.0.0.4"),

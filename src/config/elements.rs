@@ -88,6 +88,7 @@ impl Profile {
             options_interval: section.options_interval,
             lines: section.lines.clone(),
             subscribe: section.subscribe,
+            limits: self.limits,
             strip_from_answers: section.strip_from_answers.clone(),
         })
     }
@@ -124,6 +125,7 @@ impl Profile {
             ),
             realm: self.realm.clone(),
             scscfs,
+            limits: self.limits,
             hosts,
             trusted: section.trusted.clone(),
         })
@@ -166,6 +168,7 @@ impl Profile {
             ioi: section.ioi.clone().unwrap_or_else(|| self.realm.clone()),
             store_server_name: section.store_server_name,
             restoration: section.restoration,
+            limits: self.limits,
             hosts: self.hosts_with(local),
             digest: section.digest.clone(),
             extra_headers_in_200: section.extra_headers_in_200.clone(),

@@ -64,6 +64,11 @@ impl Icscf {
             _ => None,
         };
         self.respond(now, server, request, refusal.status(), unsupported, out);
+        self.tell_refused(refusal, out);
+    }
+
+    /// Says why in an event.
+    pub(super) fn tell_refused(&self, refusal: &Refusal, out: &mut Outbox) {
         out.event(|| Event {
             role: Role::Icscf,
             what: What::Refused { status: refusal.status(), cause: refusal.to_string(), clause: refusal.clause() },

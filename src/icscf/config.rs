@@ -2,6 +2,7 @@
 
 use crate::diameter::peer::NodeConfig;
 use crate::packet::Transport;
+use crate::sip::overload::Limits;
 use crate::sip::transaction::Timers;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -32,6 +33,8 @@ pub struct IcscfConfig {
     pub realm: Box<str>,
     /// S-CSCFs to select from.
     pub scscfs: Vec<ScscfEntry>,
+    /// What is taken on; beyond it new registrations are shed.
+    pub limits: Limits,
     /// Host names to addresses (profile key `hosts`); no DNS.
     pub hosts: BTreeMap<Box<str>, std::net::IpAddr>,
     /// Senders whose requests are taken (P-CSCFs); empty: loopback and the own network's addresses in `hosts`.

@@ -7,6 +7,7 @@ mod refusal;
 mod register;
 mod resolve;
 mod select;
+mod shed;
 
 pub use config::{IcscfConfig, ScscfEntry};
 
@@ -18,6 +19,7 @@ use crate::identity::Shortened;
 use crate::packet::{Connection, Outbox, Packet, Protocol};
 use crate::random::Random;
 use crate::sip::keep_alive::{answer as answer_keep_alive, is_keep_alive};
+use crate::sip::overload::Shedder;
 use crate::sip::proxy::Branch;
 use crate::sip::transaction::{ClientId, Ended, Incoming, ServerId, Transactions};
 use crate::sip::{Message, Method};
@@ -36,6 +38,7 @@ pub struct Icscf {
     transactions: Transactions<Asked>,
     node: Node<Awaited>,
     locating: Locating,
+    shedder: Shedder,
     /// sent-by of our Via, one for each listener.
     sent_by: Vec<Box<str>>,
     /// Where the S-CSCFs of the configuration listen.
@@ -78,7 +81,9 @@ impl std::fmt::Debug for Impu {
 
 impl Icscf {
     /// With no request open.
-    pub fn new(config: IcscfConfig, mut random: Random) -> Self {
+    pub fn new(mut config: IcscfConfig, mut random: Random) -> Self {
+        let longest = config.limits.longest_wait;
+        config.diameter.request_timeout = config.diameter.request_timeout.min(longest);
         let host = match config.host.parse() {
             Ok(IpAddr::V6(ip)) => format!("[{ip}]"),
             _ => config.host.to_string(),
@@ -87,6 +92,7 @@ impl Icscf {
             transactions: Transactions::new(random.fork()),
             node: Node::new(config.diameter.clone(), random.fork()),
             locating: Locating::new(random.fork()),
+            shedder: Shedder::new(config.limits, random.next_u64()),
             sent_by: config.listen.iter().map(|own| format!("{host}:{}", own.port()).into()).collect(),
             known: Known::all(&config),
             session_id: String::new(),
@@ -207,6 +213,7 @@ impl Icscf {
         let outcome = match message.call_id().and_then(|_| message.cseq()) {
             Err(error) => Err(error.into()),
             Ok(_) if !self.is_trusted(from) => Err(Refusal::OutsideTrustDomain),
+            Ok(_) if self.sheds(now, server, message, out) => return,
             Ok(_) => match message.method() {
                 Some(Method::Register) => self.on_register(now, server, message, out),
                 _ => self.on_forwardable(now, server, message, out),

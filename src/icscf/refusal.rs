@@ -40,6 +40,8 @@ pub(super) enum Refusal {
     CalledNotRegistered,
     #[error("the next hop has no address")]
     NoWay,
+    #[error("too much to do already")]
+    Overloaded,
     #[error("cancelled before it was forwarded")]
     Cancelled,
 }
@@ -59,6 +61,7 @@ impl Refusal {
             Self::Merged => 482,
             Self::TooManyHops => 483,
             Self::MethodNotImplemented => 501,
+            Self::Overloaded => 503,
             Self::ScscfSilent => 504,
             Self::NoneFits => 600,
         }
@@ -70,6 +73,7 @@ impl Refusal {
             Self::Header(_) => "RFC 3261 clause 16.3",
             Self::Forwarding(fault) => fault.clause(),
             Self::CalledUnknown | Self::CalledNotRegistered | Self::NoWay => "TS 24.229 clause 5.3.2.1",
+            Self::Overloaded => "RFC 3261 clause 21.5.4",
             Self::Cancelled => "RFC 3261 clause 16.10",
             Self::OutsideTrustDomain => "TS 24.229 clause 5.3.1.1",
             Self::MethodNotImplemented => "RFC 3261 clause 8.2.1",

@@ -32,6 +32,8 @@ impl Pcscf {
             200..=299 => self.on_200(now, client, &context, &response, out),
             // TS 24.229 clause 5.2.2.1: another entry point of the home network.
             300..=399 | 408 | 480 => self.on_next_hop(now, client, context, out),
+            // RFC 3263 clause 4.3: one that is overloaded has failed; the others may not.
+            503 if context.hop + 1 < self.config.next_hops.len() => self.on_next_hop(now, client, context, out),
             _ => {
                 self.relay(now, &context, &response, out);
                 self.end_attempt(now, &context);

@@ -2,6 +2,7 @@
 
 use crate::ipsec::association::Algorithms;
 use crate::packet::Transport;
+use crate::sip::overload::Limits;
 use crate::sip::transaction::Timers;
 use crate::time::Duration;
 use std::collections::BTreeMap;
@@ -68,6 +69,8 @@ pub struct PcscfConfig {
     pub lines: BTreeMap<IpAddr, Box<str>>,
     /// Subscribe to the reg event package of whoever registers (TS 24.229 clause 5.2.3).
     pub subscribe: bool,
+    /// What is taken on; beyond it new registrations are shed.
+    pub limits: Limits,
     /// Headers that the profile wants in the 200 towards the UE removed (as recorded networks do), by name.
     pub strip_from_answers: Vec<Box<str>>,
 }

@@ -18,6 +18,7 @@ mod refusal;
 mod refuse;
 mod register;
 mod request;
+mod shed;
 mod to_core;
 mod to_ue;
 mod view;
@@ -88,7 +89,7 @@ impl Pcscf {
             texts: Texts::new(&config),
             static_text: StaticText::new(&config.algorithms),
             strip: Strip::new(&config.strip_from_answers, config.keep_alive),
-            to_ue: ToUe::new(config.gm_timers, random.fork()),
+            to_ue: ToUe::new(config.gm_timers, config.limits, random.fork()),
             core: Transactions::new(random.fork()),
             proxy: Proxy::new(random.fork()),
             names: Names::new(&config),

@@ -53,6 +53,8 @@ pub(super) enum Refusal {
     ForgedToken,
     /// A request for a UE that is not registered any more, or cannot be reached.
     FlowGone,
+    /// There is too much to do already.
+    Overloaded,
     /// No answer from any I-CSCF.
     CoreSilent,
 }
@@ -82,6 +84,7 @@ impl Refusal {
             | Self::NothingToInstall => 494,
             Self::SetUpFailed | Self::NoPortLeft | Self::NoKeys | Self::NotChallenged => 500,
             Self::NotFirstHop => 502,
+            Self::Overloaded => 503,
             Self::CoreSilent => 504,
         }
     }
@@ -101,6 +104,7 @@ impl Refusal {
             Self::NothingToCancel => "RFC 3261 clause 9.2",
             Self::NotRegistered | Self::ForeignRoute => "TS 24.229 clause 5.2.6.3",
             Self::ForgedToken | Self::FlowGone => "RFC 5626 clause 5.3.1",
+            Self::Overloaded => "RFC 3261 clause 21.5.4",
             Self::CoreSilent => "TS 24.229 clause 5.2.2.1, RFC 4320",
         }
     }
@@ -133,6 +137,7 @@ impl Refusal {
             Self::Loop => "it was here before",
             Self::ForgedToken => "the token is not one of ours",
             Self::FlowGone => "no way leads to the UE any more",
+            Self::Overloaded => "too much to do already",
             Self::CoreSilent => "nobody of the core can be asked",
         };
         text.to_owned()

@@ -85,6 +85,9 @@ impl Pcscf {
             }
             _ => {}
         }
+        if self.sheds(now, message, server, over, out) {
+            return;
+        }
         if let Some(set) = over {
             self.books.used(now, set);
             if self.liveness.is_some()

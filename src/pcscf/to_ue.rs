@@ -10,6 +10,7 @@ use super::passing::Asked;
 use crate::packet::{Connection, Outbox, Packet, Route, Transport};
 use crate::random::Random;
 use crate::sip::emit::reason_phrase;
+use crate::sip::overload::{Limits, Shedder};
 use crate::sip::proxy::Io;
 use crate::sip::transaction::{ClientId, Ended, Incoming, ServerId, Timers, Transactions, copy_vias};
 use crate::sip::{HeaderName, Message, Writer};
@@ -21,6 +22,7 @@ use std::net::SocketAddr;
 pub(super) struct ToUe {
     transactions: Transactions<Asked>,
     timers: Timers,
+    shedder: Shedder,
     random: Random,
 }
 
@@ -67,8 +69,9 @@ pub(super) enum Answer<'a> {
 }
 
 impl ToUe {
-    pub(super) fn new(timers: Timers, mut random: Random) -> Self {
-        Self { transactions: Transactions::new(random.fork()), timers, random }
+    pub(super) fn new(timers: Timers, limits: Limits, mut random: Random) -> Self {
+        let transactions = Transactions::new(random.fork());
+        Self { transactions, timers, shedder: Shedder::new(limits, random.next_u64()), random }
     }
 
     /// Takes what a UE sent.
@@ -140,6 +143,16 @@ impl ToUe {
     pub(super) fn answer(&mut self, now: Instant, server: ServerId, answer: &Answer<'_>, out: &mut Outbox) {
         let random = &mut self.random;
         self.transactions.respond(now, server, answer.status(), out, |bytes| answer.write(bytes, random));
+    }
+
+    /// Beyond what requests are shed.
+    pub(super) const fn limits(&self) -> Limits {
+        *self.shedder.limits()
+    }
+
+    /// Refuses a request for overload.
+    pub(super) fn shed(&mut self, now: Instant, server: ServerId, request: &Message<'_>, out: &mut Outbox) {
+        self.shedder.shed(now, &mut self.transactions, server, request, out);
     }
 
     /// Says nothing.

@@ -90,7 +90,7 @@ impl Scscf {
         self.tell_refused(refusal, out);
     }
 
-    fn tell_refused(&self, refusal: &Refusal, out: &mut Outbox) {
+    pub(super) fn tell_refused(&self, refusal: &Refusal, out: &mut Outbox) {
         let (status, clause) = (refusal.status(), refusal.clause());
         self.tell(out, || What::Refused { status, cause: refusal.to_string(), clause });
     }

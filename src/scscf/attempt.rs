@@ -164,7 +164,7 @@ impl Attempts {
     }
 
     /// How many go on.
-    pub(super) fn len(&self) -> usize {
+    pub(super) const fn len(&self) -> usize {
         self.table.len()
     }
 

@@ -3,6 +3,7 @@
 use super::DigestConfig;
 use crate::diameter::peer::NodeConfig;
 use crate::packet::Transport;
+use crate::sip::overload::Limits;
 use crate::sip::transaction::Timers;
 use crate::time::Duration;
 use std::collections::BTreeMap;
@@ -67,6 +68,8 @@ pub struct ScscfConfig {
     pub store_server_name: bool,
     /// Leave with the HSS what another process of ours needs to go on, and ask for it (TS 23.380).
     pub restoration: bool,
+    /// What is taken on; beyond it new registrations are shed.
+    pub limits: Limits,
     /// Host names to addresses; no DNS.
     pub hosts: BTreeMap<Box<str>, std::net::IpAddr>,
     /// Senders whose requests are taken (I-CSCFs, P-CSCFs): who may write `integrity-protected` must be of the trust

@@ -24,6 +24,7 @@ mod register;
 mod registrar;
 mod reply;
 mod restoration;
+mod shed;
 mod table;
 mod third_party;
 mod verify;
@@ -39,6 +40,7 @@ use crate::event::{Event, Role, What};
 use crate::packet::{Connection, Outbox, Packet, Protocol};
 use crate::random::Random;
 use crate::sip::keep_alive::{answer as answer_keep_alive, is_keep_alive};
+use crate::sip::overload::Shedder;
 use crate::sip::proxy::Branch;
 use crate::sip::transaction::{ClientId, Ended, Incoming, ServerId, Transactions};
 use crate::sip::{Message, Method};
@@ -63,6 +65,7 @@ pub struct Scscf {
     node: Node<Awaited>,
     attempts: Attempts,
     nonces: Nonces,
+    shedder: Shedder,
     registrar: Registrar,
     notifier: Notifier,
     proxying: Proxying,
@@ -123,7 +126,9 @@ enum Due {
 
 impl Scscf {
     /// With nothing registered.
-    pub fn new(config: ScscfConfig, mut random: Random) -> Self {
+    pub fn new(mut config: ScscfConfig, mut random: Random) -> Self {
+        let longest = config.limits.longest_wait;
+        config.diameter.request_timeout = config.diameter.request_timeout.min(longest);
         let route_base = config.name.split_once(':').map_or(&*config.name, |(_, rest)| rest);
         let route_base = route_base.split_once('@').map_or(route_base, |(_, host)| host).trim_end_matches(";lr").into();
         Self {
@@ -136,6 +141,7 @@ impl Scscf {
             restoring: Restoring::default(),
             notifier: Notifier::new(random.next_u64()),
             timeouts: Timeouts::new(),
+            shedder: Shedder::new(config.limits, random.next_u64()),
             route_base,
             session_id: String::new(),
             scratch: Scratch::default(),
@@ -317,6 +323,7 @@ impl Scscf {
             Some(Method::Subscribe) if self.is_for_notifier(message) => {
                 self.on_subscribe(now, server, from, message, &checked, out);
             }
+            _ if self.sheds(now, server, message, out) => {}
             _ => self.on_forwardable(now, server, from, message, out),
         }
     }

@@ -116,6 +116,8 @@ pub(super) enum Refusal {
     NotReachable,
     #[error("an application server that must serve the request cannot be reached")]
     NoApplicationServer,
+    #[error("too much to do already")]
+    Overloaded,
     #[error("no such dialog")]
     NoDialog,
 }
@@ -170,7 +172,7 @@ impl Refusal {
             | Self::AssignmentFault(_)
             | Self::AssignmentSilent => 500,
             Self::MethodNotImplemented => 501,
-            Self::TooManyWatchers => 503,
+            Self::TooManyWatchers | Self::Overloaded => 503,
             Self::RegistrationLost => 504,
         }
     }
@@ -199,6 +201,7 @@ impl Refusal {
                 "TS 24.229 clause 5.4.3.3"
             }
             Self::NoDialog => "RFC 3261 clause 12.2.2",
+            Self::Overloaded => "RFC 3261 clause 21.5.4",
             Self::Merged => "RFC 3261 clause 8.2.2.2",
             Self::NothingToCancel => "RFC 3261 clause 9.2",
             Self::MethodNotImplemented => "RFC 3261 clause 8.2.1",

@@ -34,6 +34,9 @@ impl Scscf {
             self.admit(now, server, &mut register, out)
         });
         if let Err(refusal) = outcome {
+            if refusal == Refusal::Overloaded {
+                return self.shed(now, server, message, out);
+            }
             if refusal == Refusal::UnknownUser
                 && let Ok(register) = Register::read(message, checked, Vec::new())
                 && self.restore(now, server, from, message, LostUser::who_registers(&register), out)
@@ -55,7 +58,11 @@ impl Scscf {
         if registration.is_some_and(|id| self.registrar.refuses(id, register.call_id, register.cseq)) {
             return Err(Refusal::CSeqNotNewer);
         }
-        if let Some(attempt) = self.attempts.find(register.impi, &register.impu) {
+        let attempt = self.attempts.find(register.impi, &register.impu);
+        if self.must_shed(now, register, attempt.is_some()) {
+            return Err(Refusal::Overloaded);
+        }
+        if let Some(attempt) = attempt {
             match self.attempts.state(attempt) {
                 Some(State::AwaitingSaa(_)) => return Err(Refusal::Busy),
                 Some(State::Challenged(challenged)) => {

@@ -50,6 +50,7 @@ pub(super) struct Table<T> {
     free: u32,
     /// By 32 bits of the hash: to mix two chains does no harm.
     heads: HashMap<u32, u32, FixedState>,
+    len: usize,
 }
 
 #[derive(Debug)]
@@ -66,7 +67,7 @@ struct Slot<T> {
 impl<T> Table<T> {
     /// Empty; `seed` keeps chains unpredictable from outside.
     pub(super) fn new(seed: u64) -> Self {
-        Self { slots: Vec::new(), free: NONE, heads: HashMap::with_hasher(FixedState::with_seed(seed)) }
+        Self { slots: Vec::new(), free: NONE, heads: HashMap::with_hasher(FixedState::with_seed(seed)), len: 0 }
     }
 
     /// Adds a value.
@@ -87,6 +88,7 @@ impl<T> Table<T> {
                 index
             }
         };
+        self.len += 1;
         let behind = self.heads.insert(hash, index).unwrap_or(NONE);
         let slot = &mut self.slots[index as usize];
         slot.next = behind;
@@ -144,12 +146,13 @@ impl<T> Table<T> {
         slot.next = self.free;
         self.free = id.index;
         self.unchain(hash, id.index, next);
+        self.len -= 1;
         Some(value)
     }
 
     /// How many values there are.
-    pub(super) fn len(&self) -> usize {
-        self.slots.iter().filter(|s| s.value.is_some()).count()
+    pub(super) const fn len(&self) -> usize {
+        self.len
     }
 
     fn unchain(&mut self, hash: u32, index: u32, next: u32) {

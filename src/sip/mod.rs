@@ -11,6 +11,7 @@ pub mod header;
 pub mod keep_alive;
 pub mod message;
 pub mod method;
+pub mod overload;
 pub mod parse;
 pub mod proxy;
 pub mod stun;

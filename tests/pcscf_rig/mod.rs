@@ -10,6 +10,7 @@ use imsreg::ipsec::table::{Inbound, SaTable};
 use imsreg::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Protocol, SaFailure, Transport};
 use imsreg::pcscf::{Pcscf, PcscfConfig, SecAgreePolicy};
 use imsreg::random::Random;
+use imsreg::sip::overload::Limits;
 use imsreg::sip::transaction::Timers;
 use imsreg::sip::{HeaderName, Message};
 use imsreg::time::Instant;
@@ -51,6 +52,7 @@ pub(crate) fn config() -> PcscfConfig {
         subscribe: false,
         options_interval: None,
         lines: Default::default(),
+        limits: Limits::default(),
         strip_from_answers: Vec::new(),
     }
 }

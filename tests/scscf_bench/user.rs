@@ -9,6 +9,7 @@ use imsreg::cx::{AuthItem, CxResult, Envelope, Maa, Mar, Saa, Sar, ServerAssignm
 use imsreg::packet::Transport;
 use imsreg::random::Random;
 use imsreg::scscf::{ChallengePolicy, Scscf, ScscfConfig};
+use imsreg::sip::overload::Limits;
 use imsreg::sip::transaction::Timers;
 use imsreg::time::Duration;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -42,6 +43,7 @@ pub(crate) fn config() -> ScscfConfig {
         ioi: "home1.net".into(),
         store_server_name: false,
         restoration: false,
+        limits: Limits::default(),
         hosts: Default::default(),
         trusted: Vec::new(),
         digest: Default::default(),

@@ -39,6 +39,15 @@ pub(super) fn decode(root: &Node, faults: &mut Collector) -> Profile {
         timers("core", &mut profile.core_timers, &mut t, faults);
         t.finish(faults);
     }
+    if let Some(mut l) = f.fields("limits", faults) {
+        let limits = &mut profile.limits;
+        let number = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+        set(&mut limits.transactions, l.leaf("transactions", COUNT, faults).map(number));
+        set(&mut limits.waiting, l.leaf("waiting", COUNT, faults).map(number));
+        set(&mut limits.longest_wait, l.leaf("longest_wait", DURATION, faults));
+        set(&mut limits.retry_after, l.leaf("retry_after", DURATION, faults));
+        l.finish(faults);
+    }
     if let Some(mut d) = f.fields("diameter", faults) {
         let section = &mut profile.diameter;
         set(&mut section.watchdog, d.leaf("watchdog", WATCHDOG, faults));

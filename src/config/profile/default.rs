@@ -11,6 +11,7 @@ use crate::ipsec::association::{Algorithms, Encryption, Integrity};
 use crate::packet::Transport;
 use crate::pcscf::SecAgreePolicy;
 use crate::scscf::{ChallengePolicy, DigestConfig};
+use crate::sip::overload::Limits;
 use crate::sip::transaction::Timers;
 use crate::time::Duration;
 use crate::ue::{InvitePolicy, KeepAlivePolicy, RetryPolicy};
@@ -28,6 +29,7 @@ impl Default for Profile {
             core_transport: Transport::Tcp,
             gm_timers: Timers::GM,
             core_timers: Timers::CORE,
+            limits: Limits::default(),
             diameter: DiameterSection {
                 // RFC 3539 clause 3.4.1 and RFC 6733 clause 12.
                 watchdog: Duration::from_secs(30),

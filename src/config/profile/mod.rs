@@ -17,6 +17,7 @@ use crate::ipsec::association::Algorithms;
 use crate::packet::Transport;
 use crate::pcscf::SecAgreePolicy;
 use crate::scscf::{ChallengePolicy, DigestConfig};
+use crate::sip::overload::Limits;
 use crate::sip::transaction::Timers;
 use crate::time::Duration;
 use crate::ue::{InvitePolicy, KeepAlivePolicy, RetryPolicy};
@@ -42,6 +43,8 @@ pub struct Profile {
     pub gm_timers: Timers,
     /// `timers.core`
     pub core_timers: Timers,
+    /// `limits`: of each CSCF.
+    pub limits: Limits,
     /// `diameter`
     pub diameter: DiameterSection,
     /// `pcscf`

@@ -168,6 +168,11 @@ impl<C> Node<C> {
         self.ids.write_session_id(&self.config.origin_host, out);
     }
 
+    /// How many requests of ours wait for their answer, or for a peer.
+    pub fn waiting(&self) -> usize {
+        self.pending.len()
+    }
+
     /// True when a peer is open for requests.
     pub fn is_open(&self) -> bool {
         self.route(None).is_some()

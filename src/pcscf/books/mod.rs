@@ -107,6 +107,11 @@ impl Books {
         self.challenged.get(&set.id)
     }
 
+    /// How many challenges are not answered.
+    pub(super) fn challenge_count(&self) -> usize {
+        self.challenged.len()
+    }
+
     /// Our address of a set.
     pub(super) fn address(&self, set: &Set) -> IpAddr {
         self.addresses[usize::from(set.here)]

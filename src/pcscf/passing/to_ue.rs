@@ -43,6 +43,9 @@ impl Pcscf {
             }
             _ => return,
         };
+        if server.is_some_and(|server| self.sheds(now, message, server, None, out)) {
+            return;
+        }
         let passed = match Token::read(token, &self.hasher) {
             Token::Forged => Err(Refusal::ForgedToken),
             Token::Outdated => Err(Refusal::FlowGone),

@@ -194,6 +194,12 @@ impl<C> Transactions<C> {
         self.servers.abandon(now, server, &mut self.shared);
     }
 
+    /// Forgets a server transaction that was answered: copies of its request are new requests. That of an INVITE stays
+    /// until its ACK.
+    pub fn forget_answered(&mut self, server: ServerId) {
+        self.servers.forget_answered(server, &mut self.shared);
+    }
+
     /// Sends a request other than ACK and CANCEL in a new client transaction. `write` writes the whole message for the
     /// given transport and branch (without magic cookie doubts: the text begins with `z9hG4bK`). When `route` is UDP,
     /// `may_switch` is set and the message is larger than 1,300 octets, it is written again for TCP (RFC 3261 clause

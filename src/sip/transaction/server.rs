@@ -251,6 +251,13 @@ impl Servers {
         }
     }
 
+    /// Not for INVITE, whose ACK must find it.
+    pub(super) fn forget_answered(&mut self, server: ServerId, shared: &mut Shared) {
+        if self.slab.get(server.into()).is_some_and(|server| !server.is_open() && !server.is_invite) {
+            self.remove(server.into(), shared);
+        }
+    }
+
     /// RFC 3261 clause 18.2.2: the answer then goes over a new connection to the port in sent-by.
     pub(super) fn connection_lost(&mut self, connection: &Connection) {
         for index in self.on_connections.as_slice() {
