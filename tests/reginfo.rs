@@ -1,6 +1,10 @@
 //! Documents of the reg event package (RFC 3680, RFC 5628): read, written, judged as a strict handset judges them.
 
+#[path = "../fuzz/properties/reginfo.rs"]
+mod property;
+
 use imsreg::identity::Impu;
+use imsreg::random::Random;
 use imsreg::reginfo::{
     Contact, ContactEvent, ContactState, DocumentState, Fault, Reginfo, Registration, RegistrationState, Watcher,
 };
@@ -240,4 +244,25 @@ fn what_is_said_of_one_contact_is_found_by_equivalence() {
     assert_eq!(ids("sip:joe@10.0.0.1"), ["ac", "bc"]);
     assert_eq!(ids("SIP:%6aoe@10.0.0.1"), ["ac", "bc"]);
     assert_eq!(ids("sip:joe@10.0.0.2"), [""; 0]);
+}
+
+/// What the fuzz target looks for, over documents with an octet cut, doubled or changed.
+#[test]
+fn whatever_comes_is_borne() {
+    let mut random = Random::seeded(11);
+    let whole = document(0, "full", ACTIVE);
+    property::reginfo(whole.as_bytes());
+    for _ in 0..20_000 {
+        let mut bytes = whole.clone().into_bytes();
+        for _ in 0..=random.below(3) {
+            let at = random.below(bytes.len().max(1) as u32) as usize;
+            match random.below(4) {
+                0 if bytes.len() > 1 => drop(bytes.remove(at)),
+                1 => bytes.insert(at, bytes[at]),
+                2 => bytes[at] = b"<>\"&/= x"[random.below(8) as usize],
+                _ => bytes.truncate(at.max(1)),
+            }
+        }
+        property::reginfo(&bytes);
+    }
 }
