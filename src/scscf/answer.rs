@@ -26,6 +26,8 @@ pub(super) struct Granted<'a> {
     pub(super) removed: &'a [Binding],
     /// A flow of RFC 5626 was bound.
     pub(super) outbound: bool,
+    /// The identity registered, canonical, where the UE supports GRUUs.
+    pub(super) gruu: Option<&'a str>,
 }
 
 impl Scscf {
@@ -106,7 +108,8 @@ impl Scscf {
         match register.registration {
             Some(registration) => {
                 let reply = self.reply_to_granted(server, register);
-                let granted = Granted { registration, others: &[], removed: &[], outbound: false };
+                let gruu = register.supports_gruu.then_some(&*register.impu);
+                let granted = Granted { registration, others: &[], removed: &[], outbound: false, gruu };
                 self.answer_granted(now, &reply, &granted, out);
             }
             None => self.respond(now, server, register.message, 200, out, |_| ()),
@@ -115,7 +118,8 @@ impl Scscf {
 
     /// 200 to a REGISTER that was served.
     pub(super) fn answer_granted(&mut self, now: Instant, reply: &Reply, granted: &Granted<'_>, out: &mut Outbox) {
-        let Self { transactions, registrar, config, route_base, .. } = self;
+        let Self { transactions, registrar, config, route_base, gruus, random, .. } = self;
+        let gruus = granted.gruu.map(|impu| (gruus.get(random), impu));
         transactions.respond(now, reply.server, 200, out, |bytes| {
             let mut w = reply.begin(200, bytes);
             for binding in granted.removed {
@@ -123,7 +127,12 @@ impl Scscf {
             }
             for id in std::iter::once(&granted.registration).chain(granted.others) {
                 for binding in registrar.bindings(*id) {
-                    raw_line(&mut w, HeaderName::Contact, |out| binding.write(now, &registrar.compact, out));
+                    raw_line(&mut w, HeaderName::Contact, |out| {
+                        binding.write(now, &registrar.compact, out);
+                        if let Some((gruus, impu)) = gruus {
+                            gruus.write(registrar, *id, binding, impu, route_base, out);
+                        }
+                    });
                 }
             }
             let registration = registrar.get(granted.registration).filter(|r| !r.bindings.as_slice().is_empty());
@@ -137,7 +146,9 @@ impl Scscf {
                     out.extend_from_slice(route_base.as_bytes());
                     out.extend_from_slice(b";lr>");
                 });
-                raw_line(&mut w, HeaderName::PAssociatedUri, |out| registrar.write_associated(registration, out));
+                if registrar.states_any(registration) {
+                    raw_line(&mut w, HeaderName::PAssociatedUri, |out| registrar.write_associated(registration, out));
+                }
                 if granted.outbound {
                     w.header(HeaderName::Require, "outbound");
                 }

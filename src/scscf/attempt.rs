@@ -99,6 +99,10 @@ pub(super) struct AwaitingSaa {
     pub(super) planned: Vec<Planned>,
     /// It binds a flow of RFC 5626.
     pub(super) outbound: bool,
+    /// It is for emergency calls.
+    pub(super) emergency: bool,
+    /// Its UE supports GRUUs.
+    pub(super) gruu: bool,
     /// All of it, where application servers may want to see it.
     pub(super) register: Vec<u8>,
     /// SCSCF-Restoration-Info for the HSS; nothing where none is left with it.

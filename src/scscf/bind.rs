@@ -1,7 +1,7 @@
 //! SAR, SAA, bindings and the 200 (TS 24.229 clause 5.4.1.2.2, TS 29.228 clause 6.1.2).
 
 use super::answer::Granted;
-use super::attempt::{Attempt, AwaitingSaa, State};
+use super::attempt::{Attempt, AwaitingSaa, State, Subject};
 use super::challenge::UNABLE_TO_DELIVER;
 use super::contacts::{Planned, Wanted, rebind};
 use super::profile::UserData;
@@ -42,9 +42,11 @@ impl Scscf {
         let planned: Vec<Planned> = planned.collect();
         let left = if self.config.restoration { self.leave(now, register, wanted, &planned) } else { Vec::new() };
         let outbound = wanted.iter().any(|w| w.flow.is_some());
+        let emergency = wanted.iter().any(Wanted::is_emergency);
         let kept = self.keep_register(registration, register.message.bytes());
         let reply = self.reply_to_granted(server, register);
-        let state = State::AwaitingSaa(AwaitingSaa { reply, planned, outbound, register: kept, left });
+        let gruu = register.supports_gruu;
+        let state = State::AwaitingSaa(AwaitingSaa { reply, planned, outbound, emergency, gruu, register: kept, left });
         let attempt = self.attempts.insert(Attempt::new(register.impi, &register.impu, hss, state));
         self.send_assignment(now, attempt, registration.is_some(), out);
         Ok(())
@@ -98,8 +100,8 @@ impl Scscf {
             return self.send_assignment(now, again, known, out);
         }
         let (impi, impu) = (attempt.subject.impi(), attempt.subject.impu());
-        match saa.and_then(|saa| self.registered(now, impi, impu, &saa, out)) {
-            Ok((registration, others)) => self.bind(now, impi, registration, &others, waiting, out),
+        match saa.and_then(|saa| self.registered(now, (impi, impu), waiting.emergency, &saa, out)) {
+            Ok((registration, others)) => self.bind(now, &attempt.subject, registration, &others, waiting, out),
             Err(refusal) => self.refuse_waiting(now, &waiting.reply, &refusal, out),
         }
     }
@@ -116,8 +118,8 @@ impl Scscf {
     fn registered(
         &mut self,
         now: Instant,
-        impi: &str,
-        impu: &str,
+        (impi, impu): (&str, &str),
+        emergency: bool,
         saa: &Saa<'_>,
         out: &mut Outbox,
     ) -> Result<(Id, Vec<Id>), Refusal> {
@@ -131,7 +133,7 @@ impl Scscf {
         }
         let hss = self.registrar.hss_named(saa.envelope.origin_host);
         let before = self.registrar.find(impi, impu);
-        let registration = match (before, self.user_data(saa, impu, out)) {
+        let registration = match (before, self.user_data(saa, impu, emergency, out)) {
             (Some(id), Ok(None)) => id,
             (Some(id), Ok(Some(data))) => {
                 self.registrar.update(id, impi, data);
@@ -149,29 +151,35 @@ impl Scscf {
     fn bind(
         &mut self,
         now: Instant,
-        impi: &str,
+        subject: &Subject,
         registration: Id,
         others: &[Id],
         waiting: AwaitingSaa,
         out: &mut Outbox,
     ) {
-        let AwaitingSaa { reply, planned, outbound, register, left: _ } = waiting;
+        let AwaitingSaa { reply, planned, outbound, emergency, gruu, register, left: _ } = waiting;
         let bindings = self.registrar.take_bindings(registration);
-        let is_first = bindings.is_empty();
-        let (bindings, replaced) = rebind(bindings, planned, now, &self.registrar.compact);
+        let compact = &self.registrar.compact;
+        let is_first = bindings.iter().all(|b| b.is_emergency(compact));
+        let (bindings, replaced) = rebind(bindings, planned, now, compact);
         if let Some(deadline) = self.registrar.bind(registration, bindings) {
             self.timeouts.at(deadline, Due::Expiry(registration));
         }
-        self.answer_granted(now, &reply, &Granted { registration, others, removed: &[], outbound }, out);
+        let gruu = gruu.then(|| subject.impu());
+        self.answer_granted(now, &reply, &Granted { registration, others, removed: &[], outbound, gruu }, out);
         self.tell(out, || {
             let entry = self.registrar.get(registration);
             let expires = entry.map(|r| r.bindings.as_slice().iter().map(|b| b.expires_at).max());
             What::Registered {
-                impi: impi.into(),
+                impi: subject.impi().into(),
                 impu: entry.map_or_else(String::new, |r| self.registrar.default_impu(r)).into(),
                 expires: expires.flatten().map_or(Duration::ZERO, |at| at.saturating_since(now)),
             }
         });
+        if emergency {
+            // Neither application servers nor watchers hear of it (TS 24.229 clause 5.4.8.2).
+            return self.kept.give(register);
+        }
         self.announce_registered(now, registration, is_first, register, out);
         self.notify_changed(now, registration, &replaced, ContactEvent::Unregistered, out);
     }
@@ -194,11 +202,13 @@ impl Scscf {
         refusal
     }
 
-    /// The set of the SAA: it must hold the identity registered, and one that is not barred.
+    /// The set of the SAA: it must hold the identity registered, and one that is not barred, unless the registration is
+    /// for emergency calls.
     pub(super) fn user_data<'x>(
         &mut self,
         saa: &Saa<'x>,
         impu: &str,
+        emergency: bool,
         out: &mut Outbox,
     ) -> Result<Option<UserData<'x>>, Refusal> {
         let Some(xml) = saa.user_data else { return Ok(None) };
@@ -208,7 +218,7 @@ impl Scscf {
         }
         let refusal = if !data.identities.iter().any(|identity| is_canonically(identity, impu)) {
             Refusal::NotInSet
-        } else if self.registrar.is_all_barred(&data) {
+        } else if !emergency && self.registrar.is_all_barred(&data) {
             Refusal::AllBarred
         } else {
             return Ok(Some(data));
@@ -218,11 +228,13 @@ impl Scscf {
     }
 
     fn flows_after(&self, registration: Option<Id>, wanted: &[Wanted<'_>]) -> usize {
-        let bound = wanted.iter().filter(|w| !w.expires.is_zero()).count();
+        let bound = wanted.iter().filter(|w| !w.expires.is_zero() && !w.is_emergency()).count();
         let replaces_all = wanted.iter().any(|w| w.flow.is_none() && !w.expires.is_zero());
         let before = registration.map_or(&[][..], |id| self.registrar.bindings(id));
         let stays = |b: &&super::binding::Binding| {
-            (b.is_flow() || !replaces_all) && !wanted.iter().any(|w| b.is_of(&w.key(), &self.registrar.compact))
+            (b.is_flow() || !replaces_all)
+                && !b.is_emergency(&self.registrar.compact)
+                && !wanted.iter().any(|w| b.is_of(&w.key(), &self.registrar.compact))
         };
         bound + before.iter().filter(stays).count()
     }

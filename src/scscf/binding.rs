@@ -15,7 +15,7 @@ use std::hash::BuildHasher;
 /// One binding.
 pub(super) struct Binding {
     /// The hash of Call-ID, what happened last, a hash of the identity named; then Contact URI, its header parameters,
-    /// Path (as one comma list), packed, zero octets between.
+    /// Path (as one comma list), packed, zero octets between. A binding with GRUUs has [`FIRST_CSEQ`] behind them.
     texts: Box<[u8]>,
     /// When it ends.
     pub(super) expires_at: Instant,
@@ -36,6 +36,13 @@ impl Binding {
     pub(super) fn refreshing(mut self, before: &Self) -> Self {
         self.texts[EVENT] = LastEvent::Refreshed as u8;
         self.texts[NAMED..START].copy_from_slice(&before.texts[NAMED..START]);
+        if let Some((own, first)) = self.first_cseq().zip(before.first_cseq())
+            && own != first
+            && self.texts[..CALL_ID] == before.texts[..CALL_ID]
+        {
+            let kept = self.texts.len() - Decimal::new(own).as_bytes().len();
+            self.texts = [&self.texts[..kept], Decimal::new(first).as_bytes()].concat().into();
+        }
         self
     }
 
@@ -75,9 +82,23 @@ impl Binding {
 
     /// A binding for emergency calls (TS 24.229 clause 5.1.6.2).
     pub(super) fn is_emergency(&self, compact: &Compact) -> bool {
-        // The octets tell most bindings from these without more.
-        memmem(text(&self.texts, URI), b";sos")
-            && Uri::parse(&self.contact(compact)).is_ok_and(|uri| uri.params.has("sos"))
+        is_emergency(&self.texts, compact)
+    }
+
+    /// The CSeq of the REGISTER since which the temporary GRUUs of this Call-ID are valid (RFC 5628 clause 5.2);
+    /// `None`: it has no GRUUs.
+    pub(super) fn first_cseq(&self) -> Option<u32> {
+        std::str::from_utf8(text(&self.texts, FIRST_CSEQ)).ok()?.parse().ok()
+    }
+
+    /// What temporary GRUUs are made of: the hash of Call-ID, and CSeq.
+    pub(super) fn sequence(&self) -> ([u8; CALL_ID], u32) {
+        (self.texts[..CALL_ID].try_into().expect("the hash comes first"), self.cseq)
+    }
+
+    /// `+sip.instance`, quotes removed.
+    pub(super) fn instance(&self, compact: &Compact) -> Option<String> {
+        Params { text: &self.params(compact) }.value("+sip.instance").map(str::to_owned)
     }
 
     /// The same UE end: equal URIs, or the same flow (RFC 5626 clause 6).
@@ -89,7 +110,11 @@ impl Binding {
             }
             None => {
                 let own = compact.text(text(&self.texts, URI));
-                let equivalent = |own: Uri<'_>| Uri::parse(key.uri).is_ok_and(|other| own.equivalent(&other));
+                // A binding for emergency calls is never one without, whatever else is equal.
+                let equivalent = |own: Uri<'_>| {
+                    Uri::parse(key.uri)
+                        .is_ok_and(|other| own.equivalent(&other) && own.params.has("sos") == other.params.has("sos"))
+                };
                 own == key.uri || Uri::parse(&own).is_ok_and(equivalent)
             }
         }
@@ -193,7 +218,11 @@ impl Planned {
         scratch: &mut Vec<u8>,
     ) -> Self {
         let paths = register.message.values(HeaderName::Path);
-        Self::of(register.call_id, register.cseq, &register.impu, paths, wanted, compact, scratch)
+        let mut this = Self::of(register.call_id, register.cseq, &register.impu, paths, wanted, compact, scratch);
+        if register.supports_gruu && wanted.contact.instance().is_some() {
+            this.texts = [&this.texts, &b"\0"[..], Decimal::new(register.cseq).as_bytes()].concat().into();
+        }
+        this
     }
 
     /// The same for a REGISTER of which only this is known.
@@ -233,6 +262,11 @@ impl Planned {
     /// True for a binding by reg-id.
     pub(super) const fn is_flow(&self) -> bool {
         self.reg_id != 0
+    }
+
+    /// A binding for emergency calls.
+    pub(super) fn is_emergency(&self, compact: &Compact) -> bool {
+        is_emergency(&self.texts, compact)
     }
 
     /// True when `binding` is of the same UE end. Most often the octets say so.
@@ -304,6 +338,8 @@ fn text(texts: &[u8], which: usize) -> &[u8] {
 const URI: usize = 0;
 const PARAMS: usize = 1;
 const PATH: usize = 2;
+/// In decimal digits.
+const FIRST_CSEQ: usize = 3;
 /// Octets of the hash of Call-ID.
 const CALL_ID: usize = 4;
 /// Where [`LastEvent`] is.
@@ -325,8 +361,11 @@ fn hashed_identity(impu: &str) -> [u8; START - NAMED] {
     [hash[0], hash[1]]
 }
 
-fn memmem(text: &[u8], part: &[u8]) -> bool {
-    text.windows(part.len()).any(|window| window.eq_ignore_ascii_case(part))
+/// The octets tell most bindings from those for emergency calls without more.
+fn is_emergency(texts: &[u8], compact: &Compact) -> bool {
+    let uri = text(texts, URI);
+    memchr::memchr_iter(b';', uri).any(|at| uri[at + 1..].get(..3).is_some_and(|p| p.eq_ignore_ascii_case(b"sos")))
+        && Uri::parse(&compact.text(uri)).is_ok_and(|uri| uri.params.has("sos"))
 }
 
 /// The header parameters that a binding keeps (TS 24.229 clause 5.4.1.2.2): all but `expires`, which the 200 states

@@ -56,9 +56,12 @@ impl<'a> Wish<'a> {
         if too_brief {
             return Err(Refusal::IntervalTooBrief { min_expires: config.min_expires.as_secs() });
         }
+        if wanted.iter().any(|w| w.expires.is_zero() && w.is_emergency()) {
+            return Err(Refusal::EmergencyRegistrationStays);
+        }
         if wanted.iter().any(|w| w.contact.reg_id().is_some()) {
             let outbound = Outbound::of(register);
-            for w in &mut wanted {
+            for w in wanted.iter_mut().filter(|w| !w.is_emergency()) {
                 w.flow = outbound.flow(w.contact)?;
             }
         }
@@ -75,10 +78,45 @@ impl Wanted<'_> {
     pub(super) fn key(&self) -> Key<'_> {
         Key { uri: self.contact.address.uri.text, instance: self.contact.instance(), flow: self.flow }
     }
+
+    /// A Contact for emergency calls (TS 24.229 clause 5.1.6.2).
+    pub(super) fn is_emergency(&self) -> bool {
+        self.contact.address.uri.params.has("sos")
+    }
 }
 
-/// The bindings after a REGISTER that binds, and those that it removed or replaced: all or nothing. A Contact without
-/// flow replaces whatever was bound without flow before: parallel Contacts are not kept for one IMPI.
+/// What a REGISTER leaves of what is bound. A Contact without flow replaces whatever was bound without flow before:
+/// parallel Contacts are not kept for one IMPI. One for emergency calls is beside all others, and replaces its like.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Replaces {
+    usual: bool,
+    emergency: bool,
+}
+
+impl Replaces {
+    /// What these Contacts replace.
+    pub(super) fn of(planned: &[Planned], compact: &Compact) -> Self {
+        let mut this = Self { usual: false, emergency: false };
+        for p in planned.iter().filter(|p| !p.is_flow() && !p.expires.is_zero()) {
+            if p.is_emergency(compact) {
+                this.emergency = true;
+            } else {
+                this.usual = true;
+            }
+        }
+        this
+    }
+
+    /// True for a binding that goes, or is one of those that come.
+    pub(super) fn takes(self, binding: &Binding, compact: &Compact) -> bool {
+        if self.usual == self.emergency {
+            return self.usual && !binding.is_flow();
+        }
+        !binding.is_flow() && binding.is_emergency(compact) == self.emergency
+    }
+}
+
+/// The bindings after a REGISTER that binds, and those that it removed or replaced: all or nothing.
 pub(super) fn rebind(
     mut bindings: Vec<Binding>,
     planned: Vec<Planned>,
@@ -86,9 +124,8 @@ pub(super) fn rebind(
     compact: &Compact,
 ) -> (Vec<Binding>, Vec<Binding>) {
     let mut replaced = Vec::new();
-    if planned.iter().any(|p| !p.is_flow() && !p.expires.is_zero()) {
-        replaced.extend(bindings.extract_if(.., |b| !b.is_flow()));
-    }
+    let replaces = Replaces::of(&planned, compact);
+    replaced.extend(bindings.extract_if(.., |b| replaces.takes(b, compact)));
     for p in planned {
         let take = |list: &mut Vec<Binding>| {
             let at = list.iter().position(|b| p.is_of(b, compact));

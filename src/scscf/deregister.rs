@@ -15,7 +15,8 @@ use crate::time::Instant;
 
 impl Scscf {
     /// Removes bindings, all that are named or none; with the last one the registration of the whole set ends. The UE
-    /// is answered at once: whether the HSS hears of it does not change that the UE is gone.
+    /// is answered at once: whether the HSS hears of it does not change that the UE is gone. Bindings for emergency
+    /// calls stay, and the HSS hears nothing before they have ended too.
     pub(super) fn deregister(
         &mut self,
         now: Instant,
@@ -25,9 +26,10 @@ impl Scscf {
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
         let id = register.registration.ok_or(Refusal::UnknownBinding)?;
+        let compact = &self.registrar.compact;
         let named = |b: &Binding| match wish {
-            Wish::Unbind(wanted) => wanted.iter().any(|w| b.is_of(&w.key(), &self.registrar.compact)),
-            _ => true,
+            Wish::Unbind(wanted) => wanted.iter().any(|w| b.is_of(&w.key(), compact)),
+            _ => !b.is_emergency(compact),
         };
         if let Wish::Unbind(wanted) = wish {
             let bound = self.registrar.bindings(id);
@@ -36,14 +38,17 @@ impl Scscf {
             }
         }
         let chosen: Vec<bool> = self.registrar.bindings(id).iter().map(named).collect();
+        if !chosen.contains(&true) {
+            return Err(Refusal::UnknownBinding);
+        }
         let mut chosen = chosen.into_iter();
         let (removed, kept): (Vec<Binding>, Vec<Binding>) =
             self.registrar.take_bindings(id).into_iter().partition(|_| chosen.next().unwrap_or(false));
-        let ended = kept.is_empty();
+        let (ended, emergency) = (kept.is_empty(), kept.iter().all(|b| b.is_emergency(&self.registrar.compact)));
         if let Some(deadline) = self.registrar.bind(id, kept) {
             self.timeouts.at(deadline, Due::Expiry(id));
         }
-        let granted = Granted { registration: id, others: &[], removed: &removed, outbound: false };
+        let granted = Granted { registration: id, others: &[], removed: &removed, outbound: false, gruu: None };
         let reply = self.reply_to_granted(server, register);
         self.answer_granted(now, &reply, &granted, out);
         if ended {
@@ -60,6 +65,10 @@ impl Scscf {
             self.end_assignment(now, register.impi, &register.impu, assignment, hss, out);
             self.announce_deregistered(now, id, Some(register.message), out);
             self.end_registration(now, id, removed, ContactEvent::Unregistered, out);
+        } else if emergency {
+            self.tell_deregistered(id, "the UE asked for it", out);
+            self.announce_deregistered(now, id, Some(register.message), out);
+            self.end_watching(now, id, &removed, ContactEvent::Unregistered, out);
         } else {
             self.notify_changed(now, id, &removed, ContactEvent::Unregistered, out);
         }

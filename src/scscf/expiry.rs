@@ -52,12 +52,21 @@ impl Scscf {
             if let Some(deadline) = self.registrar.bind(id, bindings) {
                 self.timeouts.at(deadline, Due::Expiry(id));
             }
-            if !gone.is_empty() {
-                self.notify_changed(now, id, &gone, ContactEvent::Expired, out);
+            let is_usual = |b: &Binding| !b.is_emergency(&self.registrar.compact);
+            match (gone.iter().any(is_usual), self.registrar.bindings(id).iter().any(is_usual)) {
+                (false, _) => {}
+                (true, true) => self.notify_changed(now, id, &gone, ContactEvent::Expired, out),
+                // What is left is for emergency calls.
+                (true, false) => {
+                    self.tell_deregistered(id, cause, out);
+                    self.announce_deregistered(now, id, None, out);
+                    self.end_watching(now, id, &gone, ContactEvent::Expired, out);
+                }
             }
             self.expire_subscriptions(now, id, out);
             return;
         }
+        let was_announced = gone.iter().any(|b| !b.is_emergency(&self.registrar.compact));
         let hss = self.registrar.hss_of(id);
         let Some(registration) = self.registrar.get(id) else { return };
         let (impi, impu) = (self.registrar.impi(registration), self.registrar.default_impu(registration));
@@ -66,8 +75,22 @@ impl Scscf {
             false => ServerAssignmentType::TimeoutDeregistration,
         };
         self.end_assignment(now, &impi, &impu, assignment, hss, out);
-        self.tell(out, || What::Deregistered { impi: impi.into(), impu: impu.into(), cause });
-        self.announce_deregistered(now, id, None, out);
+        self.tell_deregistered(id, cause, out);
+        if was_announced {
+            self.announce_deregistered(now, id, None, out);
+        }
         self.end_registration(now, id, gone, ContactEvent::Expired, out);
+    }
+
+    /// A registration has ended, or all of it but what is for emergency calls.
+    pub(super) fn tell_deregistered(&self, id: Id, cause: &'static str, out: &mut Outbox) {
+        self.tell(out, || {
+            let registration = self.registrar.get(id);
+            What::Deregistered {
+                impi: registration.map_or_else(String::new, |r| self.registrar.impi(r)).into(),
+                impu: registration.map_or_else(String::new, |r| self.registrar.default_impu(r)).into(),
+                cause,
+            }
+        });
     }
 }

@@ -14,6 +14,7 @@ mod contacts;
 mod deregister;
 mod digest;
 mod expiry;
+mod gruu;
 mod index;
 mod network;
 mod notifier;
@@ -47,6 +48,7 @@ use crate::sip::{Message, Method};
 use crate::time::{Instant, Timeouts};
 use attempt::Attempts;
 use digest::Nonces;
+use gruu::Gruus;
 use notifier::Notifier;
 use proxy::Proxying;
 use refusal::Refusal;
@@ -79,6 +81,7 @@ pub struct Scscf {
     scratch: Scratch,
     /// REGISTERs until their 200.
     kept: Kept,
+    gruus: Gruus,
 }
 
 /// A buffer that is used again. What was written last stays in it and is nobody's business.
@@ -146,6 +149,7 @@ impl Scscf {
             session_id: String::new(),
             scratch: Scratch::default(),
             kept: Kept::default(),
+            gruus: Gruus::default(),
             random,
             config,
         }

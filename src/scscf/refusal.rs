@@ -22,6 +22,8 @@ pub(super) enum Refusal {
     UnknownExtension(String),
     #[error("Contact * with another Contact or an expiry other than 0")]
     BadStar,
+    #[error("an emergency registration is not ended by its UE")]
+    EmergencyRegistrationStays,
     #[error("several Contacts with reg-id")]
     SeveralFlows,
     #[error("reg-id, but the first hop of Path lacks ob")]
@@ -108,6 +110,8 @@ pub(super) enum Refusal {
     NoWay,
     #[error("the user called is not of this network")]
     NotServed,
+    #[error("the temporary GRUU called is not valid, or no more")]
+    NoSuchGruu,
     #[error("the user called is barred")]
     CalledBarred,
     #[error("the user called is not registered")]
@@ -147,7 +151,7 @@ impl Refusal {
             | Self::RegistrationGone
             | Self::NotAsserted
             | Self::AssertedNotOfSet => 403,
-            Self::NoWay | Self::NotServed | Self::CalledBarred => 404,
+            Self::NoWay | Self::NotServed | Self::CalledBarred | Self::NoSuchGruu => 404,
             Self::NothingAcceptable => 406,
             Self::BodyNotUnderstood => 415,
             Self::UnknownExtension(_) => 420,
@@ -171,7 +175,7 @@ impl Refusal {
             | Self::BadUserData
             | Self::AssignmentFault(_)
             | Self::AssignmentSilent => 500,
-            Self::MethodNotImplemented => 501,
+            Self::MethodNotImplemented | Self::EmergencyRegistrationStays => 501,
             Self::TooManyWatchers | Self::Overloaded => 503,
             Self::RegistrationLost => 504,
         }
@@ -209,6 +213,8 @@ impl Refusal {
             Self::BadStar | Self::CSeqNotNewer => "RFC 3261 clause 10.3",
             Self::IntervalTooBrief { .. } => "RFC 3261 clause 10.2.8",
             Self::SeveralFlows | Self::FirstHopLacksOutbound => "RFC 5626 clause 6",
+            Self::EmergencyRegistrationStays => "TS 24.229 clause 5.4.8.3",
+            Self::NoSuchGruu => "RFC 5627 clause 5.1",
             Self::OutsideTrustDomain => "TS 24.229 clause 4.4",
             Self::IncompleteCredentials => "RFC 2617 clause 3.2.2",
             Self::BadAuts | Self::TooManyResyncs | Self::TooManyMacFailures => "TS 24.229 clause 5.4.1.2.3",

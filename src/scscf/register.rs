@@ -191,6 +191,8 @@ pub(super) struct Register<'m, 'a> {
     pub(super) registration: Option<Id>,
     /// To has a tag already.
     pub(super) has_to_tag: bool,
+    /// Supported names `gruu`.
+    pub(super) supports_gruu: bool,
     /// Authentication-Info of the answer.
     pub(super) authentication_info: Option<Box<str>>,
 }
@@ -247,6 +249,7 @@ impl<'m, 'a> Register<'m, 'a> {
             is_star,
             registration: None,
             has_to_tag,
+            supports_gruu: message.has_option(HeaderName::Supported, "gruu"),
             authentication_info: None,
         })
     }

@@ -279,9 +279,16 @@ impl Registrar {
         self.compact.text(registration.texts.split(|b| *b == 0).next().unwrap_or_default())
     }
 
-    /// The default public identity: the first that is stated in P-Associated-URI.
+    /// The default public identity: the first that is stated in P-Associated-URI. Where all are barred, which only an
+    /// emergency registration may be, the first of the set.
     pub(super) fn default_impu(&self, registration: &Registration) -> String {
-        self.associated(registration).next().map_or_else(String::new, |packed| self.compact.text(packed))
+        let first = || registration.texts.split(|b| *b == 0).nth(1);
+        self.associated(registration).next().or_else(first).map_or_else(String::new, |packed| self.compact.text(packed))
+    }
+
+    /// True when P-Associated-URI has something to state.
+    pub(super) fn states_any(&self, registration: &Registration) -> bool {
+        self.associated(registration).next().is_some()
     }
 
     /// Appends the identities of the set as P-Associated-URI states them, the default first.

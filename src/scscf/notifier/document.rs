@@ -32,6 +32,7 @@ pub(super) fn write(
     registration: &Registration,
     gone: &[Gone],
     version: u32,
+    gruus: impl Fn(&Binding, &str) -> Option<(String, String, u32)>,
     out: &mut Vec<u8>,
 ) {
     let compact = &registrar.compact;
@@ -60,6 +61,10 @@ pub(super) fn write(
             let mut contact = contact(&aor, event, uri, params);
             let left = binding.expires_at.saturating_since(now);
             contact.expires = Some(left.as_secs() + u64::from(left.subsec_nanos() > 0));
+            if let Some((public, temporary, first_cseq)) = gruus(binding, &aor) {
+                contact.pub_gruu = Some(public.into());
+                contact.temp_gruu = Some((temporary.into(), first_cseq));
+            }
             contacts.push(contact);
         }
         contacts.extend(gone.iter().map(|g| contact(&aor, g.event, &g.uri, &g.params)));

@@ -6,6 +6,7 @@ use crate::decimal::Decimal;
 use crate::event::What;
 use crate::packet::Outbox;
 use crate::reginfo;
+use crate::scscf::binding::Binding;
 use crate::scscf::table::Id;
 use crate::scscf::{Asked, Scscf};
 use crate::sip::{HeaderName, Message, Uri, Writer, destination};
@@ -42,7 +43,8 @@ impl Scscf {
         let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
         let Some(registration) = self.registrar.get(subscription.registration) else { return };
         let mut body = Vec::with_capacity(2_048);
-        document::write(&self.registrar, now, registration, gone, subscription.sent, &mut body);
+        let gruus = |binding: &Binding, aor: &str| self.gruus_of(subscription.registration, binding, aor);
+        document::write(&self.registrar, now, registration, gone, subscription.sent, gruus, &mut body);
         self.send(now, id, &body, State::Active { seconds }, out);
     }
 
@@ -58,7 +60,8 @@ impl Scscf {
         all.extend_from_slice(gone);
         let mut body = Vec::with_capacity(2_048);
         // Nothing comes between: the next NOTIFY is this one.
-        document::write(&self.registrar, now, registration, &all, subscription.sent, &mut body);
+        let gruus = |binding: &Binding, aor: &str| self.gruus_of(subscription.registration, binding, aor);
+        document::write(&self.registrar, now, registration, &all, subscription.sent, gruus, &mut body);
         self.tell(out, || What::SubscriptionEnded { impu: self.watched(id), cause: reason });
         self.unlink(id);
         if is_outstanding {

@@ -8,6 +8,7 @@ mod rewrite;
 mod services;
 mod terminating;
 
+use super::gruu;
 use super::refusal::Refusal;
 use super::table::Id;
 use super::{Asked, Scscf, ScscfConfig};
@@ -19,7 +20,7 @@ use crate::sip::proxy::{Branch, Cancelled, ContextId, Hop, Io, Progress, Proxy, 
 use crate::sip::transaction::{ClientId, EndCause, ServerId, Timers};
 use crate::sip::{HeaderName, Message, Method, Uri};
 use crate::time::Instant;
-use rewrite::{Kept, Side};
+use rewrite::{Kept, Side, Tried};
 use services::Served;
 use std::net::{IpAddr, SocketAddr};
 
@@ -134,7 +135,7 @@ impl Scscf {
     }
 
     /// An ACK for a 2xx goes its way within the dialog; one that cannot be forwarded is dropped.
-    pub(super) fn on_ack(&self, from: IpAddr, message: &Message<'_>, out: &mut Outbox) {
+    pub(super) fn on_ack(&mut self, from: IpAddr, message: &Message<'_>, out: &mut Outbox) {
         if !self.is_trusted(from) {
             return;
         }
@@ -142,8 +143,15 @@ impl Scscf {
         if self.is_for_us(&received) {
             return;
         }
-        let Ok(way) = self.way_of(&received) else { return };
-        let copy = Copy { uri: received.uri, routes: &received.routes, record_route: None, way };
+        let end = self.end_of_dialog(&received);
+        let (uri, way) = match &end {
+            Some((contact, way)) => (&**contact, *way),
+            None => match self.way_of(&received) {
+                Ok(way) => (received.uri, way),
+                Err(_) => return,
+            },
+        };
+        let copy = Copy { uri, routes: &received.routes, record_route: None, way };
         let Proxying { contexts, sent_by, .. } = &self.proxying;
         contexts.forward_ack(out, &received, &copy.target(sent_by, self.config.timers), &());
     }
@@ -201,13 +209,13 @@ impl Scscf {
         self.on_progress(now, progress, out);
     }
 
-    /// The edge proxy does not know the flow any more: its binding leads nowhere (RFC 5626 clause 5.3.1).
+    /// The edge proxy does not know the flow any more: its binding leads nowhere, and another flow of the same device
+    /// may be tried (RFC 5626 clauses 5.3.1 and 7).
     fn drop_flow(&mut self, now: Instant, branch: Branch, out: &mut Outbox) {
         let Some(kept) = self.proxying.contexts.kept(branch.context()) else { return };
-        let end = kept.ends.iter().find(|(of, ..)| *of == branch);
-        if let Some((_, registration, contact)) = end.cloned() {
-            self.end_binding(now, registration, &contact, "the P-CSCF has lost the flow", out);
-        }
+        let Some(at) = kept.ends.iter().position(|tried| tried.branch == branch) else { return };
+        let Tried { registration, contact, .. } = kept.ends.swap_remove(at);
+        self.end_binding(now, registration, &contact, "the P-CSCF has lost the flow", out);
     }
 
     /// Nobody answers a request forwarded.
@@ -251,7 +259,8 @@ impl Scscf {
     }
 
     pub(super) fn is_for_us(&self, received: &Received<'_, '_>) -> bool {
-        received.routes.is_empty() && Uri::parse(received.uri).is_ok_and(|uri| self.proxying.is_own(&uri))
+        received.routes.is_empty()
+            && Uri::parse(received.uri).is_ok_and(|uri| self.proxying.is_own(&uri) && !gruu::is_temporary(&uri))
     }
 
     fn serve_as_user_agent(&mut self, now: Instant, server: ServerId, received: &Received<'_, '_>, out: &mut Outbox) {
@@ -271,8 +280,12 @@ impl Scscf {
         received: &Received<'_, '_>,
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
-        let way = self.way_of(received)?;
-        let copy = Copy { uri: received.uri, routes: &received.routes, record_route: None, way };
+        let end = self.end_of_dialog(received);
+        let (uri, way) = match &end {
+            Some((contact, way)) => (&**contact, *way),
+            None => (received.uri, self.way_of(received)?),
+        };
+        let copy = Copy { uri, routes: &received.routes, record_route: None, way };
         self.forward(now, context, received, &copy, &(), out);
         Ok(())
     }

@@ -33,6 +33,8 @@ pub(super) struct Caller {
 pub(super) struct Called {
     /// The identity called, canonical.
     pub(super) impu: String,
+    /// The device called, where a GRUU names one: `gr` of its public GRUU.
+    pub(super) device: Option<Box<str>>,
 }
 
 /// What is kept of a request until its final response.
@@ -48,8 +50,19 @@ pub(super) struct Kept {
     ioi: Box<str>,
     /// The application server that has it.
     pub(super) server: Option<Box<AtServer>>,
-    /// The copies for bindings of the user called: registration and Contact.
-    pub(super) ends: Vec<(Branch, Id, Box<str>)>,
+    /// The copies for bindings of the user called.
+    pub(super) ends: Vec<Tried>,
+}
+
+/// A copy for a binding of the user called.
+#[derive(Clone)]
+pub(super) struct Tried {
+    pub(super) branch: Branch,
+    pub(super) registration: Id,
+    /// The Contact.
+    pub(super) contact: Box<str>,
+    /// `+sip.instance` of a flow.
+    pub(super) instance: Option<Box<str>>,
 }
 
 /// What is changed in a request.

@@ -71,7 +71,7 @@ impl Scscf {
                 asserted.first()?.uri.canonical(&mut impu);
                 (*registration, impu, true)
             }
-            Side::Terminating(Called { impu }) => (*self.registrar.serving(impu).first()?, impu.clone(), false),
+            Side::Terminating(Called { impu, .. }) => (*self.registrar.serving(impu).first()?, impu.clone(), false),
         };
         let entry = self.registrar.get(registration)?;
         if !self.registrar.profile(entry).has_criteria() {
@@ -189,7 +189,11 @@ impl Scscf {
         if served.is_caller {
             received.message.name_addrs(HeaderName::PAssertedIdentity).ok()?.first()?.uri.canonical(&mut impu);
         } else {
-            Uri::parse(received.uri).ok()?.canonical(&mut impu);
+            let uri = Uri::parse(received.uri).ok()?;
+            match self.device_named(&uri).ok()? {
+                Some(device) => impu = device.impu,
+                None => uri.canonical(&mut impu),
+            }
         }
         Some(impu)
     }

@@ -1,10 +1,11 @@
 //! Requests for a user who is served here (TS 24.229 clause 5.4.3.3).
 
-use super::rewrite::{Called, Request, Side};
+use super::rewrite::{Called, Request, Side, Tried};
 use super::{Copy, Progress, Way};
 use crate::packet::Outbox;
 use crate::scscf::Scscf;
 use crate::scscf::binding::Binding;
+use crate::scscf::gruu::{self, Device};
 use crate::scscf::refusal::Refusal;
 use crate::scscf::registrar::is_canonically;
 use crate::scscf::table::Id;
@@ -23,16 +24,28 @@ struct End {
     way: Way,
     /// In thousandths.
     q: u16,
+    /// `+sip.instance` of a flow.
+    instance: Option<Box<str>>,
 }
 
 impl Scscf {
     /// Whom a request calls.
     pub(super) fn called(&mut self, received: &Received<'_, '_>) -> Result<Called, Refusal> {
-        let (impu, registrations) = self.find_called(received)?;
+        let uri = Uri::parse(received.uri)?;
+        let (impu, registrations, device) = match self.device_named(&uri)? {
+            Some(Device { impu, gr }) => {
+                let found = self.registrar.serving(&impu);
+                (impu, Some(found).filter(|found| !found.is_empty()).ok_or(Refusal::NotRegistered)?, Some(gr.into()))
+            }
+            None => {
+                let (impu, found) = self.find_called(&uri)?;
+                (impu, found, None)
+            }
+        };
         if registrations.iter().all(|id| self.is_barred(*id, &impu)) {
             return Err(Refusal::CalledBarred);
         }
-        Ok(Called { impu })
+        Ok(Called { impu, device })
     }
 
     /// Sends the request to bindings of the user called: at once to those of the same q, to the next ones when these have
@@ -48,12 +61,22 @@ impl Scscf {
         let registrations = self.registrar.serving(&called.impu);
         let bindings = registrations.iter().flat_map(|id| self.registrar.bindings(*id).iter().map(|b| (*id, b)));
         let bindings = bindings.filter(|(_, binding)| !binding.is_emergency(&self.registrar.compact));
+        let is_called = |binding: &Binding| match &called.device {
+            Some(gr) => gruu::names(gr, binding, &self.registrar.compact),
+            None => true,
+        };
+        let bindings = bindings.filter(|(_, binding)| is_called(binding));
         let mut ends: Vec<End> = bindings.filter_map(|(id, binding)| self.end(id, binding)).collect();
         if has_disposition(received, "parallel") {
             ends.iter_mut().for_each(|end| end.q = 0);
         }
         let Some(kept) = self.proxying.contexts.kept(context) else { return Ok(()) };
-        ends.retain(|end| end.q < kept.reached);
+        one_flow_each(&mut ends);
+        // A flow that has gone leaves its place to another of its device, which may be of the same q.
+        let is_tried = |end: &End| {
+            kept.ends.iter().any(|t| *t.contact == *end.contact || t.instance.is_some() && t.instance == end.instance)
+        };
+        ends.retain(|end| end.q <= kept.reached && !is_tried(end));
         let q = ends.iter().map(|end| end.q).max().ok_or(Refusal::NotReachable)?;
         kept.reached = q;
         ends.retain(|end| end.q == q);
@@ -64,11 +87,11 @@ impl Scscf {
         let request = Request { asserted: None, called: Some(received.uri.into()), orig_ioi: self.config.ioi.clone() };
         let record_route = format!("<sip:mt@{};lr>", self.route_base);
         let record_route = received.makes_dialog().then_some(&*record_route);
-        for End { registration, contact, path, way, .. } in ends {
+        for End { registration, contact, path, way, instance, .. } in ends {
             let copy = Copy { uri: &contact, routes: &elements(&path), record_route, way };
             let branch = self.forward(now, context, received, &copy, &request, out);
             if let (Some(branch), Some(kept)) = (branch, self.proxying.contexts.kept(context)) {
-                kept.ends.push((branch, registration, contact.into()));
+                kept.ends.push(Tried { branch, registration, contact: contact.into(), instance });
             }
         }
         Ok(())
@@ -89,8 +112,7 @@ impl Scscf {
     }
 
     /// The identity called, and the registrations that hold it.
-    fn find_called(&mut self, received: &Received<'_, '_>) -> Result<(String, Vec<Id>), Refusal> {
-        let uri = Uri::parse(received.uri)?;
+    fn find_called(&mut self, uri: &Uri<'_>) -> Result<(String, Vec<Id>), Refusal> {
         let mut impu = String::new();
         uri.canonical(&mut impu);
         let mut found = self.registrar.serving(&impu);
@@ -106,7 +128,7 @@ impl Scscf {
         }
         match found.is_empty() {
             false => Ok((impu, found)),
-            true if self.is_home(&uri) => Err(Refusal::NotRegistered),
+            true if self.is_home(uri) => Err(Refusal::NotRegistered),
             true => Err(Refusal::NotServed),
         }
     }
@@ -124,13 +146,37 @@ impl Scscf {
             None => self.way_to(&Uri::parse(&contact).ok()?),
         };
         let q = Params { text: &binding.params(compact) }.value("q").and_then(thousandths).unwrap_or(1_000);
-        Some(End { registration, way: way.ok()?, contact, path, q })
+        let instance = if binding.is_flow() { binding.instance(compact).map(Into::into) } else { None };
+        Some(End { registration, way: way.ok()?, contact, path, q, instance })
+    }
+
+    /// The binding that a request within a dialog is for, and the way there, where the peer of the UE knows it by a GRUU
+    /// (RFC 5627 clause 5.1).
+    pub(super) fn end_of_dialog(&mut self, received: &Received<'_, '_>) -> Option<(String, Way)> {
+        let uri = Uri::parse(received.uri).ok()?;
+        let Device { impu, gr } = self.device_named(&uri).ok()??;
+        let registrations = self.registrar.serving(&impu);
+        let mut bindings = registrations.iter().flat_map(|id| self.registrar.bindings(*id).iter().map(|b| (*id, b)));
+        let newest = bindings.rfind(|(_, b)| gruu::names(&gr, b, &self.registrar.compact));
+        let end = newest.and_then(|(id, binding)| self.end(id, binding))?;
+        let recorded = received.routes.first().map(|_| self.way_of(received));
+        Some((end.contact, recorded.transpose().ok()?.unwrap_or(end.way)))
     }
 }
 
 /// What the caller asks of proxies (RFC 3841 clause 9.1).
 fn has_disposition(received: &Received<'_, '_>, directive: &str) -> bool {
     received.message.has_option(HeaderName::RequestDisposition, directive)
+}
+
+/// Of the flows of one device only the newest is tried at a time (RFC 5626 clause 7). The newest comes last.
+fn one_flow_each(ends: &mut Vec<End>) {
+    for at in (0..ends.len()).rev() {
+        let newer = |end: &End| end.instance == ends[at].instance && end.registration == ends[at].registration;
+        if ends[at].instance.is_some() && ends[at + 1..].iter().any(newer) {
+            ends.remove(at);
+        }
+    }
 }
 
 /// The elements of a Path.

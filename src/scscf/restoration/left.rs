@@ -5,7 +5,7 @@ use crate::diameter::Writer;
 use crate::scscf::ScscfConfig;
 use crate::scscf::binding::{Binding, Planned, Stated};
 use crate::scscf::compact::Compact;
-use crate::scscf::contacts::Wanted;
+use crate::scscf::contacts::{Replaces, Wanted};
 use crate::scscf::notifier::LeftSubscription;
 use crate::sip::HeaderName;
 use crate::sip::header::contact::Contacts;
@@ -26,8 +26,8 @@ impl Left<'_> {
     /// The AVP: what `planned` makes of `bindings`.
     pub(in crate::scscf) fn write(&self, wanted: &[Wanted<'_>], planned: &[Planned], bindings: &[Binding]) -> Vec<u8> {
         let Self { config, compact, now, impi, call_id, ref subscriptions } = *self;
-        let replaces_all = planned.iter().any(|p| !p.is_flow() && !p.expires.is_zero());
-        let stays = |b: &&Binding| (b.is_flow() || !replaces_all) && !planned.iter().any(|p| p.is_of(b, compact));
+        let replaces = Replaces::of(planned, compact);
+        let stays = |b: &&Binding| !replaces.takes(b, compact) && !planned.iter().any(|p| p.is_of(b, compact));
         let bound = || planned.iter().filter(|p| !p.expires.is_zero());
         let stated: Vec<(Stated, bool)> = bindings
             .iter()

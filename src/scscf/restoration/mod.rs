@@ -121,7 +121,8 @@ impl Scscf {
                 self.end_assignment(now, info.impi, &user.impu, kind, Some(hss), out);
                 continue;
             }
-            let data = self.user_data(saa, &user.impu, out)?.ok_or(Refusal::BadUserData)?;
+            let emergency = bindings.iter().all(|b| b.is_emergency(&self.registrar.compact));
+            let data = self.user_data(saa, &user.impu, emergency, out)?.ok_or(Refusal::BadUserData)?;
             let registration = self.registrar.insert(now, info.impi, data);
             self.registrar.set_hss(registration, Some(hss));
             self.go_on(now, registration, info, bindings, out);
