@@ -9,7 +9,7 @@ use crate::ims::Wiring;
 use crate::ipsec::association::{Algorithms, Encryption, Integrity};
 use crate::packet::Transport;
 use crate::pcscf::SecAgreePolicy;
-use crate::scscf::{ChallengePolicy, Unauthenticated};
+use crate::scscf::{ChallengePolicy, DateForm, Unauthenticated};
 use crate::time::Duration;
 use crate::ue::{InvitePolicy, KeepAlivePolicy};
 use std::net::{IpAddr, SocketAddr};
@@ -97,6 +97,16 @@ pub(super) const DIAMETER_TRANSPORT: Leaf<Transport> = Leaf {
 pub(super) const PEER: Leaf<Peer> = Leaf {
     read: peer,
     expected: "host:port, with ;transport=sctp and ;side=waiting where the peer speaks SCTP or connects to us",
+};
+
+pub(super) const DATE: Leaf<Option<DateForm>> = Leaf {
+    read: |t| match t {
+        "off" => Some(None),
+        "sip" => Some(Some(DateForm::Sip)),
+        "iso" => Some(Some(DateForm::Iso)),
+        _ => None,
+    },
+    expected: "off, sip or iso",
 };
 
 pub(super) const UNAUTHENTICATED: Leaf<Unauthenticated> = Leaf {

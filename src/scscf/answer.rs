@@ -157,6 +157,9 @@ impl Scscf {
             if let Some(registration) = registration.filter(|_| reply.is_home) {
                 write_charging(&mut w, registrar.profile(registration).charging());
             }
+            if let Some(form) = config.digest.date {
+                w.header(HeaderName::Date, &form.write(config.diameter.epoch, now));
+            }
             for (name, value) in &config.extra_headers_in_200 {
                 w.header_named(name, value);
             }

@@ -161,7 +161,7 @@ impl Scscf {
         let bindings = self.registrar.take_bindings(registration);
         let compact = &self.registrar.compact;
         let is_first = bindings.iter().all(|b| b.is_emergency(compact));
-        let (bindings, replaced) = rebind(bindings, planned, now, compact);
+        let (bindings, replaced) = rebind(bindings, planned, self.config.digest.parallel_contacts, now, compact);
         if let Some(deadline) = self.registrar.bind(registration, bindings) {
             self.timeouts.at(deadline, Due::Expiry(registration));
         }
@@ -229,7 +229,8 @@ impl Scscf {
 
     fn flows_after(&self, registration: Option<Id>, wanted: &[Wanted<'_>]) -> usize {
         let bound = wanted.iter().filter(|w| !w.expires.is_zero() && !w.is_emergency()).count();
-        let replaces_all = wanted.iter().any(|w| w.flow.is_none() && !w.expires.is_zero());
+        let replaces_all =
+            !self.config.digest.parallel_contacts && wanted.iter().any(|w| w.flow.is_none() && !w.expires.is_zero());
         let before = registration.map_or(&[][..], |id| self.registrar.bindings(id));
         let stays = |b: &&super::binding::Binding| {
             (b.is_flow() || !replaces_all)

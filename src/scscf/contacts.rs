@@ -94,9 +94,12 @@ pub(super) struct Replaces {
 }
 
 impl Replaces {
-    /// What these Contacts replace.
-    pub(super) fn of(planned: &[Planned], compact: &Compact) -> Self {
+    /// What these Contacts replace; only their like where `parallel` ones are kept for one IMPI.
+    pub(super) fn of(planned: &[Planned], parallel: bool, compact: &Compact) -> Self {
         let mut this = Self { usual: false, emergency: false };
+        if parallel {
+            return this;
+        }
         for p in planned.iter().filter(|p| !p.is_flow() && !p.expires.is_zero()) {
             if p.is_emergency(compact) {
                 this.emergency = true;
@@ -116,15 +119,17 @@ impl Replaces {
     }
 }
 
-/// The bindings after a REGISTER that binds, and those that it removed or replaced: all or nothing.
+/// The bindings after a REGISTER that binds, and those that it removed or replaced: all or nothing. Where `parallel`
+/// Contacts are kept for one IMPI, only the same Contact replaces one.
 pub(super) fn rebind(
     mut bindings: Vec<Binding>,
     planned: Vec<Planned>,
+    parallel: bool,
     now: Instant,
     compact: &Compact,
 ) -> (Vec<Binding>, Vec<Binding>) {
     let mut replaced = Vec::new();
-    let replaces = Replaces::of(&planned, compact);
+    let replaces = Replaces::of(&planned, parallel, compact);
     replaced.extend(bindings.extract_if(.., |b| replaces.takes(b, compact)));
     for p in planned {
         let take = |list: &mut Vec<Binding>| {

@@ -32,7 +32,7 @@ mod verify;
 mod view;
 
 pub use config::{ChallengePolicy, ScscfConfig};
-pub use digest::{DigestConfig, Unauthenticated};
+pub use digest::{DateForm, DigestConfig, Unauthenticated};
 pub use network::Termination;
 pub use view::{ContactView, RegistrationView};
 

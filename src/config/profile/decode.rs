@@ -8,7 +8,7 @@ use crate::config::fault::Collector;
 use crate::config::read::{self, Fields, Path, found};
 use crate::config::subscribers::value::{IMPU, USERNAME};
 use crate::config::value::{
-    ACCEPT, ALGORITHMS, CHALLENGE, COUNT, DELAY, DIAMETER_TRANSPORT, DURATION, ENCRYPTION, FLAG, HOST, HOST_PORT,
+    ACCEPT, ALGORITHMS, CHALLENGE, COUNT, DATE, DELAY, DIAMETER_TRANSPORT, DURATION, ENCRYPTION, FLAG, HOST, HOST_PORT,
     INTEGRITY, INTERVAL, INVITE, IP, KEEP_ALIVE, LISTENER, NUMBER, PEER, PLANE, PORT, PORTS, REACTION, REALM,
     SEC_AGREE, SIP_URI, SQN_SCHEME, TEXT, TOKEN, TRANSPORT, UNAUTHENTICATED, WATCHDOG, WIRING,
 };
@@ -166,8 +166,12 @@ fn scscf(section: &mut ScscfSection, mut f: Fields<'_>, faults: &mut Collector) 
         let digest = &mut section.digest;
         set(&mut digest.nonce_lifetime, d.leaf("nonce_lifetime", DURATION, faults));
         set_some(&mut digest.opaque, d.leaf("opaque", USERNAME, faults));
+        set(&mut digest.date, d.leaf("date", DATE, faults));
+        set(&mut digest.parallel_contacts, d.leaf("parallel_contacts", FLAG, faults));
+        set_some(&mut digest.platform, d.leaf("platform", IMPU, faults));
         d.finish(faults);
     }
+    set(&mut section.digest.proxy_auth, f.leaf("proxy_auth", FLAG, faults));
     if let Some(unauthenticated) = unauthenticated(&mut f, faults) {
         section.digest.unauthenticated = unauthenticated;
     }

@@ -3,8 +3,12 @@
 
 mod access;
 mod challenge;
+mod date;
 mod judge;
 mod nonces;
+mod proxy;
+
+pub use date::DateForm;
 
 pub(super) use challenge::OpenRegister;
 pub(super) use judge::inputs;
@@ -23,7 +27,7 @@ use crate::sip::transaction::ServerId;
 use crate::time::{Duration, Instant};
 use judge::{Claim, Judged};
 
-/// How users without USIM are met.
+/// How users without USIM are met, and what their devices want of a registrar.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DigestConfig {
     /// How long a nonce is good.
@@ -32,12 +36,28 @@ pub struct DigestConfig {
     pub opaque: Option<Box<str>>,
     /// Who registers without any authentication.
     pub unauthenticated: Unauthenticated,
+    /// Who has registered with a password proves with every request that he knows it (407).
+    pub proxy_auth: bool,
+    /// Contacts without reg-id do not replace each other (RFC 3261 clause 10.3).
+    pub parallel_contacts: bool,
+    /// Date in a 200 to REGISTER.
+    pub date: Option<DateForm>,
+    /// Whom devices report to: MESSAGEs of registered users to this identity, in canonical form, are answered 200 here.
+    pub platform: Option<Box<str>>,
 }
 
 impl Default for DigestConfig {
     fn default() -> Self {
         let (opaque, unauthenticated) = (None, Unauthenticated::Nobody);
-        Self { nonce_lifetime: Duration::from_secs(3_600), opaque, unauthenticated }
+        Self {
+            nonce_lifetime: Duration::from_secs(3_600),
+            opaque,
+            unauthenticated,
+            proxy_auth: false,
+            parallel_contacts: false,
+            date: None,
+            platform: None,
+        }
     }
 }
 
@@ -89,6 +109,8 @@ impl Scscf {
                         self.registrar.authenticated(id, now);
                     }
                     register.authentication_info = info;
+                    let nonce = credentials.nonce.unwrap_or_default();
+                    self.remember_credentials(impi, nonce, now, &register.impu);
                     return self.serve(now, server, register, Some(hss), out);
                 }
                 Judged::Wrong { hss } => {

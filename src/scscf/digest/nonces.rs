@@ -7,7 +7,7 @@ use crate::scscf::registrar::HssId;
 use crate::scscf::table::{Id, Table};
 use crate::time::{Duration, Instant};
 use foldhash::fast::FixedState;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::hash::BuildHasher;
 use std::rc::Rc;
 
@@ -54,12 +54,16 @@ pub(in crate::scscf) struct Nonces {
     hasher: FixedState,
     by_age: VecDeque<Id>,
     lifetime: Duration,
+    /// By IMPI, for proxy authentication; empty where there is none.
+    users: HashMap<Box<str>, Rc<Credentials>, FixedState>,
 }
 
 impl Nonces {
     /// None yet; each lives `lifetime`.
     pub(in crate::scscf) fn new(seed: u64, lifetime: Duration) -> Self {
-        Self { table: Table::new(seed), hasher: FixedState::with_seed(seed), by_age: VecDeque::new(), lifetime }
+        let hasher = FixedState::with_seed(seed);
+        let users = HashMap::with_hasher(hasher.clone());
+        Self { table: Table::new(seed), hasher, by_age: VecDeque::new(), lifetime, users }
     }
 
     /// Remembers a nonce for `impu`.
@@ -94,6 +98,25 @@ impl Nonces {
     /// Forgets it: an answer was wrong.
     pub(in crate::scscf) fn remove(&mut self, id: Id) {
         self.table.remove(id);
+    }
+
+    /// What a user has registered with.
+    pub(in crate::scscf) fn credentials_of(&self, impi: &str) -> Option<Rc<Credentials>> {
+        self.users.get(impi).cloned()
+    }
+
+    /// The user has answered `nonce`.
+    pub(in crate::scscf) fn remember_user(&mut self, now: Instant, impi: &str, nonce: &str, impu: &str) {
+        if let Some(nonce) = self.find(now, nonce, impu).and_then(|id| self.table.get(id)) {
+            self.users.insert(impi.into(), Rc::clone(&nonce.credentials));
+        }
+    }
+
+    /// With `most` users or more, forgets those that are gone.
+    pub(in crate::scscf) fn forget_users(&mut self, most: usize, is_there: impl Fn(&str) -> bool) {
+        if self.users.len() >= most {
+            self.users.retain(|impi, _| is_there(impi));
+        }
     }
 
     /// True when a nonce should give way to a newer one.

@@ -89,6 +89,11 @@ impl Scscf {
         }
         match self.side(&received) {
             Ok((side, served)) => {
+                if let Side::Originating(caller) = &side
+                    && self.answers_itself(now, server, &received, caller.registration, out)
+                {
+                    return;
+                }
                 let kept = Kept::new(&received, side, &self.config.ioi);
                 let context = self.proxying.contexts.open(server, &received, kept);
                 self.ask_servers(now, context, &received, served, out);
@@ -102,6 +107,39 @@ impl Scscf {
                 self.refuse(now, server, message, &refusal, out);
             }
         }
+    }
+
+    /// What is not forwarded for a user who may call: he is asked who he is, or reports to the platform.
+    fn answers_itself(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        received: &Received<'_, '_>,
+        registration: Id,
+        out: &mut Outbox,
+    ) -> bool {
+        let message = received.message;
+        if Served::of(received).is_none() {
+            match self.challenges_as_proxy(now, server, message, registration, out) {
+                Ok(true) => return true,
+                Ok(false) => {}
+                Err(refusal) => {
+                    self.refuse(now, server, message, &refusal, out);
+                    return true;
+                }
+            }
+        }
+        let Some(platform) = &self.config.digest.platform else { return false };
+        let is_report = received.method == Method::Message
+            && Uri::parse(received.uri).is_ok_and(|uri| {
+                let mut canonical = String::new();
+                uri.canonical(&mut canonical);
+                canonical == **platform
+            });
+        if is_report {
+            self.respond(now, server, message, 200, out, |_| ());
+        }
+        is_report
     }
 
     /// For whom a request is, whether that may be, and whose filter criteria are asked.

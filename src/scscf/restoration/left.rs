@@ -26,7 +26,7 @@ impl Left<'_> {
     /// The AVP: what `planned` makes of `bindings`.
     pub(in crate::scscf) fn write(&self, wanted: &[Wanted<'_>], planned: &[Planned], bindings: &[Binding]) -> Vec<u8> {
         let Self { config, compact, now, impi, call_id, ref subscriptions } = *self;
-        let replaces = Replaces::of(planned, compact);
+        let replaces = Replaces::of(planned, config.digest.parallel_contacts, compact);
         let stays = |b: &&Binding| !replaces.takes(b, compact) && !planned.iter().any(|p| p.is_of(b, compact));
         let bound = || planned.iter().filter(|p| !p.expires.is_zero());
         let stated: Vec<(Stated, bool)> = bindings
