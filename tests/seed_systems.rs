@@ -6,80 +6,25 @@
 #![cfg(feature = "live")]
 
 mod common;
+mod digest_core;
 
-use common::{Recorder, address};
+use common::address;
+use digest_core::Core;
 use imsreg::aka::Password;
 use imsreg::aka::digest::{Algorithm, Inputs, Secret, response};
-use imsreg::config::{Elements, load_profile, load_subscribers};
-use imsreg::hss::Hss;
-use imsreg::icscf::Icscf;
+use imsreg::config::load_profile;
 use imsreg::identity::{Impi, Impu, Realm};
-use imsreg::ims::{Ims, Outward};
 use imsreg::packet::{Effect, Outbox, Packet, Protocol, Transport};
-use imsreg::pcscf::Pcscf;
 use imsreg::random::Random;
-use imsreg::scscf::Scscf;
 use imsreg::sip::header::contact::Contacts;
 use imsreg::sip::header::digest::Digest;
 use imsreg::sip::{HeaderName, Message};
 use imsreg::time::{Epoch, Instant};
 use imsreg::ue::{Login, Ue, UeConfig, UeStatus};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-/// Our core with the profile of a system.
-struct Core {
-    ims: Ims,
-    tap: Recorder,
-    now: u64,
-}
-
-impl Core {
-    fn start(profile: &str, subscribers: &str) -> Self {
-        let profile = load_profile(profile, &[]).unwrap_or_else(|faults| panic!("{faults}"));
-        let subscribers = load_subscribers(&in_repository(&format!("hss-data/{subscribers}.yaml")), &profile)
-            .unwrap_or_else(|faults| panic!("{faults}"));
-        let (all, epoch) = (Elements::ALL, Epoch::SIMULATION);
-        let mut random = Random::seeded(28_181);
-        let mut ims = Ims::new(profile.wiring);
-        ims.add(Hss::new(profile.hss(epoch).unwrap(), subscribers.store, random.fork())).unwrap();
-        ims.add(Scscf::new(profile.scscf(all, epoch).unwrap(), random.fork())).unwrap();
-        ims.add(Icscf::new(profile.icscf(all, epoch).unwrap(), random.fork())).unwrap();
-        ims.add(Pcscf::new(profile.pcscf(all).unwrap(), random.fork())).unwrap();
-        let mut this = Self { ims, tap: Recorder::default(), now: 0 };
-        let mut out = Outward::new();
-        this.ims.start(Instant::ZERO, &mut out, &mut this.tap);
-        this
-    }
-
-    /// A device sends a request by UDP, a second after the last one, and hears one final answer.
-    #[track_caller]
-    fn hears(&mut self, from: &str, text: &str) -> String {
-        self.now += 1_000;
-        let now = Instant::from_millis(self.now);
-        let mut out = Outward::new();
-        while let Some(due) = self.ims.next_timeout().filter(|due| *due <= now) {
-            self.ims.handle_timeout(due, &mut out, &mut self.tap);
-        }
-        let (transport, protocol) = (Transport::Udp, Protocol::Sip);
-        let (from, to) = (address(from), address("127.0.0.1:5060"));
-        let packet = Packet { bytes: text.as_bytes(), protocol, transport, from, to, sa: None };
-        self.ims.receive(now, &packet, &mut out, &mut self.tap);
-        let (effects, bytes) = out.drain();
-        let mut heard: Vec<(SocketAddr, String)> = effects
-            .filter_map(|(_, effect)| match effect {
-                Effect::Transmit { to, transport: Transport::Udp, range, .. } => {
-                    Some((to, String::from_utf8(bytes[range].to_vec()).unwrap()))
-                }
-                _ => None,
-            })
-            .filter(|(_, text)| !text.starts_with("SIP/2.0 100"))
-            .collect();
-        assert_eq!(heard.len(), 1, "{}", self.tap.trace());
-        let (to, text) = heard.remove(0);
-        assert_eq!(to, from, "{text}");
-        text
-    }
+fn core(profile: &str, subscribers: &str) -> Core {
+    Core::with(profile, &[], &in_repository(&format!("hss-data/{subscribers}.yaml")))
 }
 
 fn in_repository(path: &str) -> PathBuf {
@@ -148,7 +93,7 @@ fn contacts(text: &str) -> Vec<String> {
 /// Seed document 2: `Authorization: Capability`, a challenge without algorithm and qop, Date in the 200.
 #[test]
 fn a_gb28181_camera_registers_and_is_told_the_time() {
-    let mut core = Core::start("gb28181", "gb28181");
+    let mut core = core("gb28181", "gb28181");
     let camera = "192.168.10.117:5061";
     let asked = core.hears(camera, &seed("gb28181-01-register"));
     let (nonce, parameters) = challenge(&asked);
@@ -164,7 +109,7 @@ fn a_gb28181_camera_registers_and_is_told_the_time() {
 /// Seed document 5: opaque, and a user name that every camera of the make has.
 #[test]
 fn a_hikvision_camera_registers_by_a_name_that_is_no_identity() {
-    let mut core = Core::start("hikvision", "gb28181");
+    let mut core = core("hikvision", "gb28181");
     let camera = "10.64.49.218:7100";
     let asked = core.hears(camera, &seed("hikvision-01-register"));
     let (nonce, parameters) = challenge(&asked);
@@ -178,7 +123,7 @@ fn a_hikvision_camera_registers_by_a_name_that_is_no_identity() {
 /// de-registration, which begins with a stale nonce too.
 #[test]
 fn an_ivms_server_registers_reports_and_leaves() {
-    let mut core = Core::start("gb28181", "gb28181");
+    let mut core = core("gb28181", "gb28181");
     let server = "192.168.1.93:5060";
     let keep_alive = seed("ivms-keepalive-01-message");
     assert_eq!(status(&core.hears(server, &keep_alive.replace("nddru7fy", "early"))), 403, "not registered yet");
@@ -210,7 +155,7 @@ fn an_ivms_server_registers_reports_and_leaves() {
 /// Seed document 4: another Call-ID, From tag and Contact after the challenge, and seven more Contacts of the user.
 #[test]
 fn a_phone_that_changes_its_call_registers_beside_seven_others() {
-    let mut core = Core::start("plain-digest", "plain-digest");
+    let mut core = core("plain-digest", "plain-digest");
     let phone = "192.168.1.119:26023";
     let asked = core.hears(phone, &seed("ngrep-01-register"));
     let (nonce, parameters) = challenge(&asked);
@@ -241,7 +186,7 @@ fn a_phone_that_changes_its_call_registers_beside_seven_others() {
 /// Seed document 5: no branch in Via (RFC 2543), no Expires; one user without password, one whose password nobody knows.
 #[test]
 fn the_rtc_client_registers_without_branch_with_and_without_password() {
-    let mut core = Core::start("plain-digest", "plain-digest");
+    let mut core = core("plain-digest", "plain-digest");
     let accepted = core.hears("192.168.2.161:10586", &seed("rtc-01-register"));
     assert_eq!((status(&accepted), contacts(&accepted)), (200, contacts(&seed("rtc-02-200"))), "{accepted}");
     assert!(header(&accepted, HeaderName::Contact).unwrap().contains(";expires=3600"), "{accepted}");
@@ -267,7 +212,7 @@ fn the_rtc_client_registers_without_branch_with_and_without_password() {
 /// Seed document 3 (RFC 3261 clause 24.1).
 #[test]
 fn bob_registers_at_biloxi() {
-    let mut core = Core::start("plain-digest", "plain-digest");
+    let mut core = core("plain-digest", "plain-digest");
     let accepted = core.hears("192.0.2.4:5060", &seed("biloxi-01-register"));
     assert_eq!((status(&accepted), contacts(&accepted)), (200, contacts(&seed("biloxi-02-200"))), "{accepted}");
     assert!(header(&accepted, HeaderName::Contact).unwrap().contains(";expires=7200"));

@@ -184,6 +184,10 @@ mod tests {
         let id = nonces.find(Instant::ZERO, "a", "u").unwrap();
         let nonce = nonces.get_mut(id).unwrap();
         assert!(nonce.count(Some(1)) && !nonce.count(Some(1)) && nonce.count(Some(3)) && !nonce.count(Some(2)));
+        assert!(!nonce.count(None), "who has counted goes on counting");
+        nonces.insert(Instant::ZERO, "b", "u", credentials());
+        let id = nonces.find(Instant::ZERO, "b", "u").unwrap();
+        let nonce = nonces.get_mut(id).unwrap();
         assert!(nonce.count(None) && !nonce.count(None) && !nonce.count(Some(9)));
     }
 }
