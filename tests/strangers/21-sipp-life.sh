@@ -23,7 +23,7 @@ realm=ims.mnc001.mcc001.3gppnetwork.org
     echo "subscribers:"
     echo "  - {imsi: \"001010000001000\", range: $users, k: \"4b{imsi}\", op: 30313233343536373839616263646566}"
     for name in alice bob $(seq -f 'digest%g' $users); do
-        echo "  - {impus: [\"sip:$name@$realm\"], password: \"secret of $name\"}"
+        echo "  - {impus: [\"sip:$name@$realm\"], password: \"secret-of-$name\"}"
     done
 } >"$work/subscribers.yaml"
 { echo SEQUENTIAL; for i in $(seq 1000 $((999 + users))); do
@@ -31,10 +31,10 @@ realm=ims.mnc001.mcc001.3gppnetwork.org
     echo "$imsi;$(aka "$imsi");$(claim "$imsi")"
 done; } >"$work/aka.csv"
 { echo SEQUENTIAL; for name in $(seq -f 'digest%g' $users); do
-    echo "$name;$(digest "$name" "secret of $name");$(claim "$name")"
+    echo "$name;$(digest "$name" "secret-of-$name");$(claim "$name")"
 done; } >"$work/digest.csv"
 for name in alice bob; do
-    printf 'SEQUENTIAL\n%s;%s;%s\n' $name "$(digest $name "secret of $name")" "$(claim $name)" >"$work/$name.csv"
+    printf 'SEQUENTIAL\n%s;%s;%s\n' $name "$(digest $name "secret-of-$name")" "$(claim $name)" >"$work/$name.csv"
 done
 
 # play LOG SCENARIO TARGET LOCAL PORT ARGUMENT ...: SIPp plays it, at most 60 s.
@@ -46,7 +46,7 @@ play() {
 }
 unhappy() { # unhappy WHAT LOG
     failure "$1"
-    tail -n 3 "$2.out" "$2.err" >&2
+    tail -qn 3 "$2.err" "$2.out" >&2 2>/dev/null
     status=1
 }
 
@@ -100,7 +100,7 @@ for what in message invite cancel; do
         unhappy "SIPp, $what" "$work/$what"
         kill -TERM $callee 2>/dev/null
         wait $callee
-        tail -n 3 "$work/callee.out" "$work/callee.err" >&2
+        tail -qn 3 "$work/callee.err" "$work/callee.out" >&2 2>/dev/null
     fi
     callee=
 done

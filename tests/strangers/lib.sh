@@ -56,7 +56,7 @@ has() {
 need() { has "$@" || { not_run "needs ${missing[*]} (Debian packages)"; return 1; }; }
 
 # Packages of the scripts beside this file, by what they bring.
-sipp=sipp:sip-tester tshark=tshark:tshark ss=ss:iproute2
+sipp=sipp:sip-tester tshark=tshark:tshark ss=ss:iproute2 openssl=openssl:openssl
 kamailio_modules=$(echo /usr/lib/*/kamailio/modules)
 kamailio=(kamailio:kamailio "$kamailio_modules/ims_icscf.so:kamailio-ims-modules"
     "$kamailio_modules/presence.so:kamailio-presence-modules")

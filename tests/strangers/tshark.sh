@@ -4,8 +4,8 @@
 set -u
 . "$(dirname "$0")/lib.sh"
 capture=$1
-# Our ports are not among those that tshark takes for SIP.
-decode=()
+# Our ports are not among those that tshark takes for SIP and Diameter.
+decode=(-d tcp.port==3869-3872,diameter)
 for ports in 4060 6060 6100 5100-5163; do decode+=(-d "tcp.port==$ports,sip" -d "udp.port==$ports,sip"); done
 read_fields() { tshark -r "$capture" "${decode[@]}" -T fields -E 'aggregator=|' "$@" 2>"$capture.err"; }
 
