@@ -90,7 +90,7 @@ impl Icscf {
         };
         Self {
             transactions: Transactions::new(random.fork()),
-            node: Node::new(config.diameter.clone(), random.fork()),
+            node: Node::new(config.diameter.clone(), random.fork()).with_role(Role::Icscf),
             locating: Locating::new(random.fork()),
             shedder: Shedder::new(config.limits, random.next_u64()),
             sent_by: config.listen.iter().map(|own| format!("{host}:{}", own.port()).into()).collect(),

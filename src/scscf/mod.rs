@@ -136,7 +136,7 @@ impl Scscf {
         let route_base = route_base.split_once('@').map_or(route_base, |(_, host)| host).trim_end_matches(";lr").into();
         Self {
             transactions: Transactions::new(random.fork()),
-            node: Node::new(config.diameter.clone(), random.fork()),
+            node: Node::new(config.diameter.clone(), random.fork()).with_role(Role::Scscf),
             attempts: Attempts::new(random.next_u64()),
             nonces: Nonces::new(random.next_u64(), config.digest.nonce_lifetime),
             registrar: Registrar::new(random.next_u64(), &config.realm),
