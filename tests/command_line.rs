@@ -229,7 +229,14 @@ fn what_the_first_run_suggests_works() {
     for (place, more) in [(Place(8), &[][..]), (Place(9), &recorded)] {
         let flags = place.flags();
         let args: Vec<&str> = more.iter().copied().chain(flags.iter().map(String::as_str)).collect();
-        let (mut network, line) = start(&args, "be another UE: ");
+        let (mut network, line, before) = start_reading(&args, "be another UE: ");
+        // What follows the registration has a ladder of its own.
+        let (first, second) = before.split_once("What followed the 200:\n").expect("the UE subscribes");
+        assert!(first.contains("12 SIP and 8 Cx messages") && !first.contains("SUBSCRIBE"), "{first}");
+        assert!(
+            second.contains("══SUBSCRIBE═") && second.contains("NOTIFY") && !second.contains("REGISTER═"),
+            "{second}"
+        );
         let (_, suggested) = line.split_once("imsreg ").expect("a command");
         let host = place.host();
         for imsi in ["001010000001000", "001010000001001"] {
@@ -294,6 +301,12 @@ fn start_serve(args: &[&str]) -> (Running, String) {
 
 /// Starts the command and waits for a line that begins so.
 fn start(args: &[&str], wanted: &str) -> (Running, String) {
+    let (running, line, _) = start_reading(args, wanted);
+    (running, line)
+}
+
+/// The same, with what came before that line.
+fn start_reading(args: &[&str], wanted: &str) -> (Running, String, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_imsreg"))
         .args(args)
         .env_remove("IMSREG_PROFILE")
@@ -303,12 +316,17 @@ fn start(args: &[&str], wanted: &str) -> (Running, String) {
         .spawn()
         .expect("the binary that cargo built");
     let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
-    let line = lines.find_map(|l| l.ok().filter(|l| l.starts_with(wanted))).unwrap_or_else(|| {
+    let mut before = String::new();
+    let line = lines.by_ref().map_while(Result::ok).find(|line| {
+        before.extend([line, "\n"]);
+        line.starts_with(wanted)
+    });
+    let line = line.unwrap_or_else(|| {
         panic!("imsreg ended with {:?} before it said {wanted}", child.wait());
     });
     // The rest of its output is nobody's business, but the pipe must not break.
     std::mem::forget(lines);
-    (Running(child), line)
+    (Running(child), line, before)
 }
 
 /// A command that a failing test must not leave behind.

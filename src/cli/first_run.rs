@@ -25,7 +25,9 @@ pub(super) async fn run(args: FirstRunArgs) -> Result<(), Failure> {
     let clock = Clock::start();
     let mut network = network::build(&mut profile, Elements::ALL, Some(subscribers), None, clock, FlagsOf::FirstRun)?;
     let pcscf = profile.pcscf.listen[0];
-    let ue = profile.ue(&subscription, pcscf, profile.ue.address, clock.epoch());
+    let mut ue = profile.ue(&subscription, pcscf, profile.ue.address, clock.epoch());
+    // As handsets do; nobody would see it where the run ends at the 200.
+    ue.subscribe = !args.once;
     let ue = network
         .ims
         .add(Ue::new(ue, network.random.fork()))
@@ -58,8 +60,16 @@ pub(super) async fn run(args: FirstRunArgs) -> Result<(), Failure> {
         outcome = settled(&live, ue, Patience::FirstFailure) => outcome,
         () = interrupt.wait() => Err("interrupted before the registration ended".to_owned()),
     };
+    if !args.once && registered.is_ok() {
+        quiet(&live).await;
+    }
     if !args.common.json {
-        record.with_capture(|capture| print!("{}", crate::ladder::text(capture, &options)));
+        if let Some((first, second)) = record.with_capture(|capture| crate::ladder::texts(capture, &options)) {
+            print!("{first}");
+            if let Some(second) = second.filter(|_| !args.once) {
+                print!("\nWhat followed the 200:\n{second}");
+            }
+        }
         if registered.is_ok() {
             print!("{}", report::next_steps(&profile, another, args.once));
         }
@@ -74,6 +84,19 @@ pub(super) async fn run(args: FirstRunArgs) -> Result<(), Failure> {
     }
     record.finish()?;
     registered.map_err(Failure::Failed)
+}
+
+/// Waits until nothing happens any more, but not for long: what follows a registration follows at once.
+async fn quiet(live: &Live) {
+    let longest = tokio::time::sleep(Duration::from_secs(2));
+    tokio::pin!(longest);
+    loop {
+        tokio::select! {
+            () = live.changed() => {}
+            () = tokio::time::sleep(Duration::from_millis(200)) => return,
+            () = &mut longest => return,
+        }
+    }
 }
 
 /// Subscribers of a trace have recorded challenges and no keys: nobody can compute their answers.

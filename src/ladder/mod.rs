@@ -16,7 +16,7 @@ use crate::capture::{Capture, Entry};
 use crate::diameter::{Header, dictionary};
 use crate::event::{Event, Role};
 use crate::packet::{Packet, Protocol};
-use crate::sip::Message;
+use crate::sip::{Message, Method};
 use crate::time::Instant;
 use notes::SetNumbers;
 use std::collections::HashMap;
@@ -36,12 +36,44 @@ pub struct Options {
 /// The ladder as text, at most 120 columns wide.
 pub fn text(capture: &Capture, options: &Options) -> String {
     let ladder = Ladder::of(capture, options);
+    draw::ladder(&ladder, &style(&ladder, options))
+}
+
+/// The same in two: up to the first 200 to a REGISTER that a UE gets, and what follows, if anything does.
+pub fn texts(capture: &Capture, options: &Options) -> (String, Option<String>) {
+    let mut draughtsman = Draughtsman::new(options);
+    let registered = capture.entries.iter().position(|entry| is_registration(entry, options));
+    // What elements tell of that 200 stands below it.
+    let rest = registered.map_or(&[][..], |at| &capture.entries[at + 1..]);
+    let told = rest.iter().take_while(|entry| matches!(entry, Entry::Event { .. })).count();
+    let (before, after) = capture.entries.split_at(registered.map_or(capture.entries.len(), |at| at + 1 + told));
+    let first = Ladder::drawn_by(&mut draughtsman, before);
+    let mut second = Ladder::drawn_by(&mut draughtsman, after);
+    second.counts = second.counts.since(first.counts);
+    let style = style(&first, options);
+    let second = (second.counts.sip + second.counts.cx > 0).then(|| draw::ladder(&second, &style));
+    (draw::ladder(&first, &style), second)
+}
+
+fn style(ladder: &Ladder, options: &Options) -> draw::Style {
     let start = ladder.rows.first().map_or(Instant::ZERO, Row::at);
     let mut style = draw::Style { colour: options.colour, start, ..draw::Style::default() };
     if options.columns.has(Role::ApplicationServer) {
         style.columns.insert(4, Role::ApplicationServer);
     }
-    draw::ladder(&ladder, &style)
+    style
+}
+
+/// True for a 200 to REGISTER on its way to a UE.
+fn is_registration(entry: &Entry, options: &Options) -> bool {
+    let Entry::Hop(hop) = entry else { return false };
+    let packet = hop.packet();
+    let is_200 = |message: &Message<'_>| {
+        message.status() == Some(200) && message.cseq().is_ok_and(|cseq| cseq.method == Method::Register)
+    };
+    packet.protocol == Protocol::Sip
+        && Message::parse(packet.bytes).is_ok_and(|message| is_200(&message))
+        && options.columns.ends(&packet).is_some_and(|(_, to)| to == Role::Ue)
 }
 
 /// What a message says, in short.
@@ -153,6 +185,19 @@ pub struct Counts {
     pub other: usize,
 }
 
+impl Counts {
+    /// What was seen after `earlier` had been.
+    const fn since(self, earlier: Self) -> Self {
+        Self {
+            sip: self.sip - earlier.sip,
+            cx: self.cx - earlier.cx,
+            trying: self.trying - earlier.trying,
+            base: self.base - earlier.base,
+            other: self.other - earlier.other,
+        }
+    }
+}
+
 /// Draws row by row.
 #[derive(Debug)]
 pub struct Draughtsman {
@@ -222,12 +267,15 @@ pub struct Ladder {
 impl Ladder {
     /// Draws all of `capture`.
     pub fn of(capture: &Capture, options: &Options) -> Self {
-        let mut draughtsman = Draughtsman::new(options);
+        Self::drawn_by(&mut Draughtsman::new(options), &capture.entries)
+    }
+
+    fn drawn_by(draughtsman: &mut Draughtsman, entries: &[Entry]) -> Self {
         let row = |entry: &Entry| match entry {
             Entry::Hop(hop) => draughtsman.packet(hop.at, &hop.packet()).map(Row::Arrow),
             Entry::Event { at, event } => draughtsman.event(*at, event).map(Row::Note),
         };
-        let rows = capture.entries.iter().filter_map(row).collect();
+        let rows = entries.iter().filter_map(row).collect();
         Self { rows, counts: draughtsman.counts() }
     }
 }
