@@ -87,51 +87,56 @@ fn what_is_shed_costs_no_memory_and_its_copies_hear_the_same() {
     assert!(waits.len() > 20, "those who were shed come back at different times: {waits:?}");
 }
 
-/// The tables are full: a refresh is still served, at twice as many it is not, and a BYE always is.
+/// The tables are full: a refresh is still served; at twice as many it is not, nor is a MESSAGE. An ACK and a BYE always
+/// are, and so is who answers a challenge.
 #[test]
 fn the_pcscf_sheds_in_the_order_of_the_table() {
-    let in_dialog = |phone: &mut Phone, method: &str| {
-        let route = format!("Route: <sip:10.0.0.1:6100;lr>, <sip:orig@scscf.{REALM}:6060;lr>\r\n");
-        let text = phone.request(method, phone.port_s, &route);
-        text.replacen(&format!("sip:{REALM}"), "sip:bob@198.51.100.7", 1)
-    };
+    let to_bob = |text: &str| text.replacen(&format!("sip:{REALM}"), "sip:bob@198.51.100.7", 1);
     let mut rig = pcscf(Limits { transactions: 2, ..Limits::default() });
-    let (mut phone, mut stranger) = (Phone::new(1), Phone::new(2));
-    phone.send_first(&mut rig, 0);
-    rig.challenge(10, &mut phone);
-    // Registered while there are two transactions alive: it answers a challenge.
-    phone.send_protected(&mut rig, 20);
-    rig.accept(30, 3_600);
+    let [mut phone, mut challenged, mut stranger] = [1, 2, 3].map(Phone::new);
+    rig.register(0, &mut phone, 600_000);
+    challenged.send_first(&mut rig, 150_000);
+    rig.challenge(150_010, &mut challenged);
 
-    // Four are alive, absorbing: twice as many as there may be. Only who answers or ends something is heard.
-    phone.send_protected(&mut rig, 40);
+    // The transactions of the call stay for 64 T1 (RFC 6026).
+    let invite = phone.request("INVITE", phone.port_s, "Contact: <sip:u@10.1.0.1:31001>\r\n");
+    phone.send_over_sa(&mut rig, 300_000, &to_bob(&invite));
+    let sent = rig.forwarded();
+    let recorded: Vec<&str> = sent.message().elements(HeaderName::RecordRoute).collect();
+    let route = format!("Route: {}, {}, <sip:s@10.0.0.2:6060;lr>\r\n", recorded[1], recorded[0]);
+    let record = format!("Record-Route: {}, {}\r\nContact: <sip:bob@198.51.100.7>\r\n", recorded[0], recorded[1]);
+    rig.core_sends(300_010, &response(&sent, "200 OK", &record));
+    assert_eq!(rig.answer().status(), 200);
+    assert_eq!(rig.pcscf.transactions(), 2);
+    stranger.send_first(&mut rig, 300_020);
     assert_eq!(rig.answer().status(), 503);
-    let message = in_dialog(&mut phone, "MESSAGE");
-    phone.send_over_sa(&mut rig, 50, &message);
+    phone.send_protected(&mut rig, 300_030);
+    rig.accept(300_040, 600_000);
+
+    assert_eq!(rig.pcscf.transactions(), 4, "twice as many as there may be");
+    phone.send_protected(&mut rig, 300_050);
     assert_eq!(rig.answer().status(), 503);
-    stranger.send_first(&mut rig, 60);
+    let message = phone.request("MESSAGE", phone.port_s, "");
+    phone.send_over_sa(&mut rig, 300_060, &to_bob(&message));
     assert_eq!(rig.answer().status(), 503);
-    for (at, method) in [(70, "BYE"), (90, "ACK")] {
-        let text = in_dialog(&mut phone, method);
+    for (at, method) in [(300_070, "ACK"), (300_080, "BYE")] {
+        let text = to_bob(&phone.request(method, phone.port_s, &route)).replace("\r\nCall-ID", ";tag=core\r\nCall-ID");
         phone.send_over_sa(&mut rig, at, &text);
         let passed = rig.forwarded();
         assert!(passed.text.starts_with(method), "{}", passed.text);
         if method == "BYE" {
-            rig.core_sends(80, &response(&passed, "200 OK", ""));
+            rig.core_sends(at + 5, &response(&passed, "200 OK", ""));
             assert_eq!(rig.answer().status(), 200);
         }
     }
-    assert!(rig.pcscf.service_route(&phone.impi()).is_some(), "who was answered 200 is registered");
-
-    // A little later (T4) those towards the core are gone: the refresh passes, a newcomer does not.
-    phone.send_protected(&mut rig, 20_000);
-    assert_eq!(rig.to_ue.len(), 0, "{:?}", rig.to_ue);
-    rig.accept(20_010, 3_600);
-    stranger.send_first(&mut rig, 20_020);
-    assert_eq!(rig.answer().status(), 503);
-    // All have ended after 64 T1 of Gm.
-    stranger.send_first(&mut rig, 200_000);
-    rig.challenge(200_010, &mut stranger);
+    challenged.send_protected(&mut rig, 300_090);
+    rig.accept(300_100, 3_600);
+    for phone in [&phone, &challenged] {
+        assert!(rig.pcscf.service_route(&phone.impi()).is_some(), "who was answered 200 is registered");
+    }
+    // All has ended after 64 T1 of Gm.
+    stranger.send_first(&mut rig, 500_000);
+    rig.challenge(500_010, &mut stranger);
 }
 
 /// RFC 3263 clause 4.3: an I-CSCF that is overloaded is passed over, the last one's word is what the UE hears.
