@@ -195,13 +195,18 @@ impl<K> Timeouts<K> {
             (Some((at, i)), heaped) if at <= now && heaped.is_none_or(|h| at <= h) => {
                 let queue = &mut self.queues[i].1;
                 let (_, key) = queue.pop_front().expect("its front was just seen");
-                if queue.is_empty() && queue.capacity() > 64 {
-                    // A burst of registrations must not keep its memory for ever.
-                    *queue = VecDeque::new();
+                if is_spacious(queue.len(), queue.capacity()) {
+                    queue.shrink_to(queue.len() * 2);
                 }
                 Some(key)
             }
-            (_, Some(h)) if h <= now => self.heap.pop().map(|Reverse(e)| e.key),
+            (_, Some(h)) if h <= now => {
+                let key = self.heap.pop().map(|Reverse(e)| e.key);
+                if is_spacious(self.heap.len(), self.heap.capacity()) {
+                    self.heap.shrink_to(self.heap.len() * 2);
+                }
+                key
+            }
             _ => None,
         }
     }
@@ -215,6 +220,11 @@ impl<K> Timeouts<K> {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// A burst of registrations must not keep its memory for ever. To move what is left costs no more than what has left.
+const fn is_spacious(len: usize, capacity: usize) -> bool {
+    capacity > 64 && len < capacity / 4
 }
 
 #[derive(Debug)]
@@ -295,6 +305,52 @@ mod tests {
         }
         let all: Vec<usize> = std::iter::from_fn(|| t.pop(Instant::from_secs(7))).collect();
         assert_eq!((all, t.serial), (vec![1, 3, 5, 0, 2, 4], 6));
+    }
+
+    /// Cancelling is the owner's work, by a generation. What is held never exceeds what was armed and has not come due.
+    #[test]
+    fn a_million_timers_come_in_order_and_leave_no_memory() {
+        const COUNT: u32 = 1_000_000;
+        let mut random = crate::random::Random::seeded(1);
+        let mut t = Timeouts::new();
+        let mut generations = vec![0_u8; COUNT as usize];
+        for timer in 0..COUNT {
+            match timer % 4 {
+                0 => t.after(Instant::ZERO, Duration::from_secs(240), (timer, 0)),
+                1 => t.after(Instant::from_micros(timer.into()), Duration::from_secs(32), (timer, 0)),
+                _ => t.at(Instant::from_micros(random.below(600_000_000).into()), (timer, 0)),
+            }
+            // Every third is cancelled.
+            generations[timer as usize] = u8::from(timer % 3 == 0);
+        }
+        assert_eq!(t.len(), 1_000_000);
+        let (mut now, mut live, mut popped) = (Instant::ZERO, 0, 0);
+        while let Some(next) = t.next() {
+            assert!(next >= now, "{next} after {now}");
+            now = next;
+            while let Some((timer, generation)) = t.pop(now) {
+                popped += 1;
+                live += u32::from(generations[timer as usize] == generation);
+            }
+        }
+        assert_eq!((popped, live, t.len()), (COUNT, 666_666, 0));
+        assert!(t.heap.capacity() <= 64 && t.queues.iter().all(|(_, q)| q.capacity() <= 64));
+    }
+
+    /// A refresh that replaces its timer each time: what is stale goes when it comes due, not later.
+    #[test]
+    fn timers_armed_again_and_again_are_held_no_longer_than_they_run() {
+        let mut t = Timeouts::new();
+        let mut most = 0;
+        for micros in 0..1_000_000 {
+            let now = Instant::from_micros(micros);
+            t.after(now, Duration::from_millis(1), micros);
+            t.at(now + Duration::from_millis(2), micros);
+            while t.pop(now).is_some() {}
+            most = most.max(t.len());
+        }
+        assert!(most <= 3_010, "{most}");
+        assert!(t.heap.capacity() <= 8_192);
     }
 
     #[test]

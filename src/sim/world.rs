@@ -28,6 +28,8 @@ pub struct World<T> {
     outside: BTreeMap<SocketAddr, Role>,
     letters: Vec<Letter>,
     refuses_sas: bool,
+    /// Segments that pass until one meets a reset.
+    reset_after: Option<(usize, Reset)>,
     /// What elements have recorded: their disk.
     journal: BTreeMap<Box<[u8]>, Box<[u8]>>,
     /// Whose process does not run.
@@ -45,6 +47,15 @@ pub struct Letter {
     pub route: Route,
     /// The message.
     pub bytes: Vec<u8>,
+}
+
+/// How a segment meets the reset of its connection. Both ends learn of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reset {
+    /// It is lost.
+    InsteadOf,
+    /// It is the last that arrives.
+    Behind,
 }
 
 #[derive(Debug)]
@@ -73,6 +84,7 @@ impl<T: Tap> World<T> {
             outside: BTreeMap::new(),
             letters: Vec::new(),
             refuses_sas: false,
+            reset_after: None,
             journal: BTreeMap::new(),
             down: Vec::new(),
             out: Outward::new(),
@@ -103,6 +115,16 @@ impl<T: Tap> World<T> {
     /// From now on no set of SAs can be installed, or can again.
     pub const fn refuse_sas(&mut self, refuses: bool) {
         self.refuses_sas = refuses;
+    }
+
+    /// After `passed` more segments the connection of the next one is reset.
+    pub const fn reset_after(&mut self, passed: usize, reset: Reset) {
+        self.reset_after = Some((passed, reset));
+    }
+
+    /// True while a reset is still to come.
+    pub const fn awaits_reset(&self) -> bool {
+        self.reset_after.is_some()
     }
 
     /// What the elements have recorded, by key: it outlives [`World::crash`].
@@ -313,7 +335,19 @@ impl<T: Tap> World<T> {
             until => until.unwrap_or(self.now),
         };
         let at = self.connections.arrival(direction, start + passage);
-        self.on_the_way.at(at, Arrival::Message(route, bytes.to_vec()));
+        let reset = match &mut self.reset_after {
+            Some((passed @ 1.., _)) => {
+                *passed -= 1;
+                None
+            }
+            due => due.take(),
+        };
+        if !matches!(reset, Some((_, Reset::InsteadOf))) {
+            self.on_the_way.at(at, Arrival::Message(route, bytes.to_vec()));
+        }
+        if reset.is_some() {
+            self.on_the_way.at(at, Arrival::Broken(direction, route.transport, route.protocol));
+        }
     }
 
     /// Opens a connection, or tells the owner that it cannot be.
