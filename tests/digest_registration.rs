@@ -430,6 +430,29 @@ fn a_phone_leaves_with_the_same_nonce() {
     assert_eq!(info(&text, "nc").as_deref(), Some("00000002"));
 }
 
+/// TS 24.229 clause 5.4.1.2.1A: reg-await-auth runs for these challenges too, and the HSS has something pending.
+#[test]
+fn a_challenge_that_nobody_answers_ends_at_the_hss_too() {
+    let mut s = scscf(config());
+    let mut phone = Phone::new();
+    let nonce = nonce_of(&challenged(&mut s, &mut phone, &MD5_AUTH));
+    s.pass(Duration::from_secs(239));
+    s.quiet();
+    s.pass(Duration::from_secs(2));
+    s.assign(Assign::AuthenticationTimeout, CxResult::SUCCESS, None);
+    let late = phone.answer(&nonce, Some(1));
+    s.hear(&late);
+    s.give(&MD5_AUTH);
+    let text = s.said();
+    assert_eq!(parameter(&text, 0, "stale").as_deref(), Some("true"));
+    // Answered in time there is nothing to be told.
+    let answer = phone.answer(&nonce_of(&text), Some(1));
+    s.hear(&answer);
+    s.welcome();
+    s.pass(Duration::from_secs(600));
+    s.quiet();
+}
+
 /// A user of AKA whose P-CSCF says nothing gets his vector.
 #[test]
 fn what_the_hss_has_decides() {

@@ -10,8 +10,13 @@ mod scratch;
 use common::address;
 use digest_core::Core;
 use imsreg::aka::digest::{Algorithm, Inputs, Qop, Secret, response};
+use imsreg::config::{load_profile, load_subscribers};
+use imsreg::ims::Outward;
+use imsreg::random::Random;
 use imsreg::sip::header::digest::Digest;
 use imsreg::sip::{HeaderName, Message};
+use imsreg::time::{Epoch, Instant};
+use imsreg::ue::{Ue, UeStatus};
 use scratch::Scratch;
 
 const ALICE: &str = "192.0.2.1:5060";
@@ -85,6 +90,7 @@ fn core(test: &str, proxy_auth: bool) -> Core {
 }
 
 const TO_BOB: &str = "sip:bob@sip.example.org";
+const NOW: Instant = Instant::ZERO;
 
 #[test]
 fn a_message_passes_when_its_sender_has_shown_the_password() {
@@ -120,6 +126,39 @@ fn a_wrong_password_is_403_and_the_nonce_of_another_user_another_challenge() {
     let his = answer(&asked, "bob", "zanzibar", "MESSAGE", "sip:alice@sip.example.org", "00000001");
     let refused = core.hears(BOB, &request("MESSAGE", "bob", BOB, "alice", 4, &his, "hello"));
     assert_eq!((status(&refused), is_stale(&refused)), (407, true));
+}
+
+/// Our own UEs in the same process: registration with the better algorithm, and a message that is asked for the
+/// password.
+#[test]
+fn our_ues_register_by_password_and_send_messages() {
+    let scratch = Scratch::new("password-ues");
+    let better = SUBSCRIBERS.replace("wonderland", "wonderland, digest: {algorithm: SHA-256, qop: \"auth,auth-int\"}");
+    let file = scratch.file("s.yaml", &better);
+    let mut core = Core::with("plain-digest", &["scscf.proxy_auth=true"], &file);
+    let profile = load_profile("plain-digest", &[]).unwrap();
+    let subscribers = load_subscribers(&file, &profile).unwrap();
+    let mut out = Outward::new();
+    let mut ues = Vec::new();
+    for (seed, impu, local) in [(1, "sip:alice@sip.example.org", "127.0.0.1:20001"), (2, TO_BOB, "127.0.0.1:20002")] {
+        let subscription = subscribers.subscription_of_impu(impu).unwrap();
+        let config = profile.ue(&subscription, address("127.0.0.1:5060"), address(local), Epoch::SIMULATION);
+        let id = core.ims.add(Ue::new(config, Random::seeded(seed))).unwrap();
+        core.ims.command(id, NOW, &mut out, &mut core.tap, |e, out| e.as_ue_mut().unwrap().register(NOW, out));
+        let ue = core.ims.element(id).as_ue().unwrap();
+        assert_eq!(ue.status(), UeStatus::Registered, "{:?}\n{}", ue.failure(), core.tap.trace());
+        ues.push(id);
+    }
+    core.ims.command(ues[0], NOW, &mut out, &mut core.tap, |e, out| {
+        e.as_ue_mut().unwrap().message(NOW, TO_BOB, "text/plain", b"hello", out).unwrap();
+    });
+    let trace = core.tap.trace();
+    for expected in ["407 ", "MESSAGE", "200 "] {
+        assert!(trace.contains(expected), "{expected} in\n{trace}");
+    }
+    let messages = trace.lines().filter(|line| line.contains("MESSAGE") && line.contains("20002")).count();
+    assert!(messages >= 1, "{trace}");
+    assert!(out.is_empty(), "all of it stays in the process");
 }
 
 #[test]

@@ -190,11 +190,9 @@ impl Scscf {
 
     /// The earliest timer.
     pub fn next_timeout(&self) -> Option<Instant> {
-        let forwarding = self.proxying.next_timeout();
-        [self.transactions.next_timeout(), self.node.next_timeout(), self.timeouts.next(), forwarding]
-            .into_iter()
-            .flatten()
-            .min()
+        let own = [self.proxying.next_timeout(), self.nonces.next_timeout()].into_iter();
+        let shared = [self.transactions.next_timeout(), self.node.next_timeout(), self.timeouts.next()];
+        own.chain(shared).flatten().min()
     }
 
     /// Runs what is due.
@@ -208,6 +206,7 @@ impl Scscf {
         for (awaited, failure) in failed {
             self.on_hss_silent(now, awaited, failure, out);
         }
+        self.end_unanswered(now, out);
         while let Some(due) = self.timeouts.pop(now) {
             match due {
                 Due::RegAwaitAuth(attempt) => self.on_reg_await_auth(now, attempt, out),

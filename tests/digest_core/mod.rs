@@ -15,8 +15,8 @@ use std::path::Path;
 
 /// Our core with the profile of a system.
 pub(crate) struct Core {
-    ims: Ims,
-    tap: Recorder,
+    pub(crate) ims: Ims,
+    pub(crate) tap: Recorder,
     now: u64,
 }
 

@@ -135,7 +135,8 @@ impl Scscf {
             });
             w.finish(b"");
         });
-        self.nonces.insert(now, nonce, to.impu, Rc::clone(&credentials));
+        let id = self.nonces.insert(now, nonce, to.impu, Rc::clone(&credentials));
+        self.nonces.await_answer(id, to.impi, now + self.config.reg_await_auth);
         self.tell(out, || What::Challenged { impi: to.impi.into(), impu: to.impu.into() });
     }
 }

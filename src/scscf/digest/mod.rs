@@ -137,6 +137,18 @@ impl Scscf {
         self.challenge_openly(now, server, register, out)
     }
 
+    /// Challenges that nobody answers: nothing is pending any more for who is not registered.
+    pub(super) fn end_unanswered(&mut self, now: Instant, out: &mut Outbox) {
+        while let Some((impi, impu, hss)) = self.nonces.unanswered(now) {
+            if self.registrar.find(&impi, &impu).is_some() {
+                continue;
+            }
+            let cause = "no answer within reg-await-auth";
+            self.tell(out, || What::AuthenticationFailed { impi: (&*impi).into(), cause });
+            self.end_assignment(now, &impi, &impu, ServerAssignmentType::AuthenticationTimeout, Some(hss), out);
+        }
+    }
+
     /// The access network has authenticated the user: the REGISTER that waited for the HSS is served.
     fn serve_kept(&mut self, now: Instant, server: ServerId, register: &[u8], hss: HssId, out: &mut Outbox) {
         let message = Message::parse(register).expect("it was parsed when it came");

@@ -53,6 +53,8 @@ pub(in crate::scscf) struct Nonces {
     table: Table<Nonce>,
     hasher: FixedState,
     by_age: VecDeque<Id>,
+    /// Challenges to REGISTERs in order of age, with the IMPI of each: answered or not, until reg-await-auth.
+    awaiting: VecDeque<(Instant, Id, Box<str>)>,
     lifetime: Duration,
     /// By IMPI, for proxy authentication; empty where there is none.
     users: HashMap<Box<str>, Rc<Credentials>, FixedState>,
@@ -63,11 +65,17 @@ impl Nonces {
     pub(in crate::scscf) fn new(seed: u64, lifetime: Duration) -> Self {
         let hasher = FixedState::with_seed(seed);
         let users = HashMap::with_hasher(hasher.clone());
-        Self { table: Table::new(seed), hasher, by_age: VecDeque::new(), lifetime, users }
+        Self { table: Table::new(seed), hasher, by_age: VecDeque::new(), awaiting: VecDeque::new(), lifetime, users }
     }
 
     /// Remembers a nonce for `impu`.
-    pub(in crate::scscf) fn insert(&mut self, now: Instant, text: &str, impu: &str, credentials: Rc<Credentials>) {
+    pub(in crate::scscf) fn insert(
+        &mut self,
+        now: Instant,
+        text: &str,
+        impu: &str,
+        credentials: Rc<Credentials>,
+    ) -> Id {
         while let Some(oldest) = self.by_age.front()
             && (self.by_age.len() >= MOST || self.table.get(*oldest).is_none_or(|n| self.is_old(now, n)))
         {
@@ -82,6 +90,33 @@ impl Nonces {
             Nonce { text: text.into(), impu: impu.into(), credentials, count: 0, made_at: now, is_replaced: false };
         let id = self.table.insert(self.hasher.hash_one(text), nonce);
         self.by_age.push_back(id);
+        id
+    }
+
+    /// The answer to a nonce is awaited until `until`.
+    pub(in crate::scscf) fn await_answer(&mut self, id: Id, impi: &str, until: Instant) {
+        if self.awaiting.len() >= MOST {
+            self.awaiting.pop_front();
+        }
+        self.awaiting.push_back((until, id, impi.into()));
+    }
+
+    /// When the wait for an answer ends next.
+    pub(in crate::scscf) fn next_timeout(&self) -> Option<Instant> {
+        self.awaiting.front().map(|(until, ..)| *until)
+    }
+
+    /// Takes a challenge out that nobody has answered in time: IMPI, IMPU, and the HSS.
+    pub(in crate::scscf) fn unanswered(&mut self, now: Instant) -> Option<(Box<str>, Box<str>, HssId)> {
+        while self.next_timeout().is_some_and(|until| until <= now) {
+            let (_, id, impi) = self.awaiting.pop_front()?;
+            if self.table.get(id).is_some_and(|nonce| nonce.count == 0)
+                && let Some(nonce) = self.table.remove(id)
+            {
+                return Some((impi, nonce.impu, nonce.credentials.hss));
+            }
+        }
+        None
     }
 
     /// The nonce of this text, if it was made for `impu` and lives.
