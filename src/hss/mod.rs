@@ -18,7 +18,7 @@ mod uar;
 pub use config::{HssConfig, SqnScheme};
 pub use network::NotSent;
 pub use record::{RecordFault, Restored};
-pub use store::{Store, Subscriber};
+pub use store::{ChargingAddresses, Store, Subscriber};
 
 use crate::cx::envelope::{self, encode_fault};
 use crate::cx::{Capabilities, Lir, Mar, RequestEnvelope, Sar, Uar, UserAuthorizationType};

@@ -2,7 +2,7 @@
 
 use super::source::Member;
 use super::state::Registration;
-use super::{Hss, Records};
+use super::{ChargingAddresses, Hss, Records};
 use crate::cx::user_data::{ImsSubscription, ServiceProfile};
 use crate::cx::{self, CxResult, Ppa, Ppr, ReasonCode, RequestEnvelope, Rta, Rtr};
 use crate::packet::Outbox;
@@ -112,7 +112,7 @@ impl Hss {
         &mut self,
         identity: &str,
         profiles: Vec<ServiceProfile>,
-        charging: [Option<Box<str>>; 4],
+        charging: ChargingAddresses,
     ) -> Result<(), NotSent> {
         let member = self.records.member(identity)?;
         if self.records.store.change(member, profiles, charging) { Ok(()) } else { Err(NotSent::NotChangeable) }

@@ -1,7 +1,7 @@
 //! One entry of the store, and what names a subscriber within it.
 
 use super::range::Range;
-use super::store::{AuthVectors, RecordedVector, Subscriber};
+use super::store::{AuthVectors, ChargingAddresses, RecordedVector, Subscriber};
 use crate::aka::vector::SubscriberKeys;
 use crate::cx::user_data::{IdentityType, ImsSubscription, ServiceProfile};
 use std::borrow::Cow;
@@ -41,7 +41,7 @@ pub(super) struct Source {
     pub(super) sqn: u64,
     pub(super) capabilities: Option<(Vec<u32>, Vec<u32>)>,
     pub(super) visited_networks: Option<Vec<Box<str>>>,
-    pub(super) charging: [Option<Box<str>>; 4],
+    pub(super) charging: ChargingAddresses,
     pub(super) range: Option<Box<Range>>,
 }
 

@@ -28,8 +28,11 @@ pub struct Subscriber {
     /// Networks in which this subscriber may roam; `None`: those of the configuration.
     pub visited_networks: Option<Vec<Box<str>>>,
     /// Charging addresses: ecf primary and secondary, ccf primary and secondary.
-    pub charging: [Option<Box<str>>; 4],
+    pub charging: ChargingAddresses,
 }
+
+/// ecf primary and secondary, ccf primary and secondary.
+pub type ChargingAddresses = [Option<Box<str>>; 4];
 
 /// Where authentication vectors come from: an enum, because operator traces come without K.
 #[derive(Clone, Debug)]
@@ -168,7 +171,7 @@ impl Store {
 
     /// Service profiles and charging addresses of a subscriber that is not one of a range, by a private or public
     /// identity.
-    pub fn profile(&self, identity: &str) -> Option<(&[ServiceProfile], &[Option<Box<str>>; 4])> {
+    pub fn profile(&self, identity: &str) -> Option<(&[ServiceProfile], &ChargingAddresses)> {
         let member = self.by_impi(identity).or_else(|| self.by_impu(identity).map(|(member, _)| member))?;
         let source = self.of(member);
         source.range.is_none().then_some((&*source.document.profiles, &source.charging))
@@ -241,7 +244,7 @@ impl Store {
         &mut self,
         member: Member,
         profiles: Vec<ServiceProfile>,
-        charging: [Option<Box<str>>; 4],
+        charging: ChargingAddresses,
     ) -> bool {
         let identities = || profiles.iter().flat_map(|profile| &profile.identities).map(|i| i.identity.as_str());
         let mut own = HashSet::new();
