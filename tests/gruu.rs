@@ -1,7 +1,6 @@
 //! Globally routable user agent URIs (RFC 5627, TS 24.229 clause 5.4.7A): given with a registration, called, told to
 //! watchers, ended. A line has a time and a message.
 
-#[expect(dead_code, reason = "most of it is for the tests of the registrar")]
 #[path = "scscf_bench/driver.rs"]
 mod driver;
 #[expect(dead_code, reason = "most of it is for the tests of the reg event package")]

@@ -44,6 +44,9 @@ fn world(transport: Transport, links: Links, seed: u64) -> (World<Recorder>, Ele
         keep_alive: KeepAlivePolicy::Off,
         refresh: false,
         subscribe: false,
+        reg_id: None,
+        gruu: false,
+        emergency: false,
         epoch: Epoch::SIMULATION,
     };
     let mut ims = Ims::new(Wiring::Wire);

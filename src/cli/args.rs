@@ -284,6 +284,9 @@ pub struct RegisterArgs {
     /// required, offered or off
     #[arg(long, value_name = "POLICY")]
     pub sec_agree: Option<String>,
+    /// Register for emergency calls (sos): such a registration is not ended, it expires
+    #[arg(long, conflicts_with = "deregister")]
+    pub emergency: bool,
     /// Highest SQN accepted so far, hexadecimal
     #[arg(long, value_name = "HEX", conflicts_with = "usim")]
     pub sqn: Option<String>,
@@ -323,6 +326,7 @@ impl RegisterArgs {
         settings.flag("--transport", "ue.transport", self.transport.as_ref());
         settings.flag("--ipsec", "ue.ipsec", self.ipsec.as_ref());
         settings.flag("--sec-agree", "ue.sec_agree", self.sec_agree.as_ref());
+        settings.flag("--emergency", "ue.emergency", self.emergency.then_some(true));
         settings.with_set(&self.profile)
     }
 

@@ -84,6 +84,7 @@ impl Profile {
             accept_challenge_without_keys: section.accept_challenge_without_keys,
             hosts: self.hosts_with(local),
             trusted: section.trusted.clone(),
+            outbound: section.outbound,
             keep_alive: section.keep_alive,
             options_interval: section.options_interval,
             lines: section.lines.clone(),
@@ -238,6 +239,9 @@ impl Profile {
             keep_alive: section.keep_alive,
             refresh: section.refresh,
             subscribe: section.subscribe,
+            reg_id: section.reg_id,
+            gruu: section.gruu,
+            emergency: section.emergency,
             epoch,
         }
     }

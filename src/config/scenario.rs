@@ -72,6 +72,7 @@ pub enum Action {
     Register,
     Reregister,
     Deregister,
+    Emergency,
     Message,
     Call,
     HangUp,
@@ -270,6 +271,7 @@ const ACTION: Leaf<Action> = Leaf {
         "register" => Some(Action::Register),
         "reregister" => Some(Action::Reregister),
         "deregister" => Some(Action::Deregister),
+        "emergency" => Some(Action::Emergency),
         "message" => Some(Action::Message),
         "call" => Some(Action::Call),
         "hang_up" => Some(Action::HangUp),
@@ -279,8 +281,8 @@ const ACTION: Leaf<Action> = Leaf {
         "change_server" => Some(Action::Network(ByNetwork::ChangeServer)),
         _ => None,
     },
-    expected: "register, reregister, deregister, message, call, hang_up, reauthenticate, network_deregister, terminate or \
-               change_server",
+    expected: "register, reregister, deregister, emergency, message, call, hang_up, reauthenticate, network_deregister, \
+               terminate or change_server",
 };
 
 const ROLE: Leaf<Role> = Leaf {

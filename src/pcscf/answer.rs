@@ -161,7 +161,9 @@ impl Pcscf {
                     let impu = Impu::from(identities.lines().next().unwrap_or(&aor));
                     Event { role: Role::Pcscf, what: What::Registered { impi: impi(), impu, expires } }
                 });
-                let watched = self.watching.is_some().then(&impi);
+                // An emergency registration is nobody's business (TS 24.229 clause 5.2.10).
+                let is_watched = self.watching.is_some() && !context.flow.is_emergency();
+                let watched = is_watched.then(&impi);
                 self.watch(now, context.flow);
                 if let Some(impi) = watched {
                     let default = identities.lines().next().unwrap_or(&aor);

@@ -52,6 +52,8 @@ pub struct PcscfConfig {
     pub visited_network: Box<str>,
     /// orig-ioi of type 1.
     pub ioi: Box<str>,
+    /// Flows of RFC 5626 are kept apart for UEs that offer a reg-id, and Path has `ob`; else none of them is one.
+    pub outbound: bool,
     /// UEs behind one address are told apart by port (default on loopback).
     pub many_ues_per_address: bool,
     /// A 401 from the core without ck and ik after an agreement: 500 (TS 24.229), unless this is set for recorded

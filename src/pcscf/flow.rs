@@ -20,14 +20,34 @@ use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
 use std::rc::Rc;
 
-/// Names a subscriber: a keyed hash of the IMPI, in place of its 60 octets. As text it is the token in our Path, which
+/// Names a flow of a subscriber: a keyed hash of the IMPI, in place of its 60 octets, and one octet for which of its
+/// flows it is. As text it is the token in our Path, which
 /// nobody can foretell without the key: 13 characters of base 32, and four that tell a token of ours from any other.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct FlowKey(Short);
 
 impl FlowKey {
     pub(super) fn of(hasher: &FixedState, impi: &str) -> Self {
-        Self(Short::new(hasher.hash_one(impi)))
+        Self(Short::new(hasher.hash_one(impi) & !WHICH))
+    }
+
+    /// The flow of the same subscriber that lives beside: for emergency calls, or by its reg-id (RFC 5626 clause 4.2).
+    pub(super) const fn beside(self, beside: Beside) -> Self {
+        let which = match beside {
+            Beside::Emergency => EMERGENCY,
+            Beside::Outbound { reg_id, instance } => 2 + (reg_id as u64).wrapping_add(instance) % 254,
+        };
+        Self(Short::new(self.0.get() & !WHICH | which << WHICH.trailing_zeros()))
+    }
+
+    /// True for the flow of an emergency registration.
+    pub(super) const fn is_emergency(self) -> bool {
+        self.0.get() >> WHICH.trailing_zeros() == EMERGENCY
+    }
+
+    /// True for flows of one subscriber.
+    pub(super) const fn is_of_same_user(self, other: Self) -> bool {
+        (self.0.get() ^ other.0.get()) & !WHICH == 0
     }
 
     /// The text.
@@ -62,6 +82,25 @@ impl FlowKey {
         text.len() == TOKEN && text.iter().all(|c| ALPHABET.contains(c)) && text[RUN..] != own
     }
 }
+
+/// What a flow is for that lives beside the usual one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Beside {
+    /// Emergency calls.
+    Emergency,
+    /// A flow of RFC 5626.
+    Outbound {
+        reg_id: u32,
+        /// The hash of the instance: the flows of one device never meet, those of two hardly ever.
+        instance: u64,
+    },
+}
+
+/// The bits that tell the flows of one subscriber from each other.
+const WHICH: u64 = 0xff << 56;
+
+/// In [`WHICH`]. 0 is the usual flow, all others are those of RFC 5626.
+const EMERGENCY: u64 = 1;
 
 /// A hash in place of what is several times as large, in halves: they need no alignment to eight. Two keys with one hash
 /// count as a collision of the keys, which is as good as never and does no harm.
@@ -402,5 +441,18 @@ mod tests {
             assert!(!FlowKey::is_of_other_run(&token[..13], &theirs));
         }
         assert_eq!(FlowKey::read(b"", &ours), None);
+    }
+
+    #[test]
+    fn flows_of_one_user_are_told_apart() {
+        let hasher = FixedState::with_seed(1);
+        let usual = FlowKey::of(&hasher, "a@x");
+        let outbound = |reg_id| usual.beside(Beside::Outbound { reg_id, instance: 77 });
+        let all = [usual, usual.beside(Beside::Emergency), outbound(1), outbound(2), outbound(3)];
+        for (n, flow) in all.iter().enumerate() {
+            assert!(flow.is_of_same_user(usual) && !all[n + 1..].contains(flow));
+            assert_eq!(FlowKey::read(&flow.token(&hasher), &hasher), Some(*flow));
+        }
+        assert!(!usual.is_of_same_user(FlowKey::of(&hasher, "b@x")));
     }
 }

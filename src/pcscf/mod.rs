@@ -124,6 +124,7 @@ impl Pcscf {
     }
 
     /// The identities that are registered with this IMPI, in canonical form, the default of each implicit set first.
+    /// Neither for emergency calls nor by flows of RFC 5626.
     pub fn identities(&self, impi: &str) -> impl Iterator<Item = String> {
         self.books.registrations(FlowKey::of(&self.hasher, impi)).iter().flat_map(Registration::identities)
     }

@@ -2,7 +2,7 @@
 
 use super::Pcscf;
 use super::config::SecAgreePolicy;
-use super::flow::{Agreement, Asked, Challenging, FlowKey, Origin, Set, SetRef, Short};
+use super::flow::{Agreement, Asked, Beside, Challenging, FlowKey, Origin, Set, SetRef, Short};
 use super::refusal::Refusal;
 use super::request::wants_agreement;
 use super::to_core::{Additions, via_count, write_register};
@@ -10,6 +10,7 @@ use crate::event::{Event, Role, What};
 use crate::ipsec::association::{Algorithms, Endpoint, PortPair};
 use crate::ipsec::negotiate;
 use crate::packet::{Outbox, Packet, Protocol, Route, Transport};
+use crate::sip::header::contact::Contacts;
 use crate::sip::header::digest::Digest;
 use crate::sip::header::sec_agree::Mechanisms;
 use crate::sip::message::Checked;
@@ -102,7 +103,13 @@ impl Pcscf {
             SecAgreePolicy::Off => None,
             policy => self.negotiate(message, policy, out)?,
         };
-        let flow = self.flow_of(message, credentials.as_ref())?;
+        let user = self.user_of(message, credentials.as_ref())?;
+        let same_user = |flow: &FlowKey| agreement.is_none() && flow.is_of_same_user(user);
+        let flow = match self.beside(message) {
+            Some(beside) => user.beside(beside),
+            // `*` and queries name no flow.
+            None => self.books.registered_in_clear(source).filter(same_user).unwrap_or(user),
+        };
         let is_aka = agreement.is_some() || credentials.is_some_and(|c| is_aka(&c));
         let integrity = match &credentials {
             None => None,
@@ -167,8 +174,8 @@ impl Pcscf {
     ) -> Result<Examined, Refused> {
         let set = self.books.get(over).ok_or(Refusal::NotRegistered)?;
         let credentials = message.authorization()?;
-        let flow = self.flow_of(message, credentials.as_ref())?;
-        if flow != set.flow {
+        let flow = set.flow;
+        if !self.user_of(message, credentials.as_ref())?.is_of_same_user(flow) {
             return Err(Refusal::ForeignIdentity.into());
         }
         if checked.via.ip().is_some_and(|ip| ip != packet.from.ip()) {
@@ -212,11 +219,27 @@ impl Pcscf {
     }
 
     /// Whose REGISTER it is: the user name, or the IMPI that To implies (TS 23.003 clause 13.3).
-    fn flow_of(&self, message: &Message<'_>, credentials: Option<&Digest<'_>>) -> Result<FlowKey, HeaderError> {
+    fn user_of(&self, message: &Message<'_>, credentials: Option<&Digest<'_>>) -> Result<FlowKey, HeaderError> {
         match credentials.and_then(|c| c.username).filter(|username| username.contains('@')) {
             Some(username) => Ok(FlowKey::of(&self.hasher, username)),
             None => Ok(FlowKey::of(&self.hasher, &impi_of(&message.to()?.uri))),
         }
+    }
+
+    /// What the flow is for that a REGISTER in clear begins, if it is to live beside the usual one. Over security
+    /// associations it is that of their set.
+    fn beside(&self, message: &Message<'_>) -> Option<Beside> {
+        let may_tell = |value: &str| mentions(value, b"reg-id") || mentions(value, b"sos");
+        if !message.values(HeaderName::Contact).any(may_tell) {
+            return None;
+        }
+        let Ok(Contacts::List(contacts)) = message.contacts() else { return None };
+        if contacts.iter().any(|contact| contact.address.uri.params.has("sos")) {
+            return Some(Beside::Emergency);
+        }
+        let flow = contacts.iter().find_map(|contact| Some((contact.reg_id()?, contact.instance()?)));
+        let (reg_id, instance) = flow.filter(|_| self.config.outbound)?;
+        Some(Beside::Outbound { reg_id, instance: self.hash_of(instance) })
     }
 
     #[expect(clippy::too_many_arguments, reason = "the parts of one request, each found by somebody else")]
@@ -238,8 +261,11 @@ impl Pcscf {
         let Examined { flow, agreement, integrity } = examined;
         let token = flow.token(&self.hasher);
         let icid = self.random.token::<20>();
-        let line = self.config.lines.get(&source.ip()).map(|line| &**line);
-        let add = Additions { texts: &self.texts, source, hops, token: &token, integrity, icid: icid.as_bytes(), line };
+        let (icid, line) = (icid.as_bytes(), self.config.lines.get(&source.ip()).map(|line| &**line));
+        // RFC 5626 clause 5.1.
+        let outbound =
+            self.config.outbound && message.values(HeaderName::Contact).any(|value| mentions(value, b"reg-id"));
+        let add = Additions { texts: &self.texts, source, hops, token: &token, outbound, integrity, icid, line };
         let context = Challenging { server, origin, flow, agreement, asked: Asked::by(message), hop: 0 };
         let route = self.core_route(hop);
         self.core.request(now, self.config.core_timers, route, true, context, out, |bytes, transport, branch| {
@@ -289,9 +315,22 @@ impl Pcscf {
     }
 
     pub(super) fn hash_of_nonce(&self, nonce: &str) -> Short {
-        use std::hash::BuildHasher;
-        Short::new(self.hasher.hash_one(nonce))
+        Short::new(self.hash_of(nonce))
     }
+
+    fn hash_of(&self, text: &str) -> u64 {
+        use std::hash::BuildHasher;
+        self.hasher.hash_one(text)
+    }
+}
+
+/// True when a Contact has this parameter, or at least its name behind a semicolon, in any case.
+fn mentions(contact: &str, name: &[u8]) -> bool {
+    let contact = contact.as_bytes();
+    memchr::memchr_iter(b';', contact).any(|at| {
+        let rest = contact[at + 1..].trim_ascii_start();
+        rest.get(..name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name))
+    })
 }
 
 /// The only element of a list.

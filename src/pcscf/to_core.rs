@@ -18,6 +18,8 @@ pub(super) struct Texts {
     pub(super) sent_by: Box<str>,
     /// Path after its token.
     pub(super) path: Box<str>,
+    /// The same for a flow of RFC 5626.
+    path_of_flow: Box<str>,
     /// The line P-Visited-Network-ID, or nothing.
     visited_network: Box<str>,
     /// P-Charging-Vector after its icid-value.
@@ -52,6 +54,7 @@ impl Texts {
             term_ioi: term_ioi.into(),
             sent_by: sent_by.into(),
             path: format!("@{path_host};lr>\r\n").into(),
+            path_of_flow: format!("@{path_host};lr;ob>\r\n").into(),
             visited_network: visited_network(&config.visited_network).into(),
             charging: (charging + "\r\n").into(),
         }
@@ -67,6 +70,8 @@ pub(super) struct Additions<'a> {
     pub(super) hops: Option<u8>,
     /// User part of Path.
     pub(super) token: &'a [u8],
+    /// The UE asks for a flow of RFC 5626, and gets one.
+    pub(super) outbound: bool,
     /// `integrity-protected`, if any.
     pub(super) integrity: Option<&'static str>,
     /// icid-value.
@@ -89,7 +94,8 @@ pub(super) fn write_register(
     copy_vias(request, add.source, &mut w);
     w.header_number(HeaderName::MaxForwards, u64::from(add.hops.unwrap_or(70).saturating_sub(1)));
     // Other proxies than this one have no place before the home network (RFC 3327 clause 5.1).
-    write_pieces(&mut w, &[b"Path: <sip:", add.token, texts.path.as_bytes()]);
+    let path = if add.outbound { &texts.path_of_flow } else { &texts.path };
+    write_pieces(&mut w, &[b"Path: <sip:", add.token, path.as_bytes()]);
     write_tags(&mut w, request, HeaderName::Require, "path");
     write_tags(&mut w, request, HeaderName::ProxyRequire, "");
     let charging = texts.charging.as_bytes();

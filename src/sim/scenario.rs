@@ -125,6 +125,7 @@ impl<T: Tap> Simulation<T> {
                     let sent = match step.action {
                         Action::Register | Action::Reregister => return ue.register(now, out),
                         Action::Deregister => return ue.deregister(now, out),
+                        Action::Emergency => return ue.register_emergency(now, out),
                         Action::Message => ue.message(now, &to, "text/plain", b"hello", out),
                         Action::Call => ue.invite(now, &to, &ue.offer(), out).map(|_| ()),
                         Action::Network(_) => return,

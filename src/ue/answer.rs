@@ -3,6 +3,7 @@
 use super::attempt::{Answer, Answering, Attempt, Registering, remove_temporary};
 use super::challenge::{Challenge, Credentials, MAX_ANSWERS, Proof};
 use super::failure::{Failure, Stage};
+use super::gruu::Gruus;
 use super::keep_alive::KeepAlive;
 use super::register::contact_uri;
 use super::security::{Agreement, Allocator, BEYOND_REGISTRATION, Set, TEMPORARY};
@@ -15,7 +16,7 @@ use crate::identity::Impu;
 use crate::ipsec::association::SaSet;
 use crate::packet::{Effect, Outbox};
 use crate::pcscf::SecAgreePolicy;
-use crate::sip::header::contact::Contacts;
+use crate::sip::header::contact::{Contact, Contacts};
 use crate::sip::transaction::ClientId;
 use crate::sip::{HeaderName, Message, StartLine, Uri};
 use crate::time::{Duration, Instant};
@@ -170,7 +171,9 @@ impl Ue {
         }
         let port = carried.map_or_else(|| self.config.local.port(), |set| set.ue.port_s);
         let reachable = SocketAddr::new(self.config.local.ip(), port);
-        let granted = granted(message, &self.config, reachable).unwrap_or(self.expires);
+        let contacts = message.contacts().ok();
+        let own = contacts.as_ref().and_then(|contacts| own_contact(contacts, &self.config, reachable));
+        let granted = own.and_then(|own| own.expires).or_else(|| message.expires()).unwrap_or(self.expires);
         if granted == 0 {
             remove_temporary(answer, "the attempt ended without success", out);
             return self.fail(now, &attempt, &Failure::NotBound, None, out);
@@ -194,6 +197,7 @@ impl Ue {
             path: message.elements(HeaderName::Path).map(Into::into).collect(),
             refresh_at: self.config.refresh.then(|| now + refresh_after(granted)),
             expires_at: now + granted,
+            gruus: own.filter(|_| self.config.gruu).and_then(Gruus::of),
         });
         self.keep_alive = KeepAlive::agreed(now, self.config.keep_alive, message, &mut self.random);
         self.failures = 0;
@@ -340,16 +344,19 @@ fn establish(now: Instant, set: Set, ends_at: Instant, out: &mut Outbox) -> Set 
     Set { ends_at, ..set }
 }
 
-/// What the 200 grants our own Contact, among all that the identity has (RFC 3261 clause 10.2.4).
-fn granted(message: &Message<'_>, config: &UeConfig, reachable: SocketAddr) -> Option<u32> {
+/// Our own Contact of a 200, among all that the identity has (RFC 3261 clause 10.2.4).
+fn own_contact<'c, 'a>(
+    contacts: &'c Contacts<'a>,
+    config: &UeConfig,
+    reachable: SocketAddr,
+) -> Option<&'c Contact<'a>> {
     let own = contact_uri(config, reachable);
     let own = Uri::parse(&own).ok();
-    let Ok(Contacts::List(contacts)) = message.contacts() else { return message.expires() };
+    let Contacts::List(contacts) = contacts else { return None };
     let by_uri = contacts.iter().find(|c| own.as_ref().is_some_and(|own| own.equivalent(&c.address.uri)));
     let instance = config.instance.as_deref();
     let is_ours = |text: &str| instance.is_some_and(|i| text.trim_matches(['<', '>']).eq_ignore_ascii_case(i));
-    let ours = by_uri.or_else(|| contacts.iter().find(|c| c.instance().is_some_and(is_ours)));
-    ours.and_then(|c| c.expires).or_else(|| message.expires())
+    by_uri.or_else(|| contacts.iter().find(|c| c.instance().is_some_and(is_ours)))
 }
 
 /// P-Associated-URI, order kept. Networks exist that leave out the commas, so the angle brackets count.

@@ -69,6 +69,11 @@ pub(super) struct Sent {
 impl Ue {
     /// Begins an attempt: over the set of the registration, if there is one and it is not `afresh`.
     pub(super) fn start(&mut self, now: Instant, goal: Goal, afresh: bool, out: &mut Outbox) {
+        if goal == Goal::Deregistered && self.config.emergency {
+            // TS 24.229 clause 5.1.6.6: it lives until its expiry.
+            self.state = State::Idle;
+            return;
+        }
         let registration = self.registration.as_ref().filter(|_| !afresh);
         let over = registration.and_then(|r| r.set.clone());
         let nonce = registration.and_then(|r| r.credentials.as_ref()).map(|c| c.challenge.nonce.clone());

@@ -58,6 +58,13 @@ pub struct UeConfig {
     pub keep_alive: KeepAlivePolicy,
     /// Subscribe to the reg event package after the 200 (TS 24.229 clause 5.1.1.3).
     pub subscribe: bool,
+    /// A flow of RFC 5626 is asked for by this reg-id, where there is an instance.
+    pub reg_id: Option<u32>,
+    /// GRUUs are supported: those given name this UE to its peers (RFC 5627).
+    pub gruu: bool,
+    /// Registered for emergency calls (`sos`; TS 24.229 clause 5.1.6): it is not refreshed unless a call goes on, nobody
+    /// subscribes to it, and it ends by its expiry.
+    pub emergency: bool,
     /// Refresh before expiry; off for a UE that ends at its 200.
     pub refresh: bool,
     /// Calendar time.

@@ -10,7 +10,9 @@ mod calls;
 mod challenge;
 mod config;
 mod dialog;
+mod emergency;
 mod failure;
+mod gruu;
 mod keep_alive;
 mod outgoing;
 mod password;
@@ -39,6 +41,7 @@ use attempt::{Answering, Registering};
 use calls::Calls;
 use challenge::Credentials;
 use failure::Failure;
+use gruu::Gruus;
 use keep_alive::KeepAlive;
 use register::Sequence;
 use security::{Allocator, Set};
@@ -62,6 +65,8 @@ pub struct Ue {
     keep_alive: Option<KeepAlive>,
     /// The subscription to the registration.
     watching: Option<Box<Watching>>,
+    /// Registered for emergency calls, beside.
+    emergency: Option<Box<Self>>,
     /// Sets that newer ones have replaced, each until its end.
     retiring: Vec<Set>,
     /// Expiry to ask for, in seconds: as configured, or what a 423 wanted.
@@ -150,6 +155,7 @@ struct Registration {
     path: Box<[Box<str>]>,
     refresh_at: Option<Instant>,
     expires_at: Instant,
+    gruus: Option<Box<Gruus>>,
 }
 
 impl Ue {
@@ -167,6 +173,7 @@ impl Ue {
             calls: Calls::default(),
             keep_alive: None,
             watching: None,
+            emergency: None,
             retiring: Vec::new(),
             expires: u32::try_from(config.expires.as_secs()).unwrap_or(u32::MAX),
             failures: 0,
@@ -189,7 +196,7 @@ impl Ue {
         }
     }
 
-    /// Starts a de-registration. A REGISTER under way is waited for.
+    /// Starts a de-registration. A REGISTER under way is waited for. An emergency registration ends by its expiry.
     pub fn deregister(&mut self, now: Instant, out: &mut Outbox) {
         self.goal = Goal::Deregistered;
         if self.is_busy() {
@@ -243,6 +250,11 @@ impl Ue {
         if is_keep_alive(packet.bytes) {
             return self.on_keep_alive(now, packet, out);
         }
+        if self.is_for_emergency(packet)
+            && let Some(other) = &mut self.emergency
+        {
+            return other.receive(now, packet, out);
+        }
         let message = match Message::parse(packet.bytes) {
             Ok(message) => message,
             Err(e) => {
@@ -291,6 +303,9 @@ impl Ue {
 
     /// News of a connection.
     pub fn connection(&mut self, now: Instant, connection: &Connection, out: &mut Outbox) {
+        if let Some(other) = &mut self.emergency {
+            other.connection(now, connection, out);
+        }
         let mut ended = Vec::new();
         if connection.state != ConnectionState::Opened {
             self.transactions.connection_lost(now, connection, out, &mut ended);
@@ -300,6 +315,9 @@ impl Ue {
 
     /// A set of SAs could not be installed: the attempt ends, nothing is downgraded.
     pub fn sa_failed(&mut self, now: Instant, failure: SaFailure, out: &mut Outbox) {
+        if let Some(other) = &mut self.emergency {
+            other.sa_failed(now, failure, out);
+        }
         match std::mem::replace(&mut self.state, State::Idle) {
             State::Answering(Answering { attempt, answer, .. })
                 if answer.temporary.as_ref().is_some_and(|set| set.id == failure.set) =>

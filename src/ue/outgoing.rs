@@ -9,6 +9,7 @@ use crate::packet::{Outbox, Route, Transport};
 use crate::sip::transaction::ClientId;
 use crate::sip::{HeaderName, Method, Uri, Writer};
 use crate::time::Instant;
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 /// Why a UE cannot send what it was told to send.
@@ -178,7 +179,7 @@ impl Request<'_> {
         w.header(HeaderName::CallId, dialog.call_id());
         w.header_fmt(HeaderName::CSeq, format_args!("{seq} {method}"));
         if content.with_contact {
-            write_contact(&mut w, config, way.reachable);
+            write_contact(&mut w, config, registration, way.reachable);
         }
         // RFC 3329 clause 2.3.1; neither an ACK nor a CANCEL can require anything (RFC 3261 clause 8.2.2.3).
         if let Some(verify) = way.verify.as_deref().filter(|_| !is_ack) {
@@ -208,7 +209,17 @@ impl Request<'_> {
     }
 }
 
-/// Contact of a request or response that makes or refreshes a dialog.
-pub(super) fn write_contact(w: &mut Writer<'_>, config: &UeConfig, reachable: SocketAddr) {
-    w.header_fmt(HeaderName::Contact, format_args!("<{}>{}", contact_uri(config, reachable), config.features));
+/// Contact of a request or response that makes or refreshes a dialog: the GRUU where there is one, for it leads to this
+/// UE from everywhere (TS 24.229 clause 5.1.2A.1.1).
+pub(super) fn write_contact(
+    w: &mut Writer<'_>,
+    config: &UeConfig,
+    registration: Option<&Registration>,
+    reachable: SocketAddr,
+) {
+    let uri = match registration.and_then(Registration::public_gruu) {
+        Some(gruu) => Cow::Borrowed(gruu),
+        None => Cow::Owned(contact_uri(config, reachable)),
+    };
+    w.header_fmt(HeaderName::Contact, format_args!("<{uri}>{}", config.features));
 }

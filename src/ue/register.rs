@@ -63,7 +63,9 @@ impl Register<'_> {
         w.header_fmt(HeaderName::CSeq, format_args!("{cseq} REGISTER"));
         w.header(HeaderName::Contact, &self.contact());
         w.header_fmt(HeaderName::Expires, format_args!("{}", self.expires));
-        w.header(HeaderName::Supported, "path");
+        let outbound = if self.config.flow().is_some() { ", outbound" } else { "" };
+        let gruu = if self.config.gruu { ", gruu" } else { "" };
+        w.header_parts(HeaderName::Supported, &["path", outbound, gruu]);
         if self.security_client.is_some() || protected {
             w.header(HeaderName::Require, "sec-agree");
             w.header(HeaderName::ProxyRequire, "sec-agree");
@@ -92,6 +94,9 @@ impl Register<'_> {
         if let Some(instance) = &self.config.instance {
             write!(out, ";+sip.instance=\"<{instance}>\"").expect("writing to a String");
         }
+        if let Some(reg_id) = self.config.flow() {
+            write!(out, ";reg-id={reg_id}").expect("writing to a String");
+        }
         out.push_str(&self.config.features);
         out
     }
@@ -99,8 +104,16 @@ impl Register<'_> {
 
 /// The URI that a UE at `reachable` registers.
 pub(super) fn contact_uri(config: &UeConfig, reachable: SocketAddr) -> String {
+    let sos = if config.emergency { ";sos" } else { "" };
     match Uri::parse(config.impu.as_str()).ok().and_then(|uri| uri.user) {
-        Some(user) => format!("sip:{user}@{reachable}"),
-        None => format!("sip:{reachable}"),
+        Some(user) => format!("sip:{user}@{reachable}{sos}"),
+        None => format!("sip:{reachable}{sos}"),
+    }
+}
+
+impl UeConfig {
+    /// reg-id of the flow asked for. It means nothing without an instance (RFC 5626 clause 4.2).
+    fn flow(&self) -> Option<u32> {
+        self.reg_id.filter(|_| self.instance.is_some() && !self.emergency)
     }
 }

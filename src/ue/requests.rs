@@ -99,13 +99,13 @@ impl Ue {
         let reply = if reply.tag.is_empty() { Reply { tag: tag.as_str(), ..*reply } } else { *reply };
         let reachable = self.way().map_or(self.config.local, |way| way.reachable);
         let start = out.bytes().len();
-        let config = &self.config;
-        self.transactions.respond(now, server, reply.status, out, |bytes| {
+        let Self { transactions, config, registration, .. } = self;
+        transactions.respond(now, server, reply.status, out, |bytes| {
             let mut w = Writer::response(bytes, reply.status, reason_phrase(reply.status));
             copy_vias(message, source, &mut w);
             write_copied(message, &reply, &mut w);
             if reply.with_contact {
-                write_contact(&mut w, config, reachable);
+                write_contact(&mut w, config, registration.as_ref(), reachable);
             }
             if matches!(reply.status, 200 | 405) {
                 w.header(HeaderName::Allow, ALLOW);

@@ -22,12 +22,17 @@ impl Ue {
         let calls = self.next_call_timeout();
         let keep_alive = self.keep_alive.as_ref().map(|k| k.due());
         let watching = self.next_watching_timeout();
-        let all = [self.transactions.next_timeout(), retry, refresh, expiry, sets, calls, keep_alive, watching];
+        let emergency = self.emergency.as_ref().and_then(|other| other.next_timeout());
+        let all =
+            [self.transactions.next_timeout(), retry, refresh, expiry, sets, calls, keep_alive, watching, emergency];
         all.into_iter().flatten().min()
     }
 
     /// Runs what is due.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
+        if let Some(other) = &mut self.emergency {
+            other.handle_timeout(now, out);
+        }
         let mut ended = Vec::new();
         self.transactions.handle_timeout(now, out, &mut ended);
         self.on_ended(now, ended, out);
@@ -58,6 +63,11 @@ impl Ue {
                 }
             }
             State::Idle if registration.and_then(|r| r.refresh_at).is_some_and(|at| at <= now) => {
+                if self.config.emergency && self.calls() == 0 {
+                    // Only an emergency call prolongs it (TS 24.229 clause 5.1.6.4).
+                    self.registration.iter_mut().for_each(|r| r.refresh_at = None);
+                    return;
+                }
                 self.start(now, Goal::Registered, false, out);
             }
             _ => {}

@@ -39,7 +39,7 @@ enum Verdict {
 impl Ue {
     /// Subscribes after a 200 to a REGISTER; `afresh`: it was an initial registration, and an older subscription has gone.
     pub(super) fn watch(&mut self, now: Instant, afresh: bool, out: &mut Outbox) {
-        if !self.config.subscribe || (self.watching.is_some() && !afresh) {
+        if !self.config.subscribe || self.config.emergency || (self.watching.is_some() && !afresh) {
             return;
         }
         let Some(target) = self.associated().first().map(|impu| impu.as_str().to_owned()) else { return };

@@ -44,6 +44,7 @@ pub(crate) fn config() -> PcscfConfig {
         core_timers: Timers::CORE,
         visited_network: "visited.example".into(),
         ioi: "visited.example".into(),
+        outbound: true,
         many_ues_per_address: false,
         accept_challenge_without_keys: false,
         hosts: [(format!("scscf.{REALM}").into(), address(CORE).ip())].into(),

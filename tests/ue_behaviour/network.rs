@@ -80,6 +80,9 @@ impl Network {
             keep_alive: KeepAlivePolicy::Off,
             refresh: true,
             subscribe: false,
+            reg_id: None,
+            gruu: false,
+            emergency: false,
             epoch: Epoch::SIMULATION,
         };
         change(&mut config);

@@ -99,6 +99,7 @@ fn pcscf(section: &mut PcscfSection, mut f: Fields<'_>, faults: &mut Collector) 
     set(&mut section.trusted, f.list("trusted", IP, faults));
     set(&mut section.keep_alive, f.leaf("keep_alive", INTERVAL, faults));
     set(&mut section.subscribe, f.leaf("subscribe", FLAG, faults));
+    set(&mut section.outbound, f.leaf("outbound", FLAG, faults));
     set(&mut section.options_interval, f.leaf("options_interval", INTERVAL, faults));
     set(&mut section.lines, lines(&mut f, faults));
     set(&mut section.strip_from_answers, f.list("strip_from_answers", TOKEN, faults));
@@ -251,6 +252,9 @@ fn ue(section: &mut UeSection, mut f: Fields<'_>, faults: &mut Collector) {
     set(&mut section.keep_alive, f.leaf("keep_alive", KEEP_ALIVE, faults));
     set(&mut section.refresh, f.leaf("refresh", FLAG, faults));
     set(&mut section.subscribe, f.leaf("subscribe", FLAG, faults));
+    set_some(&mut section.reg_id, f.leaf("reg_id", COUNT, faults));
+    set(&mut section.gruu, f.leaf("gruu", FLAG, faults));
+    set(&mut section.emergency, f.leaf("emergency", FLAG, faults));
     f.finish(faults);
 }
 

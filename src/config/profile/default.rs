@@ -53,6 +53,7 @@ impl Default for Profile {
                 many_ues_per_address: None,
                 accept_challenge_without_keys: false,
                 trusted: Vec::new(),
+                outbound: true,
                 keep_alive: None,
                 subscribe: false,
                 options_interval: None,
@@ -129,6 +130,9 @@ impl Default for Profile {
                 keep_alive: KeepAlivePolicy::Off,
                 refresh: true,
                 subscribe: true,
+                reg_id: None,
+                gruu: false,
+                emergency: false,
             },
         }
     }

@@ -121,6 +121,8 @@ pub struct PcscfSection {
     pub accept_challenge_without_keys: bool,
     /// `trusted`
     pub trusted: Vec<IpAddr>,
+    /// `outbound`
+    pub outbound: bool,
     /// `keep_alive`
     pub keep_alive: Option<Duration>,
     /// `subscribe`
@@ -283,6 +285,12 @@ pub struct UeSection {
     pub refresh: bool,
     /// `subscribe`
     pub subscribe: bool,
+    /// `reg_id`
+    pub reg_id: Option<u32>,
+    /// `gruu`
+    pub gruu: bool,
+    /// `emergency`
+    pub emergency: bool,
 }
 
 /// What the command line says of one key.
