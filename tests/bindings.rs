@@ -8,6 +8,7 @@ use common::Recorder;
 use imsreg::config::{Scenario, Setting, load_scenario};
 use imsreg::event::Role;
 use imsreg::pcscf::Pcscf;
+use imsreg::random::Random;
 use imsreg::sim::Simulation;
 use imsreg::time::Duration;
 use imsreg::ue::Ue;
@@ -178,4 +179,30 @@ fn within_a_call_both_sides_are_known_by_their_gruus() {
     assert!(byes.first().is_some_and(|bye| bye.lines().next().is_some_and(|l| l.contains(";gr="))), "{trace}");
     assert!(byes.last().is_some_and(|bye| bye.lines().next().is_some_and(|l| !l.contains(";gr="))), "{trace}");
     assert_eq!((ue(&simulation, 0).calls(), ue(&simulation, 1).calls()), (0, 0), "{trace}");
+}
+
+#[test]
+fn a_ue_that_begins_from_nothing_takes_the_place_of_its_old_registration() {
+    let mut simulation = run(&scenario(&[("ue.subscribe", "true")], 1, 10));
+    let (id, config) = (simulation.ue(0), ue(&simulation, 0).config().clone());
+    // 10 s: its battery is taken out; 20 s: it is switched on and knows nothing.
+    simulation.world_mut().crash(id, Ue::new(config, Random::seeded(99)));
+    pass(&mut simulation, 10);
+    simulation.world_mut().restart(id);
+    let before = simulation.world().tap.hops.len();
+    simulation.world_mut().command(id, |element, now, out| element.as_ue_mut().expect("a UE").register(now, out));
+    pass(&mut simulation, 5);
+    let trace = simulation.world().tap.trace();
+    assert_eq!(simulation.registered(), 1, "{trace}");
+    // The old set went with the challenge, for the new one has its ports; so what the old subscription is told finds no
+    // way and ends it. The new one is served.
+    assert_eq!(pcscf(&simulation).sa_sets(), 1, "{trace}");
+    let since = &simulation.world().tap.hops[before..];
+    let count = |name: &str| since.iter().filter(|hop| hop.name.starts_with(name)).count();
+    assert_eq!((count("430 NOTIFY"), count("200 NOTIFY")), (1, 2), "{trace}");
+    let ims = simulation.world().ims();
+    let scscf = ims.of_role(Role::Scscf).and_then(|id| ims.element(id).as_scscf()).expect("there is one");
+    assert_eq!(scscf.subscriptions(), 1, "{trace}");
+    let contacts: usize = scscf.registration_views(None).iter().map(|view| view.contacts.len()).sum();
+    assert_eq!(contacts, 1, "{trace}");
 }
