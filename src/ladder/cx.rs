@@ -103,6 +103,12 @@ fn found(server_name: Option<&str>, capabilities: Option<&Capabilities<'_>>, s: 
 
 fn vector(item: &AuthItem<'_>, show_keys: bool, s: &mut Summary) {
     s.say(item.scheme.map(ToOwned::to_owned));
+    if let Some(digest) = &item.digest {
+        s.say(Some(format!("realm {}", digest.realm)));
+        s.say((!digest.qop.is_empty()).then(|| format!("qop {}", digest.qop)));
+        s.say(Some(format!("HA1 {}", key(show_keys, digest.ha1))));
+        return;
+    }
     // As the nonce of the 401 will show it.
     s.say(item.authenticate.map(|octets| format!("RAND AUTN {}", short(&BASE64.encode(octets)))));
     for (name, octets) in [("XRES", item.xres), ("CK", item.ck), ("IK", item.ik)] {

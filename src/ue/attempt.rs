@@ -127,7 +127,10 @@ impl Ue {
         out: &mut Outbox,
     ) -> Sent {
         self.sequence.advance();
-        let proxy_authorization = self.proxy_authorization(("REGISTER", &format!("sip:{}", self.config.realm), b""));
+        let proxy_authorization = match self.proxy_credentials {
+            Some(_) => self.proxy_authorization(("REGISTER", &format!("sip:{}", self.config.realm), b"")),
+            None => None,
+        };
         let register = Register {
             config: &self.config,
             sequence: &self.sequence,
