@@ -122,6 +122,39 @@ fn serve_says_ready_and_ends_in_order_at_sigterm() {
     assert!(end(&mut serve.0).success());
 }
 
+/// A phone without USIM: a password, over UDP, whose very first datagram must get out.
+#[test]
+fn a_password_registers_at_a_served_core() {
+    let place = Place(17);
+    let mut serve = start_serve(&[
+        "serve",
+        "--profile",
+        "plain-digest",
+        "--hss-data",
+        "hss-data/plain-digest.yaml",
+        "--sip",
+        &place.at(5060),
+        "--diameter",
+        &place.at(3868),
+        "--set",
+        &format!("icscf.listen={}", place.at(4060)),
+        "--set",
+        &format!("scscf.listen={}", place.at(6060)),
+    ]);
+    let (pcscf, source) = (place.at(5060), Place(18).host());
+    let base = ["register", "--profile", "plain-digest", "--pcscf", &pcscf, "--source", &source, "--deregister"];
+    let phone = ["--impu", "sip:1000@192.168.1.88", "--username", "1000", "--password"];
+    let output = imsreg(&[&base[..], &phone, &["1000"]].concat(), &[]);
+    let out = text(&output.stdout);
+    assert!(output.status.success(), "{out}{}", text(&output.stderr));
+    assert!(out.contains("de-registered") && !out.contains("again, as"), "{out}");
+    let wrong = imsreg(&[&base[..], &phone, &["guessed"]].concat(), &[]);
+    assert_eq!(wrong.status.code(), Some(1), "a wrong password registers: {}", text(&wrong.stdout));
+    let all = format!("{out}{}{}", text(&wrong.stdout), text(&wrong.stderr));
+    assert!(!all.contains("guessed"), "{all}");
+    assert!(end(&mut serve.0).success());
+}
+
 #[test]
 fn register_against_serve_and_back() {
     let place = Place(6);

@@ -5,7 +5,7 @@ use super::shard::{self, Shared};
 use super::stream;
 use crate::ims::Listener;
 use crate::packet::{Packet, Protocol, Route, Transport};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockRef, Socket, Type};
 use std::collections::HashMap;
 use std::fmt;
 use std::io;
@@ -144,13 +144,22 @@ impl UdpSockets {
     /// Sends one datagram. As on any network it may be lost; retransmission is the transaction's business.
     pub(super) fn send(&mut self, route: Route, bytes: &[u8]) {
         let sent = match self.sockets.get(&route.from) {
-            Some((socket, _)) => socket.try_send_to(bytes, route.to).map_err(|e| e.to_string()),
+            Some((socket, _)) => send_at_once(socket, bytes, route.to).map_err(|e| e.to_string()),
             None => Err("no socket has that address".to_owned()),
         };
         if let Err(error) = sent {
             self.lost += 1;
             tracing::debug!(from = %route.from, to = %route.to, error, "datagram not sent");
         }
+    }
+}
+
+/// The reactor knows of a new socket that it can be written to only after it has looked for the first time: what is
+/// sent before goes past it.
+fn send_at_once(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
+    match socket.try_send_to(bytes, to) {
+        Err(e) if e.kind() == io::ErrorKind::WouldBlock => SockRef::from(socket).send_to(bytes, &to.into()),
+        sent => sent,
     }
 }
 
