@@ -2,13 +2,7 @@
 //! test carries the number of its lesson. Lessons 1 and 19 are unit tests of `pcscf`, lesson 8 and 17 also of
 //! `ipsec::table`.
 //!
-//! These need ESP or a kernel, and wait for it:
-//! - 9: policies of an earlier process in the kernel; SPIs here are drawn at random, and nothing survives a process;
-//! - 10: policies of the kernel have lifetimes of their own;
-//! - 21: a worker for calls into the kernel; the plane that takes `InstallSa` owns them;
-//! - 22: bindings restored without their SAs: no binding of a P-CSCF survives a restart;
-//! - 29, 30 (second half), 33: requests towards the UE, which this P-CSCF does not send yet;
-//! - 34, 35: connections that the P-CSCF opens to port_us, likewise.
+//! What needs ESP or a kernel, and what other tests hold, is in `docs/field-lessons.md`.
 
 mod pcscf_rig;
 

@@ -217,3 +217,21 @@ pub(super) fn bind_stream(transport: Transport, address: SocketAddr) -> io::Resu
 /// Datagrams taken from one socket before others get their turn.
 const BATCH: usize = 64;
 const RECEIVE_BUFFER: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn lesson_89_the_receive_buffer_is_that_of_bursts() {
+        let plain = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let ours = bind_udp("127.0.0.1:0".parse().expect("an address")).expect("a port");
+        let size = |socket: socket2::SockRef<'_>| socket.recv_buffer_size().expect("a size");
+        let (before, now) = (size((&plain).into()), size((&ours).into()));
+        let most =
+            std::fs::read_to_string("/proc/sys/net/core/rmem_max").ok().and_then(|text| text.trim().parse().ok());
+        // Linux doubles what it is asked for, and grants no more than its limit.
+        let granted = most.map_or(before, |most: usize| RECEIVE_BUFFER.min(most));
+        assert!(now >= granted && now >= before, "{now} octets, {before} without asking, {granted} allowed");
+    }
+}
