@@ -1,9 +1,11 @@
 //! What one registration costs: CPU of P-, I-, S-CSCF and HSS in one process, every hop real bytes, and memory for each
 //! subscriber that stays registered (`docs/architecture.md`, `docs/performance.md`).
 //!
-//!     cargo bench --bench registration                 CPU over 100,000 subscribers, then memory
-//!     cargo bench --bench registration -- cpu 20000    only CPU, over so many
-//!     cargo bench --bench registration -- memory       only memory
+//!     cargo bench --bench registration                    all of the following, over 100,000 subscribers
+//!     cargo bench --bench registration -- cpu 20000       only CPU of a first registration, over so many
+//!     cargo bench --bench registration -- refresh 20000   a refresh without challenge beside it
+//!     ... -- once 300 [refresh|subscribe]                 so many played back once, for callgrind
+//!     cargo bench --bench registration -- memory          only memory, then with a subscription to reg for each UE
 //!
 //! The UEs run once with the same seed and what they send is recorded; it is then played back against a fresh core, which
 //! therefore answers the same bytes, and the process CPU of that second run is what counts. Vectors are computed inside,
@@ -40,72 +42,128 @@ fn main() -> io::Result<()> {
     match what.as_deref() {
         None => {
             cpu(100_000)?;
-            memory()
+            memory()?;
+            refresh(20_000)
         }
         Some("cpu") => cpu(count(args.next(), 100_000)),
+        Some("refresh") => refresh(count(args.next(), 20_000)),
         Some("memory") => memory(),
-        Some("play") => play_for_memory(Path::new(&args.next().expect("play FILE"))),
-        Some("once") => once(count(args.next(), 1_000)),
-        Some(other) => panic!("cpu, memory or once expected, {other} found"),
+        Some("play") => {
+            let file = args.next().expect("play FILE 200s");
+            play_for_memory(Path::new(&file), count(args.next(), 1))
+        }
+        Some("once") => {
+            let count = count(args.next(), 1_000);
+            let (refreshes, subscribe) = match args.next().as_deref() {
+                Some("refresh") => (REFRESHES, false),
+                Some("subscribe") => (0, true),
+                _ => (0, false),
+            };
+            once(count, Plan { refreshes, subscribe })
+        }
+        Some(other) => panic!("cpu, refresh, memory or once expected, {other} found"),
     }
 }
 
-/// Records `count` registrations and prints the CPU of playing them back.
+/// What each UE does.
+#[derive(Clone, Copy, Default)]
+struct Plan {
+    /// Refreshes over its SA after the first registration; the lab does not challenge them.
+    refreshes: u32,
+    /// Subscribes to the reg event package.
+    subscribe: bool,
+}
+
+impl Plan {
+    /// How many 200s the core gives to one UE.
+    fn answers(self) -> u32 {
+        1 + self.refreshes + u32::from(self.subscribe)
+    }
+}
+
+/// Prints the CPU of `count` registrations.
 fn cpu(count: u32) -> io::Result<()> {
-    let mut recording = Vec::new();
-    record(count, &mut recording)?;
-    // The first playback warms caches and allocator up, the second is measured.
-    play(&mut &recording[..], &mut Core::new(count), |_, _| ())?;
-    let mut core = Core::new(count);
-    let before = cpu_nanos();
-    let registered = play(&mut &recording[..], &mut core, |_, _| ())?;
-    core.settle();
-    let spent = cpu_nanos() - before;
-    assert_eq!(registered, count, "every registration must end with its 200");
+    let spent = spent(count, Plan::default())?;
     println!("CPU per registration, 12 SIP and 8 Cx messages: {:.2} us ({count} registrations)", micros(spent, count));
     Ok(())
 }
 
-/// Plays `count` registrations back once: for callgrind, which counts instructions of the whole process.
-fn once(count: u32) -> io::Result<()> {
+/// Records what `count` UEs do and measures the CPU of playing it back.
+fn spent(count: u32, plan: Plan) -> io::Result<u64> {
     let mut recording = Vec::new();
-    record(count, &mut recording)?;
+    record(count, plan, &mut recording)?;
+    // The first playback warms caches and allocator up, the second is measured.
+    play(&mut &recording[..], &mut Core::new(count), |_, _| ())?;
     let mut core = Core::new(count);
-    let registered = play(&mut &recording[..], &mut core, |_, _| ())?;
+    let before = cpu_nanos();
+    let answers = play(&mut &recording[..], &mut core, |_, _| ())?;
     core.settle();
-    println!("{registered} registrations played back");
+    let spent = cpu_nanos() - before;
+    assert_eq!(answers, count * plan.answers(), "every REGISTER must end with its 200");
+    Ok(spent)
+}
+
+/// Prints what a refresh costs: the same run with refreshes costs so much more. Fails above a third of a registration.
+fn refresh(count: u32) -> io::Result<()> {
+    let first = spent(count, Plan::default())?;
+    let both = spent(count, Plan { refreshes: REFRESHES, ..Plan::default() })?;
+    let (one, registration) = (micros(both.saturating_sub(first), count * REFRESHES), micros(first, count));
+    println!(
+        "CPU per refresh without challenge: {one:.2} us, of a registration's {registration:.2} us: {:.2} (at most 0.33)",
+        one / registration
+    );
+    assert!(one <= registration / 3.0, "a refresh costs more than a third of a registration");
+    Ok(())
+}
+
+/// More than one, so that noise counts less.
+const REFRESHES: u32 = 3;
+
+/// Plays `count` registrations back once: for callgrind, which counts instructions of the whole process.
+fn once(count: u32, plan: Plan) -> io::Result<()> {
+    let mut recording = Vec::new();
+    record(count, plan, &mut recording)?;
+    let mut core = Core::new(count);
+    let answers = play(&mut &recording[..], &mut core, |_, _| ())?;
+    core.settle();
+    assert_eq!(answers, count * plan.answers(), "every REGISTER must end with its 200");
+    println!("{count} registrations played back");
     Ok(())
 }
 
 fn memory() -> io::Result<()> {
-    let file = target().join("registration-recording.bin");
-    record(MEMORY_LAST, &mut BufWriter::new(File::create(&file)?))?;
-    let me = std::env::current_exe()?;
-    let output = Command::new(me).arg("play").arg(&file).output()?;
-    fs::remove_file(&file)?;
-    io::stdout().write_all(&output.stdout)?;
-    io::stderr().write_all(&output.stderr)?;
-    assert!(output.status.success(), "the process that plays the recording failed");
+    for subscribe in [false, true] {
+        let plan = Plan { subscribe, ..Plan::default() };
+        let file = target().join("registration-recording.bin");
+        record(MEMORY_LAST, plan, &mut BufWriter::new(File::create(&file)?))?;
+        let me = std::env::current_exe()?;
+        let output = Command::new(me).arg("play").arg(&file).arg(plan.answers().to_string()).output()?;
+        fs::remove_file(&file)?;
+        io::stderr().write_all(&output.stderr)?;
+        assert!(output.status.success(), "the process that plays the recording failed");
+        let what = if subscribe { ", with a subscription to reg" } else { "" };
+        print!("memory per registered subscriber, all elements{what}: {}", String::from_utf8_lossy(&output.stdout));
+    }
     Ok(())
 }
 
 const MEMORY_FIRST: u32 = 10_000;
 const MEMORY_LAST: u32 = 110_000;
 
-fn play_for_memory(file: &Path) -> io::Result<()> {
+/// `each`: how many 200s a UE gets.
+fn play_for_memory(file: &Path, each: u32) -> io::Result<()> {
     let mut core = Core::new(MEMORY_LAST);
     let mut first = 0;
-    let registered = play(&mut BufReader::new(File::open(file)?), &mut core, |core, registered| {
-        if registered == MEMORY_FIRST && first == 0 {
+    let answers = play(&mut BufReader::new(File::open(file)?), &mut core, |core, answers| {
+        if answers == MEMORY_FIRST * each && first == 0 {
             core.settle();
             first = resident();
         }
     })?;
     core.settle();
     let last = resident();
-    assert_eq!(registered, MEMORY_LAST, "every registration must end with its 200");
-    let each = (last - first) / u64::from(MEMORY_LAST - MEMORY_FIRST);
-    println!("memory per registered subscriber, all elements: {each} octets ({first} to {last} resident)");
+    assert_eq!(answers, MEMORY_LAST * each, "every registration must end with its 200");
+    println!("{} octets ({first} to {last} resident)", (last - first) / u64::from(MEMORY_LAST - MEMORY_FIRST));
     Ok(())
 }
 
@@ -178,7 +236,7 @@ fn lab(count: u32) -> (Profile, Subscribers) {
 }
 
 /// Runs `count` UEs one after the other against a core, and writes what they send.
-fn record(count: u32, recording: &mut impl Write) -> io::Result<()> {
+fn record(count: u32, plan: Plan, recording: &mut impl Write) -> io::Result<()> {
     let (profile, subscribers) = lab(count);
     let mut core = Core::new(count);
     let mut random = Random::seeded(SEED + 1);
@@ -190,39 +248,54 @@ fn record(count: u32, recording: &mut impl Write) -> io::Result<()> {
         let subscription = subscribers.subscription(u64::from(n)).expect("within the range");
         let mut config = profile.ue(&subscription, profile.pcscf.listen[0], local, Epoch::SIMULATION);
         config.refresh = false;
+        config.subscribe = plan.subscribe;
         let mut host = Ims::new(Wiring::Wire);
         let ue = host.add(Ue::new(config, random.fork())).expect("the only element");
-        let mut out = Outward::new();
-        host.command(ue, at, &mut out, &mut (), |e, o| e.as_ue_mut().expect("a UE").register(at, o));
-        let mut back: VecDeque<(Vec<u8>, SocketAddr, SocketAddr, Transport)> = VecDeque::new();
-        loop {
-            {
-                let (effects, bytes) = out.drain();
-                for (_, effect) in effects {
-                    let Effect::Transmit { mut from, to, transport, range, .. } = effect else { continue };
-                    if from.port() == 0 {
-                        from.set_port(TCP_PORT);
-                    }
-                    let packet = sip(&bytes[range], from, to, transport);
-                    write_packet(recording, at, &packet)?;
-                    core.receive(&packet, &mut |effect, bytes| {
-                        if let Effect::Transmit { from, to, transport, range, .. } = effect {
-                            back.push_back((bytes[range.clone()].to_vec(), *from, *to, *transport));
-                        }
-                    });
-                }
-            }
-            out.clear();
-            let Some((bytes, from, mut to, transport)) = back.pop_front() else { break };
-            if to.port() == TCP_PORT {
-                to = local;
-            }
-            host.receive(at, &sip(&bytes, from, to, transport), &mut out, &mut ());
+        for _ in 0..=plan.refreshes {
+            let mut out = Outward::new();
+            host.command(ue, at, &mut out, &mut (), |e, o| e.as_ue_mut().expect("a UE").register(at, o));
+            exchange(&mut host, local, &mut core, at, &mut out, recording)?;
         }
         let ue = host.element(ue).as_ue().expect("a UE");
         assert_eq!(ue.status(), UeStatus::Registered, "UE {n}: {:?}", ue.failure());
     }
     recording.flush()
+}
+
+/// Carries messages between a UE and the core until nobody has anything more to say.
+fn exchange(
+    host: &mut Ims,
+    local: SocketAddr,
+    core: &mut Core,
+    at: Instant,
+    out: &mut Outward,
+    recording: &mut impl Write,
+) -> io::Result<()> {
+    let mut back: VecDeque<(Vec<u8>, SocketAddr, SocketAddr, Transport)> = VecDeque::new();
+    loop {
+        {
+            let (effects, bytes) = out.drain();
+            for (_, effect) in effects {
+                let Effect::Transmit { mut from, to, transport, range, .. } = effect else { continue };
+                if from.port() == 0 {
+                    from.set_port(TCP_PORT);
+                }
+                let packet = sip(&bytes[range], from, to, transport);
+                write_packet(recording, at, &packet)?;
+                core.receive(&packet, &mut |effect, bytes| {
+                    if let Effect::Transmit { from, to, transport, range, .. } = effect {
+                        back.push_back((bytes[range.clone()].to_vec(), *from, *to, *transport));
+                    }
+                });
+            }
+        }
+        out.clear();
+        let Some((bytes, from, mut to, transport)) = back.pop_front() else { return Ok(()) };
+        if to.port() == TCP_PORT {
+            to = local;
+        }
+        host.receive(at, &sip(&bytes, from, to, transport), out, &mut ());
+    }
 }
 
 /// Plays a recording; counts the 200s and tells `progress` after each.

@@ -11,17 +11,6 @@ peers=$target/peers
 pin=()
 [ "$(nproc)" -gt 1 ] && command -v taskset >/dev/null && pin=(taskset -c 1)
 
-# ratio NAME OURS THEIRS LIMIT: fails unless OURS <= LIMIT * THEIRS.
-ratio() {
-    if awk -v a="$2" -v b="$3" -v l="$4" 'BEGIN { exit !(a > 0 && b > 0 && a <= l * b) }'; then
-        passed 1
-        awk -v n="$1" -v a="$2" -v b="$3" -v l="$4" 'BEGIN { printf "%s: %.2f of the peer (at most %.2f)\n", n, a / b, l }'
-    else
-        failure "$1: $2 against $3, wanted at most $4 of it"
-        status=1
-    fi
-}
-
 # least FILE TEXT K: of the lines that hold TEXT (spaces folded), the least of the K-th figures from the right.
 least() {
     sed 's/  */ /g' "$1" | grep -F "$2" | awk -v k="$3" '{ v = $(NF - k) + 0; if (m == "" || v < m) m = v } END { print m + 0 }'
@@ -48,8 +37,8 @@ if shared peers/sip-parse-bench/Cargo.toml; then
             "${pin[@]}" "$peers/sofia_bench" "$peers"/sip/corpus/*.sip >>"$out"
         done
         awk '/^#/ { if (seen++ > 1) exit } { print }' "$out"
-        ratio "SIP framing against rsipstack" "$(least "$out" 'imsreg frame' 2)" "$(least "$out" 'rsipstack 0.7 frame' 2)" 0.5
-        ratio "SIP typed against sofia-sip" "$(least "$out" 'imsreg typed' 2)" "$(least "$out" 'sofia-sip (C) typed' 1)" 0.5
+        ratio "SIP framing against rsipstack" "$(least "$out" 'imsreg frame' 2)" "$(least "$out" 'rsipstack 0.7 frame' 2)" 0.5 || status=1
+        ratio "SIP typed against sofia-sip" "$(least "$out" 'imsreg typed' 2)" "$(least "$out" 'sofia-sip (C) typed' 1)" 0.5 || status=1
     else
         failure "the SIP peers do not build"
         status=1
@@ -74,7 +63,7 @@ if shared peers/diameter-bench/Cargo.toml; then
         : >"$out"
         for _ in 1 2 3; do "${pin[@]}" "$peers/build/release/diameter-bench" >>"$out"; done
         sort -u -k1,2 "$out"
-        ratio "MAA decode, typed, against diameter" "$(least "$out" 'imsreg decode typed' 1)" "$(least "$out" 'diameter 0.7 decode+get' 1)" 0.34
+        ratio "MAA decode, typed, against diameter" "$(least "$out" 'imsreg decode typed' 1)" "$(least "$out" 'diameter 0.7 decode+get' 1)" 0.34 || status=1
     else
         failure "the Diameter peer does not build"
         status=1
@@ -84,6 +73,14 @@ fi
 # Its assertions (every registration ends with its 200) are what can fail here.
 if cargo bench -q --bench registration; then passed 1; else
     failure "the registration bench"
+    status=1
+fi
+# A network of its own, so that no port is taken; the load is no part of what is measured.
+if cargo build -q --release && cargo bench -q --bench sockets --no-run; then
+    load=$(ls -t "$target"/release/deps/sockets-* | grep -v '\.d$' | head -1)
+    alone bash "$(dirname "$0")/bench-sockets.sh" "$load" || status=1
+else
+    failure "the load generator does not build"
     status=1
 fi
 # Instructions are what a change is judged by: the same binary counts the same on every run.

@@ -14,6 +14,16 @@ IMSREG_TALLY=${IMSREG_TALLY:-/dev/null}
 passed() { echo "ran $1" >>"$IMSREG_TALLY"; }
 failure() { echo "ran 1" >>"$IMSREG_TALLY"; echo "failed 1" >>"$IMSREG_TALLY"; echo "FAILED: $1" >&2; }
 not_run() { echo "not_run 1 $1" >>"$IMSREG_TALLY"; echo "not run: $1"; }
+# ratio NAME OURS THEIRS LIMIT: fails unless OURS <= LIMIT * THEIRS.
+ratio() {
+    if awk -v a="$2" -v b="$3" -v l="$4" 'BEGIN { exit !(a > 0 && b > 0 && a <= l * b) }'; then
+        passed 1
+        awk -v n="$1" -v a="$2" -v b="$3" -v l="$4" 'BEGIN { printf "%s: %.2f of the peer (at most %.2f)\n", n, a / b, l }'
+    else
+        failure "$1: $2 against $3, wanted at most $4 of it"
+        return 1
+    fi
+}
 tally() { awk -v k="$1" '$1 == k { n += $2 } END { print n + 0 }' "$IMSREG_TALLY"; }
 reasons() { sed -n 's/^not_run 1 /  not run: /p' "$IMSREG_TALLY" | sort | uniq -c | sed 's/^ *\([0-9]*\)   not run: /  not run, \1 x: /'; }
 
