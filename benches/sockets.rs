@@ -56,7 +56,6 @@ fn main() -> io::Result<()> {
     let mut load = Load::new(kind, server.parse().expect("ADDRESS"), realm)?;
     let warm = count / 10;
     load.play(0..warm)?;
-    std::thread::sleep(settle);
     load.troubles = Troubles::default();
     let before = cpu_nanos(&pids)?;
     load.play(warm..warm + count)?;
