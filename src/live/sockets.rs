@@ -224,9 +224,9 @@ mod tests {
 
     #[tokio::test]
     async fn lesson_89_the_receive_buffer_is_that_of_bursts() {
-        let plain = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+        let plain = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
         let ours = bind_udp("127.0.0.1:0".parse().expect("an address")).expect("a port");
-        let size = |socket: socket2::SockRef<'_>| socket.recv_buffer_size().expect("a size");
+        let size = |socket: SockRef<'_>| socket.recv_buffer_size().expect("a size");
         let (before, now) = (size((&plain).into()), size((&ours).into()));
         let most =
             std::fs::read_to_string("/proc/sys/net/core/rmem_max").ok().and_then(|text| text.trim().parse().ok());

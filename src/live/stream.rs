@@ -12,6 +12,7 @@ use crate::sip::frame::{self, Frame};
 use crate::sip::keep_alive::PONG;
 use crate::time::Duration;
 use socket2::{Domain, Protocol as IpProtocol, Socket, Type};
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -19,7 +20,7 @@ use std::rc::Rc;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// A connection: transport, local end, remote end.
 pub(super) type Ends = (Transport, SocketAddr, SocketAddr);
@@ -37,6 +38,24 @@ struct Stream {
     /// The element that asked for it.
     owner: Option<ElementId>,
     queue: mpsc::UnboundedSender<Command>,
+    /// Octets that the peer has not taken.
+    queued: Rc<Cell<usize>>,
+    /// There are too many of them.
+    unread: Rc<Notify>,
+}
+
+impl Stream {
+    /// Queues a message; false where the connection has just ended. A peer that does not read is cut off: what is
+    /// queued for it must not grow for ever (field lesson 60).
+    fn write(&self, bytes: &[u8]) -> bool {
+        let queued = self.queued.get() + bytes.len();
+        if queued > QUEUE_LIMIT {
+            self.unread.notify_one();
+            return !self.queue.is_closed();
+        }
+        self.queued.set(queued);
+        self.queue.send(Command::Write(bytes.to_vec())).is_ok()
+    }
 }
 
 #[derive(Debug)]
@@ -55,7 +74,9 @@ impl Streams {
     pub(super) fn send(&mut self, shared: &Shared, owner: ElementId, route: Route, bytes: &[u8]) {
         let Route { from, to, transport, .. } = route;
         if let Some(queue) = self.opening.get_mut(&(owner, (transport, from, to))) {
-            queue.push(bytes.to_vec());
+            if queue.len() < OPENING_LIMIT {
+                queue.push(bytes.to_vec());
+            }
             return;
         }
         let connection = if from.port() == 0 {
@@ -67,7 +88,7 @@ impl Streams {
             self.open.get(&(transport, from, to))
         };
         // A connection that has just ended has no receiver any more: open another one.
-        let sent = connection.is_some_and(|s| s.queue.send(Command::Write(bytes.to_vec())).is_ok());
+        let sent = connection.is_some_and(|s| s.write(bytes));
         if !sent {
             self.connect(shared, owner, route, vec![bytes.to_vec()]);
         }
@@ -164,20 +185,28 @@ async fn run(stream: TcpStream, owner: Option<ElementId>, connection: Connection
     }
     let (read, write) = stream.into_split();
     let (queue, commands) = mpsc::unbounded_channel();
+    let (queued, unread) = (Rc::new(Cell::new(0)), Rc::new(Notify::new()));
+    let opened = Stream { owner, queue, queued: Rc::clone(&queued), unread: Rc::clone(&unread) };
     for bytes in first {
-        let _ = queue.send(Command::Write(bytes));
+        opened.write(&bytes);
     }
-    shared.borrow_mut().streams.open.insert(ends, Stream { owner, queue });
+    shared.borrow_mut().streams.open.insert(ends, opened);
     shard::news(&shared, owner, connection);
     tokio::select! {
         () = receive(read, connection, &shared) => {}
-        () = transmit(write, transport, commands) => {}
+        () = transmit(write, transport, commands, &queued) => {}
+        () = unread.notified() => {}
     }
     shared.borrow_mut().streams.open.remove(&ends);
     shard::news(&shared, owner, Connection { state: ConnectionState::Closed, ..connection });
 }
 
-async fn transmit(mut stream: OwnedWriteHalf, transport: Transport, mut commands: mpsc::UnboundedReceiver<Command>) {
+async fn transmit(
+    mut stream: OwnedWriteHalf,
+    transport: Transport,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+    queued: &Cell<usize>,
+) {
     let mut batch = Vec::new();
     while let Some(command) = commands.recv().await {
         let Command::Write(bytes) = command else { break };
@@ -195,6 +224,7 @@ async fn transmit(mut stream: OwnedWriteHalf, transport: Transport, mut commands
         if stream.write_all(&batch).await.is_err() || close {
             break;
         }
+        queued.set(queued.get() - batch.len());
         batch.clear();
     }
     let _ = stream.shutdown().await;
@@ -277,6 +307,10 @@ fn step(protocol: Protocol, is_ours: bool, buffer: &[u8]) -> Step {
 
 /// A dead peer answers neither SYN nor RST (field lesson 35).
 const CONNECT_PATIENCE: Duration = Duration::from_secs(4);
+/// What may be queued for a peer that does not read.
+const QUEUE_LIMIT: usize = 64 << 20;
+/// Messages that may wait for a connection.
+const OPENING_LIMIT: usize = 100_000;
 /// What is missing where the kernel knows no SCTP.
 pub(super) const NO_SCTP: &str =
     "this kernel has no SCTP: its module `sctp` is not loaded (modprobe sctp), or was never built";
@@ -285,3 +319,28 @@ const EPROTONOSUPPORT: i32 = 93;
 const ESOCKTNOSUPPORT: i32 = 94;
 /// The largest Diameter message taken.
 const DIAMETER_LIMIT: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn lesson_60_what_is_queued_for_a_peer_that_does_not_read_is_bounded() {
+        let (queue, mut commands) = mpsc::unbounded_channel();
+        let stream = Stream { owner: None, queue, queued: Rc::default(), unread: Rc::default() };
+        let message = vec![b'x'; 1 << 20];
+        for _ in 0..64 {
+            assert!(stream.write(&message));
+        }
+        assert_eq!(stream.queued.get(), QUEUE_LIMIT);
+        assert!(stream.write(b"x"), "the connection is there still");
+        stream.unread.notified().await;
+        let mut octets = 0;
+        while let Ok(Command::Write(bytes)) = commands.try_recv() {
+            octets += bytes.len();
+        }
+        assert_eq!(octets, QUEUE_LIMIT);
+        drop(commands);
+        assert!(!stream.write(b"x"), "another one is opened");
+    }
+}
