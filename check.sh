@@ -11,7 +11,7 @@
 #   lib        the library and its tests without feature `live`
 #   fuzz       fuzz targets build and run for a few seconds each over their corpus
 #   deny       licences, bans and sources of dependencies
-#   strangers  SIPp, Kamailio, tshark, python-diameter and black-box suites against the release binary
+#   strangers  SIPp, Kamailio, freeDiameter, linphone, baresip, tshark, python-diameter and black-box suites against the release binary
 #   guest      what takes a kernel with SCTP, in a guest of its own (User Mode Linux)
 #   bench      instruction counts, CPU and memory per registration, ours beside other parsers in one run
 #
@@ -57,7 +57,7 @@ check_deny() {
 check_strangers() {
     cargo build -q --release || return 1
     # Everything that wants the network is fetched here; what still lacks is named by the script that wants it.
-    has "$sipp" "$tshark" "$ss" ip:iproute2 "${kamailio[@]}"
+    has "$sipp" "$tshark" "$ss" ip:iproute2 "${kamailio[@]}" "${freediameter[@]}" "$linphone" "$baresip"
     has_python
     local script status=0 start
     for script in tests/strangers/[0-9]*.sh; do

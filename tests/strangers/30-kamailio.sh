@@ -3,7 +3,7 @@
 # with and without a security agreement; our S-CSCF behind its P- and I-CSCF. Every UE registers and de-registers.
 set -u
 . "$(dirname "$0")/lib.sh"
-need "${kamailio[@]}" "$ss" || exit 0
+need "${kamailio[@]}" "$ss" "$tshark" || exit 0
 shared peers/kamailio/pcscf.cfg || exit 0
 work=$(mktemp -d "$target/kamailio.XXXXXX")
 pids=()
@@ -42,7 +42,7 @@ row() {
     local what=$1 roles=$2 ours=$3 ue=$4 role n peers=0 registered=0
     # shellcheck disable=SC2086
     start_imsreg "$work/imsreg.log" serve --profile lab --realm ims.test --diameter $h:3868 --set hss.origin_host=$h \
-        --hss-data "$work/subscribers.yaml" --control "$work/ctl" --set core_transport=udp $ours ||
+        --hss-data "$work/subscribers.yaml" --control "$work/ctl" --capture "$work/imsreg.pcapng" --set core_transport=udp $ours ||
         { failure "imsreg serve: $what"; exit 1; }
     for role in $roles; do
         kamailio -DD -m 512 -M 16 -f "$work/$role.cfg" -P "$work/$role.pid" -w "$work" >"$work/$role.log" 2>&1 &
@@ -60,7 +60,7 @@ row() {
         k=$(printf 'K%s' "$imsi" | od -An -tx1 | tr -d ' \n')
         # shellcheck disable=SC2086
         if "$imsreg" register --pcscf $p:5060 --source 127.0.2.$((10 + next_ue)) --imsi "$imsi" --k "$k" \
-            --op 30313233343536373839616263646566 --realm ims.test --timeout 20 --deregister $ue >"$work/ue.log" 2>&1; then
+            --op 30313233343536373839616263646566 --realm ims.test --timeout 20 --deregister --capture "$work/ue$n.pcapng" $ue >"$work/ue.log" 2>&1; then
             passed 1
             registered=$((registered + 1))
         else
@@ -74,6 +74,9 @@ row() {
     echo "$registered of 3 UEs registered and de-registered: $what"
     stop_kamailio
     stop_imsreg || { failure "imsreg serve did not stop in order: $what"; status=1; }
+    # Kamailio's S-CSCF puts the Call-ID into its SAR, as AVP 494 of vendor 50, which no dictionary has.
+    bash "$(dirname "$0")/tshark.sh" "$work/imsreg.pcapng" 0 24 '^Unknown (AVP 494 [(]vendor=Optical|Vendor)' || status=1
+    bash "$(dirname "$0")/tshark.sh" "$work/ue0.pcapng" 6 0 || status=1
 }
 
 row "Kamailio P-, I- and S-CSCF, our HSS" "scscf icscf pcscf" "--only hss" "--sec-agree off"

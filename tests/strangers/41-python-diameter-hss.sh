@@ -3,6 +3,7 @@
 # the end of both connections.
 set -u
 . "$(dirname "$0")/lib.sh"
+need "$tshark" || exit 0
 need_python || exit 0
 work=$(mktemp -d "$target/pyhss.XXXXXX")
 hss=
@@ -26,7 +27,7 @@ timeout 120 "$python" "$(dirname "$0")/python_hss.py" $realm $imsi "$imsreg" reg
     --k "$k" --op 30313233343536373839616263646566 --realm $realm --sec-agree off --stay --json >"$work/hss.log" 2>&1 &
 hss=$!
 says listening && start_imsreg "$work/serve.log" serve --profile lab --only pcscf,icscf,scscf --realm $realm --hss 127.0.0.1:3868 \
-    --sip 127.0.0.1:5060 --sec-agree offered --control "$work/ctl" || { failure "imsreg serve"; cat "$work/hss.log"; exit 1; }
+    --sip 127.0.0.1:5060 --sec-agree offered --control "$work/ctl" --capture "$work/all.pcapng" || { failure "imsreg serve"; cat "$work/hss.log"; exit 1; }
 says "ready to stop" && left=$("$imsreg" ctl --socket "$work/ctl" registrations | head -1) || left=
 stop_imsreg || { failure "imsreg serve did not stop in order"; exit 1; }
 wait $hss
@@ -34,3 +35,4 @@ status=$?
 hss=
 grep -vE '^(listening|ready to stop)$' "$work/hss.log"
 if [ $status -eq 0 ] && [ "${left%% *}" = 0 ]; then passed 1; else failure "python-diameter as HSS (left in the S-CSCF: $left)"; exit 1; fi
+bash "$(dirname "$0")/tshark.sh" "$work/all.pcapng" 12 12

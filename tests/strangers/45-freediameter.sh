@@ -3,9 +3,11 @@
 # a relay leaves in order and when it falls silent while a MAR waits for its answer, and the way back.
 set -u
 . "$(dirname "$0")/lib.sh"
-need freeDiameterd:freediameterd /usr/lib/freeDiameter/acl_wl.fdx:freediameter-extensions ip:iproute2 "$openssl" "$tshark" || exit 0
+need "${freediameter[@]}" ip:iproute2 "$tshark" || exit 0
 work=$(mktemp -d "$target/freediameter.XXXXXX")
 declare -A relay
+# They name their addresses in CER and CEA, and take none of 127/8 for one.
+own_address || exit 0
 hss=
 stop_all() {
     for pid in "${relay[@]}"; do kill -CONT "$pid" 2>/dev/null; kill -TERM "$pid" 2>/dev/null; done
@@ -24,9 +26,6 @@ cat >"$work/subscribers.yaml" <<YAML
 subscribers:
   - {imsi: "001010000001000", range: 100, k: "4b{imsi}", op: 30313233343536373839616263646566}
 YAML
-# It names its addresses in CER and CEA, and takes none of 127/8 for one: in a namespace of our own loopback has another.
-listen_on=
-[ "$(ip -o link | wc -l)" -eq 1 ] && ip address add 192.0.2.1/32 dev lo && listen_on='ListenOn = "192.0.2.1";'
 # Our CSCFs come without TLS; everything for the realm goes to our HSS, but what the HSS asks itself.
 printf 'ALLOW_IPSEC icscf.%s scscf.%s\n' $realm $realm >"$work/acl.conf"
 printf 'dr="%s" : "hss.%s" += 200;\n' $realm $realm >"$work/route.conf"
@@ -41,7 +40,7 @@ Port = 387$n;
 SecPort = 0;
 No_SCTP;
 No_IPv6;
-$listen_on
+ListenOn = "$address";
 TcTimer = 6;
 TwTimer = 6;
 TLS_Cred = "$work/cert$n.pem", "$work/key$n.pem";
@@ -98,7 +97,7 @@ start_relay 2
 until_true "the relays and our HSS" 20 hss_has 1 1 && until_true "the relays and our HSS" 20 hss_has 2 1 ||
     { tail -n 5 "$work"/relay*.log "$work/hss.log" >&2; exit 1; }
 start_imsreg "$work/cscf.log" serve --profile lab --only pcscf,icscf,scscf --realm $realm --sip 127.0.4.3:5060 --sec-agree offered \
-    --hss 192.0.2.1:3871 --hss 192.0.2.1:3872 --json --control "$work/cscf.ctl" --capture "$work/cscf.pcapng" "${timers[@]}" ||
+    --hss "$address:3871" --hss "$address:3872" --json --control "$work/cscf.ctl" --capture "$work/cscf.pcapng" "${timers[@]}" ||
     { failure "imsreg serve --only pcscf,icscf,scscf"; exit 1; }
 for n in 1 2; do
     until_true "our CSCFs and relay $n" 20 cscfs $n CEA 2 || { tail -n 5 "$work/relay$n.log" "$work/cscf.log" >&2; exit 1; }

@@ -2,7 +2,7 @@
 # Two linphonec register with SIP digest at our core; one sends a message to the other, calls it and hangs up.
 set -u
 . "$(dirname "$0")/lib.sh"
-need linphonec:linphone-cli "$tshark" || exit 0
+need "$linphone" "$tshark" || exit 0
 work=$(mktemp -d "$target/linphone.XXXXXX")
 pids=()
 stop_phones() {

@@ -66,10 +66,12 @@ has() {
 need() { has "$@" || { not_run "needs ${missing[*]} (Debian packages)"; return 1; }; }
 
 # Packages of the scripts beside this file, by what they bring.
-sipp=sipp:sip-tester tshark=tshark:tshark ss=ss:iproute2 openssl=openssl:openssl
+sipp=sipp:sip-tester tshark=tshark:tshark ss=ss:iproute2
 kamailio_modules=$(echo /usr/lib/*/kamailio/modules)
 kamailio=(kamailio:kamailio "$kamailio_modules/ims_icscf.so:kamailio-ims-modules"
     "$kamailio_modules/presence.so:kamailio-presence-modules")
+freediameter=(freeDiameterd:freediameterd /usr/lib/freeDiameter/acl_wl.fdx:freediameter-extensions openssl:openssl)
+linphone=linphonec:linphone-cli baresip=baresip:baresip-core
 
 # Runs a command in a network namespace of its own where that is allowed, so that no port is taken.
 alone() {
@@ -81,6 +83,17 @@ alone() {
         fi
     done
     "$@"
+}
+
+# An address outside 127/8, which some strangers want, in $address: in a namespace of our own loopback has one more.
+own_address() {
+    if [ "$(ip -o link | wc -l)" -eq 1 ]; then
+        address=192.0.2.1
+        ip address add $address/32 dev lo
+    else
+        address=$(ip -4 -o address show scope global | sed -n '1s/.* inet \([0-9.]*\).*/\1/p')
+        [ -n "$address" ]
+    fi || { not_run "an address outside 127/8"; return 1; }
 }
 
 # Starts `imsreg ARGS` in the background, waits for its `ready` line. Sets imsreg_pid and ready.
