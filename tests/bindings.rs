@@ -206,3 +206,38 @@ fn a_ue_that_begins_from_nothing_takes_the_place_of_its_old_registration() {
     let contacts: usize = scscf.registration_views(None).iter().map(|view| view.contacts.len()).sum();
     assert_eq!(contacts, 1, "{trace}");
 }
+
+#[test]
+fn a_second_identity_shares_the_security_associations() {
+    for (policy, challenges) in [("never", 0), ("always", 9)] {
+        let set = [("scscf.challenge", policy), ("scscf.expires.max", "1000s")];
+        // Challenges come far enough from each other for the P-CSCF: an IMPI has three sets at most, and an old one lives
+        // for 128 s beside the new one.
+        let mut simulation = run(&scenario(&set, 1, 170));
+        let (id, second) = (simulation.ue(0), ue(&simulation, 0).associated()[1].clone());
+        // 170 s: another identity of the user, over the SAs of the first.
+        let before = simulation.world().tap.hops.len();
+        let impu = second.clone();
+        simulation.world_mut().command(id, |element, now, out| {
+            element.as_ue_mut().expect("a UE").register_identity(now, impu, out).expect("the first is registered");
+        });
+        pass(&mut simulation, 530);
+        let trace = simulation.world().tap.trace();
+        let since = &simulation.world().tap.hops[before..];
+        assert_eq!(since.iter().filter(|hop| hop.name.starts_with("401 REGISTER")).count(), challenges, "{trace}");
+        assert_eq!(ue(&simulation, 0).other_identities().collect::<Vec<_>>(), [&second], "{trace}");
+        // 500 s and 670 s: each has been refreshed for itself.
+        let refreshed: Vec<u64> = attempts(&simulation).iter().map(|(at, _)| *at).filter(|at| *at > 170).collect();
+        assert_eq!(refreshed, [500, 670], "{policy}: {trace}");
+        pass(&mut simulation, 150);
+        // They are of one implicit set, so they end together; what a temporary set carried last lives for 240 s.
+        simulation.world_mut().command(id, |element, now, out| element.as_ue_mut().expect("a UE").deregister(now, out));
+        pass(&mut simulation, 300);
+        let trace = simulation.world().tap.trace();
+        assert_eq!(
+            (simulation.registered(), pcscf(&simulation).sa_sets(), pcscf(&simulation).subscribers()),
+            (0, 0, 0),
+            "{trace}"
+        );
+    }
+}

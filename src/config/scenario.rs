@@ -73,6 +73,7 @@ pub enum Action {
     Reregister,
     Deregister,
     Emergency,
+    SecondIdentity,
     Message,
     Call,
     HangUp,
@@ -272,6 +273,7 @@ const ACTION: Leaf<Action> = Leaf {
         "reregister" => Some(Action::Reregister),
         "deregister" => Some(Action::Deregister),
         "emergency" => Some(Action::Emergency),
+        "second_identity" => Some(Action::SecondIdentity),
         "message" => Some(Action::Message),
         "call" => Some(Action::Call),
         "hang_up" => Some(Action::HangUp),
@@ -281,8 +283,8 @@ const ACTION: Leaf<Action> = Leaf {
         "change_server" => Some(Action::Network(ByNetwork::ChangeServer)),
         _ => None,
     },
-    expected: "register, reregister, deregister, emergency, message, call, hang_up, reauthenticate, network_deregister, \
-               terminate or change_server",
+    expected: "register, reregister, deregister, emergency, second_identity, message, call, hang_up, reauthenticate, \
+               network_deregister, terminate or change_server",
 };
 
 const ROLE: Leaf<Role> = Leaf {

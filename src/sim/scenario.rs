@@ -126,6 +126,10 @@ impl<T: Tap> Simulation<T> {
                         Action::Register | Action::Reregister => return ue.register(now, out),
                         Action::Deregister => return ue.deregister(now, out),
                         Action::Emergency => return ue.register_emergency(now, out),
+                        Action::SecondIdentity => match ue.associated().get(1).cloned() {
+                            Some(second) => ue.register_identity(now, second, out),
+                            None => Ok(()),
+                        },
                         Action::Message => ue.message(now, &to, "text/plain", b"hello", out),
                         Action::Call => ue.invite(now, &to, &ue.offer(), out).map(|_| ()),
                         Action::Network(_) => return,

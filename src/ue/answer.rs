@@ -161,6 +161,12 @@ impl Ue {
         message: &Message<'_>,
         out: &mut Outbox,
     ) {
+        if let Some(impu) = &attempt.other
+            && attempt.goal == Goal::Deregistered
+        {
+            remove_temporary(answer, "registration ended", out);
+            return self.end_other(now, impu, "de-registered by the user", out);
+        }
         if attempt.goal == Goal::Deregistered {
             remove_temporary(answer, "registration ended", out);
             return self.end_registration("de-registered by the user", now, out);
@@ -179,15 +185,19 @@ impl Ue {
             return self.fail(now, &attempt, &Failure::NotBound, None, out);
         }
         let granted = Duration::from_secs(granted.into());
-        let before = self.registration.take();
-        let (set, mut credentials) = self.settle(now, granted, &attempt, answer, before, out);
+        let mut before = self.registration.take();
+        let (set, mut credentials) = self.settle(now, granted, &attempt, answer, before.as_mut(), out);
         if let (Some(credentials), Some(info)) = (&mut credentials, message.header(HeaderName::AuthenticationInfo)) {
             let uri = format!("sip:{}", self.config.realm);
             if !credentials.take_info(info, &self.config, (&uri, message.body())) {
                 tell(out, || What::AuthenticationFailed { impi: self.config.impi.clone(), cause: "rspauth is wrong" });
             }
         }
+        if let Some(impu) = attempt.other {
+            return self.on_other_accepted(now, *impu, granted, (set, credentials), before, out);
+        }
         let associated = associated(message);
+        let others = before.map_or_else(Vec::new, |r| r.others);
         let impu = associated.first().unwrap_or(&self.config.impu).clone();
         self.registration = Some(Registration {
             set,
@@ -197,6 +207,7 @@ impl Ue {
             path: message.elements(HeaderName::Path).map(Into::into).collect(),
             refresh_at: self.config.refresh.then(|| now + refresh_after(granted)),
             expires_at: now + granted,
+            others: if attempt.renews { others } else { Vec::new() },
             gruus: own.filter(|_| self.config.gruu).and_then(Gruus::of),
         });
         self.keep_alive = KeepAlive::agreed(now, self.config.keep_alive, message, &mut self.random);
@@ -218,11 +229,11 @@ impl Ue {
         granted: Duration,
         attempt: &Attempt,
         answer: Option<Box<Answer>>,
-        before: Option<Registration>,
+        before: Option<&mut Registration>,
         out: &mut Outbox,
     ) -> (Option<Set>, Option<Credentials>) {
         let lifetime = now + granted + BEYOND_REGISTRATION;
-        let (old_set, old_credentials) = before.map_or((None, None), |r| (r.set, r.credentials));
+        let (old_set, old_credentials) = before.map_or((None, None), |r| (r.set.take(), r.credentials.take()));
         if !attempt.renews {
             // TS 33.203 clause 7.4.1: an initial registration replaces all that was.
             for set in self.retiring.drain(..).chain(old_set) {
@@ -285,6 +296,11 @@ impl Ue {
     ) {
         let cause = failure.to_string();
         self.failure = Some(cause.clone());
+        if let Some(impu) = &attempt.other {
+            let status = failure.status();
+            tell(out, || What::GaveUp { status, cause });
+            return self.end_other(now, impu, "the registration of a further identity has failed", out);
+        }
         if attempt.goal == Goal::Deregistered {
             return self.end_registration("de-registration unanswered or refused", now, out);
         }

@@ -5,6 +5,7 @@ use super::failure::{Failure, Stage};
 use super::register::{Register, Sequence};
 use super::security::{Proposal, Set};
 use super::{Asked, Goal, State, Ue, UeConfig, remove};
+use crate::identity::Impu;
 use crate::ipsec::association::SaSetId;
 use crate::packet::{Outbox, Route, Transport};
 use crate::pcscf::SecAgreePolicy;
@@ -39,6 +40,8 @@ pub(super) struct Answer {
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
     pub(super) goal: Goal,
+    /// For another identity than the first.
+    pub(super) other: Option<Box<Impu>>,
     /// It renews or ends the registration that lives; otherwise it replaces whatever there is.
     pub(super) renews: bool,
     /// The set of the registration that is refreshed or ended; `None`: in clear.
@@ -74,6 +77,12 @@ impl Ue {
             self.state = State::Idle;
             return;
         }
+        let attempt = self.attempt(goal, afresh);
+        self.begin(now, attempt, out);
+    }
+
+    /// A new attempt: over the set of the registration, if there is one and it is not `afresh`.
+    pub(super) fn attempt(&mut self, goal: Goal, afresh: bool) -> Attempt {
         let registration = self.registration.as_ref().filter(|_| !afresh);
         let over = registration.and_then(|r| r.set.clone());
         let nonce = registration.and_then(|r| r.credentials.as_ref()).map(|c| c.challenge.nonce.clone());
@@ -81,8 +90,9 @@ impl Ue {
         if !renews {
             self.sequence = Sequence::new(&mut self.random);
         }
-        let attempt = Attempt {
+        Attempt {
             goal,
+            other: None,
             renews,
             over,
             proposal: None,
@@ -91,7 +101,11 @@ impl Ue {
             proxied: 0,
             invalid: 0,
             too_brief: false,
-        };
+        }
+    }
+
+    /// Sends its first REGISTER.
+    pub(super) fn begin(&mut self, now: Instant, attempt: Attempt, out: &mut Outbox) {
         let wanted = self.config.sec_agree != SecAgreePolicy::Off && self.config.usim.is_some();
         self.ask(now, attempt, wanted, out);
     }
@@ -134,6 +148,7 @@ impl Ue {
         let register = Register {
             config: &self.config,
             sequence: &self.sequence,
+            impu: attempt.other.as_deref().unwrap_or(&self.config.impu),
             reachable: set.map_or(self.config.local, |s| SocketAddr::new(self.config.local.ip(), s.ue.port_s)),
             expires: if attempt.goal == Goal::Registered { self.expires } else { 0 },
             authorization,

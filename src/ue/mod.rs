@@ -13,6 +13,7 @@ mod dialog;
 mod emergency;
 mod failure;
 mod gruu;
+mod identities;
 mod keep_alive;
 mod outgoing;
 mod password;
@@ -42,6 +43,7 @@ use calls::Calls;
 use challenge::Credentials;
 use failure::Failure;
 use gruu::Gruus;
+use identities::Other;
 use keep_alive::KeepAlive;
 use register::Sequence;
 use security::{Allocator, Set};
@@ -156,6 +158,8 @@ struct Registration {
     refresh_at: Option<Instant>,
     expires_at: Instant,
     gruus: Option<Box<Gruus>>,
+    /// Further identities that were registered over the same security associations.
+    others: Vec<Other>,
 }
 
 impl Ue {
@@ -202,7 +206,9 @@ impl Ue {
         if self.is_busy() {
             return;
         }
-        if self.registration.is_some() {
+        if let Some(impu) = self.registration.as_ref().and_then(Registration::last_other) {
+            self.start_other(now, Goal::Deregistered, impu, out);
+        } else if self.registration.is_some() {
             self.start(now, Goal::Deregistered, false, out);
         } else {
             self.state = State::Idle;

@@ -1,6 +1,7 @@
 //! The REGISTER of a UE (TS 24.229 clauses 5.1.1.2, 5.1.1.4, 5.1.1.6).
 
 use super::{KeepAlivePolicy, UeConfig};
+use crate::identity::Impu;
 use crate::packet::Transport;
 use crate::random::{Random, Token};
 use crate::sip::{HeaderName, Uri, Writer};
@@ -32,6 +33,8 @@ impl Sequence {
 pub(super) struct Register<'a> {
     pub(super) config: &'a UeConfig,
     pub(super) sequence: &'a Sequence,
+    /// The identity.
+    pub(super) impu: &'a Impu,
     /// What Via and Contact name: our unprotected port, or port_us.
     pub(super) reachable: SocketAddr,
     pub(super) expires: u32,
@@ -44,7 +47,7 @@ pub(super) struct Register<'a> {
 impl Register<'_> {
     /// Appends the message.
     pub(super) fn write(&self, out: &mut Vec<u8>, transport: Transport, branch: &str) {
-        let UeConfig { realm, impu, .. } = self.config;
+        let (UeConfig { realm, .. }, impu) = (self.config, self.impu);
         let Sequence { call_id, from_tag, cseq } = self.sequence;
         let protected = self.security_verify.is_some();
         // RFC 3581 asks for the source port, which a protected answer must not go to (TS 24.229 clause 5.1.1.2.2).

@@ -22,6 +22,7 @@ impl Ue {
         let calls = self.next_call_timeout();
         let keep_alive = self.keep_alive.as_ref().map(|k| k.due());
         let watching = self.next_watching_timeout();
+        let refresh = refresh.into_iter().chain(registration.filter(|_| idle).and_then(|r| r.next_other())).min();
         let emergency = self.emergency.as_ref().and_then(|other| other.next_timeout());
         let all =
             [self.transactions.next_timeout(), retry, refresh, expiry, sets, calls, keep_alive, watching, emergency];
@@ -70,6 +71,7 @@ impl Ue {
                 }
                 self.start(now, Goal::Registered, false, out);
             }
+            State::Idle => self.refresh_other(now, out),
             _ => {}
         }
     }

@@ -3,6 +3,7 @@
 mod agreement;
 mod calls;
 mod challenges;
+mod identities;
 mod keep_alive;
 mod messages;
 mod network;
