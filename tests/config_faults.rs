@@ -59,8 +59,8 @@ timers: {gm: {t1: 2, t2: 16s, t4: 17s}}
 diameter: {watchdog: 5s}
 "#,
         &[
-            "p.yaml:3:1: wirring: unknown key, one of extends, realm, wiring, hosts, core_transport, timers, diameter, \
-             pcscf, icscf, scscf, hss, as, ue expected",
+            "p.yaml:3:1: wirring: unknown key, one of extends, realm, wiring, hosts, core_transport, timers, limits, \
+             diameter, pcscf, icscf, scscf, hss, as, ue expected",
             "p.yaml:5:30: pcscf.listen[1]: \"localhost:5060\" found, an address of this machine with a port, such as \
              127.0.0.1:5060 or [::1]:5060 expected",
             "p.yaml:5:48: pcscf.listen[2]: \"0.0.0.0:5060\" found, an address of this machine with a port, such as \
