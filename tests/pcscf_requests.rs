@@ -162,6 +162,16 @@ fn a_dialog_is_recorded_on_both_sides_and_followed() {
             assert_eq!(rig.answer().status(), 200);
         }
     }
+    // A UE that takes its Service-Route here too.
+    let own = format!("<sip:orig@scscf.{REALM}:6060;lr>");
+    for (at, routes) in [(3_500, own.clone()), (3_600, format!("<sip:10.0.0.1:6100;lr>, {own}"))] {
+        let text = in_dialog(&mut phone, "SUBSCRIBE", &routes);
+        phone.send_over_sa(&mut rig, at, &text);
+        let sent = rig.forwarded();
+        assert_eq!(all(&sent, HeaderName::Route), std::slice::from_ref(&own));
+        rig.core_sends(at + 10, &response(&sent, "200 OK", ""));
+        assert_eq!(rig.answer().status(), 200);
+    }
     // Without our element for the core nothing was recorded here.
     let foreign = in_dialog(&mut phone, "BYE", "<sip:10.0.0.1:6100;lr>, <sip:victim.example;lr>");
     phone.send_over_sa(&mut rig, 4_000, &foreign);

@@ -38,25 +38,27 @@ probe_pcscf() {
     stop_imsreg || { failure "imsreg serve did not stop in order"; status=1; }
 }
 
+# EVT-07 sends SUBSCRIBE with an unknown Event to the user himself. An S-CSCF is notifier of reg alone (TS 24.229 clause
+# 5.4.2.1.1) and forwards any other (clause 5.4.3.3); 489 is the word of the UE that gets it (RFC 6665 clause 4.2.1.1), here
+# the probe itself, which says 200.
+wrong='^EVT-07'
 # The UE of these probes registers again with the SPIs and ports it has. TS 33.203 clause 7.4 wants new ones for a new
 # set, so a P-CSCF that challenges must refuse them: they are judged where re-registrations are not challenged.
 repeats='^(REG-25|AKA-16|BND-)'
-# EVT-* asks for the reg event package, which imsreg does not have yet: listed, not counted.
-probe_pcscf -- --skip "^EVT|$repeats"
+probe_pcscf -- --skip "$wrong|$repeats"
 probe_pcscf --set scscf.challenge=never -- --only "$repeats"
-"$python" "$probes/probe_pcscf.py" --target 127.0.0.1:5060 "${keys[@]}" --list --only '^EVT' |
-    sed -n 's/^EVT/next issue, not counted: EVT/p'
 
 start_imsreg "$work/hss.log" serve --only hss --realm $realm --diameter 127.0.0.1:3868 --hss-data "$work/subscribers.yaml" ||
     { failure "imsreg serve --only hss"; exit 1; }
 probe_suite probe_hss "$python" "$probes/probe_hss.py" --target 127.0.0.1:3868 "${keys[@]}" "${others[@]}" || status=1
 stop_imsreg || { failure "imsreg serve --only hss did not stop in order"; status=1; }
 
-# Each scenario waits out its seconds: four parts at a time, on an address each.
+# Each scenario waits out its seconds: four parts at a time, on an address each. The UE does not subscribe here: at a SUBSCRIBE
+# the core of this suite takes one variable for two things, and ends.
 for part in '[0-2]' '[34]' '[56]' '[7-9]'; do
     probe_suite fake_core "$python" "$probes/fake_core.py" --listen "127.0.3.$((${#suites[@]} + 1)):5060" "${keys[@]}" \
         --seconds 6 --only "$part\$" --ue "$imsreg register --pcscf {host}:{port} --source 127.0.3.$((${#suites[@]} + 11)) \
-        --imsi {imsi} --k {k} --opc {opc} --realm {realm} --ipsec none --stay" >"$work/fake_core.${#suites[@]}" 2>&1 &
+        --imsi {imsi} --k {k} --opc {opc} --realm {realm} --ipsec none --stay --set ue.subscribe=false" >"$work/fake_core.${#suites[@]}" 2>&1 &
     suites+=($!)
 done
 for n in "${!suites[@]}"; do

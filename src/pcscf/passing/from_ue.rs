@@ -47,7 +47,11 @@ impl Pcscf {
         let shared = self.books.registrations(sender.flow).first().map(|r| Rc::clone(&r.shared));
         let shared = shared.ok_or(Refusal::NotRegistered)?;
         let in_dialog = request.is_in_dialog() || server.is_none();
-        let routes: Vec<&str> = if in_dialog {
+        // TS 24.229 clause 5.2.6.3: 400, or the right Route in place of a wrong one. There are UEs that send their
+        // Service-Route within dialogs too: it is known here, and leads to the S-CSCF as well.
+        let is_service_route =
+            !request.routes.is_empty() && request.routes.iter().copied().eq(elements(&shared.service_route));
+        let routes: Vec<&str> = if in_dialog && !is_service_route {
             self.recorded(&mut request, sender.flow)?;
             request.routes.clone()
         } else {
