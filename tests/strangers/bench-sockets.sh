@@ -53,20 +53,42 @@ theirs() { # theirs ROLE ...: Kamailio's, ready when their HSS has them
     return 1
 }
 
-# measure WHAT KIND ADDRESS PID ...: the figure in $figure, 0 where there is none.
+# measure WHAT KIND ADDRESS PID ...: prints the figure and leaves it in $figure; false where there is none.
 measure() {
     local what=$1 kind=$2 to=$3
     shift 3
     figure=0
-    if timeout $((300 + 4 * settle)) "$load" "$kind" "$to" ims.test "$count" "$settle" "$@" >"$work/load" 2>&1; then
-        passed 1
-        echo "$what: $(cat "$work/load")"
-        figure=$(awk '{ print $1 }' "$work/load")
-    else
-        failure "$what: $(tail -1 "$work/load")"
-        tail -n 3 "$work"/*.log >&2
-        status=1
-    fi
+    timeout $((300 + 2 * settle)) "$load" "$kind" "$to" ims.test "$count" "$settle" "$@" >"$work/load" 2>&1 || return 1
+    echo "$what: $(cat "$work/load")"
+    figure=$(awk '{ print $1 }' "$work/load")
+}
+
+# The same of ours, which must not fail.
+measure_ours() {
+    measure "$@" && passed 1 && return
+    failure "$1: $(grep -m1 -A1 panicked "$work/load" | tail -1)"
+    tail -n 3 "$work"/imsreg*.log >&2
+    status=1
+}
+
+# beside NAME LIMIT OURS "ROLE ..." KIND ADDRESS: the same of Kamailio's roles, and the ratio. Its S-CSCF crashes now
+# and then, which is no fault of ours: it gets three attempts. With Cx, the HSS is ours and not counted.
+beside() {
+    local name=$1 limit=$2 mine=$3 roles=$4 kind=$5 to=$6 servers
+    [ -n "$kamailio_is_there" ] || return
+    for _ in 1 2 3; do
+        servers=0
+        [ "$roles" = plain ] || { hss && servers=1; }
+        # shellcheck disable=SC2086
+        if theirs $roles && measure "$name, Kamailio" "$kind" "$to" "${pids[@]:$servers}"; then
+            stop_all
+            passed 1
+            ratio "$name beside Kamailio's" "$mine" "$figure" "$limit" || status=1
+            return
+        fi
+        stop_all
+    done
+    not_run "$name: Kamailio did not last three attempts: $(grep -h -m1 -E 'signal|CRITICAL' "$work"/*.log | tail -1)"
 }
 
 # Where Kamailio's I-CSCF looks for its S-CSCF.
@@ -76,45 +98,31 @@ printf 'id(int) id_s_cscf(int) capability(int)\n1:1:1\n' >"$work/icscf-db/s_cscf
 printf 'id(int) trusted_domain(string)\n1:ims.test\n' >"$work/icscf-db/nds_trusted_domains"
 printf 'table_name(string) table_version(int)\ns_cscf:6\ns_cscf_capabilities:6\nnds_trusted_domains:6\n' >"$work/icscf-db/version"
 
-# beside NAME LIMIT: our figure in $mine, theirs in $figure.
-beside() { ratio "$1 beside Kamailio's" "$mine" "$figure" "$2" || status=1; }
-
 kamailio_is_there=
 has "${kamailio[@]}" "$ss" && shared peers/kamailio/plain.cfg && kamailio_is_there=1 && kamailio -v | sed -n '1s/^version: \(.*\) (.*/\1/p'
 
-# 1. digest
-ours digest --only scscf,hss --sip $s:6060 || exit 1
-measure "digest registrar" digest $s:6060 "$imsreg_pid"
+hss() { another aka --only hss --diameter $h:3868 --set hss.origin_host=$h "$@"; }
+up() { "$@" || { failure "imsreg serve"; exit 1; }; }
+
+up ours digest --only scscf,hss --sip $s:6060
+measure_ours "digest registrar" digest $s:6060 "$imsreg_pid"
 mine=$figure
 stop_all
-if [ -n "$kamailio_is_there" ]; then
-    theirs plain && measure "digest registrar, Kamailio" digest $s:5060 "${pids[0]}" && beside "digest registrar" 0.33
-    stop_all
-fi
+beside "digest registrar" 0.33 "$mine" plain digest $s:5060
 
-# 2. S-CSCF; the HSS is ours
-hss() { another aka --only hss --diameter $h:3868 --set hss.origin_host=$h; }
-hss || exit 1
-ours aka --only scscf --sip $s:6060 --hss $h:3868 || exit 1
-measure "S-CSCF with Cx" aka $s:6060 "$imsreg_pid"
+up hss
+up ours aka --only scscf --sip $s:6060 --hss $h:3868
+measure_ours "S-CSCF with Cx" aka $s:6060 "$imsreg_pid"
 mine=$figure
 stop_all
-if [ -n "$kamailio_is_there" ]; then
-    hss && theirs scscf && measure "S-CSCF with Cx, Kamailio" aka $s:6060 "${pids[1]}" && beside "S-CSCF with Cx" 0.15
-    stop_all
-fi
+beside "S-CSCF with Cx" 0.15 "$mine" scscf aka $s:6060
 
-# 3. all hops; with a security agreement only ours
+# With a security agreement only ours; in clear beside theirs.
 for kind in agreed aka; do
-    ours aka --sip $p:5060 --set wiring=wire || exit 1
-    measure "P-, I-, S-CSCF and HSS, all hops on sockets, $kind" $kind $p:5060 "$imsreg_pid"
+    up ours aka --sip $p:5060 --set wiring=wire
+    measure_ours "all hops on sockets, $kind" $kind $p:5060 "$imsreg_pid"
     mine=$figure
     stop_all
 done
-if [ -n "$kamailio_is_there" ]; then
-    hss && theirs scscf icscf pcscf &&
-        measure "P-, I-, S-CSCF, Kamailio, without the HSS" aka $p:5060 "${pids[@]:1}" &&
-        beside "P-, I-, S-CSCF and HSS" 0.125
-    stop_all
-fi
+beside "all hops on sockets" 0.125 "$mine" "scscf icscf pcscf" aka $p:5060
 exit $status
