@@ -260,7 +260,7 @@ fn a_crowd_is_registered_in_the_end_by_a_network_that_sheds() {
 /// One in five is lost, both ways, on every link: UDP everywhere, so that nothing is repeated but by SIP itself.
 #[test]
 fn twenty_percent_loss_on_every_link_prevents_no_registration() {
-    for seed in 1..=3 {
+    for seed in 1..=5 {
         let mut scenario = scenario("loss");
         scenario.seed = seed;
         scenario.faults = vec![NetworkFault::Link {
@@ -274,8 +274,8 @@ fn twenty_percent_loss_on_every_link_prevents_no_registration() {
         set(&mut scenario, "ue.subscribe", "false");
         let simulation = run(&scenario);
         assert_eq!(simulation.registered(), 10, "seed {seed}\n{}", simulation.world().tap.trace());
-        // A UE that lost an answer and sends its REGISTER again as a new one meets CSeq and challenges of before.
-        let table = [100, 200, 401, 403, 480, 482, 494, 500, 504];
+        // Repetitions and stored answers make up for all of it: nobody is refused.
+        let table = [100, 200, 401];
         all_of_the_tables(&statuses(&simulation), &table, || simulation.world().tap.trace());
     }
 }
