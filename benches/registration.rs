@@ -15,7 +15,7 @@
 use imsreg::config::{Elements, Profile, Subscribers, load_profile, load_subscribers};
 use imsreg::hss::Hss;
 use imsreg::icscf::Icscf;
-use imsreg::ims::{Ims, Outward, Wiring};
+use imsreg::ims::{ElementId, Ims, Outward, Wiring};
 use imsreg::packet::{Effect, Packet, Protocol, Transport};
 use imsreg::pcscf::Pcscf;
 use imsreg::random::Random;
@@ -127,6 +127,8 @@ fn once(count: u32, plan: Plan) -> io::Result<()> {
     let answers = play(&mut &recording[..], &mut core, |_, _| ())?;
     core.settle();
     assert_eq!(answers, count * plan.answers(), "every REGISTER must end with its 200");
+    let watched = if plan.subscribe { count } else { 0 };
+    assert_eq!(core.subscriptions(), watched as usize, "every NOTIFY must have its answer");
     println!("{count} registrations played back");
     Ok(())
 }
@@ -162,6 +164,8 @@ fn play_for_memory(file: &Path, each: u32) -> io::Result<()> {
     })?;
     core.settle();
     let last = resident();
+    let watched = if each > 1 { MEMORY_LAST } else { 0 };
+    assert_eq!(core.subscriptions(), watched as usize, "every NOTIFY must have its answer");
     assert_eq!(answers, MEMORY_LAST * each, "every registration must end with its 200");
     println!("{} octets ({first} to {last} resident)", (last - first) / u64::from(MEMORY_LAST - MEMORY_FIRST));
     Ok(())
@@ -170,6 +174,7 @@ fn play_for_memory(file: &Path, each: u32) -> io::Result<()> {
 /// P-, I-, S-CSCF and HSS, wired within the process.
 struct Core {
     ims: Ims,
+    scscf: ElementId,
     out: Outward,
     now: Instant,
 }
@@ -183,10 +188,10 @@ impl Core {
         let all = Elements::ALL;
         let wired = "the lab's addresses differ";
         ims.add(Hss::new(profile.hss(epoch).expect("lab"), subscribers.store, random.fork())).expect(wired);
-        ims.add(Scscf::new(profile.scscf(all, epoch).expect("lab"), random.fork())).expect(wired);
+        let scscf = ims.add(Scscf::new(profile.scscf(all, epoch).expect("lab"), random.fork())).expect(wired);
         ims.add(Icscf::new(profile.icscf(all, epoch).expect("lab"), random.fork())).expect(wired);
         ims.add(Pcscf::new(profile.pcscf(all).expect("lab"), random.fork())).expect(wired);
-        let mut core = Self { ims, out: Outward::new(), now: Instant::ZERO };
+        let mut core = Self { ims, scscf, out: Outward::new(), now: Instant::ZERO };
         core.ims.start(core.now, &mut core.out, &mut ());
         core.out.clear();
         core
@@ -213,6 +218,11 @@ impl Core {
             effects.for_each(|(_, effect)| answers(&effect, bytes));
         }
         self.out.clear();
+    }
+
+    /// How many UEs watch their registration.
+    fn subscriptions(&self) -> usize {
+        self.ims.element(self.scscf).as_scscf().expect("added as such").subscriptions()
     }
 
     /// Lets every transaction end.
