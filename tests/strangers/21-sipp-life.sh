@@ -71,7 +71,7 @@ serve() { # serve CAPTURE ARGUMENT ...
     local capture=$1
     shift
     start_imsreg "$work/serve.log" serve --profile lab --realm $realm --hss-data "$work/subscribers.yaml" \
-        --control "$work/ctl" --capture "$capture" "$@" || { failure "imsreg serve"; exit 1; }
+        --set scscf.challenge=always --control "$work/ctl" --capture "$capture" "$@" || { failure "imsreg serve"; exit 1; }
 }
 stop() { # stop CAPTURE SIP CX
     stop_imsreg || { failure "imsreg serve did not stop in order"; status=1; }

@@ -88,7 +88,7 @@ registers() { # registers WHAT: one more UE
     fi
 }
 
-timers=(--set diameter.watchdog=6s --set diameter.reconnect=2s --set diameter.request_timeout=30s)
+timers=(--set limits.longest_wait=30s --set diameter.watchdog=6s --set diameter.reconnect=2s --set diameter.request_timeout=30s)
 start_imsreg "$work/hss.log" serve --profile lab --only hss --realm $realm --diameter $h:3868 --hss-data "$work/subscribers.yaml" \
     --json --control "$work/hss.ctl" --capture "$work/hss.pcapng" "${timers[@]}" || { failure "imsreg serve --only hss"; exit 1; }
 hss=$imsreg_pid imsreg_pid=
