@@ -70,7 +70,7 @@ check_strangers() {
 }
 
 check_guest() {
-    cargo build -q --release && tests/guest/run.sh
+    cargo build -q --release && bash tests/guest/run.sh
 }
 
 check_bench() { tests/strangers/bench.sh; }
