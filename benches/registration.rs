@@ -103,7 +103,8 @@ fn spent(count: u32, plan: Plan) -> io::Result<u64> {
     Ok(spent)
 }
 
-/// Prints what a refresh costs: the same run with refreshes costs so much more. The goal is a third; it fails above the half, so that a shared machine fails no check.
+/// Prints what a refresh costs: the same run with refreshes costs so much more. The goal is a third; it fails above the
+/// half, so that a shared machine fails no check.
 fn refresh(count: u32) -> io::Result<()> {
     let first = spent(count, Plan::default())?;
     let both = spent(count, Plan { refreshes: REFRESHES, ..Plan::default() })?;
@@ -164,8 +165,10 @@ fn play_for_memory(file: &Path, each: u32) -> io::Result<()> {
     })?;
     core.settle();
     let last = resident();
-    let watched = if each > 1 { MEMORY_LAST } else { 0 };
-    assert_eq!(core.subscriptions(), watched as usize, "every NOTIFY must have its answer");
+    let watched = if each > 1 { MEMORY_LAST as usize } else { 0 };
+    // The NOTIFY that is on its way when the first figure is taken may end there: 300 s pass before its answer comes.
+    let ended = watched - core.subscriptions();
+    assert!(ended <= 1, "every NOTIFY must have its answer: {ended} had none");
     assert_eq!(answers, MEMORY_LAST * each, "every registration must end with its 200");
     println!("{} octets ({first} to {last} resident)", (last - first) / u64::from(MEMORY_LAST - MEMORY_FIRST));
     Ok(())
