@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::Recorder;
+use common::{Recorder, pass, run};
 use imsreg::config::{Scenario, Setting, load_scenario};
 use imsreg::event::Role;
 use imsreg::pcscf::Pcscf;
@@ -23,17 +23,6 @@ fn scenario(set: &[(&str, &str)], ues: u32, until: u64) -> Scenario {
     scenario.steps.iter_mut().for_each(|step| step.ue = None);
     scenario.until = Duration::from_secs(until);
     scenario
-}
-
-fn run(scenario: &Scenario) -> Simulation<Recorder> {
-    let mut simulation = Simulation::new(scenario, Recorder::default()).unwrap_or_else(|faults| panic!("{faults}"));
-    simulation.run();
-    simulation
-}
-
-fn pass(simulation: &mut Simulation<Recorder>, seconds: u64) {
-    let until = simulation.world().now() + Duration::from_secs(seconds);
-    simulation.world_mut().run_until(until);
 }
 
 fn ue(simulation: &Simulation<Recorder>, n: usize) -> &Ue {

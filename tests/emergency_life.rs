@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::Recorder;
+use common::{Recorder, pass, run};
 use imsreg::capture::Entry;
 use imsreg::config::{Action, Scenario, Setting, Step, load_scenario};
 use imsreg::cx::{CxResult, ReasonCode, Rta, Uar};
@@ -26,17 +26,6 @@ fn scenario(steps: &[(u64, Action)], set: &[(&str, &str)], until: u64) -> Scenar
     scenario.settings.extend(set.iter().map(|(key, value)| Setting::new("set", key, *value)));
     scenario.until = Duration::from_secs(until);
     scenario
-}
-
-fn run(scenario: &Scenario) -> Simulation<Recorder> {
-    let mut simulation = Simulation::new(scenario, Recorder::default()).unwrap_or_else(|faults| panic!("{faults}"));
-    simulation.run();
-    simulation
-}
-
-fn pass(simulation: &mut Simulation<Recorder>, seconds: u64) {
-    let until = simulation.world().now() + Duration::from_secs(seconds);
-    simulation.world_mut().run_until(until);
 }
 
 fn element(simulation: &Simulation<Recorder>, role: Role) -> &Element {

@@ -8,7 +8,7 @@ mod driver;
 #[path = "scscf_bench/user.rs"]
 mod user;
 
-use common::Recorder;
+use common::{Recorder, run};
 use driver::{Driver, header, status};
 use imsreg::config::{Elements, NetworkFault, Scenario, Setting, load_profile, load_scenario, load_subscribers};
 use imsreg::cx::{CxResult, Envelope, Uaa, Uar};
@@ -40,12 +40,6 @@ fn set(scenario: &mut Scenario, key: &str, value: &str) {
 
 fn simulation(scenario: &Scenario) -> Simulation<Recorder> {
     Simulation::new(scenario, Recorder::default()).unwrap_or_else(|faults| panic!("{faults}"))
-}
-
-fn run(scenario: &Scenario) -> Simulation<Recorder> {
-    let mut simulation = simulation(scenario);
-    simulation.run();
-    simulation
 }
 
 /// What the UEs were answered to their REGISTERs.

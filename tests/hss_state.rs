@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::Recorder;
+use common::{Recorder, run};
 use imsreg::capture::Entry;
 use imsreg::config::{NetworkFault, Scenario, load_scenario};
 use imsreg::event::{Role, What};
@@ -14,12 +14,6 @@ use std::path::Path;
 fn scenario() -> Scenario {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/hss-crash.yaml");
     load_scenario(&path).unwrap_or_else(|faults| panic!("{faults}"))
-}
-
-fn run(scenario: &Scenario) -> Simulation<Recorder> {
-    let mut simulation = Simulation::new(scenario, Recorder::default()).unwrap_or_else(|faults| panic!("{faults}"));
-    simulation.run();
-    simulation
 }
 
 /// Second and name of the Cx messages from `second` on.

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::Recorder;
+use common::{Recorder, pass, run};
 use imsreg::capture::Entry;
 use imsreg::config::{NetworkFault, Scenario, Setting, load_profile, load_scenario, load_subscribers};
 use imsreg::event::{Role, What};
@@ -21,12 +21,6 @@ fn scenario(name: &str) -> Scenario {
 
 fn set(scenario: &mut Scenario, key: &str, value: &str) {
     scenario.settings.push(Setting::new("set", key, value));
-}
-
-fn run(scenario: &Scenario) -> Simulation<Recorder> {
-    let mut simulation = Simulation::new(scenario, Recorder::default()).unwrap_or_else(|faults| panic!("{faults}"));
-    simulation.run();
-    simulation
 }
 
 /// Seconds of the scenario and messages, from `second` on; base messages of Diameter left out.
@@ -89,12 +83,6 @@ fn run_to(scenario: &Scenario, second: u64) -> Simulation<Recorder> {
     let mut scenario = scenario.clone();
     scenario.until = Duration::from_secs(second);
     run(&scenario)
-}
-
-/// Lets `seconds` go by.
-fn pass(simulation: &mut Simulation<Recorder>, seconds: u64) {
-    let until = simulation.world().now() + Duration::from_secs(seconds);
-    simulation.world_mut().run_until(until);
 }
 
 /// The first UE sends a message to the second; what that leads to within `seconds`.

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::Recorder;
+use common::{Recorder, run};
 use imsreg::capture::Entry;
 use imsreg::config::{NetworkFault, Scenario, Setting, load_scenario};
 use imsreg::event::{Role, What};
@@ -22,12 +22,6 @@ fn path(name: &str) -> PathBuf {
 
 fn scenario(name: &str) -> Scenario {
     load_scenario(&path(&format!("{name}.yaml"))).unwrap_or_else(|faults| panic!("{faults}"))
-}
-
-fn run(scenario: &Scenario) -> Simulation<Recorder> {
-    let mut simulation = Simulation::new(scenario, Recorder::default()).unwrap_or_else(|faults| panic!("{faults}"));
-    simulation.run();
-    simulation
 }
 
 fn count(simulation: &Simulation<Recorder>, name: &str) -> usize {

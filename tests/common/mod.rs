@@ -5,12 +5,16 @@
 #![expect(dead_code, reason = "every test program uses its own part")]
 
 use imsreg::capture::{Capture, Entry};
+#[cfg(feature = "live")]
+use imsreg::config::Scenario;
 use imsreg::diameter::Header;
 use imsreg::event::Event;
 use imsreg::ims::{Element, Tap};
 use imsreg::packet::{Connection, Effect, Outbox, Packet, Protocol, Transport};
+#[cfg(feature = "live")]
+use imsreg::sim::Simulation;
 use imsreg::sip::Message;
-use imsreg::time::Instant;
+use imsreg::time::{Duration, Instant};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
@@ -104,6 +108,21 @@ impl Driver {
         }
         self.out.clear();
     }
+}
+
+/// Runs a scenario to its end.
+#[cfg(feature = "live")]
+pub(crate) fn run(scenario: &Scenario) -> Simulation<Recorder> {
+    let mut simulation = Simulation::new(scenario, Recorder::default()).unwrap_or_else(|faults| panic!("{faults}"));
+    simulation.run();
+    simulation
+}
+
+/// Lets `seconds` go by after that.
+#[cfg(feature = "live")]
+pub(crate) fn pass(simulation: &mut Simulation<Recorder>, seconds: u64) {
+    let until = simulation.world().now() + Duration::from_secs(seconds);
+    simulation.world_mut().run_until(until);
 }
 
 /// Everything that was sent in a world, and what its elements told.
