@@ -15,15 +15,8 @@ trap 'stop_phones; stop_imsreg; rm -rf "$work"' EXIT
 linphonec --version 2>/dev/null | sed -n 's/^version: */linphonec /p'
 status=0 core=127.0.6.1
 
-cat >"$work/subscribers.yaml" <<YAML
-subscribers:
-  - {impus: ["sip:alice@ims.test"], password: secret-of-alice}
-  - {impus: ["sip:bob@ims.test"], password: secret-of-bob}
-YAML
 # The phones have 127.0.0.1: what comes from the address of the core is the core.
-start_imsreg "$work/serve.log" serve --profile lab --realm ims.test --sip $core:5060 --sec-agree offered --json \
-    --set icscf.listen=[$core:4060] --set scscf.listen=[$core:6060] --set pcscf.core=$core:5060 --set pcscf.trusted=[$core] \
-    --hss-data "$work/subscribers.yaml" --control "$work/ctl" --capture "$work/all.pcapng" || { failure "imsreg serve"; exit 1; }
+serve_two_phones
 
 # phone NAME SIP-PORT RTP-PORT FD ARGUMENT ...: starts it; its commands go to FD.
 phone() {

@@ -113,6 +113,18 @@ start_imsreg() {
     return 1
 }
 
+# A core at $core for two phones with passwords, alice and bob; what it writes goes to $work.
+serve_two_phones() {
+    cat >"$work/subscribers.yaml" <<YAML
+subscribers:
+  - {impus: ["sip:alice@ims.test"], password: secret-of-alice}
+  - {impus: ["sip:bob@ims.test"], password: secret-of-bob}
+YAML
+    start_imsreg "$work/serve.log" serve --profile lab --realm ims.test --sip $core:5060 --sec-agree offered --json \
+        --set icscf.listen=[$core:4060] --set scscf.listen=[$core:6060] --set pcscf.core=$core:5060 --set pcscf.trusted=[$core] \
+        --hss-data "$work/subscribers.yaml" --control "$work/ctl" --capture "$work/all.pcapng" || { failure "imsreg serve"; exit 1; }
+}
+
 # Ends what start_imsreg started, by its id, and waits for its exit status.
 stop_imsreg() {
     [ -n "${imsreg_pid:-}" ] || return 0
