@@ -150,8 +150,11 @@ impl Hss {
             Sar::COMMAND => {
                 let sar = Sar::decode(message)?;
                 servers.learn(sar.server_name, sar.envelope.origin_host);
-                let saa = sar::answer(records, &sar, message, out)?;
+                let (saa, overtaken) = sar::answer(records, &sar, message, out)?;
                 node.answer(peer, header, false, out, |w| saa.encode(w));
+                if let Some((member, before)) = overtaken {
+                    records.tell_overtaken(node, servers, now, (member, &before), out);
+                }
             }
             Lir::COMMAND => {
                 let lir = Lir::decode(message)?;

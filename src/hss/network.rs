@@ -5,6 +5,7 @@ use super::state::Registration;
 use super::{ChargingAddresses, Hss, Records};
 use crate::cx::user_data::{ImsSubscription, ServiceProfile};
 use crate::cx::{self, CxResult, Ppa, Ppr, ReasonCode, RequestEnvelope, Rta, Rtr};
+use crate::diameter::peer::Node;
 use crate::packet::Outbox;
 use crate::time::Instant;
 
@@ -69,20 +70,7 @@ impl Hss {
         let member = records.member(identity)?;
         let name = records.states.registration(member).1.ok_or(NotSent::NotServed)?;
         let host = servers.host(name).ok_or(NotSent::NotConnected)?;
-        let impi = records.store.impi(member);
-        // Only this reason needs the identities: for others none stands for all.
-        let impus = if reason == ReasonCode::NewServerAssigned { records.impus(member) } else { Vec::new() };
-        let session_id = node.session_id();
-        let rtr = Rtr {
-            envelope: records.request_envelope(&session_id, host),
-            impi: &impi,
-            impus: impus.iter().map(String::as_str).collect(),
-            reason,
-            reason_info: None,
-            associated_identities: Vec::new(),
-        };
-        node.request_to(now, host, Rtr::COMMAND, cx::APPLICATION, Asked::Rtr(member, reason), out, |w| rtr.encode(w))
-            .map_err(|_| NotSent::NotConnected)
+        records.send_rtr(node, now, member, host, reason, out)
     }
 
     /// Sends the profile and the charging addresses of a subscriber to the S-CSCF that has them.
@@ -151,6 +139,46 @@ impl Records {
         self.store.write_user_data(member, &mut xml);
         let document = ImsSubscription::parse(&xml).expect("it was written here");
         document.profiles.into_iter().flat_map(|profile| profile.identities).map(|i| i.identity).collect()
+    }
+
+    fn send_rtr(
+        &self,
+        node: &mut Node<Asked>,
+        now: Instant,
+        member: Member,
+        host: &str,
+        reason: ReasonCode,
+        out: &mut Outbox,
+    ) -> Result<(), NotSent> {
+        let impi = self.store.impi(member);
+        // Only this reason needs the identities: for others none stands for all.
+        let impus = if reason == ReasonCode::NewServerAssigned { self.impus(member) } else { Vec::new() };
+        let session_id = node.session_id();
+        let rtr = Rtr {
+            envelope: self.request_envelope(&session_id, host),
+            impi: &impi,
+            impus: impus.iter().map(String::as_str).collect(),
+            reason,
+            reason_info: None,
+            associated_identities: Vec::new(),
+        };
+        node.request_to(now, host, Rtr::COMMAND, cx::APPLICATION, Asked::Rtr(member, reason), out, |w| rtr.encode(w))
+            .map_err(|_| NotSent::NotConnected)
+    }
+
+    /// The S-CSCF that a user was taken over from is told so (TS 29.228 clause 6.1.3). One that is not connected, or was
+    /// never heard of since the start, finds out when the user is called there.
+    pub(super) fn tell_overtaken(
+        &self,
+        node: &mut Node<Asked>,
+        servers: &Servers,
+        now: Instant,
+        (member, before): (Member, &str),
+        out: &mut Outbox,
+    ) {
+        if let Some(host) = servers.host(before) {
+            let _ = self.send_rtr(node, now, member, host, ReasonCode::NewServerAssigned, out);
+        }
     }
 
     fn request_envelope<'a>(&'a self, session_id: &'a str, host: &'a str) -> RequestEnvelope<'a> {

@@ -9,12 +9,15 @@ use crate::cx::{CxResult, Saa, Sar, ScscfRestorationInfo, VENDOR};
 use crate::diameter::{Avps, Fault, dictionary};
 use crate::packet::Outbox;
 
+/// A subscription whose S-CSCF has lost it to another one, and the name of the one that lost.
+pub(super) type Overtaken = (Member, Box<str>);
+
 pub(super) fn answer<'a>(
     records: &'a mut Records,
     sar: &Sar<'a>,
     message: &[u8],
     out: &mut Outbox,
-) -> Result<Saa<'a>, Fault> {
+) -> Result<(Saa<'a>, Option<Overtaken>), Fault> {
     let outcome = match find(&*records, sar) {
         Ok(found) => {
             has_one_identity(sar, message)?;
@@ -27,6 +30,13 @@ pub(super) fn answer<'a>(
         records.user_data.clear();
         records.store.write_user_data(*member, &mut records.user_data);
     }
+    let takes = sar.assignment.is_registration() || sar.assignment == ServerAssignmentType::UnregisteredUser;
+    let overtaken = match &outcome {
+        Ok((member, _)) if takes => {
+            records.states.take_overtaken(*member, sar.server_name).map(|before| (*member, before))
+        }
+        _ => None,
+    };
     let records = &*records;
     let mut saa = Saa {
         envelope: records.envelope(&sar.envelope),
@@ -53,7 +63,7 @@ pub(super) fn answer<'a>(
             saa.server_name = server.and_then(|member| records.states.registration(member).1);
         }
     }
-    Ok(saa)
+    Ok((saa, overtaken))
 }
 
 /// What a granted request is answered with.

@@ -15,6 +15,8 @@ pub(super) struct States {
     states: HashMap<u64, State, foldhash::fast::RandomState>,
     names: ServerNames,
     pub(super) restorations: Restorations,
+    /// The S-CSCFs whose users another one is taking over, until it has them; keyed by [`Member::id`]. Seldom anybody.
+    overtaken: HashMap<u64, Box<str>, foldhash::fast::RandomState>,
     /// Whose state may have changed since [`States::take_touched`].
     touched: Option<Member>,
 }
@@ -70,9 +72,26 @@ impl States {
     /// Stores `server` as the S-CSCF of the subscription.
     pub(super) fn assign(&mut self, member: Member, source: &Source, server: &str) {
         if self.find(member).is_none_or(|state| self.server(state) != Some(server)) {
-            self.clear(member);
+            self.remember_overtaken(member);
+            self.unassign(member);
             let name = self.names.intern(server);
             self.of(member, source).server = Some(name);
+        }
+    }
+
+    /// Who served the user until `server` has taken him over: nobody, most often.
+    pub(super) fn take_overtaken(&mut self, member: Member, server: &str) -> Option<Box<str>> {
+        if self.overtaken.is_empty() {
+            return None;
+        }
+        self.overtaken.remove(&member.id).filter(|before| **before != *server)
+    }
+
+    /// The first one of several: those after it had no answer from the user.
+    fn remember_overtaken(&mut self, member: Member) {
+        if let (Registration::Registered | Registration::Unregistered, Some(before)) = self.registration(member) {
+            let before = before.into();
+            self.overtaken.entry(member.id).or_insert(before);
         }
     }
 
@@ -102,6 +121,13 @@ impl States {
 
     /// Forgets the S-CSCF of the subscription.
     pub(super) fn clear(&mut self, member: Member) {
+        if !self.overtaken.is_empty() {
+            self.overtaken.remove(&member.id);
+        }
+        self.unassign(member);
+    }
+
+    fn unassign(&mut self, member: Member) {
         self.touched = Some(member);
         if let Some(name) = self.states.get_mut(&member.id).and_then(|state| state.server.take()) {
             self.names.release(name);

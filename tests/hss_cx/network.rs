@@ -1,8 +1,10 @@
 //! RTR and PPR (TS 29.228 clauses 6.1.3 and 6.2): what the HSS sends, and what its state is after the answer.
 
-use crate::support::{Lab, REALM, SCSCF, config, full, identity, sar, subscriber, uar};
+use crate::support::{Lab, OTHER_SCSCF, REALM, SCSCF, config, full, identity, mar, sar, subscriber, uar, uar_of};
 use imsreg::cx::user_data::{ImsSubscription, ServiceProfile};
-use imsreg::cx::{CxResult, Envelope, Ppa, Ppr, ReasonCode, Rta, Rtr, ServerAssignmentType as Type, Uaa};
+use imsreg::cx::{
+    CxResult, Envelope, Ppa, Ppr, ReasonCode, Rta, Rtr, Saa, ServerAssignmentType as Type, Uaa, UserAuthorizationType,
+};
 use imsreg::diameter::{Header, Writer};
 use imsreg::hss::{NotSent, Store};
 
@@ -78,6 +80,46 @@ fn a_refusal_and_what_is_protected_leave_the_state_as_it_is() {
         rta(&mut lab, &sent[0], result, emergency);
         assert_eq!(server(&mut lab).as_deref(), Some(SCSCF), "{reason:?} {result}");
     }
+}
+
+#[test]
+fn the_s_cscf_that_loses_a_user_to_another_one_is_told() {
+    let alice = format!("alice@{REALM}");
+    let registered = || {
+        let mut lab = registered();
+        assert_eq!(lab.cx(&mar("alice", "alice").by_other()).result(), CxResult::SUCCESS, "it overwrites the name");
+        lab
+    };
+    for kind in [Type::Registration, Type::ReRegistration, Type::UnregisteredUser] {
+        let mut lab = registered();
+        let sent = lab.cx_sends(&sar(kind, "alice", &["alice"]).by_other());
+        assert_eq!(Saa::decode(&sent[0]).unwrap().result, CxResult::SUCCESS, "the new one has him first");
+        let rtr = Rtr::decode(&sent[1]).unwrap();
+        assert_eq!(rtr.envelope.destination_host, Some("cscf.example"), "{kind:?}: the one that had him");
+        let named = [full("alice"), "tel:+1".to_owned()];
+        assert_eq!(
+            (rtr.impi, rtr.reason, rtr.impus),
+            (&*alice, ReasonCode::NewServerAssigned, named.each_ref().map(|i| &**i).to_vec())
+        );
+        rta(&mut lab, &sent[1], CxResult::SUCCESS, &[]);
+        assert_eq!(server(&mut lab).as_deref(), Some(OTHER_SCSCF));
+        assert_eq!(lab.cx_sends(&sar(Type::ReRegistration, "alice", &["alice"]).by_other()).len(), 1, "once");
+    }
+
+    // By an I-CSCF that asked for capabilities, without MAR.
+    let mut lab = self::registered();
+    let kind = UserAuthorizationType::RegistrationAndCapabilities;
+    lab.cx(&uar_of(kind, "alice", "alice"));
+    let sent = lab.cx_sends(&sar(Type::Registration, "alice", &["alice"]).by_other());
+    assert_eq!(Rtr::decode(&sent[1]).unwrap().reason, ReasonCode::NewServerAssigned);
+
+    // The first one gets him back before anybody has him, or he goes.
+    let mut lab = registered();
+    lab.cx(&mar("alice", "alice"));
+    assert_eq!(lab.cx_sends(&sar(Type::ReRegistration, "alice", &["alice"])).len(), 1);
+    let mut lab = registered();
+    assert_eq!(lab.cx_sends(&sar(Type::UserDeregistration, "alice", &["alice"]).by_other()).len(), 1);
+    assert_eq!(lab.cx_sends(&sar(Type::Registration, "alice", &["alice"]).by_other()).len(), 1);
 }
 
 #[test]

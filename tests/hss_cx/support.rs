@@ -163,8 +163,22 @@ impl Lab {
         lab
     }
 
-    /// Sends a request and returns the one answer.
+    /// Sends a request and returns its answer.
     pub(crate) fn ask(&mut self, command: u32, application: u32, write: impl FnOnce(&mut Writer<'_>)) -> Answer {
+        let sent = self.ask_all(command, application, write);
+        self.answer(sent)
+    }
+
+    /// What comes first is the answer, and the only one.
+    fn answer(&self, mut sent: Vec<Vec<u8>>) -> Answer {
+        let bytes = sent.remove(0);
+        let header = Header::parse(&bytes).unwrap();
+        assert!(!header.request && sent.iter().all(|bytes| Header::parse(bytes).unwrap().request), "one answer");
+        assert_eq!((header.hop_by_hop, header.end_to_end), (self.hop_by_hop, 0xabc0_0000 + self.hop_by_hop));
+        Answer { header, bytes }
+    }
+
+    fn ask_all(&mut self, command: u32, application: u32, write: impl FnOnce(&mut Writer<'_>)) -> Vec<Vec<u8>> {
         self.hop_by_hop += 1;
         let header = Header {
             request: true,
@@ -180,9 +194,7 @@ impl Lab {
         let mut w = Writer::new(&mut bytes, &header);
         write(&mut w);
         w.finish();
-        let answer = self.send(&bytes);
-        assert_eq!((answer.header.hop_by_hop, answer.header.end_to_end), (header.hop_by_hop, header.end_to_end));
-        answer
+        self.receive(&bytes)
     }
 
     /// Somebody commands the HSS; what it sends.
@@ -190,15 +202,6 @@ impl Lab {
         let mut out = Outbox::new();
         with(&mut self.hss, self.now, &mut out);
         self.collect(&mut out)
-    }
-
-    pub(crate) fn send(&mut self, bytes: &[u8]) -> Answer {
-        let mut answers = self.receive(bytes);
-        assert_eq!(answers.len(), 1, "one answer");
-        let bytes = answers.remove(0);
-        let header = Header::parse(&bytes).unwrap();
-        assert!(!header.request);
-        Answer { header, bytes }
     }
 
     /// Hands in a message; what the HSS sends.
@@ -233,11 +236,18 @@ impl Lab {
         answers
     }
 
-    /// Sends a Cx request.
+    /// Sends a Cx request and returns its answer.
     pub(crate) fn cx(&mut self, ask: &Ask) -> Answer {
+        let sent = self.cx_sends(ask);
+        self.answer(sent)
+    }
+
+    /// Sends a Cx request; all that the HSS sends then.
+    pub(crate) fn cx_sends(&mut self, ask: &Ask) -> Vec<Vec<u8>> {
+        let is_other = matches!(ask, Ask::Mar { server, .. } | Ask::Sar { server, .. } if *server == OTHER_SCSCF);
         let envelope = RequestEnvelope {
             session_id: "cscf.example;1;2",
-            origin_host: "cscf.example",
+            origin_host: if is_other { "other.example" } else { "cscf.example" },
             origin_realm: REALM,
             destination_host: None,
             destination_realm: REALM,
@@ -252,12 +262,12 @@ impl Lab {
                     authorization_type: *kind,
                     emergency: *emergency,
                 };
-                self.ask(Uar::COMMAND, cx::APPLICATION, |w| uar.encode(w))
+                self.ask_all(Uar::COMMAND, cx::APPLICATION, |w| uar.encode(w))
             }
             Ask::Mar { impi, impu, items, scheme, server, resync } => {
                 let resync = resync.as_deref();
                 let mar = Mar { envelope, impi, impu, items: *items, scheme, resync, server_name: server };
-                self.ask(Mar::COMMAND, cx::APPLICATION, |w| mar.encode(w))
+                self.ask_all(Mar::COMMAND, cx::APPLICATION, |w| mar.encode(w))
             }
             Ask::Sar { impi, impus, kind, server, have } => {
                 let restoration = self.restoration.clone();
@@ -271,11 +281,11 @@ impl Lab {
                     supports_restoration: self.supports_restoration,
                     restoration: restoration.as_ref().map(|(impi, contact)| Box::new(left_for(impi, contact))),
                 };
-                self.ask(Sar::COMMAND, cx::APPLICATION, |w| sar.encode(w))
+                self.ask_all(Sar::COMMAND, cx::APPLICATION, |w| sar.encode(w))
             }
             Ask::Lir { impu, originating, kind } => {
                 let lir = Lir { envelope, impu, originating: *originating, authorization_type: *kind };
-                self.ask(Lir::COMMAND, cx::APPLICATION, |w| lir.encode(w))
+                self.ask_all(Lir::COMMAND, cx::APPLICATION, |w| lir.encode(w))
             }
         }
     }
