@@ -169,7 +169,7 @@ pub struct ServeArgs {
     /// Where the HSS keeps SQNs and registrations over a restart; made if it is not there
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
-    /// What carries protected messages: none (they stay in clear)
+    /// What carries protected messages: none (they stay in clear), userspace, kernel, unprivileged
     #[arg(long, value_name = "PLANE")]
     pub ipsec: Option<String>,
     /// required: no registration without a security agreement; offered: with those who ask; off
@@ -278,7 +278,7 @@ pub struct RegisterArgs {
     /// Transport of the first REGISTER: udp or tcp
     #[arg(long)]
     pub transport: Option<String>,
-    /// What carries protected messages: none (they stay in clear)
+    /// What carries protected messages: none (they stay in clear), userspace, kernel, unprivileged
     #[arg(long, value_name = "PLANE")]
     pub ipsec: Option<String>,
     /// required, offered or off
@@ -583,10 +583,10 @@ mod tests {
 
     #[test]
     fn a_plane_that_does_not_exist_is_named() {
-        let faults = load_profile("lab", &serve("--ipsec kernel").settings().unwrap()).unwrap_err();
+        let faults = load_profile("lab", &serve("--ipsec esp").settings().unwrap()).unwrap_err();
         assert_eq!(
             faults.to_string(),
-            "--ipsec: pcscf.ipsec: \"kernel\" found, none, the only plane of this version, expected"
+            "--ipsec: pcscf.ipsec: \"esp\" found, none, userspace, kernel or unprivileged expected"
         );
     }
 

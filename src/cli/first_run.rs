@@ -3,9 +3,10 @@
 use super::args::{FirstRunArgs, FlagsOf};
 use super::record::Record;
 use super::{Failure, Interrupt, network, report};
-use crate::config::{Elements, load_profile, load_subscribers};
+use crate::config::{Elements, PlaneChoice, load_profile, load_subscribers};
 use crate::ims::ElementId;
 use crate::ladder::{Columns, Options};
+use crate::live::plane::OpenPlane;
 use crate::live::{Clock, Live};
 use crate::time::Duration;
 use crate::ue::{Ue, UeStatus};
@@ -22,8 +23,21 @@ pub(super) async fn run(args: FirstRunArgs) -> Result<(), Failure> {
         println!("profile {}, subscribers {}", report::list(&profile.origins), report::list(&subscribers.origins));
     }
 
+    if (profile.pcscf.ipsec, profile.ue.ipsec) != (PlaneChoice::None, PlaneChoice::None) {
+        let why =
+            "the first run has both ends of Gm in one process, which takes no plane but none: use serve and register";
+        return Err(Failure::Usage(format!("ipsec: {why}")));
+    }
     let clock = Clock::start();
-    let mut network = network::build(&mut profile, Elements::ALL, Some(subscribers), None, clock, FlagsOf::FirstRun)?;
+    let mut network = network::build(
+        &mut profile,
+        Elements::ALL,
+        Some(subscribers),
+        None,
+        clock,
+        FlagsOf::FirstRun,
+        OpenPlane::default(),
+    )?;
     let pcscf = profile.pcscf.listen[0];
     let mut ue = profile.ue(&subscription, pcscf, profile.ue.address, clock.epoch());
     // As handsets do; nobody would see it where the run ends at the 200.

@@ -12,6 +12,7 @@ mod simulate;
 
 use crate::config::Faults;
 use crate::live::BindError;
+use crate::live::plane::Unavailable;
 use crate::packet::Transport;
 use args::{Cli, Command, CommonArgs};
 use std::future::Future;
@@ -35,6 +36,12 @@ pub enum Failure {
 impl From<Faults> for Failure {
     fn from(faults: Faults) -> Self {
         Self::Config(faults)
+    }
+}
+
+impl From<Unavailable> for Failure {
+    fn from(unavailable: Unavailable) -> Self {
+        Self::Usage(unavailable.to_string())
     }
 }
 

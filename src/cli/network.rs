@@ -8,6 +8,7 @@ use crate::event::Role;
 use crate::hss::Hss;
 use crate::icscf::Icscf;
 use crate::ims::{Ims, Listener};
+use crate::live::plane::OpenPlane;
 use crate::live::{Clock, Sockets, StateDir};
 use crate::packet::Protocol;
 use crate::pcscf::Pcscf;
@@ -30,8 +31,9 @@ pub(super) fn build(
     state: Option<&StateDir>,
     clock: Clock,
     flags: FlagsOf,
+    plane: OpenPlane,
 ) -> Result<Network, Failure> {
-    let mut sockets = Sockets::new();
+    let mut sockets = Sockets::over(plane);
     open_port_zero(profile, elements, &mut sockets, flags)?;
     let mut random = seed()?;
     let mut ims = Ims::new(profile.wiring);

@@ -8,6 +8,7 @@ use crate::config::{Profile, Subscription, UeSection, load_profile, load_subscri
 use crate::event::Role;
 use crate::ims::{ElementId, Ims, Listener, Wiring};
 use crate::ladder::{Columns, Options};
+use crate::live::plane::OpenPlane;
 use crate::live::{Clock, Live, Sockets};
 use crate::random::Random;
 use crate::time::Duration;
@@ -27,7 +28,7 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
         Some(source) => source,
         None => SocketAddr::new(source_towards(args.pcscf)?, 0),
     };
-    let mut sockets = Sockets::new();
+    let mut sockets = Sockets::over(OpenPlane::open(profile.ue.ipsec).await?);
     let listener = Listener::sip(source, Role::Ue);
     let local = sockets.bind(&listener).map_err(|e| Failure::Bind(e, FlagsOf::Register))?;
     let mut random = network::seed()?;

@@ -3,8 +3,9 @@
 use super::args::{FlagsOf, ServeArgs};
 use super::record::Record;
 use super::{Failure, Interrupt, control, network, report};
-use crate::config::{load_profile, load_subscribers};
+use crate::config::{PlaneChoice, load_profile, load_subscribers};
 use crate::ladder::{Columns, Options};
+use crate::live::plane::OpenPlane;
 use crate::live::{Clock, Live, StateDir};
 use crate::time::Duration;
 use std::rc::Rc;
@@ -20,7 +21,8 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let clock = Clock::start();
     let state = args.state.as_deref().map(StateDir::open).transpose();
     let state = state.map_err(|fault| Failure::Usage(fault.to_string()))?;
-    let network = network::build(&mut profile, elements, subscribers, state.as_ref(), clock, FlagsOf::Serve)?;
+    let plane = OpenPlane::open(if elements.pcscf { profile.pcscf.ipsec } else { PlaneChoice::None }).await?;
+    let network = network::build(&mut profile, elements, subscribers, state.as_ref(), clock, FlagsOf::Serve, plane)?;
     let listeners = network.ims.listeners();
     let record = Record::new(Some(clock));
     if args.common.json {

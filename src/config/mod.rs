@@ -40,7 +40,7 @@ pub use fault::{Fault, Faults};
 pub use mask::mask_value;
 pub use profile::{
     ApplicationServerSection, DiameterIdentity, DiameterSection, HostPort, HssSection, IcscfSection, PcscfSection,
-    Peer, Profile, ScscfSection, Setting, UeSection, load_profile,
+    Peer, PlaneChoice, Profile, ScscfSection, Setting, UeSection, load_profile,
 };
 pub use scenario::{Action, ByNetwork, NetworkFault, Scenario, Step, load_scenario};
 pub use source::{Origin, embedded_profiles, hss_data_of};

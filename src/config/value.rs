@@ -1,6 +1,6 @@
 //! The leaves of configuration files: what each may be, and how to say so.
 
-use super::profile::Peer;
+use super::profile::{Peer, PlaneChoice};
 use super::read::Leaf;
 use crate::application_server::Reaction;
 use crate::diameter::peer::Side;
@@ -176,9 +176,8 @@ pub(super) const SEC_AGREE: Leaf<SecAgreePolicy> = Leaf {
     expected: "required, offered or off",
 };
 
-/// The planes that exist.
-pub(super) const PLANE: Leaf<()> =
-    Leaf { read: |t| (t == "none").then_some(()), expected: "none, the only plane of this version," };
+pub(super) const PLANE: Leaf<PlaneChoice> =
+    Leaf { read: PlaneChoice::from_name, expected: "none, userspace, kernel or unprivileged" };
 
 pub(super) const ACCEPT: Leaf<bool> = Leaf {
     read: |t| match t {

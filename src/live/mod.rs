@@ -7,6 +7,7 @@
 
 mod clock;
 mod control;
+pub mod plane;
 pub mod ports;
 mod protected;
 mod shard;
@@ -55,7 +56,8 @@ impl Live {
         for listener in ims.listeners() {
             sockets.bind(&listener)?;
         }
-        let shared = Rc::new(RefCell::new(Shard::new(ims, clock, tap, state)));
+        let plane = std::mem::take(&mut sockets.plane);
+        let shared = Rc::new(RefCell::new(Shard::new(ims, plane, clock, tap, state)));
         sockets.serve(&shared);
         shard::run_timers(&shared);
         shard::with(&shared, |s, now| s.ims.start(now, &mut s.out, &mut *s.tap));
@@ -111,6 +113,8 @@ impl Live {
             }
         }
         self.shared.borrow().streams.close_all();
+        let plane = self.shared.borrow_mut().protected.plane.stop();
+        plane.await;
     }
 }
 

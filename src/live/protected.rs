@@ -1,60 +1,155 @@
-//! Protected ports of UEs: they come and go with sets of SAs. Those of a P-CSCF are ordinary listeners.
+//! Sets of SAs in the driver: protected ports of UEs come and go with them, the plane makes the SAs. The protected
+//! ports of a P-CSCF are ordinary listeners.
 
-use super::shard::Shared;
-use super::sockets::{UdpSockets, bind_stream, bind_udp};
+use super::plane::{Installation, OpenPlane, Plane};
+use super::shard::{self, Shard, Shared};
+use super::sockets::{bind_stream, bind_udp};
 use super::stream;
 use crate::ipsec::association::{SaSet, SaSetId};
-use crate::packet::{Protocol, Transport};
-use std::collections::HashMap;
+use crate::packet::{Protocol, SaFailure, Transport};
+use crate::time::Instant;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use tokio::task::JoinHandle;
 
-#[derive(Debug, Default)]
-pub(super) struct ProtectedPorts {
-    sets: HashMap<SaSetId, [SocketAddr; 2]>,
+/// The sets alive, and the plane that carries them.
+pub(super) struct Protected {
+    pub(super) plane: Box<dyn Plane>,
+    sets: HashMap<SaSetId, Set>,
     /// A UE listens on port_us before its protected REGISTER (TS 33.203 clause 7.1); port_us outlives a set.
     listeners: HashMap<SocketAddr, JoinHandle<()>>,
+    /// What came while connections of a set are being reset.
+    waiting: VecDeque<Order>,
+    is_resetting: bool,
 }
 
-impl ProtectedPorts {
-    /// Opens the two ports of a UE's set. Ports that are open stay so.
-    pub(super) fn open(&mut self, set: &SaSet, udp: &mut UdpSockets, shared: &Shared) -> io::Result<()> {
-        if !set.at_ue {
-            return Ok(());
-        }
-        let [client, server] = [set.ue.port_c, set.ue.port_s].map(|p| SocketAddr::new(set.ue_address, p));
-        for address in [client, server] {
-            if !udp.contains(address) {
-                udp.add(address, bind_udp(address)?, shared);
-            }
-        }
-        if let Entry::Vacant(free) = self.listeners.entry(server) {
-            let listener = bind_stream(Transport::Tcp, server)?;
-            free.insert(tokio::task::spawn_local(stream::accept(
-                listener,
-                Transport::Tcp,
-                Protocol::Sip,
-                Rc::clone(shared),
-            )));
-        }
-        self.sets.insert(set.id, [client, server]);
-        Ok(())
-    }
+struct Set {
+    /// Local and remote end of the two pairs of ports.
+    pairs: [(SocketAddr, SocketAddr); 2],
+    at_ue: bool,
+}
 
-    /// Closes the ports that no other set uses.
-    pub(super) fn close(&mut self, set: SaSetId, udp: &mut UdpSockets) {
-        let Some(ports) = self.sets.remove(&set) else { return };
-        for address in ports {
-            if self.sets.values().any(|others| others.contains(&address)) {
-                continue;
+enum Order {
+    Install(Box<SaSet>),
+    Remove(SaSetId),
+}
+
+impl Protected {
+    pub(super) fn new(OpenPlane(plane): OpenPlane) -> Self {
+        Self { plane, sets: HashMap::new(), listeners: HashMap::new(), waiting: VecDeque::new(), is_resetting: false }
+    }
+}
+
+/// Opens the ports of a UE's set and lets the plane make the SAs.
+pub(super) fn install(shard: &mut Shard, shared: &Shared, now: Instant, set: Box<SaSet>) {
+    if shard.protected.is_resetting {
+        shard.protected.waiting.push_back(Order::Install(set));
+        return;
+    }
+    let opened = open_ports(shard, shared, &set);
+    match opened.map(|()| shard.protected.plane.install(&set, shared)) {
+        Ok(Installation::Done) => conclude(shard, now, set.id, Ok(())),
+        Ok(Installation::Pending) => {}
+        Ok(Installation::Failed(cause)) => conclude(shard, now, set.id, Err(cause)),
+        Err(error) => conclude(shard, now, set.id, Err(format!("protected ports could not be opened: {error}"))),
+    }
+}
+
+#[expect(dead_code, reason = "for planes that talk to the kernel")]
+/// The plane's late answer to [`Installation::Pending`].
+pub(super) fn installed(shared: &Shared, set: SaSetId, result: Result<(), String>) {
+    shard::with(shared, |shard, now| conclude(shard, now, set, result));
+}
+
+/// Resets the connections of a set, then ends its SAs and closes the ports that no other set uses: what is open when
+/// its SAs go would send its FIN in clear.
+pub(super) fn remove(shard: &mut Shard, shared: &Shared, id: SaSetId) {
+    if shard.protected.is_resetting {
+        shard.protected.waiting.push_back(Order::Remove(id));
+        return;
+    }
+    let Some(set) = shard.protected.sets.get(&id) else { return };
+    let pairs = set.pairs;
+    if !shard.streams.reset(&pairs) {
+        end(shard, id);
+        return;
+    }
+    shard.protected.is_resetting = true;
+    let shared = Rc::clone(shared);
+    tokio::task::spawn_local(async move {
+        let changed = shared.borrow().changed.clone();
+        loop {
+            let notified = changed.notified();
+            if !shared.borrow().streams.any(&pairs) {
+                break;
             }
-            udp.remove(address);
-            if let Some(task) = self.listeners.remove(&address) {
-                task.abort();
+            notified.await;
+        }
+        shard::with(&shared, |shard, now| {
+            end(shard, id);
+            shard.protected.is_resetting = false;
+            for order in std::mem::take(&mut shard.protected.waiting) {
+                match order {
+                    Order::Install(set) => install(shard, &shared, now, set),
+                    Order::Remove(id) => remove(shard, &shared, id),
+                }
             }
+        });
+    });
+}
+
+fn conclude(shard: &mut Shard, now: Instant, set: SaSetId, result: Result<(), String>) {
+    let Err(cause) = result else { return };
+    tracing::warn!(%set, cause, "the SAs of a set could not be made");
+    close_ports(shard, set);
+    shard.ims.sa_failed(now, SaFailure { set }, &mut shard.out, &mut *shard.tap);
+}
+
+fn end(shard: &mut Shard, set: SaSetId) {
+    shard.protected.plane.remove(set);
+    close_ports(shard, set);
+}
+
+/// Opens the two ports of a UE's set. Ports that are open stay so.
+fn open_ports(shard: &mut Shard, shared: &Shared, set: &SaSet) -> io::Result<()> {
+    let Shard { protected: Protected { plane, sets, listeners, .. }, udp, .. } = shard;
+    let (local, remote) = if set.at_ue { (set.ue, set.pcscf) } else { (set.pcscf, set.ue) };
+    let (here, there) =
+        if set.at_ue { (set.ue_address, set.pcscf_address) } else { (set.pcscf_address, set.ue_address) };
+    let pair = |l, r| (SocketAddr::new(here, l), SocketAddr::new(there, r));
+    let pairs = [pair(local.port_c, remote.port_s), pair(local.port_s, remote.port_c)];
+    sets.insert(set.id, Set { pairs, at_ue: set.at_ue });
+    if !set.at_ue {
+        return Ok(());
+    }
+    let [(client, _), (server, _)] = pairs;
+    for address in [client, server] {
+        if !udp.contains(address) {
+            udp.add(address, bind_udp(address, Some(&**plane))?, shared);
+        }
+    }
+    if let Entry::Vacant(free) = listeners.entry(server) {
+        let listener = bind_stream(Transport::Tcp, server, Some(&**plane))?;
+        let task = stream::accept(listener, Transport::Tcp, Protocol::Sip, Rc::clone(shared));
+        free.insert(tokio::task::spawn_local(task));
+    }
+    Ok(())
+}
+
+/// Closes the ports of a UE that no other set uses.
+fn close_ports(shard: &mut Shard, set: SaSetId) {
+    let Shard { protected: Protected { sets, listeners, .. }, udp, .. } = shard;
+    let Some(set) = sets.remove(&set).filter(|set| set.at_ue) else { return };
+    for (address, _) in set.pairs {
+        if sets.values().any(|others| others.pairs.iter().any(|(local, _)| *local == address)) {
+            continue;
+        }
+        udp.remove(address);
+        if let Some(task) = listeners.remove(&address) {
+            task.abort();
         }
     }
 }

@@ -1,13 +1,14 @@
 //! One thread's elements and what they need around them.
 
 use super::clock::Clock;
-use super::protected::ProtectedPorts;
+use super::plane::OpenPlane;
+use super::protected::{self, Protected};
 use super::sockets::UdpSockets;
 use super::state::StateDir;
 use super::state::journal::{self, Journal};
 use super::stream::Streams;
 use crate::ims::{ElementId, Ims, Outward, Tap};
-use crate::packet::{Connection, Effect, Packet, Route, SaFailure, Transport};
+use crate::packet::{Connection, Effect, Packet, Route, Transport};
 use crate::time::Instant;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -23,7 +24,7 @@ pub(super) struct Shard {
     pub(super) clock: Clock,
     pub(super) udp: UdpSockets,
     pub(super) streams: Streams,
-    pub(super) protected: ProtectedPorts,
+    pub(super) protected: Protected,
     /// Where records go, with a state directory.
     pub(super) journal: Option<Journal>,
     /// Wakes whoever watches ([`super::Live::changed`]).
@@ -34,7 +35,7 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    pub(super) fn new(ims: Ims, clock: Clock, tap: Box<dyn Tap>, state: Option<StateDir>) -> Self {
+    pub(super) fn new(ims: Ims, plane: OpenPlane, clock: Clock, tap: Box<dyn Tap>, state: Option<StateDir>) -> Self {
         Self {
             ims,
             tap,
@@ -42,7 +43,7 @@ impl Shard {
             clock,
             udp: UdpSockets::default(),
             streams: Streams::default(),
-            protected: ProtectedPorts::default(),
+            protected: Protected::new(plane),
             journal: state.map(Journal::new),
             changed: Rc::new(Notify::new()),
             earlier: Rc::new(Notify::new()),
@@ -138,14 +139,8 @@ fn carry_out(shard: &mut Shard, shared: &Shared, now: Instant, owner: ElementId,
             shard.streams.connect(shared, owner, route, Vec::new());
         }
         Effect::Close { transport, local, remote } => shard.streams.close((transport, local, remote)),
-        Effect::InstallSa(set) => {
-            if let Err(error) = shard.protected.open(&set, &mut shard.udp, shared) {
-                tracing::warn!(set = %set.id, %error, "protected ports could not be opened");
-                let failure = SaFailure { set: set.id };
-                shard.ims.sa_failed(now, failure, &mut shard.out, &mut *shard.tap);
-            }
-        }
-        Effect::RemoveSa(set) => shard.protected.close(set, &mut shard.udp),
+        Effect::InstallSa(set) => protected::install(shard, shared, now, set),
+        Effect::RemoveSa(set) => protected::remove(shard, shared, set),
         // No record leaves an element unless a state directory was opened for it.
         Effect::Record { .. } | Effect::Event(_) => {}
     }

@@ -1,5 +1,6 @@
 //! Listening sockets: UDP and TCP on every SIP address of every element, TCP and SCTP for Diameter.
 
+use super::plane::{OpenPlane, Plane};
 use super::ports::{self, Holder};
 use super::shard::{self, Shared};
 use super::stream;
@@ -17,6 +18,8 @@ use tokio::task::JoinHandle;
 /// Sockets that are bound and not served yet.
 #[derive(Debug, Default)]
 pub struct Sockets {
+    /// What protected ones are made by.
+    pub(super) plane: OpenPlane,
     udp: HashMap<SocketAddr, UdpSocket>,
     tcp: HashMap<SocketAddr, (TcpListener, Protocol)>,
     sctp: HashMap<SocketAddr, TcpListener>,
@@ -52,9 +55,14 @@ impl fmt::Display for BindError {
 impl std::error::Error for BindError {}
 
 impl Sockets {
-    /// None.
+    /// None yet, over plane `none`.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// None yet; protected ones will be carried by `plane`.
+    pub fn over(plane: OpenPlane) -> Self {
+        Self { plane, ..Self::default() }
     }
 
     /// Opens what `listener` names, unless it is open. Port 0: the system chooses one, free for UDP and TCP alike, and
@@ -64,18 +72,19 @@ impl Sockets {
             let holder = ports::holder(listener.address, transport);
             BindError { listener: *listener, transport, source, holder }
         };
+        let plane = listener.protected.then_some(&*self.plane.0);
         let mut attempts = 0;
         loop {
             attempts += 1;
             let mut address = listener.address;
             let mut udp = None;
             if listener.udp && !self.udp.contains_key(&address) {
-                let socket = bind_udp(address).map_err(|e| fail(Transport::Udp, e))?;
+                let socket = bind_udp(address, plane).map_err(|e| fail(Transport::Udp, e))?;
                 address = socket.local_addr().map_err(|e| fail(Transport::Udp, e))?;
                 udp = Some(socket);
             }
             if listener.tcp && !self.tcp.contains_key(&address) {
-                match bind_stream(Transport::Tcp, address) {
+                match bind_stream(Transport::Tcp, address, plane) {
                     Ok(socket) => {
                         address = socket.local_addr().map_err(|e| fail(Transport::Tcp, e))?;
                         self.tcp.insert(address, (socket, listener.protocol));
@@ -86,7 +95,7 @@ impl Sockets {
                 }
             }
             if listener.sctp && !self.sctp.contains_key(&address) {
-                let socket = bind_stream(Transport::Sctp, address).map_err(|e| fail(Transport::Sctp, e))?;
+                let socket = bind_stream(Transport::Sctp, address, None).map_err(|e| fail(Transport::Sctp, e))?;
                 address = socket.local_addr().map_err(|e| fail(Transport::Sctp, e))?;
                 self.sctp.insert(address, socket);
             }
@@ -192,8 +201,8 @@ async fn receive(address: SocketAddr, socket: Rc<UdpSocket>, shared: Shared) {
     }
 }
 
-/// Binds a UDP socket with a receive buffer for bursts (field lesson 89).
-pub(super) fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
+/// Binds a UDP socket with a receive buffer for bursts (field lesson 89); a protected one with its plane.
+pub(super) fn bind_udp(address: SocketAddr, plane: Option<&dyn Plane>) -> io::Result<UdpSocket> {
     let socket = Socket::new(Domain::for_address(address), Type::DGRAM, None)?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
@@ -202,13 +211,20 @@ pub(super) fn bind_udp(address: SocketAddr) -> io::Result<UdpSocket> {
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
     let _ = socket.set_send_buffer_size(RECEIVE_BUFFER);
     socket.set_nonblocking(true)?;
+    if let Some(plane) = plane {
+        plane.prepare(&socket)?;
+    }
     socket.bind(&address.into())?;
     UdpSocket::from_std(socket.into())
 }
 
-/// Binds a listener for TCP connections or SCTP associations.
-pub(super) fn bind_stream(transport: Transport, address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = stream::socket(transport, address)?;
+/// Binds a listener for TCP connections or SCTP associations; a protected one with its plane.
+pub(super) fn bind_stream(
+    transport: Transport,
+    address: SocketAddr,
+    plane: Option<&dyn Plane>,
+) -> io::Result<TcpListener> {
+    let socket = stream::socket(transport, address, plane)?;
     socket.bind(&address.into())?;
     socket.listen(1_024)?;
     TcpListener::from_std(socket.into())
@@ -225,7 +241,7 @@ mod tests {
     #[tokio::test]
     async fn lesson_89_the_receive_buffer_is_that_of_bursts() {
         let plain = Socket::new(Domain::IPV4, Type::DGRAM, None).expect("a socket");
-        let ours = bind_udp("127.0.0.1:0".parse().expect("an address")).expect("a port");
+        let ours = bind_udp("127.0.0.1:0".parse().expect("an address"), None).expect("a port");
         let size = |socket: SockRef<'_>| socket.recv_buffer_size().expect("a size");
         let (before, now) = (size((&plain).into()), size((&ours).into()));
         let most =

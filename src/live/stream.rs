@@ -4,6 +4,7 @@
 //! written: one write is one user message, as RFC 6733 clause 2.1 wants it. The payload protocol identifier stays zero,
 //! because setting it takes a socket option that the standard library does not know.
 
+use super::plane::Plane;
 use super::shard::{self, Shared};
 use crate::diameter;
 use crate::ims::ElementId;
@@ -11,7 +12,7 @@ use crate::packet::{Connection, ConnectionState, Packet, Protocol, Route, Transp
 use crate::sip::frame::{self, Frame};
 use crate::sip::keep_alive::PONG;
 use crate::time::Duration;
-use socket2::{Domain, Protocol as IpProtocol, Socket, Type};
+use socket2::{Domain, Protocol as IpProtocol, SockRef, Socket, Type};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::io;
@@ -42,6 +43,8 @@ struct Stream {
     queued: Rc<Cell<usize>>,
     /// There are too many of them.
     unread: Rc<Notify>,
+    /// It is to end at once, by a reset.
+    reset: Rc<Notify>,
 }
 
 impl Stream {
@@ -103,7 +106,11 @@ impl Streams {
         }
         let shared = Rc::clone(shared);
         tokio::task::spawn_local(async move {
-            let opened = tokio::time::timeout(CONNECT_PATIENCE, dial(transport, from, to)).await;
+            let bound = {
+                let shard = shared.borrow();
+                bind(transport, from, route.sa.map(|_| &*shard.protected.plane))
+            };
+            let opened = tokio::time::timeout(CONNECT_PATIENCE, dial(bound, to)).await;
             let stream = opened.map_err(io::Error::from).flatten();
             let waiting = shared.borrow_mut().streams.opening.remove(&(owner, ends)).unwrap_or_default();
             let asked = |local, state| Connection { local, remote: to, transport, protocol, inbound: false, state };
@@ -130,6 +137,20 @@ impl Streams {
         }
     }
 
+    /// Ends the connections between these ends at once, after what can be written without waiting: no FIN is left to
+    /// be repeated. False when there is none.
+    pub(super) fn reset(&self, pairs: &[(SocketAddr, SocketAddr)]) -> bool {
+        for stream in pairs.iter().filter_map(|(l, r)| self.open.get(&(Transport::Tcp, *l, *r))) {
+            stream.reset.notify_one();
+        }
+        self.any(pairs)
+    }
+
+    /// True while one between these ends is open.
+    pub(super) fn any(&self, pairs: &[(SocketAddr, SocketAddr)]) -> bool {
+        pairs.iter().any(|(l, r)| self.open.contains_key(&(Transport::Tcp, *l, *r)))
+    }
+
     /// Ends all of them.
     pub(super) fn close_all(&self) {
         for stream in self.open.values() {
@@ -154,7 +175,7 @@ pub(super) async fn accept(listener: TcpListener, transport: Transport, protocol
 }
 
 /// A TCP or SCTP socket with the options that all of ours have.
-pub(super) fn socket(transport: Transport, address: SocketAddr) -> io::Result<Socket> {
+pub(super) fn socket(transport: Transport, address: SocketAddr, plane: Option<&dyn Plane>) -> io::Result<Socket> {
     let protocol = (transport == Transport::Sctp).then(|| IpProtocol::from(IPPROTO_SCTP));
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, protocol)?;
     if address.is_ipv6() {
@@ -163,6 +184,9 @@ pub(super) fn socket(transport: Transport, address: SocketAddr) -> io::Result<So
     // Protected connections leave from fixed ports, again and again.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    if let Some(plane) = plane {
+        plane.prepare(&socket)?;
+    }
     Ok(socket)
 }
 
@@ -171,10 +195,14 @@ pub(super) fn lacks_sctp(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(EPROTONOSUPPORT | ESOCKTNOSUPPORT))
 }
 
-async fn dial(transport: Transport, from: SocketAddr, to: SocketAddr) -> io::Result<TcpStream> {
-    let socket = socket(transport, from)?;
+fn bind(transport: Transport, from: SocketAddr, plane: Option<&dyn Plane>) -> io::Result<Socket> {
+    let socket = socket(transport, from, plane)?;
     socket.bind(&from.into())?;
-    TcpSocket::from_std_stream(socket.into()).connect(to).await
+    Ok(socket)
+}
+
+async fn dial(bound: io::Result<Socket>, to: SocketAddr) -> io::Result<TcpStream> {
+    TcpSocket::from_std_stream(bound?.into()).connect(to).await
 }
 
 async fn run(stream: TcpStream, owner: Option<ElementId>, connection: Connection, first: Vec<Vec<u8>>, shared: Shared) {
@@ -183,28 +211,36 @@ async fn run(stream: TcpStream, owner: Option<ElementId>, connection: Connection
     if transport == Transport::Tcp {
         let _ = stream.set_nodelay(true);
     }
-    let (read, write) = stream.into_split();
-    let (queue, commands) = mpsc::unbounded_channel();
-    let (queued, unread) = (Rc::new(Cell::new(0)), Rc::new(Notify::new()));
-    let opened = Stream { owner, queue, queued: Rc::clone(&queued), unread: Rc::clone(&unread) };
+    let (mut read, mut write) = stream.into_split();
+    let (queue, mut commands) = mpsc::unbounded_channel();
+    let (queued, unread, reset) = (Rc::new(Cell::new(0)), Rc::new(Notify::new()), Rc::new(Notify::new()));
+    let opened =
+        Stream { owner, queue, queued: Rc::clone(&queued), unread: Rc::clone(&unread), reset: Rc::clone(&reset) };
     for bytes in first {
         opened.write(&bytes);
     }
     shared.borrow_mut().streams.open.insert(ends, opened);
     shard::news(&shared, owner, connection);
     tokio::select! {
-        () = receive(read, connection, &shared) => {}
-        () = transmit(write, transport, commands, &queued) => {}
+        () = receive(&mut read, connection, &shared) => {}
+        () = transmit(&mut write, transport, &mut commands, &queued) => {}
         () = unread.notified() => {}
+        () = reset.notified() => {
+            while let Ok(Command::Write(bytes)) = commands.try_recv() {
+                let _ = write.try_write(&bytes);
+            }
+            let _ = SockRef::from(write.as_ref()).set_linger(Some(Duration::ZERO));
+        }
     }
+    drop((read, write));
     shared.borrow_mut().streams.open.remove(&ends);
     shard::news(&shared, owner, Connection { state: ConnectionState::Closed, ..connection });
 }
 
 async fn transmit(
-    mut stream: OwnedWriteHalf,
+    stream: &mut OwnedWriteHalf,
     transport: Transport,
-    mut commands: mpsc::UnboundedReceiver<Command>,
+    commands: &mut mpsc::UnboundedReceiver<Command>,
     queued: &Cell<usize>,
 ) {
     let mut batch = Vec::new();
@@ -230,7 +266,7 @@ async fn transmit(
     let _ = stream.shutdown().await;
 }
 
-async fn receive(mut stream: OwnedReadHalf, connection: Connection, shared: &Shared) {
+async fn receive(stream: &mut OwnedReadHalf, connection: Connection, shared: &Shared) {
     let ends = (connection.transport, connection.local, connection.remote);
     let mut buffer: Vec<u8> = Vec::with_capacity(8_192);
     loop {
@@ -327,7 +363,8 @@ mod tests {
     #[tokio::test]
     async fn lesson_60_what_is_queued_for_a_peer_that_does_not_read_is_bounded() {
         let (queue, mut commands) = mpsc::unbounded_channel();
-        let stream = Stream { owner: None, queue, queued: Rc::default(), unread: Rc::default() };
+        let (unread, reset) = (Rc::default(), Rc::default());
+        let stream = Stream { owner: None, queue, queued: Rc::default(), unread, reset };
         let message = vec![b'x'; 1 << 20];
         for _ in 0..64 {
             assert!(stream.write(&message));

@@ -1,8 +1,8 @@
 //! What holds where a profile says nothing.
 
 use super::{
-    ApplicationServerSection, DiameterIdentity, DiameterSection, HssSection, IcscfSection, PcscfSection, Profile,
-    ScscfSection, UeSection,
+    ApplicationServerSection, DiameterIdentity, DiameterSection, HssSection, IcscfSection, PcscfSection, PlaneChoice,
+    Profile, ScscfSection, UeSection,
 };
 use crate::application_server::Behaviour;
 use crate::hss::SqnScheme;
@@ -43,6 +43,7 @@ impl Default for Profile {
                 host: None,
                 port_s: 6100,
                 port_c: 5100..=5163,
+                ipsec: PlaneChoice::None,
                 sec_agree: SecAgreePolicy::Required,
                 algorithms: default_algorithms(),
                 full_list_in_401: true,
@@ -117,6 +118,7 @@ impl Default for Profile {
                 port_s: None,
                 port_c_pool: 64,
                 transport: Transport::Udp,
+                ipsec: PlaneChoice::None,
                 sec_agree: SecAgreePolicy::Required,
                 algorithms: default_algorithms(),
                 expires: Duration::from_secs(600_000),

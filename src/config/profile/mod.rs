@@ -2,8 +2,10 @@
 
 mod decode;
 mod default;
+mod plane;
 
 pub(super) use decode::capabilities;
+pub use plane::PlaneChoice;
 
 use super::fault::{Collector, Faults};
 use super::source::Sources;
@@ -101,6 +103,8 @@ pub struct PcscfSection {
     pub port_s: u16,
     /// `port_c`
     pub port_c: RangeInclusive<u16>,
+    /// `ipsec`
+    pub ipsec: PlaneChoice,
     /// `sec_agree`
     pub sec_agree: SecAgreePolicy,
     /// `algorithms`
@@ -261,6 +265,8 @@ pub struct UeSection {
     pub port_c_pool: u16,
     /// `transport`
     pub transport: Transport,
+    /// `ipsec`
+    pub ipsec: PlaneChoice,
     /// `sec_agree`
     pub sec_agree: SecAgreePolicy,
     /// `algorithms`

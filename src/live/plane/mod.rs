@@ -1,0 +1,90 @@
+//! What carries ESP under the protected ports: one interface, and SIP code cannot tell which is behind it.
+//!
+//! The elements say which sets of SAs they want, [`super::protected`] opens and closes the ports that go with them, and
+//! a [`Plane`] makes the SAs. A plane is opened before the first protected port, sweeps then what an earlier run of its
+//! own left, and leaves nothing behind when it is stopped.
+
+mod none;
+
+use super::shard::Shared;
+use crate::config::PlaneChoice;
+use crate::ipsec::association::{SaSet, SaSetId};
+use crate::time::Instant;
+use socket2::Socket;
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+
+/// What a plane does for the driver. Orders about one set come in this order: install, extend (again and again),
+/// remove. No connection of a set is open any more when it is removed, so nothing of it can leave in clear.
+pub(super) trait Plane {
+    /// Prepares a socket of a protected port before it is bound: nothing that is not protected may reach it, and
+    /// nothing may leave it in clear.
+    fn prepare(&self, socket: &Socket) -> io::Result<()>;
+
+    /// Makes the four SAs of a set, all of them or none. To make a set again changes nothing.
+    fn install(&mut self, set: &SaSet, shared: &Shared) -> Installation;
+
+    #[expect(dead_code, reason = "called by Effect::ExtendSa, which comes with the life of SAs")]
+    /// Moves the end of life that the plane itself sees to. It is a backstop behind the SIP timers, never the first to
+    /// act (TS 33.203 clause 7.4).
+    fn extend(&mut self, set: SaSetId, until: Instant);
+
+    /// Ends the four SAs of a set, after what was sent through them before. Unknown sets are ignored.
+    fn remove(&mut self, set: SaSetId);
+
+    /// Ends all sets and takes away what the plane put into the system.
+    fn stop(&mut self) -> Pin<Box<dyn Future<Output = ()>>>;
+}
+
+#[expect(dead_code, reason = "for planes that talk to the kernel")]
+/// How far an installation is when [`Plane::install`] returns.
+#[derive(Debug)]
+pub(super) enum Installation {
+    /// All four SAs are there.
+    Done,
+    /// The plane tells later, by [`super::protected::installed`].
+    Pending,
+    /// Nothing of the set is there, for this cause.
+    Failed(String),
+}
+
+/// A plane that is ready for its first set.
+pub struct OpenPlane(pub(super) Box<dyn Plane>);
+
+impl OpenPlane {
+    /// Opens the plane that a profile names.
+    pub async fn open(choice: PlaneChoice) -> Result<Self, Unavailable> {
+        match choice {
+            PlaneChoice::None => Ok(Self::default()),
+            other => {
+                Err(Unavailable { plane: other, why: "this version has it not yet".to_owned(), todo: "take none" })
+            }
+        }
+    }
+}
+
+/// Plane `none`.
+impl Default for OpenPlane {
+    fn default() -> Self {
+        Self(Box::new(none::None))
+    }
+}
+
+impl fmt::Debug for OpenPlane {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenPlane").finish_non_exhaustive()
+    }
+}
+
+/// A plane that cannot work here.
+#[derive(Debug, thiserror::Error)]
+#[error("plane {plane}: {why}; {todo}")]
+pub struct Unavailable {
+    /// Which.
+    pub plane: PlaneChoice,
+    /// What is missing.
+    pub why: String,
+    /// What helps.
+    pub todo: &'static str,
+}
