@@ -16,7 +16,7 @@ use imsreg::reginfo::ContactEvent;
 use imsreg::scscf::Scscf;
 use imsreg::time::Duration;
 use subscriber::{Subscriber, subscribed};
-use user::{Register, TEMPORARY, config, contact, lab_set, scscf, user_data};
+use user::{Challenge, Register, TEMPORARY, config, contact, lab_set, nonce, scscf, user_data, vector};
 
 fn sos(port: u16) -> String {
     contact(port).replacen('>', ";sos>", 1)
@@ -93,6 +93,62 @@ fn both_bindings_live_side_by_side() {
     let same = Register { call_id: "sos-3@ue".into(), contacts: vec![sos(31_003)], ..emergency() };
     register(&mut s, &same, true);
     assert_eq!(bound(&s), ["sip:001010000000001@127.0.0.1:31003", "sip:001010000000001@127.0.0.1:31003;sos"]);
+}
+
+/// Clause 5.4.8.2: an emergency registration is a matter of its own, from its first REGISTER on.
+#[test]
+fn both_may_be_made_at_the_same_moment() {
+    let mut s = scscf(imsreg::scscf::ScscfConfig { restoration: true, ..config() });
+    let [usual, sos] = [Register::initial(), emergency()];
+    for register in [&usual, &sos] {
+        s.register(register);
+    }
+    // Neither ends the other while the HSS is asked.
+    let mars = [s.asked(), s.asked()];
+    s.quiet();
+    let mut answers = Vec::new();
+    for (n, (register, mar)) in (1..).zip([&usual, &sos].into_iter().zip(&mars)) {
+        s.give_vector_to(mar, n);
+        let text = s.sent().text;
+        assert_eq!((status(&text), header(&text, "Call-ID")), (401, &*register.call_id), "{text}");
+        answers.push(register.answering(&Challenge { nonce: nonce(&text), vector: vector(n) }));
+    }
+    assert_eq!(s.element.attempts(), 2);
+    for answer in &answers {
+        s.register(answer);
+    }
+    // Nor while it is told.
+    let sars = [s.asked(), s.asked()];
+    s.quiet();
+    for (answer, sar) in answers.iter().zip(&sars) {
+        s.answer_sar(sar, CxResult::SUCCESS, Some(&lab_set()));
+        let text = s.sent().text;
+        assert_eq!((status(&text), header(&text, "Call-ID")), (200, &*answer.call_id), "{text}");
+    }
+    assert_eq!((bound(&s), s.element.registrations()), (vec![USUAL.to_owned(), EMERGENCY.to_owned()], 1));
+    assert_eq!(s.element.attempts(), 0);
+    // What either left with the HSS lacks the other: both are left once more.
+    let last = s.asked();
+    let left = imsreg::cx::Sar::decode(&last).unwrap().restoration.expect("SCSCF-Restoration-Info");
+    let left: Vec<_> = left.bindings.iter().map(|b| String::from_utf8_lossy(b.contact).into_owned()).collect();
+    assert!(left[0].starts_with(&format!("<{USUAL}>")) && left[1].starts_with(&format!("<{EMERGENCY}>")), "{left:?}");
+    s.quiet();
+}
+
+/// The nonce of one is none of the other's.
+#[test]
+fn a_challenge_is_answered_by_its_own_register() {
+    let mut s = scscf(config());
+    let usual = Register::initial();
+    let challenge = s.challenge(&usual, 1);
+    s.challenge(&emergency(), 2);
+    let mixed = Register { answer: challenge.answer(&usual.impi, None), ..emergency().next() };
+    s.register(&mixed);
+    assert_eq!(s.answered(), 403);
+    s.register(&usual.answering(&challenge));
+    s.assign(Assign::Registration, CxResult::SUCCESS, Some(&lab_set()));
+    assert_eq!(s.answered(), 200);
+    assert_eq!(bound(&s), [USUAL]);
 }
 
 #[test]

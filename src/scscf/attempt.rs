@@ -2,6 +2,7 @@
 
 use super::contacts::Planned;
 use super::digest::OpenRegister;
+use super::register::Register;
 use super::registrar::HssId;
 use super::reply::Reply;
 use super::table::{Id, Table};
@@ -14,7 +15,7 @@ use std::fmt;
 use std::hash::BuildHasher;
 use subtle::ConstantTimeEq;
 
-/// One attempt of one IMPI to register one IMPU.
+/// One attempt of one IMPI to register one IMPU, for usual or for emergency calls.
 pub(super) struct Attempt {
     /// Who registers what.
     pub(super) subject: Subject,
@@ -32,6 +33,8 @@ pub(super) struct Attempt {
 pub(super) struct Subject {
     text: Box<str>,
     impi: usize,
+    /// It registers for emergency calls.
+    pub(super) is_emergency: bool,
 }
 
 /// What an attempt waits for.
@@ -99,14 +102,14 @@ pub(super) struct AwaitingSaa {
     pub(super) planned: Vec<Planned>,
     /// It binds a flow of RFC 5626.
     pub(super) outbound: bool,
-    /// It is for emergency calls.
-    pub(super) emergency: bool,
     /// Its UE supports GRUUs.
     pub(super) gruu: bool,
     /// All of it, where application servers may want to see it.
     pub(super) register: Vec<u8>,
     /// SCSCF-Restoration-Info for the HSS; nothing where none is left with it.
     pub(super) left: Vec<u8>,
+    /// The other attempt of the same identities was through first: `left` does not know its binding.
+    pub(super) is_outdated: bool,
 }
 
 impl Challenged {
@@ -124,7 +127,8 @@ pub(super) const NONCE_LEN: usize = 44;
 /// RAND and AUTS.
 pub(super) const RESYNC_LEN: usize = 30;
 
-/// All attempts, one for each pair of IMPI and IMPU. They end by themselves: by an answer, or with reg-await-auth.
+/// All attempts, one for each pair of IMPI and IMPU, and one more for emergency calls: an emergency registration is a
+/// matter of its own from its first REGISTER on (TS 24.229 clauses 5.1.6.2 and 5.4.8.2). They end by themselves: by an answer, or with reg-await-auth.
 #[derive(Debug)]
 pub(super) struct Attempts {
     table: Table<Attempt>,
@@ -138,8 +142,9 @@ impl Attempts {
     }
 
     /// The attempt of this pair.
-    pub(super) fn find(&self, impi: &str, impu: &str) -> Option<Id> {
-        self.table.chain(self.hash(impi, impu)).find(|(_, a)| a.impi() == impi && a.impu() == impu).map(|(id, _)| id)
+    pub(super) fn find(&self, impi: &str, impu: &str, is_emergency: bool) -> Option<Id> {
+        let is_it = |a: &Attempt| a.subject.is_emergency == is_emergency && a.impi() == impi && a.impu() == impu;
+        self.table.chain(self.hash(impi, impu)).find(|(_, a)| is_it(a)).map(|(id, _)| id)
     }
 
     /// Starts an attempt; one of the same pair must have been removed.
@@ -190,9 +195,9 @@ impl fmt::Debug for Attempt {
 }
 
 impl Attempt {
-    /// A first challenge of this pair.
-    pub(super) fn new(impi: &str, impu: &str, hss: Option<HssId>, state: State) -> Self {
-        Self { subject: Subject::new(impi, impu), state, resyncs: 0, mac_failures: 0, hss }
+    /// A first challenge, or an assignment without one.
+    pub(super) fn new(register: &Register<'_, '_>, hss: Option<HssId>, state: State) -> Self {
+        Self { subject: Subject::of(register), state, resyncs: 0, mac_failures: 0, hss }
     }
 
     /// The private identity.
@@ -207,8 +212,9 @@ impl Attempt {
 }
 
 impl Subject {
-    fn new(impi: &str, impu: &str) -> Self {
-        Self { text: [impi, impu].concat().into(), impi: impi.len() }
+    fn of(register: &Register<'_, '_>) -> Self {
+        let Register { impi, ref impu, is_emergency, .. } = *register;
+        Self { text: [impi, impu].concat().into(), impi: impi.len(), is_emergency }
     }
 
     /// The private identity.

@@ -35,19 +35,26 @@ impl Scscf {
             return Err(Refusal::TooManyFlows);
         }
         // What went on before, a challenge that this REGISTER did not answer, has no purpose any more.
-        if let Some(before) = self.attempts.find(register.impi, &register.impu) {
+        if let Some(before) = self.attempts.find(register.impi, &register.impu, register.is_emergency) {
             self.fail_challenge(now, before, &Refusal::Replaced, out);
         }
         let planned = wanted.iter().map(|w| Planned::new(register, w, &self.registrar.compact, &mut self.scratch.0));
         let planned: Vec<Planned> = planned.collect();
         let left = if self.config.restoration { self.leave(now, register, wanted, &planned) } else { Vec::new() };
         let outbound = wanted.iter().any(|w| w.flow.is_some());
-        let emergency = wanted.iter().any(Wanted::is_emergency);
         let kept = self.keep_register(registration, register.message.bytes());
         let reply = self.reply_to_granted(server, register);
         let gruu = register.supports_gruu;
-        let state = State::AwaitingSaa(AwaitingSaa { reply, planned, outbound, emergency, gruu, register: kept, left });
-        let attempt = self.attempts.insert(Attempt::new(register.impi, &register.impu, hss, state));
+        let state = State::AwaitingSaa(AwaitingSaa {
+            reply,
+            planned,
+            outbound,
+            gruu,
+            register: kept,
+            left,
+            is_outdated: false,
+        });
+        let attempt = self.attempts.insert(Attempt::new(register, hss, state));
         self.send_assignment(now, attempt, registration.is_some(), out);
         Ok(())
     }
@@ -99,8 +106,7 @@ impl Scscf {
             let again = self.attempts.insert(attempt);
             return self.send_assignment(now, again, known, out);
         }
-        let (impi, impu) = (attempt.subject.impi(), attempt.subject.impu());
-        match saa.and_then(|saa| self.registered(now, (impi, impu), waiting.emergency, &saa, out)) {
+        match saa.and_then(|saa| self.registered(now, &attempt.subject, &saa, out)) {
             Ok((registration, others)) => self.bind(now, &attempt.subject, registration, &others, waiting, out),
             Err(refusal) => self.refuse_waiting(now, &waiting.reply, &refusal, out),
         }
@@ -118,11 +124,11 @@ impl Scscf {
     fn registered(
         &mut self,
         now: Instant,
-        (impi, impu): (&str, &str),
-        emergency: bool,
+        subject: &Subject,
         saa: &Saa<'_>,
         out: &mut Outbox,
     ) -> Result<(Id, Vec<Id>), Refusal> {
+        let (impi, impu) = (subject.impi(), subject.impu());
         match saa.result {
             result if result.is_success() => {}
             result @ (CxResult::USER_UNKNOWN
@@ -133,7 +139,7 @@ impl Scscf {
         }
         let hss = self.registrar.hss_named(saa.envelope.origin_host);
         let before = self.registrar.find(impi, impu);
-        let registration = match (before, self.user_data(saa, impu, emergency, out)) {
+        let registration = match (before, self.user_data(saa, impu, subject.is_emergency, out)) {
             (Some(id), Ok(None)) => id,
             (Some(id), Ok(Some(data))) => {
                 self.registrar.update(id, impi, data);
@@ -157,7 +163,7 @@ impl Scscf {
         waiting: AwaitingSaa,
         out: &mut Outbox,
     ) {
-        let AwaitingSaa { reply, planned, outbound, emergency, gruu, register, left: _ } = waiting;
+        let AwaitingSaa { reply, planned, outbound, gruu, register, left: _, is_outdated } = waiting;
         let bindings = self.registrar.take_bindings(registration);
         let compact = &self.registrar.compact;
         let is_first = bindings.iter().all(|b| b.is_emergency(compact));
@@ -166,6 +172,9 @@ impl Scscf {
             self.timeouts.at(deadline, Due::Expiry(registration));
         }
         let gruu = gruu.then(|| subject.impu());
+        if self.config.restoration {
+            self.outdate_other(subject);
+        }
         self.answer_granted(now, &reply, &Granted { registration, others, removed: &[], outbound, gruu }, out);
         self.tell(out, || {
             let entry = self.registrar.get(registration);
@@ -176,12 +185,24 @@ impl Scscf {
                 expires: expires.flatten().map_or(Duration::ZERO, |at| at.saturating_since(now)),
             }
         });
-        if emergency {
+        if is_outdated {
+            self.leave_again(now, registration, out);
+        }
+        if subject.is_emergency {
             // Neither application servers nor watchers hear of it (TS 24.229 clause 5.4.8.2).
             return self.kept.give(register);
         }
         self.announce_registered(now, registration, is_first, register, out);
         self.notify_changed(now, registration, &replaced, ContactEvent::Unregistered, out);
+    }
+
+    /// A usual and an emergency registration of one UE may be under way at once; the HSS keeps what it heard last.
+    fn outdate_other(&mut self, subject: &Subject) {
+        let other = self.attempts.find(subject.impi(), subject.impu(), !subject.is_emergency);
+        if let Some(Attempt { state: State::AwaitingSaa(waiting), .. }) = other.and_then(|id| self.attempts.get_mut(id))
+        {
+            waiting.is_outdated = true;
+        }
     }
 
     /// The HSS has stored us for a user whom we cannot serve: it is told, and what was registered ends.

@@ -39,14 +39,13 @@ impl Scscf {
         waiting: AwaitingMaa,
         out: &mut Outbox,
     ) {
-        let before = self.attempts.find(register.impi, &register.impu);
+        let before = self.attempts.find(register.impi, &register.impu, register.is_emergency);
         if let Some(Attempt { state: State::AwaitingMaa(waiting), .. }) = before.and_then(|id| self.attempts.remove(id))
         {
             self.refuse_waiting(now, &waiting.reply, &Refusal::Replaced, out);
         }
         let hss = register.registration.and_then(|id| self.registrar.hss_of(id));
-        let attempt =
-            self.attempts.insert(Attempt::new(register.impi, &register.impu, hss, State::AwaitingMaa(waiting)));
+        let attempt = self.attempts.insert(Attempt::new(register, hss, State::AwaitingMaa(waiting)));
         self.send_mar(now, attempt, out);
     }
 

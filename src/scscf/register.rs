@@ -58,7 +58,7 @@ impl Scscf {
         if registration.is_some_and(|id| self.registrar.refuses(id, register.call_id, register.cseq)) {
             return Err(Refusal::CSeqNotNewer);
         }
-        let attempt = self.attempts.find(register.impi, &register.impu);
+        let attempt = self.attempts.find(register.impi, &register.impu, register.is_emergency);
         if self.must_shed(now, register, attempt.is_some()) {
             return Err(Refusal::Overloaded);
         }
@@ -187,6 +187,8 @@ pub(super) struct Register<'m, 'a> {
     pub(super) contacts: Vec<Contact<'a>>,
     /// Contact is `*`.
     pub(super) is_star: bool,
+    /// A Contact is for emergency calls (TS 24.229 clause 5.1.6.2).
+    pub(super) is_emergency: bool,
     /// The registration of this IMPI whose set holds this IMPU, looked up once.
     pub(super) registration: Option<Id>,
     /// To has a tag already.
@@ -236,6 +238,7 @@ impl<'m, 'a> Register<'m, 'a> {
             _ => to.implied_impi(),
         };
         let Checked { call_id, cseq, is_star, .. } = *checked;
+        let is_emergency = contacts.iter().any(|contact| contact.address.uri.params.has("sos"));
         let has_to_tag = checked.to.tag().is_some();
         let cseq = cseq.number;
         Ok(Self {
@@ -247,6 +250,7 @@ impl<'m, 'a> Register<'m, 'a> {
             cseq,
             contacts,
             is_star,
+            is_emergency,
             registration: None,
             has_to_tag,
             supports_gruu: message.has_option(HeaderName::Supported, "gruu"),
