@@ -25,6 +25,8 @@ pub enum Transport {
     Udp,
     /// A stream; drivers frame it before elements see it.
     Tcp,
+    /// The same, and nobody else reads it: drivers encrypt it (RFC 3261 clause 26.2.1). SIP only.
+    Tls,
     /// Diameter only (RFC 6733 clause 2.1): one message, one user message of an association.
     Sctp,
 }
@@ -32,7 +34,12 @@ pub enum Transport {
 impl Transport {
     /// True where retransmission is the transport's own work (RFC 3261 clause 17).
     pub const fn is_reliable(self) -> bool {
-        matches!(self, Self::Tcp | Self::Sctp)
+        matches!(self, Self::Tcp | Self::Tls | Self::Sctp)
+    }
+
+    /// True for a stream of octets, in which messages are framed by their length.
+    pub const fn is_stream(self) -> bool {
+        matches!(self, Self::Tcp | Self::Tls)
     }
 
     /// As in Via and in a URI parameter.
@@ -40,6 +47,7 @@ impl Transport {
         match self {
             Self::Udp => "UDP",
             Self::Tcp => "TCP",
+            Self::Tls => "TLS",
             Self::Sctp => "SCTP",
         }
     }
@@ -51,7 +59,7 @@ impl fmt::Display for Transport {
     }
 }
 
-/// One whole message with its addresses. A TCP connection is known by its pair of addresses.
+/// One whole message with its addresses. A TCP or TLS connection is known by its pair of addresses.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
     /// The message: one SIP message (or a keep-alive), or one Diameter message.
@@ -68,7 +76,7 @@ pub struct Packet<'a> {
     pub sa: Option<SaId>,
 }
 
-/// What happened to a TCP connection or SCTP association.
+/// What happened to a TCP or TLS connection, or an SCTP association.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ConnectionState {
     /// It is open; for one we asked for, `local` is final now.
@@ -86,7 +94,7 @@ pub struct Connection {
     pub local: SocketAddr,
     /// The other end.
     pub remote: SocketAddr,
-    /// TCP or SCTP.
+    /// TCP, TLS or SCTP.
     pub transport: Transport,
     /// What it carries.
     pub protocol: Protocol,
@@ -101,9 +109,10 @@ pub struct Connection {
 pub enum Effect {
     /// Send `bytes[range]`.
     ///
-    /// UDP: from the socket bound to `from`. TCP and SCTP: on the connection (`from`, `to`); `from` with port 0 means any
+    /// UDP: from the socket bound to `from`. TCP, TLS and SCTP: on the connection (`from`, `to`); `from` with port 0 means any
     /// connection from that address to `to`, opened if there is none. When the connection of a full pair is gone, the
-    /// driver binds `from` and connects, and reports [`ConnectionState::Failed`] where it cannot.
+    /// driver binds `from` and connects, and reports [`ConnectionState::Failed`] where it cannot. For TLS it does not
+    /// try: another session is not the one that was meant.
     Transmit {
         /// Our address.
         from: SocketAddr,
@@ -124,14 +133,14 @@ pub enum Effect {
         from: SocketAddr,
         /// The peer.
         to: SocketAddr,
-        /// TCP or SCTP.
+        /// TCP, TLS or SCTP.
         transport: Transport,
         /// What it will carry.
         protocol: Protocol,
     },
     /// Close a connection after what was sent on it has left.
     Close {
-        /// TCP or SCTP.
+        /// TCP, TLS or SCTP.
         transport: Transport,
         /// Our end.
         local: SocketAddr,

@@ -1,4 +1,7 @@
 //! Writing a capture while it happens: pcapng with synthetic IP, UDP, TCP and SCTP headers, as Wireshark reads it.
+//!
+//! What went over TLS is written in clear, on a TCP connection with its addresses: the file is for reading SIP, and keys of
+//! sessions are nobody's business.
 
 use super::Hop;
 use super::headers::{self, ACK, FIN, LARGEST_PAYLOAD, PSH, SYN, Segment};
@@ -63,7 +66,7 @@ impl<W: Write> Writer<W> {
                 headers::udp(&mut self.frame, hop.from, hop.to, payload);
                 self.write(hop.at)
             }
-            Transport::Tcp => self.stream(hop),
+            Transport::Tcp | Transport::Tls => self.stream(hop),
             Transport::Sctp => self.association(hop),
         }
     }

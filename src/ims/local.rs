@@ -24,7 +24,7 @@ fn ends(one: SocketAddr, other: SocketAddr) -> Ends {
     (Address(one), Address(other))
 }
 
-/// TCP connections: those within the process, and who owns the local end of those that the driver holds.
+/// TCP and TLS connections: those within the process, and who owns the local end of those that the driver holds.
 #[derive(Debug, Default)]
 pub(super) struct LocalConnections {
     /// Client ends within the process: (client end, server end) to the slot of the client.
@@ -103,7 +103,7 @@ impl LocalConnections {
             local: remote,
             remote: local,
             transport,
-            protocol: Protocol::Diameter,
+            protocol: if transport == Transport::Tls { Protocol::Sip } else { Protocol::Diameter },
             inbound: by_client,
             state: ConnectionState::Closed,
         };

@@ -34,6 +34,7 @@ pub fn holder(address: SocketAddr, transport: Transport) -> Option<Holder> {
 }
 
 fn socket_inode(address: SocketAddr, transport: Transport) -> Option<u64> {
+    let transport = if transport.is_stream() { Transport::Tcp } else { transport };
     let kind = transport.as_str().to_ascii_lowercase();
     let tables = [format!("/proc/net/{kind}"), format!("/proc/net/{kind}6")];
     tables.iter().filter_map(|t| fs::read_to_string(t).ok()).find_map(|table| {

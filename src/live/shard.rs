@@ -131,7 +131,9 @@ fn carry_out(shard: &mut Shard, shared: &Shared, now: Instant, owner: ElementId,
             let route = Route { from, to, transport, protocol, sa };
             match transport {
                 Transport::Udp => shard.udp.send(route, &bytes[range]),
-                Transport::Tcp | Transport::Sctp => shard.streams.send(shared, owner, route, &bytes[range]),
+                Transport::Tcp | Transport::Tls | Transport::Sctp => {
+                    shard.streams.send(shared, owner, route, &bytes[range])
+                }
             }
         }
         Effect::Connect { from, to, transport, protocol } => {

@@ -196,6 +196,9 @@ pub(super) fn lacks_sctp(error: &io::Error) -> bool {
 }
 
 fn bind(transport: Transport, from: SocketAddr, plane: Option<&dyn Plane>) -> io::Result<Socket> {
+    if transport == Transport::Tls {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
     let socket = socket(transport, from, plane)?;
     socket.bind(&from.into())?;
     Ok(socket)

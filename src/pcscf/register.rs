@@ -294,7 +294,7 @@ impl Pcscf {
             Transport::Udp => {
                 (SocketAddr::new(here, set.port_c), SocketAddr::new(set.ue_address, set.ue.port_s), PortPair::UsPc)
             }
-            Transport::Tcp | Transport::Sctp => (packet.to, packet.from, PortPair::UcPs),
+            Transport::Tcp | Transport::Tls | Transport::Sctp => (packet.to, packet.from, PortPair::UcPs),
         };
         Route { from, to, transport: packet.transport, protocol: Protocol::Sip, sa: Some(set.sa(pair)) }
     }

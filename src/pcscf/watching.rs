@@ -226,7 +226,7 @@ impl Pcscf {
             None => config.next_hops.first().map(|hop| {
                 let from = match config.core_transport {
                     Transport::Udp => config.core,
-                    Transport::Tcp | Transport::Sctp => SocketAddr::new(config.core.ip(), 0),
+                    Transport::Tcp | Transport::Tls | Transport::Sctp => SocketAddr::new(config.core.ip(), 0),
                 };
                 Route::sip(config.core_transport, from, *hop)
             }),

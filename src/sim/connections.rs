@@ -1,4 +1,4 @@
-//! Simulated TCP and SCTP: who is connected, and until when each direction is busy, so that streams keep their order.
+//! Simulated TCP, TLS and SCTP: who is connected, and until when each direction is busy, so that streams keep their order.
 
 use crate::ims::ElementId;
 use crate::packet::{Protocol, Transport};
@@ -18,7 +18,7 @@ pub(super) struct Connections {
 pub(super) struct Ends {
     /// The element that opened it; `None`: the outside.
     pub(super) client: Option<ElementId>,
-    /// TCP or SCTP.
+    /// TCP, TLS or SCTP.
     pub(super) transport: Transport,
     /// What it carries.
     pub(super) protocol: Protocol,

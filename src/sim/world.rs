@@ -294,7 +294,7 @@ impl<T: Tap> World<T> {
     fn transmit(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8]) {
         match route.transport {
             Transport::Udp => self.transmit_datagram(owner, route, bytes),
-            Transport::Tcp | Transport::Sctp => self.transmit_segment(owner, route, bytes),
+            Transport::Tcp | Transport::Tls | Transport::Sctp => self.transmit_segment(owner, route, bytes),
         }
     }
 
@@ -310,10 +310,8 @@ impl<T: Tap> World<T> {
     }
 
     fn transmit_segment(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8]) {
-        let Some(direction) = self
-            .connections
-            .find(owner, route.from, route.to)
-            .or_else(|| self.connect(owner, route.from, route.to, route.transport, route.protocol))
+        let Some(direction) =
+            self.connections.find(owner, route.from, route.to).or_else(|| self.reconnect(owner, &route))
         else {
             return;
         };
@@ -348,6 +346,21 @@ impl<T: Tap> World<T> {
         if reset.is_some() {
             self.on_the_way.at(at, Arrival::Broken(direction, route.transport, route.protocol));
         }
+    }
+
+    /// Opens a connection for a message that finds none. That of a TLS session is not replaced.
+    fn reconnect(&mut self, owner: Option<ElementId>, route: &Route) -> Option<Direction> {
+        let Route { from, to, transport, protocol, .. } = *route;
+        if transport == Transport::Tls && from.port() != 0 {
+            let state = ConnectionState::Failed;
+            self.tell(
+                self.now,
+                owner,
+                Connection { local: from, remote: to, transport, protocol, inbound: false, state },
+            );
+            return None;
+        }
+        self.connect(owner, from, to, transport, protocol)
     }
 
     /// Opens a connection, or tells the owner that it cannot be.

@@ -10,20 +10,27 @@ pub type Hosts = BTreeMap<Box<str>, IpAddr>;
 
 /// How an element that listens at `listen` reaches `uri`, and which of its listeners its Via names; `None` where the host
 /// has no address, or the element none of its family. `transport` is for a URI that names none.
+///
+/// A SIPS URI is reached by TLS whatever `transport` says of what is below (RFC 3261 clause 26.2.2, RFC 5630 clause 3.1.3),
+/// and there is none over UDP. `transport=tls`, deprecated and still written, asks for one hop of it.
 pub fn resolve(uri: &Uri<'_>, hosts: &Hosts, listen: &[SocketAddr], transport: Transport) -> Option<(Route, usize)> {
     let ip = uri.ip().or_else(|| address(hosts, uri.host))?;
-    let to = SocketAddr::new(ip, uri.port.unwrap_or(SIP_PORT));
+    let is = |named: Option<&str>, name: &str| named.is_some_and(|named| named.eq_ignore_ascii_case(name));
     let transport = match uri.params.value("transport") {
-        Some(t) if t.eq_ignore_ascii_case("tcp") => Transport::Tcp,
-        Some(t) if t.eq_ignore_ascii_case("udp") => Transport::Udp,
+        udp if uri.is_sips() && is(udp, "udp") => return None,
+        named if uri.is_sips() || is(named, "tls") => Transport::Tls,
+        tcp if is(tcp, "tcp") => Transport::Tcp,
+        udp if is(udp, "udp") => Transport::Udp,
         _ => transport,
     };
+    let usual = if transport == Transport::Tls { SIPS_PORT } else { SIP_PORT };
+    let to = SocketAddr::new(ip, uri.port.unwrap_or(usual));
     let listener = listen.iter().position(|own| own.is_ipv4() == to.is_ipv4())?;
     let own = listen[listener];
     let from = match transport {
         Transport::Udp => own,
         // Any connection from that address: an element listens on its own port.
-        Transport::Tcp | Transport::Sctp => SocketAddr::new(own.ip(), 0),
+        Transport::Tcp | Transport::Tls | Transport::Sctp => SocketAddr::new(own.ip(), 0),
     };
     Some((Route::sip(transport, from, to), listener))
 }
@@ -35,6 +42,8 @@ fn address(hosts: &Hosts, host: &str) -> Option<IpAddr> {
 
 /// RFC 3261 clause 19.1.2.
 const SIP_PORT: u16 = 5060;
+/// The same, and RFC 3263 clause 4.2 for `transport=tls`.
+const SIPS_PORT: u16 = 5061;
 
 #[cfg(test)]
 mod tests {
@@ -53,5 +62,11 @@ mod tests {
         assert_eq!(way("sip:192.0.2.9;transport=UDP").as_deref(), Some("UDP 127.0.0.1:6060 192.0.2.9:5060"));
         assert_eq!(way("sip:other.example"), None);
         assert_eq!(way("sip:[2001:db8::1]"), None);
+        assert_eq!(way("sip:192.0.2.9;transport=TLS").as_deref(), Some("TLS 127.0.0.1:0 192.0.2.9:5061"));
+        for uri in ["sips:192.0.2.9", "SIPS:192.0.2.9;transport=tcp", "sips:192.0.2.9;transport=sctp"] {
+            assert_eq!(way(uri).as_deref(), Some("TLS 127.0.0.1:0 192.0.2.9:5061"), "{uri}");
+        }
+        assert_eq!(way("sips:192.0.2.9:5090;transport=tls").as_deref(), Some("TLS 127.0.0.1:0 192.0.2.9:5090"));
+        assert_eq!(way("sips:192.0.2.9;transport=udp"), None);
     }
 }

@@ -133,6 +133,11 @@ impl<'a> Uri<'a> {
         grammar::same(self.scheme.as_bytes(), b"tel")
     }
 
+    /// True for `sips`.
+    pub fn is_sips(&self) -> bool {
+        grammar::same(self.scheme.as_bytes(), b"sips")
+    }
+
     /// True for `sip` and `sips`.
     pub fn is_sip(&self) -> bool {
         is_sip(self.scheme)

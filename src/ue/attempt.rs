@@ -210,7 +210,7 @@ pub(super) fn clear_route(config: &UeConfig) -> Route {
     let from = match config.transport {
         Transport::Udp => config.local,
         // A listener has the port itself.
-        Transport::Tcp | Transport::Sctp => SocketAddr::new(config.local.ip(), 0),
+        Transport::Tcp | Transport::Tls | Transport::Sctp => SocketAddr::new(config.local.ip(), 0),
     };
     Route::sip(config.transport, from, config.pcscf)
 }

@@ -71,7 +71,7 @@ impl Ue {
         }
         let Some(keep_alive) = &mut self.keep_alive else { return };
         match (&keep_alive.state, Stun::read(packet.bytes)) {
-            (State::AwaitingPong { .. }, None) if packet.transport == Transport::Tcp && packet.bytes == PONG => {}
+            (State::AwaitingPong { .. }, None) if packet.transport.is_stream() && packet.bytes == PONG => {}
             (State::AwaitingResponse { id, .. }, Some(Stun::Response { id: of, mapped })) if *id == of => {
                 let before = keep_alive.mapped.replace(mapped);
                 if before.is_some_and(|before| before != mapped) {

@@ -119,7 +119,7 @@ impl<C> Clients<C> {
                 client.route.from.set_port(0);
             }
         }
-        if client.route.transport == Transport::Tcp {
+        if client.route.transport.is_stream() {
             client.place = Some(self.on_connections.join(handle.index));
         }
         client.send(now, handle, client.timers.t1, out, shared);

@@ -11,7 +11,7 @@ use std::net::{IpAddr, SocketAddr};
 /// Where the response to a request goes, from its packet and its topmost Via.
 pub(super) fn response_route(packet: &Packet<'_>, top: Option<&Via<'_>>) -> Route {
     let to = match packet.transport {
-        Transport::Tcp | Transport::Sctp => packet.from,
+        Transport::Tcp | Transport::Tls | Transport::Sctp => packet.from,
         Transport::Udp => top.map_or(packet.from, |top| datagram_target(top, packet.from)),
     };
     Route::sip(packet.transport, packet.to, to)

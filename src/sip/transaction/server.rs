@@ -357,6 +357,7 @@ impl Servers {
         if let Some(hash) = server.call_hash {
             self.by_call.entry(hash).or_insert(handle.index);
         }
+        // Who is behind another TLS connection nobody has proved: an answer has the one of its request, or none.
         if packet.transport == Transport::Tcp {
             let place = self.on_connections.join(handle.index);
             server.reconnect = Some(Reconnect { to: reconnect_target(packet, top), place });
