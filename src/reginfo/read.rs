@@ -286,7 +286,9 @@ impl<'a, 'f> Cursor<'a, 'f> {
     fn open(&mut self, space: Space, start: &BytesStart<'_>, from: usize) -> Result<Tag<'a>, Fault> {
         self.count()?;
         let text = self.text.get(from..self.position()).unwrap_or_default();
-        let text = text.strip_prefix('<').unwrap_or(text).trim_end_matches(['/', '>']);
+        let text = text.strip_prefix('<').unwrap_or(text);
+        let text = text.strip_suffix('>').unwrap_or(text);
+        let text = text.strip_suffix('/').unwrap_or(text);
         let name_ends = start.name().as_ref().len();
         let name = text.get(..name_ends).unwrap_or_default();
         let name = name.rsplit_once(':').map_or(name, |(_, local)| local);
