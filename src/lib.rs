@@ -59,6 +59,7 @@ pub mod hss;
 pub mod icscf;
 pub mod identity;
 pub mod ims;
+pub mod ip;
 pub mod ipsec;
 pub mod ladder;
 #[cfg(feature = "live")]

@@ -139,12 +139,25 @@ pub struct Endpoint {
     pub port_s: u16,
 }
 
+/// How ESP goes over IP, the `mod` parameter.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Mode {
+    /// `trans`: ESP in IP.
+    #[default]
+    Transport,
+    /// `UDP-enc-tun`: the IP packet in ESP in UDP, through a NAT (TS 33.203 annex M).
+    UdpTunnel {
+        /// Where the UE is outside the tunnel: at the UE its own address, at the P-CSCF that of the NAT.
+        outer_ue: IpAddr,
+    },
+}
+
 /// Everything a plane needs to make the four SAs.
 #[derive(Clone, Debug)]
 pub struct SaSet {
     /// Its name.
     pub id: SaSetId,
-    /// Address of the UE.
+    /// Address of the UE; in tunnel mode that of the packets inside.
     pub ue_address: IpAddr,
     /// Address of the P-CSCF.
     pub pcscf_address: IpAddr,
@@ -154,6 +167,8 @@ pub struct SaSet {
     pub pcscf: Endpoint,
     /// What was agreed.
     pub algorithms: Algorithms,
+    /// How packets are carried.
+    pub mode: Mode,
     /// Confidentiality key; its `Debug` shows nothing.
     pub ck: Ck,
     /// Integrity key; its `Debug` shows nothing.

@@ -4,6 +4,7 @@
 //! plane `none`, lets only packets pass that a set of SAs would carry ([`table`]).
 
 pub mod association;
+pub mod esp;
 pub mod keys;
 pub mod negotiate;
 pub mod table;

@@ -22,8 +22,11 @@ pub struct SaTable {
     /// SPIs of the SAs that end here, client and server: RFC 4303 clause 2.1 lets the receiver find an SA by its SPI
     /// alone.
     inbound_spis: [Index<Spi>; 2],
-    /// Our own addresses: few, and named by their place in this list.
+    /// Our own addresses, named by their place in this list.
     addresses: Vec<IpAddr>,
+    /// By address.
+    places: HashTable<u32>,
+    hasher: RandomState,
 }
 
 /// What a plane says to an inbound packet.
@@ -101,19 +104,69 @@ impl SaTable {
 
     /// The SA between a local and a remote address, in either direction.
     fn between(&self, local: SocketAddr, remote: SocketAddr) -> Option<SaId> {
-        let here = self.addresses.iter().position(|a| *a == local.ip()).and_then(|at| u16::try_from(at).ok())?;
-        let selector =
-            Selector { remote: wide(remote.ip()), here, local_port: local.port(), remote_port: remote.port() };
-        self.pair(&selector)
+        let (place, pair) = self.find(local, remote)?;
+        Some(SaId { set: self.id(place), pair })
     }
 
-    fn pair(&self, selector: &Selector) -> Option<SaId> {
+    /// Where the set is that has an SA between a local and a remote address, and by which ports.
+    pub(super) fn find(&self, local: SocketAddr, remote: SocketAddr) -> Option<(usize, PortPair)> {
+        let here = self.here(local.ip())?;
+        self.pair(&Selector { remote: wide(remote.ip()), here, local_port: local.port(), remote_port: remote.port() })
+    }
+
+    /// Where the set is whose inbound SPI this is; true for that of its server port.
+    pub(super) fn find_spi(&self, spi: Spi) -> Option<(usize, bool)> {
+        let [client, server] = &self.inbound_spis;
+        match client.find(&self.sets, &spi, Entry::spi::<0>) {
+            Some(at) => Some((at as usize, false)),
+            None => server.find(&self.sets, &spi, Entry::spi::<1>).map(|at| (at as usize, true)),
+        }
+    }
+
+    /// Where a set is: below what [`SaTable::len`] ever was, and the same until it is removed.
+    pub(super) fn place(&self, set: SaSetId) -> Option<usize> {
+        self.ids.find(&self.sets, &set, Entry::id).map(|at| at as usize)
+    }
+
+    /// The name of the set at a place.
+    pub(super) fn id(&self, place: usize) -> SaSetId {
+        self.sets[place].id()
+    }
+
+    /// True when the SA of these ports of the set at a place is between these addresses.
+    pub(super) fn fits(&self, place: usize, pair: PortPair, local: SocketAddr, remote: SocketAddr) -> bool {
+        let entry = &self.sets[place];
+        entry.ports[pair as usize] == (local.port(), remote.port())
+            && entry.remote == wide(remote.ip())
+            && self.addresses[entry.here as usize] == local.ip()
+    }
+
+    fn pair(&self, selector: &Selector) -> Option<(usize, PortPair)> {
         let [uc_ps, us_pc] = &self.selectors;
-        let (at, pair) = match uc_ps.find(&self.sets, selector, Entry::selector::<0>) {
-            Some(at) => (at, PortPair::UcPs),
-            None => (us_pc.find(&self.sets, selector, Entry::selector::<1>)?, PortPair::UsPc),
-        };
-        Some(SaId { set: self.sets[at as usize].id(), pair })
+        match uc_ps.find(&self.sets, selector, Entry::selector::<0>) {
+            Some(at) => Some((at as usize, PortPair::UcPs)),
+            None => us_pc.find(&self.sets, selector, Entry::selector::<1>).map(|at| (at as usize, PortPair::UsPc)),
+        }
+    }
+
+    /// The place of one of our addresses. A P-CSCF has few, a host of UEs one for each.
+    fn here(&self, address: IpAddr) -> Option<u32> {
+        if self.addresses.first() == Some(&address) {
+            return Some(0);
+        }
+        self.places.find(self.hasher.hash_one(address), |at| self.addresses[*at as usize] == address).copied()
+    }
+
+    fn name_address(&mut self, address: IpAddr) -> u32 {
+        if let Some(known) = self.here(address) {
+            return known;
+        }
+        self.addresses.push(address);
+        let Self { addresses, places, hasher, .. } = self;
+        let at = u32::try_from(addresses.len() - 1).expect("memory ends before 2^32 addresses");
+        let hash = |at: &u32| hasher.hash_one(addresses[*at as usize]);
+        places.insert_unique(hash(&at), at, hash);
+        at
     }
 
     #[expect(clippy::cast_possible_truncation, reason = "the two halves of one number")]
@@ -123,16 +176,13 @@ impl SaTable {
             true => (set.ue_address, set.pcscf_address),
             false => (set.pcscf_address, set.ue_address),
         };
-        let here = self.addresses.iter().position(|a| *a == here).unwrap_or_else(|| {
-            self.addresses.push(here);
-            self.addresses.len() - 1
-        });
+        let here = self.name_address(here);
         let client = (local.port_c, remote.port_s);
         let server = (local.port_s, remote.port_c);
         Entry {
             id: [(set.id.0 >> 32) as u32, set.id.0 as u32],
             remote: wide(there),
-            here: u16::try_from(here).expect("a host has fewer than 65,536 addresses"),
+            here,
             // Pairs are named from the side of the UE.
             ports: if set.at_ue { [client, server] } else { [server, client] },
             inbound_spis: [local.spi_c, local.spi_s],
@@ -165,7 +215,7 @@ struct Entry {
     /// In halves, which need no alignment to eight.
     id: [u32; 2],
     remote: Ipv6Addr,
-    here: u16,
+    here: u32,
     /// Local and remote port of the pair (port_uc, port_ps), then of (port_us, port_pc).
     ports: [(u16, u16); 2],
     inbound_spis: [Spi; 2],
@@ -225,7 +275,7 @@ impl<K: Hash + PartialEq> Index<K> {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 struct Selector {
     remote: Ipv6Addr,
-    here: u16,
+    here: u32,
     local_port: u16,
     remote_port: u16,
 }
@@ -242,7 +292,7 @@ const fn wide(ip: IpAddr) -> Ipv6Addr {
 mod tests {
     use super::*;
     use crate::aka::{Ck, Ik};
-    use crate::ipsec::association::{Algorithms, Encryption, Endpoint, Integrity};
+    use crate::ipsec::association::{Algorithms, Encryption, Endpoint, Integrity, Mode};
 
     fn set(id: u64, ue: (u32, u16, u16), pcscf: (u32, u16)) -> SaSet {
         let endpoint = |spi, port_c, port_s| Endpoint { spi_c: Spi(spi), spi_s: Spi(spi + 1), port_c, port_s };
@@ -253,6 +303,7 @@ mod tests {
             ue: endpoint(ue.0, ue.1, ue.2),
             pcscf: endpoint(pcscf.0, pcscf.1, 6_100),
             algorithms: Algorithms { integrity: Integrity::HmacSha1, encryption: Encryption::Null },
+            mode: Mode::Transport,
             ck: Ck([0; 16]),
             ik: Ik([0; 16]),
             at_ue: false,

@@ -13,7 +13,7 @@ use crate::aka::usim::Verdict;
 use crate::aka::{Ck, Ik};
 use crate::event::What;
 use crate::identity::Impu;
-use crate::ipsec::association::SaSet;
+use crate::ipsec::association::{Mode, SaSet};
 use crate::packet::{Effect, Outbox};
 use crate::pcscf::SecAgreePolicy;
 use crate::sip::header::contact::{Contact, Contacts};
@@ -112,7 +112,8 @@ impl Ue {
         let id = Allocator::name(&mut self.random);
         let ue_address = self.config.local.ip();
         let pcscf_address = self.config.pcscf.ip();
-        let set = SaSet { id, ue_address, pcscf_address, ue, pcscf, algorithms, ck, ik, at_ue: true };
+        let mode = Mode::Transport;
+        let set = SaSet { id, ue_address, pcscf_address, ue, pcscf, algorithms, mode, ck, ik, at_ue: true };
         out.push(Effect::InstallSa(Box::new(set)));
         tell(out, || What::SaInstalled {
             set: id,

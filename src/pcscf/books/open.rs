@@ -3,7 +3,7 @@
 use super::selectors::Selector;
 use super::{Books, Due, low};
 use crate::event::{Event, Role, What};
-use crate::ipsec::association::{SaSet, SaSetId};
+use crate::ipsec::association::{Mode, SaSet, SaSetId};
 use crate::packet::{Effect, Outbox};
 use crate::pcscf::flow::{Agreement, Challenged, FlowKey, Phase, Place, Set, SetRef, Short};
 use crate::pcscf::from_core::Keys;
@@ -78,6 +78,7 @@ impl Books {
             ue: offer.endpoint,
             pcscf,
             algorithms: offer.algorithms,
+            mode: Mode::Transport,
             ck: keys.ck,
             ik: keys.ik,
             at_ue: false,
