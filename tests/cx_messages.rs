@@ -184,6 +184,7 @@ fn sar_wants_the_identities_that_its_type_needs() {
             assignment,
             user_data_already_available: false,
             supports_restoration: false,
+            multiple_registration: false,
             restoration: None,
         }
         .encode(&mut w);

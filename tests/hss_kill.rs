@@ -201,6 +201,7 @@ impl Client {
                     server_name: SCSCF,
                     assignment,
                     user_data_already_available: true,
+                    multiple_registration: false,
                     supports_restoration: false,
                     restoration: None,
                 };

@@ -10,9 +10,10 @@ mod subscriber;
 #[path = "scscf_bench/user.rs"]
 mod user;
 
-use driver::{Driver, REALM, status};
-use imsreg::cx::{CxResult, ServerAssignmentType as Assign};
-use imsreg::scscf::Scscf;
+use driver::{Driver, REALM, headers, status};
+use imsreg::cx::{CxResult, Envelope, Saa, Sar, ScscfRestorationInfo, ServerAssignmentType as Assign};
+use imsreg::random::Random;
+use imsreg::scscf::{Scscf, ScscfConfig};
 use imsreg::time::Duration;
 use subscriber::{DEFAULT, Subscriber, config};
 use user::{ICSCF, Register, lab_set, scscf};
@@ -110,4 +111,123 @@ fn a_refusal_of_the_device_is_not_asked_again_by_its_other_flow() {
     s.answer(&text, 486);
     assert_eq!((status(&s.sent().text), bound(&s)), (486, 2));
     s.quiet();
+}
+
+/// The S-CSCF that comes after one that was lost.
+fn another() -> Driver<Scscf> {
+    Driver::new(Scscf::new(ScscfConfig { restoration: true, ..config() }, Random::seeded(8)), user::OWN)
+}
+
+/// The HSS grants a SAR, with the user data and what was left with an earlier one.
+fn grant(s: &mut Driver<Scscf>, sar: &[u8], left: &[u8]) {
+    let asked = Sar::decode(sar).unwrap();
+    let left = Sar::decode(left).unwrap().restoration.expect("something was left");
+    let xml = lab_set();
+    let saa = Saa {
+        envelope: Envelope { session_id: asked.envelope.session_id, origin_host: "hss.example", origin_realm: REALM },
+        result: CxResult::SUCCESS,
+        impi: asked.impi,
+        server_name: None,
+        user_data: Some(xml.as_bytes()),
+        charging: None,
+        associated_identities: Vec::new(),
+        supports_restoration: true,
+        restoration: vec![*left],
+    };
+    s.hss(sar, false, |w| saa.encode(w));
+}
+
+/// Contact lines of a 200: reg-id and seconds.
+fn granted(text: &str) -> Vec<(u32, u32)> {
+    assert_eq!(status(text), 200, "{text}");
+    let contacts = headers(text, "Contact").flat_map(|line| line.split(", <"));
+    let number = |contact: &str, name: &str| {
+        let value = contact.split(&format!(";{name}=")).nth(1).unwrap().split(';').next().unwrap();
+        value.parse().unwrap()
+    };
+    contacts.map(|contact| (number(contact, "reg-id"), number(contact, "expires"))).collect()
+}
+
+/// Two flows of an S-CSCF with restoration, that of an hour made 10 s before that of 10 minutes: the two SARs.
+fn two_left() -> (Vec<u8>, Vec<u8>, Register) {
+    let mut s = scscf(ScscfConfig { restoration: true, ..config() });
+    let [first, second] = [(1, 3_600), (2, 600)].map(|(n, expires)| Register { expires: Some(expires), ..flow(n) });
+    let challenge = s.challenge(&first, 1);
+    let first = first.answering(&challenge);
+    s.register(&first);
+    let one = s.asked();
+    s.answer_sar(&one, CxResult::SUCCESS, Some(&lab_set()));
+    assert_eq!(granted(&s.sent().text), [(1, 3_600)]);
+    s.pass(Duration::from_secs(10));
+    let challenge = s.challenge(&second, 2);
+    let second = second.answering(&challenge);
+    s.register(&second);
+    let both = s.asked();
+    s.answer_sar(&both, CxResult::SUCCESS, None);
+    assert_eq!(granted(&s.sent().text), [(1, 3_590), (2, 600)]);
+    (one, both, first)
+}
+
+fn info(sar: &[u8]) -> ScscfRestorationInfo<'_> {
+    *Sar::decode(sar).unwrap().restoration.unwrap()
+}
+
+/// TS 29.229 clause 6.3.52: Registration-Time-Out is one for all Contacts of an IMPI.
+#[test]
+fn flows_come_back_with_an_end_of_their_own() {
+    let (one, both, first) = two_left();
+    assert_eq!(info(&one).ends_at, info(&both).ends_at, "that of the longer one");
+    let text = |sar: &[u8], n: usize| String::from_utf8(info(sar).bindings[n].contact.to_vec()).unwrap();
+    assert!(!text(&one, 0).contains("expires"), "the time-out says it");
+    assert!(text(&both, 0).ends_with(";expires=3590") && text(&both, 1).ends_with(";expires=600"));
+
+    // 100 s after the second REGISTER the first flow is refreshed at another process: it is granted an hour again.
+    let mut s = another();
+    s.pass(Duration::from_secs(110));
+    s.register(&Register { expires: Some(3_600), ..first.next() });
+    let sar = s.asked();
+    assert_eq!(Sar::decode(&sar).unwrap().assignment, Assign::NoAssignment);
+    grant(&mut s, &sar, &both);
+    s.assign_again();
+    assert_eq!(granted(&s.sent().text), [(2, 500), (1, 3_600)]);
+
+    // 700 s after it the second one has ended.
+    let mut s = another();
+    s.pass(Duration::from_secs(710));
+    s.register(&Register { expires: Some(3_600), ..first.next() });
+    let sar = s.asked();
+    grant(&mut s, &sar, &both);
+    s.assign_again();
+    assert_eq!(granted(&s.sent().text), [(1, 3_600)]);
+}
+
+/// TS 29.228 clause 6.1.2: Multiple-Registration-Indication.
+#[test]
+fn with_a_new_flow_the_others_come_back() {
+    let (one, ..) = two_left();
+    let mut s = another();
+    s.pass(Duration::from_secs(10));
+    // The device makes its second flow at a process that does not know of the first.
+    let fresh = Register { expires: Some(600), ..flow(2) };
+    let challenge = s.challenge(&fresh, 2);
+    s.register(&Register { expires: Some(600), ..fresh.answering(&challenge) });
+    let sar = s.asked();
+    let asked = Sar::decode(&sar).unwrap();
+    assert!(asked.assignment == Assign::Registration && asked.multiple_registration);
+    assert_eq!(info(&sar).bindings.len(), 1);
+    grant(&mut s, &sar, &one);
+    assert_eq!(granted(&s.sent().text), [(1, 3_590), (2, 600)]);
+    // The HSS is told of both.
+    let sar = s.asked();
+    let asked = Sar::decode(&sar).unwrap();
+    assert!(asked.assignment == Assign::ReRegistration && !asked.multiple_registration);
+    assert_eq!(info(&sar).bindings.len(), 2);
+    s.answer_sar(&sar, CxResult::SUCCESS, None);
+
+    // Without reg-id nobody speaks of several.
+    let mut s = another();
+    let plain = Register::initial();
+    let challenge = s.challenge(&plain, 3);
+    s.register(&plain.answering(&challenge));
+    assert!(!Sar::decode(&s.asked()).unwrap().multiple_registration);
 }

@@ -48,7 +48,11 @@ struct User {
 
 /// Alice and Bob are registered; Alice has a barred identity besides.
 fn both() -> (Driver<Scscf>, User, User) {
-    let mut s = scscf(config());
+    both_with(config())
+}
+
+fn both_with(config: ScscfConfig) -> (Driver<Scscf>, User, User) {
+    let mut s = scscf(config);
     let alice = register(&mut s, "alice", "pcscf1.example", &alice_set());
     let bob = register(&mut s, "bob", "pcscf2.example", &set("bob", "+2"));
     (s, alice, bob)
@@ -356,7 +360,17 @@ fn an_emergency_registration_is_not_called() {
 
 #[test]
 fn who_may_not_call() {
-    let (mut s, alice, bob) = both();
+    refuses_who_may_not_call(false);
+}
+
+/// With restoration a token of another process is nobody's, but one of this process still says who calls.
+#[test]
+fn with_restoration_neither() {
+    refuses_who_may_not_call(true);
+}
+
+fn refuses_who_may_not_call(restoration: bool) {
+    let (mut s, alice, bob) = both_with(ScscfConfig { restoration, ..config() });
     let good = alice.lines();
     let asserted = format!("P-Asserted-Identity: <{}>\r\n", sip("alice"));
     for (n, lines) in [
@@ -369,6 +383,7 @@ fn who_may_not_call() {
     ]
     .iter()
     .enumerate()
+    .take(if restoration { 5 } else { 6 })
     {
         s.sip(CALLER, &request("MESSAGE", BOB, &n.to_string(), lines));
         assert_eq!((s.answer_to(CALLER), s.refused()), (403, "TS 24.229 clause 5.4.3.2"), "{lines}");

@@ -41,6 +41,8 @@ pub struct Sar<'a> {
     pub user_data_already_available: bool,
     /// Supported-Features with IMSRestorationInd.
     pub supports_restoration: bool,
+    /// Multiple-Registration-Indication: a Contact beside others, by reg-id.
+    pub multiple_registration: bool,
     /// SCSCF-Restoration-Info.
     pub restoration: Option<Box<ScscfRestorationInfo<'a>>>,
 }
@@ -90,7 +92,7 @@ impl<'a> Sar<'a> {
         let mut common = RequestParts::default();
         let (mut impi, mut impus, mut server_name) = (None, Vec::new(), None);
         let (mut assignment, mut available) = (None, None);
-        let (mut supports_restoration, mut restoration) = (false, None);
+        let (mut supports_restoration, mut multiple, mut restoration) = (false, None, None);
         for avp in Avps::of(message) {
             let avp = &avp?;
             match (avp.vendor, avp.code) {
@@ -108,6 +110,7 @@ impl<'a> Sar<'a> {
                     supports_restoration |= restoration::is_supported(avp)?;
                     common.take(avp)?;
                 }
+                (VENDOR, d::MULTIPLE_REGISTRATION_INDICATION) => once(&mut multiple, avp, |avp| avp.enumerated(1))?,
                 (VENDOR, d::SCSCF_RESTORATION_INFO) => {
                     once(&mut restoration, avp, |avp| ScscfRestorationInfo::decode(avp).map(Box::new))?;
                 }
@@ -133,6 +136,7 @@ impl<'a> Sar<'a> {
             assignment,
             user_data_already_available: available == 1,
             supports_restoration,
+            multiple_registration: multiple == Some(1),
             restoration,
         })
     }
@@ -151,6 +155,9 @@ impl<'a> Sar<'a> {
         w.u32(d::USER_DATA_ALREADY_AVAILABLE, VENDOR, true, u32::from(self.user_data_already_available));
         if self.supports_restoration {
             restoration::encode_support(w);
+        }
+        if self.multiple_registration {
+            w.u32(d::MULTIPLE_REGISTRATION_INDICATION, VENDOR, false, 1);
         }
         if let Some(restoration) = &self.restoration {
             restoration.encode(w);

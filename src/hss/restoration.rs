@@ -11,16 +11,28 @@ use std::collections::{HashMap, HashSet};
 pub(super) struct Restorations {
     /// SCSCF-Restoration-Info as it goes out again; keyed by [`Member::id`].
     infos: HashMap<u64, Box<[u8]>, foldhash::fast::RandomState>,
+    /// What the request at hand has replaced.
+    replaced: Option<Box<[u8]>>,
     /// An I-CSCF asked for the capabilities of another S-CSCF: that one may take the user over.
     reassignments: HashSet<u64, foldhash::fast::RandomState>,
 }
 
 impl Restorations {
-    /// Stores what an S-CSCF leaves, in place of what was there.
+    /// Stores what an S-CSCF leaves, in place of what was there, which can be had until the next request.
     pub(super) fn store(&mut self, member: Member, info: &ScscfRestorationInfo<'_>) {
         let mut octets = Vec::new();
         info.encode(&mut Writer::avps(&mut octets));
-        self.infos.insert(member.id, octets.into());
+        self.replaced = self.infos.insert(member.id, octets.into());
+    }
+
+    /// What [`Restorations::store`] has replaced for the request at hand.
+    pub(super) fn replaced(&self) -> Option<ScscfRestorationInfo<'_>> {
+        self.replaced.as_deref().and_then(read)
+    }
+
+    /// Another request is at hand.
+    pub(super) fn begin(&mut self) {
+        self.replaced = None;
     }
 
     /// The octets of SCSCF-Restoration-Info; none without.

@@ -18,6 +18,7 @@ pub(super) fn answer<'a>(
     message: &[u8],
     out: &mut Outbox,
 ) -> Result<(Saa<'a>, Option<Overtaken>), Fault> {
+    records.states.restorations.begin();
     let outcome = match find(&*records, sar) {
         Ok(found) => {
             has_one_identity(sar, message)?;
@@ -192,11 +193,18 @@ fn assign(records: &mut Records, (member, place): (Member, Option<Place>), sar: 
     Ok(if is_known { Content::NoProfile } else { Content::Profile })
 }
 
-/// What an S-CSCF gets back that has lost the registration: with the profile that it reads, or takes over.
+/// What an S-CSCF gets back that has lost the registration: with the profile that it reads, or takes over, or with one
+/// more Contact of a user whose others it has lost.
 fn restoration<'a>(records: &'a Records, member: Member, sar: &Sar<'_>) -> Option<ScscfRestorationInfo<'a>> {
     use ServerAssignmentType as Type;
-    let is_asked = matches!(sar.assignment, Type::NoAssignment | Type::UnregisteredUser);
-    (is_asked && sar.supports_restoration).then(|| records.states.restorations.find(member)).flatten()
+    let restorations = &records.states.restorations;
+    match sar.assignment {
+        _ if !sar.supports_restoration => None,
+        Type::NoAssignment | Type::UnregisteredUser => restorations.find(member),
+        // It does not know of the other Contacts, or the user would not be new to it.
+        Type::Registration if sar.multiple_registration => restorations.replaced(),
+        _ => None,
+    }
 }
 
 /// A public service identity is nobody's to register.

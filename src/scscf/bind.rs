@@ -40,7 +40,7 @@ impl Scscf {
         }
         let planned = wanted.iter().map(|w| Planned::new(register, w, &self.registrar.compact, &mut self.scratch.0));
         let planned: Vec<Planned> = planned.collect();
-        let left = if self.config.restoration { self.leave(now, register, wanted, &planned) } else { Vec::new() };
+        let left = if self.config.restoration { self.leave(now, register, &planned) } else { Vec::new() };
         let outbound = wanted.iter().any(|w| w.flow.is_some());
         let kept = self.keep_register(registration, register.message.bytes());
         let reply = self.reply_to_granted(server, register);
@@ -60,12 +60,12 @@ impl Scscf {
     }
 
     /// The AVP that lets another process of ours go on.
-    fn leave(&self, now: Instant, register: &Register<'_, '_>, wanted: &[Wanted<'_>], planned: &[Planned]) -> Vec<u8> {
+    fn leave(&self, now: Instant, register: &Register<'_, '_>, planned: &[Planned]) -> Vec<u8> {
         let before = register.registration.map_or(&[][..], |id| self.registrar.bindings(id));
         let (config, compact) = (&self.config, &self.registrar.compact);
         let subscriptions = register.registration.map_or_else(Vec::new, |id| self.subscriptions_left(id));
         let (impi, call_id) = (register.impi, register.call_id);
-        Left { config, compact, now, impi, call_id, subscriptions }.write(wanted, planned, before)
+        Left { config, compact, now, impi, call_id, subscriptions }.write(planned, before)
     }
 
     /// Sends SAR for an attempt in `AwaitingSaa`.
@@ -75,7 +75,9 @@ impl Scscf {
         let State::AwaitingSaa(waiting) = &attempt.state else { return };
         let kind = if known { ServerAssignmentType::ReRegistration } else { ServerAssignmentType::Registration };
         let (impi, impu, hss) = (Some(attempt.impi()), attempt.impu(), attempt.hss);
-        let assignment = Assignment { impi, impu, kind, known, hss, left: &waiting.left };
+        // With restoration the HSS gives back the other flows, should we have lost them.
+        let multiple = config.restoration && waiting.outbound && !known;
+        let assignment = Assignment { impi, impu, kind, known, hss, multiple, left: &waiting.left };
         Wire { node, session_id, config, registrar }.send(now, &assignment, Awaited::Saa(id), out);
     }
 
@@ -89,7 +91,8 @@ impl Scscf {
         hss: Option<HssId>,
         out: &mut Outbox,
     ) {
-        let assignment = Assignment { impi: Some(impi), impu, kind: assignment, known: false, hss, left: &[] };
+        let kind = assignment;
+        let assignment = Assignment { impi: Some(impi), impu, kind, known: false, hss, multiple: false, left: &[] };
         self.send_sar(now, &assignment, Awaited::Deregistering, out);
     }
 
@@ -106,8 +109,15 @@ impl Scscf {
             let again = self.attempts.insert(attempt);
             return self.send_assignment(now, again, known, out);
         }
+        let came_back = saa.as_ref().is_ok_and(|saa| !saa.restoration.is_empty());
         match saa.and_then(|saa| self.registered(now, &attempt.subject, &saa, out)) {
-            Ok((registration, others)) => self.bind(now, &attempt.subject, registration, &others, waiting, out),
+            Ok((registration, others)) => {
+                self.bind(now, &attempt.subject, registration, &others, waiting, out);
+                if came_back {
+                    // This SAR has taken the place of what was left with the other Contacts.
+                    self.leave_again(now, registration, out);
+                }
+            }
             Err(refusal) => self.refuse_waiting(now, &waiting.reply, &refusal, out),
         }
     }
@@ -145,7 +155,11 @@ impl Scscf {
                 self.registrar.update(id, impi, data);
                 id
             }
-            (None, Ok(Some(data))) => self.registrar.insert(now, impi, data),
+            (None, Ok(Some(data))) => {
+                let id = self.registrar.insert(now, impi, data);
+                self.go_on_beside(now, id, (impi, impu), &saa.restoration, out);
+                id
+            }
             (None, Ok(None)) => return Err(self.undo(now, (impi, impu), None, hss, Refusal::BadUserData, out)),
             (before, Err(refusal)) => return Err(self.undo(now, (impi, impu), before, hss, refusal, out)),
         };
@@ -276,6 +290,8 @@ pub(super) struct Assignment<'a> {
     /// The user data are here already.
     pub(super) known: bool,
     pub(super) hss: Option<HssId>,
+    /// A flow beside others (RFC 5626).
+    pub(super) multiple: bool,
     /// SCSCF-Restoration-Info, or nothing.
     pub(super) left: &'a [u8],
 }
@@ -307,6 +323,7 @@ impl Wire<'_> {
             assignment: assignment.kind,
             user_data_already_available: assignment.known,
             supports_restoration: config.restoration,
+            multiple_registration: assignment.multiple,
             restoration: None,
         };
         node.request(now, Sar::COMMAND, cx::APPLICATION, awaited, out, |w| {

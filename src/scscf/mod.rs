@@ -139,7 +139,11 @@ impl Scscf {
             node: Node::new(config.diameter.clone(), random.fork()).with_role(Role::Scscf),
             attempts: Attempts::new(random.next_u64()),
             nonces: Nonces::new(random.next_u64(), config.digest.nonce_lifetime),
-            registrar: Registrar::new(random.next_u64(), &config.realm),
+            registrar: match config.restoration {
+                // Tokens outlive a process then, and must not be mistaken for those of the next one.
+                true => Registrar::with_ids_of_its_own(random.next_u64(), &config.realm),
+                false => Registrar::new(random.next_u64(), &config.realm),
+            },
             proxying: Proxying::new(&config, random.fork()),
             restoring: Restoring::default(),
             notifier: Notifier::new(random.next_u64()),

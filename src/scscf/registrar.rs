@@ -53,8 +53,17 @@ pub(super) struct HssId(NonZeroU16);
 impl Registrar {
     /// Nobody is registered.
     pub(super) fn new(seed: u64, home: &str) -> Self {
+        Self::of(Table::new(seed), seed, home)
+    }
+
+    /// The same, with ids that those of another process are not taken for.
+    pub(super) fn with_ids_of_its_own(seed: u64, home: &str) -> Self {
+        Self::of(Table::with_ids_of_its_own(seed, (seed >> 32) as u32), seed, home)
+    }
+
+    fn of(table: Table<Registration>, seed: u64, home: &str) -> Self {
         Self {
-            table: Table::new(seed),
+            table,
             hasher: FixedState::with_seed(seed),
             profiles: Profiles::default(),
             hss: Vec::new(),

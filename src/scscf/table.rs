@@ -51,6 +51,8 @@ pub(super) struct Table<T> {
     /// By 32 bits of the hash: to mix two chains does no harm.
     heads: HashMap<u32, u32, FixedState>,
     len: usize,
+    /// Of a slot that is new.
+    first_generation: u32,
 }
 
 #[derive(Debug)]
@@ -67,7 +69,13 @@ struct Slot<T> {
 impl<T> Table<T> {
     /// Empty; `seed` keeps chains unpredictable from outside.
     pub(super) fn new(seed: u64) -> Self {
-        Self { slots: Vec::new(), free: NONE, heads: HashMap::with_hasher(FixedState::with_seed(seed)), len: 0 }
+        let heads = HashMap::with_hasher(FixedState::with_seed(seed));
+        Self { slots: Vec::new(), free: NONE, heads, len: 0, first_generation: 0 }
+    }
+
+    /// With ids that the table of another process hardly has: its ids find nothing here.
+    pub(super) fn with_ids_of_its_own(seed: u64, generation: u32) -> Self {
+        Self { first_generation: generation, ..Self::new(seed) }
     }
 
     /// Adds a value.
@@ -84,7 +92,8 @@ impl<T> Table<T> {
             }
             None => {
                 let index = u32::try_from(self.slots.len()).expect("fewer than 2^32 - 1 values fit in memory");
-                self.slots.push(Slot { hash, generation: 0, next: NONE, mark: NONE, value: Some(value) });
+                let generation = self.first_generation;
+                self.slots.push(Slot { hash, generation, next: NONE, mark: NONE, value: Some(value) });
                 index
             }
         };

@@ -68,6 +68,22 @@ fn a_refresh_replaces_it_or_leaves_it() {
     assert_eq!(contacts(&lab.cx(&sar(Type::NoAssignment, "", &["alice"]))), [SECOND]);
 }
 
+/// Multiple-Registration-Indication: the S-CSCF has lost the other Contacts, or the user would not be new to it.
+#[test]
+fn with_one_more_contact_the_others_come_back() {
+    let mut lab = registered();
+    lab.multiple_registration = true;
+    lab.restoration = Some((format!("alice@{REALM}"), SECOND));
+    let saa = lab.cx(&sar(Type::Registration, "alice", &["alice"]));
+    assert_eq!(contacts(&saa), [FIRST]);
+    // This one is stored: the S-CSCF leaves both with its next SAR.
+    assert_eq!(contacts(&lab.cx(&sar(Type::NoAssignment, "", &["alice"]))), [SECOND]);
+    let saa = lab.cx(&sar(Type::ReRegistration, "alice", &["alice"]));
+    assert_eq!(contacts(&saa), [""; 0], "who refreshes has them");
+    lab.cx(&sar(Type::UserDeregistration, "alice", &["alice"]));
+    assert_eq!(contacts(&lab.cx(&sar(Type::Registration, "alice", &["alice"]))), [""; 0]);
+}
+
 #[test]
 fn it_goes_with_the_registration() {
     for end in [Type::UserDeregistration, Type::TimeoutDeregistration, Type::TimeoutDeregistrationStoreServerName] {

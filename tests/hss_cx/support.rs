@@ -35,6 +35,7 @@ pub(crate) struct Lab {
     /// What the next SARs carry: IMPI and Contact of SCSCF-Restoration-Info; they say that they know of it.
     pub(crate) restoration: Option<(String, &'static str)>,
     pub(crate) supports_restoration: bool,
+    pub(crate) multiple_registration: bool,
     hop_by_hop: u32,
 }
 
@@ -138,6 +139,7 @@ impl Lab {
             journal: Journal::new(),
             restoration: None,
             supports_restoration: false,
+            multiple_registration: false,
             hop_by_hop: 0,
         };
         let mut out = Outbox::new();
@@ -279,6 +281,7 @@ impl Lab {
                     assignment: *kind,
                     user_data_already_available: *have,
                     supports_restoration: self.supports_restoration,
+                    multiple_registration: self.multiple_registration,
                     restoration: restoration.as_ref().map(|(impi, contact)| Box::new(left_for(impi, contact))),
                 };
                 self.ask_all(Sar::COMMAND, cx::APPLICATION, |w| sar.encode(w))

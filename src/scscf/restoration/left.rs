@@ -1,6 +1,7 @@
 //! What is left with the HSS, and what becomes of it again.
 
 use crate::cx::{RestorationInfo, ScscfRestorationInfo, SubscriptionInfo};
+use crate::decimal::Decimal;
 use crate::diameter::Writer;
 use crate::scscf::ScscfConfig;
 use crate::scscf::binding::{Binding, Planned, Stated};
@@ -8,7 +9,7 @@ use crate::scscf::compact::Compact;
 use crate::scscf::contacts::{Replaces, Wanted};
 use crate::scscf::notifier::LeftSubscription;
 use crate::sip::HeaderName;
-use crate::sip::header::contact::Contacts;
+use crate::sip::header::contact::{Contact, Contacts};
 use crate::sip::header::name_addr::NameAddr;
 use crate::time::{Duration, Instant};
 
@@ -24,18 +25,23 @@ pub(in crate::scscf) struct Left<'a> {
 
 impl Left<'_> {
     /// The AVP: what `planned` makes of `bindings`.
-    pub(in crate::scscf) fn write(&self, wanted: &[Wanted<'_>], planned: &[Planned], bindings: &[Binding]) -> Vec<u8> {
+    pub(in crate::scscf) fn write(&self, planned: &[Planned], bindings: &[Binding]) -> Vec<u8> {
         let Self { config, compact, now, impi, call_id, ref subscriptions } = *self;
         let replaces = Replaces::of(planned, config.digest.parallel_contacts, compact);
         let stays = |b: &&Binding| !replaces.takes(b, compact) && !planned.iter().any(|p| p.is_of(b, compact));
-        let bound = || planned.iter().filter(|p| !p.expires.is_zero());
-        let stated: Vec<(Stated, bool)> = bindings
-            .iter()
-            .filter(stays)
-            .map(|b| (b.stated(compact), false))
-            .chain(bound().map(|p| (p.stated(compact), true)))
-            .collect();
-        let infos = stated.iter().map(|(stated, is_new)| RestorationInfo {
+        let kept = bindings.iter().filter(stays).map(|b| (b.stated(compact), b.expires_at, false));
+        let bound = planned.iter().filter(|p| !p.expires.is_zero());
+        let mut stated: Vec<(Stated, Instant, bool)> =
+            kept.chain(bound.map(|p| (p.stated(compact), now + p.expires, true))).collect();
+        let Some(last) = stated.iter().map(|(_, ends_at, _)| *ends_at).max() else { return Vec::new() };
+        if stated.len() > 1 {
+            // Registration-Time-Out is one for all: it is that of the longest, and these say how much shorter others are.
+            for (stated, ends_at, _) in &mut stated {
+                stated.contact += ";expires=";
+                stated.contact += Decimal::new(ends_at.saturating_since(now).as_secs()).as_str();
+            }
+        }
+        let infos = stated.iter().map(|(stated, _, is_new)| RestorationInfo {
             path: stated.path.as_bytes(),
             contact: stated.contact.as_bytes(),
             cseq: Some(stated.cseq),
@@ -44,15 +50,10 @@ impl Left<'_> {
             subscription: of(subscriptions, |watcher| stated.contact.starts_with(watcher.contact())),
             pcscf_subscription: of(subscriptions, |watcher| is_first_of(&stated.path, watcher.contact())),
         });
-        let bindings_info: Vec<_> = infos.collect();
-        if bindings_info.is_empty() {
-            return Vec::new();
-        }
-        let longest = wanted.iter().map(|w| now + w.expires).chain(bindings.iter().filter(stays).map(|b| b.expires_at));
         let info = ScscfRestorationInfo {
             impi,
-            bindings: bindings_info,
-            ends_at: longest.max().map(|at| config.diameter.epoch.unix_secs(at)),
+            bindings: infos.collect(),
+            ends_at: Some(config.diameter.epoch.unix_secs(last)),
             scheme: Some(&config.scheme),
         };
         let mut octets = Vec::new();
@@ -71,24 +72,47 @@ fn is_first_of(path: &str, contact: &str) -> bool {
     matches!((host(HeaderName::Path, path), host(HeaderName::Contact, contact)), (Ok(a), Ok(b)) if a == b)
 }
 
-/// A binding of the HSS as one of ours; `None`: it cannot be read.
+/// The bindings of the HSS that still last as ours: the longest for `left`. What cannot be read is left out.
 pub(super) fn read(
+    info: &ScscfRestorationInfo<'_>,
+    impu: &str,
+    left: Duration,
+    now: Instant,
+    compact: &Compact,
+) -> Vec<Binding> {
+    let expires = |binding: &RestorationInfo<'_>| read_contact(binding, |contact| contact.expires).flatten();
+    let longest = info.bindings.iter().filter_map(expires).max();
+    let bindings = info.bindings.iter().filter_map(|binding| {
+        let shorter = longest.zip(expires(binding)).map_or(0, |(longest, own)| longest - own);
+        let left = left.saturating_sub(Duration::from_secs(shorter.into()));
+        if left.is_zero() { None } else { read_binding(binding, impu, left, now, compact) }
+    });
+    bindings.collect()
+}
+
+fn read_binding(
     info: &RestorationInfo<'_>,
     impu: &str,
     expires: Duration,
     now: Instant,
     compact: &Compact,
 ) -> Option<Binding> {
-    let text = |octets| std::str::from_utf8(octets).ok();
-    let (path, contact) = (text(info.path)?, text(info.contact)?);
+    let path = std::str::from_utf8(info.path).ok()?;
+    let call_id = info.call_id.map_or(Some(""), |octets| std::str::from_utf8(octets).ok())?;
+    let first_hop = NameAddr::parse(HeaderName::Path, path.split(',').next()?);
+    let planned = read_contact(info, |contact| {
+        let is_flow = contact.instance().is_some() && first_hop.is_ok_and(|hop| hop.uri.params.has("ob"));
+        let flow = contact.reg_id().filter(|_| is_flow);
+        let wanted = Wanted { contact, expires, flow };
+        let cseq = info.cseq.unwrap_or(0);
+        Planned::of(call_id, cseq, impu, [path].into_iter(), &wanted, compact, &mut Vec::new())
+    })?;
+    Some(Binding::new(planned, now))
+}
+
+fn read_contact<T>(info: &RestorationInfo<'_>, with: impl FnOnce(&Contact<'_>) -> T) -> Option<T> {
+    let contact = std::str::from_utf8(info.contact).ok()?;
     let Contacts::List(contacts) = Contacts::parse(std::iter::once(contact)).ok()? else { return None };
     let [contact] = &contacts[..] else { return None };
-    let call_id = info.call_id.map_or(Some(""), text)?;
-    let first_hop = NameAddr::parse(HeaderName::Path, path.split(',').next()?);
-    let is_flow = contact.instance().is_some() && first_hop.is_ok_and(|hop| hop.uri.params.has("ob"));
-    let flow = contact.reg_id().filter(|_| is_flow);
-    let wanted = Wanted { contact, expires, flow };
-    let planned =
-        Planned::of(call_id, info.cseq.unwrap_or(0), impu, [path].into_iter(), &wanted, compact, &mut Vec::new());
-    Some(Binding::new(planned, now))
+    Some(with(contact))
 }

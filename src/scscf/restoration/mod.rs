@@ -77,6 +77,7 @@ impl Scscf {
             kind: user.assignment,
             known: false,
             hss: None,
+            multiple: false,
             left: &[],
         };
         self.send_sar(now, &assignment, Awaited::Restoration(number), out);
@@ -137,10 +138,27 @@ impl Scscf {
         if user.assignment == ServerAssignmentType::UnregisteredUser {
             // The HSS holds us for the S-CSCF of a user who is not registered, and for whom nothing is done here.
             let (impi, impu, kind) = (None, &*user.impu, ServerAssignmentType::TimeoutDeregistration);
-            let assignment = Assignment { impi, impu, kind, known: false, hss: Some(hss), left: &[] };
+            let assignment = Assignment { impi, impu, kind, known: false, hss: Some(hss), multiple: false, left: &[] };
             self.send_sar(now, &assignment, Awaited::Deregistering, out);
         }
         Err(Refusal::RegistrationLost)
+    }
+
+    /// The other flows of a user who registers one more (Multiple-Registration-Indication), where we have lost them.
+    pub(super) fn go_on_beside(
+        &mut self,
+        now: Instant,
+        registration: Id,
+        (impi, impu): (&str, &str),
+        restoration: &[ScscfRestorationInfo<'_>],
+        out: &mut Outbox,
+    ) {
+        for info in restoration.iter().filter(|info| info.impi == impi) {
+            let bindings = self.bindings_left(now, info, impu);
+            if !bindings.is_empty() {
+                self.go_on(now, registration, info, bindings, out);
+            }
+        }
     }
 
     /// The registration goes on where it was lost.
@@ -171,15 +189,11 @@ impl Scscf {
     /// The bindings that are still good.
     fn bindings_left(&self, now: Instant, info: &ScscfRestorationInfo<'_>, impu: &str) -> Vec<Binding> {
         let epoch = self.config.diameter.epoch;
-        let expires = match info.ends_at {
+        let left = match info.ends_at {
             Some(at) => Duration::from_secs(at.saturating_sub(epoch.unix_secs(now))).min(self.config.max_expires),
             None => self.config.default_expires,
         };
-        if expires.is_zero() {
-            return Vec::new();
-        }
-        let bindings = info.bindings.iter();
-        bindings.filter_map(|binding| left::read(binding, impu, expires, now, &self.registrar.compact)).collect()
+        left::read(info, impu, left, now, &self.registrar.compact)
     }
 
     /// A request whose user could not be brought back. Where the UE can hear it, the 504 tells it to register anew
@@ -212,9 +226,7 @@ impl Scscf {
             return None;
         }
         let (impu, assignment) = match refusal {
-            Refusal::RegistrationGone | Refusal::AssertedNotOfSet => {
-                (sender(message)?, ServerAssignmentType::NoAssignment)
-            }
+            Refusal::RegistrationGone => (sender(message)?, ServerAssignmentType::NoAssignment),
             Refusal::NotRegistered => {
                 let called = Uri::parse(message.request_uri()?).ok()?;
                 (canonical(&called), ServerAssignmentType::UnregisteredUser)
@@ -245,24 +257,24 @@ impl Scscf {
         let subscriptions = self.subscriptions_left(registration);
         let (config, compact) = (&self.config, &self.registrar.compact);
         let left = Left { config, compact, now, impi: &impi, call_id: "", subscriptions };
-        let left = left.write(&[], &[], self.registrar.bindings(registration));
+        let left = left.write(&[], self.registrar.bindings(registration));
         if left.is_empty() {
             return;
         }
         let (kind, hss) = (ServerAssignmentType::ReRegistration, self.registrar.hss_of(registration));
-        let assignment = Assignment { impi: Some(&impi), impu: &impu, kind, known: true, hss, left: &left };
+        let assignment =
+            Assignment { impi: Some(&impi), impu: &impu, kind, known: true, hss, multiple: false, left: &left };
         self.send_sar(now, &assignment, Awaited::Deregistering, out);
     }
 
-    /// The registration of who sends this. The token in his Service-Route may be of another process, and name somebody
-    /// else here: then P-Asserted-Identity says who he is.
+    /// The registration of who sends this. Where the token in his Service-Route is of another process, it names nobody
+    /// here: then P-Asserted-Identity says who he is.
     pub(super) fn registration_of_sender(&mut self, token: Id, received: &Received<'_, '_>) -> Id {
-        if !self.config.restoration {
+        if !self.config.restoration || self.registrar.get(token).is_some() {
             return token;
         }
-        let Some(impu) = sender(received.message) else { return token };
-        let found = self.registrar.serving(&impu);
-        if found.contains(&token) { token } else { found.first().copied().unwrap_or(token) }
+        let found = sender(received.message).map(|impu| self.registrar.serving(&impu));
+        found.unwrap_or_default().first().copied().unwrap_or(token)
     }
 }
 
