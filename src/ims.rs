@@ -14,9 +14,11 @@ pub use element::Element;
 pub use order::Order;
 
 use crate::event::{Event, Role, What};
-use crate::ipsec::association::SaSet;
-use crate::ipsec::table::{Inbound, SaTable};
-use crate::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Protocol, Route, SaFailure, Transport};
+use crate::ipsec::association::{SaSet, SaSetId};
+use crate::ipsec::table::{Collision, Inbound, SaTable};
+use crate::packet::{
+    Connection, ConnectionState, Effect, Outbox, Packet, Protocol, Route, SaFailure, SaFault, Transport,
+};
 use crate::time::Instant;
 use address::Address;
 use local::{Delivery, LocalConnections};
@@ -30,6 +32,16 @@ pub enum Wiring {
     Local,
     /// By the driver, as if they were apart.
     Wire,
+}
+
+/// Who answers [`Effect::InstallSa`].
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum SaAnswers {
+    /// The [`Ims`] at once, by its table alone (plane `none`): the driver sees nothing of sets.
+    #[default]
+    Own,
+    /// The driver, by [`Ims::sa_installed`] or [`Ims::sa_failed`], unless the table refuses already.
+    Driver,
 }
 
 /// Sees every packet and event of an [`Ims`], in order.
@@ -152,6 +164,7 @@ impl Listener {
 #[derive(Debug)]
 pub struct Ims {
     wiring: Wiring,
+    sa_answers: SaAnswers,
     slots: Vec<Slot>,
     /// Addresses that elements listen at, and protected ports of UEs while their sets live.
     owners: HashMap<Address, Owner, foldhash::fast::RandomState>,
@@ -186,6 +199,7 @@ impl Ims {
     pub fn new(wiring: Wiring) -> Self {
         Self {
             wiring,
+            sa_answers: SaAnswers::Own,
             slots: Vec::new(),
             owners: HashMap::default(),
             queue: VecDeque::new(),
@@ -193,6 +207,11 @@ impl Ims {
             connections: LocalConnections::default(),
             scratch: Outbox::new(),
         }
+    }
+
+    /// Lets the driver make sets of SAs, from now on.
+    pub const fn set_sa_answers(&mut self, answers: SaAnswers) {
+        self.sa_answers = answers;
     }
 
     /// Adds an element; its addresses must be free.
@@ -290,14 +309,28 @@ impl Ims {
         self.deliver(&mut world);
     }
 
-    /// A set could not be installed by the driver.
-    pub fn sa_failed(&mut self, now: Instant, failure: SaFailure, out: &mut Outward, tap: &mut dyn Tap) {
+    /// The driver has installed a set for its `owner`. One that was removed meanwhile is of no interest any more.
+    pub fn sa_installed(&mut self, now: Instant, owner: ElementId, set: SaSetId, out: &mut Outward, tap: &mut dyn Tap) {
         let mut world = World { now, out, tap };
-        for slot in 0..self.slots.len() {
-            if self.slots[slot].sas.contains(failure.set) {
-                self.slots[slot].sas.remove(failure.set);
-                self.call(slot, &mut world, |e, o| e.sa_failed(now, failure, o));
-            }
+        if self.slots[owner.0].sas.contains(set) {
+            self.call(owner.0, &mut world, |e, o| e.sa_installed(now, set, o));
+        }
+        self.deliver(&mut world);
+    }
+
+    /// The driver could not install a set for its `owner`; nothing is left of it there.
+    pub fn sa_failed(
+        &mut self,
+        now: Instant,
+        owner: ElementId,
+        failure: &SaFailure,
+        out: &mut Outward,
+        tap: &mut dyn Tap,
+    ) {
+        let mut world = World { now, out, tap };
+        if self.slots[owner.0].sas.contains(failure.set) {
+            self.slots[owner.0].sas.remove(failure.set);
+            self.call(owner.0, &mut world, |e, o| e.sa_failed(now, failure, o));
         }
         self.deliver(&mut world);
     }
@@ -373,16 +406,33 @@ impl Ims {
                     world.out.push(slot, Effect::Close { transport, local, remote });
                 }
             }
+            Effect::InstallSa(set) if !set.is_between_hosts() => {
+                let failure = SaFailure { set: set.id, cause: SaFault::Addresses };
+                self.queue.push_back(Delivery::Sa(slot, Err(failure)));
+            }
             Effect::InstallSa(set) => match self.slots[slot].sas.install(&set) {
                 Ok(()) => {
                     self.own_protected_ports(slot, &set);
-                    world.out.push(slot, Effect::InstallSa(set));
+                    match self.sa_answers {
+                        SaAnswers::Own => self.queue.push_back(Delivery::Sa(slot, Ok(set.id))),
+                        SaAnswers::Driver => world.out.push(slot, Effect::InstallSa(set)),
+                    }
                 }
-                Err(_) => self.queue.push_back(Delivery::SaFailed(slot, SaFailure { set: set.id })),
+                Err(Collision) => {
+                    let failure = SaFailure { set: set.id, cause: SaFault::Collision };
+                    self.queue.push_back(Delivery::Sa(slot, Err(failure)));
+                }
             },
             Effect::RemoveSa(set) => {
                 self.slots[slot].sas.remove(set);
-                world.out.push(slot, Effect::RemoveSa(set));
+                if self.sa_answers == SaAnswers::Driver {
+                    world.out.push(slot, Effect::RemoveSa(set));
+                }
+            }
+            Effect::ExtendSa { set, until } => {
+                if self.sa_answers == SaAnswers::Driver {
+                    world.out.push(slot, Effect::ExtendSa { set, until });
+                }
             }
             Effect::Record { key, value } => world.out.record(slot, &bytes[key], &bytes[value]),
             Effect::Event(event) => world.tap.event(world.now, &event),
@@ -431,9 +481,12 @@ impl Ims {
                         self.spare.push(bytes);
                     }
                 }
-                Delivery::SaFailed(slot, failure) => {
+                Delivery::Sa(slot, answer) => {
                     let now = world.now;
-                    self.call(slot, world, |e, o| e.sa_failed(now, failure, o));
+                    self.call(slot, world, |e, o| match answer {
+                        Ok(set) => e.sa_installed(now, set, o),
+                        Err(failure) => e.sa_failed(now, &failure, o),
+                    });
                 }
                 Delivery::Closed(slot, news) => {
                     let now = world.now;

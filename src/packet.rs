@@ -5,6 +5,7 @@
 
 use crate::event::Event;
 use crate::ipsec::association::{SaId, SaSet, SaSetId};
+use crate::time::Instant;
 use std::fmt;
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -147,9 +148,19 @@ pub enum Effect {
         /// The other end.
         remote: SocketAddr,
     },
-    /// Make a set of four SAs. A failure comes back as [`SaFailure`].
+    /// Make a set of four SAs, which live at least reg-await-auth (TS 24.229 table 7.8.1). The answer is `sa_installed` or
+    /// `sa_failed`, at once or later; what depends on the set waits for it.
     InstallSa(Box<SaSet>),
-    /// Remove a set. SIP timers end an SA, nothing else (TS 33.203 clause 7.4).
+    /// The set serves until then by its SIP timers. For planes that let SAs end by themselves should nobody remove
+    /// them: there they live a little longer.
+    ExtendSa {
+        /// Which set.
+        set: SaSetId,
+        /// Its end.
+        until: Instant,
+    },
+    /// Remove a set, also one whose installation has not been answered. SIP timers end an SA, nothing else
+    /// (TS 33.203 clause 7.4).
     RemoveSa(SaSetId),
     /// Remember `value` under `key` for good, in place of what was remembered under it before. What comes after it may
     /// promise it to somebody: it must not leave before the record is durable.
@@ -164,10 +175,32 @@ pub enum Effect {
 }
 
 /// A set of SAs could not be made: the registration that needed it fails, it is never downgraded.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SaFailure {
-    /// Which set.
+    /// Which set. Nothing of it is left.
     pub set: SaSetId,
+    /// Why.
+    pub cause: SaFault,
+}
+
+/// Why a set of SAs could not be made.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SaFault {
+    /// Another set alive has one of its SPIs or its addresses and ports.
+    #[error("SPIs or ports are those of a set alive")]
+    Collision,
+    /// The two addresses are of two families, or one is that of no host.
+    #[error("no SA can be between these addresses")]
+    Addresses,
+    /// A protected port cannot be opened: in the words of the system.
+    #[error("a protected port cannot be opened: {0}")]
+    Port(Box<str>),
+    /// The plane refuses: in its words.
+    #[error("the plane refuses: {0}")]
+    Refused(Box<str>),
+    /// The plane has not answered in time.
+    #[error("the plane has not answered in time")]
+    TooSlow,
 }
 
 /// Effects in order, and the bytes they refer to.

@@ -185,7 +185,7 @@ fn lesson_08_one_collision_does_not_end_security_server_for_ever() {
     rig.broken_plane = true;
     for n in 0..3 {
         phone.send_first(&mut rig, n * 1_000);
-        rig.challenge(n * 1_000 + 10, &mut phone);
+        rig.fail_to_challenge(n * 1_000 + 10);
     }
     assert_eq!(rig.pcscf.sa_sets(), 0, "nothing half made is left");
     rig.broken_plane = false;
@@ -462,19 +462,28 @@ fn lesson_23_nothing_goes_in_clear_to_a_protected_port() {
 fn lesson_24_a_set_that_cannot_be_made_fails_the_registration() {
     let (mut rig, mut phone) = (Rig::new(config()), Phone::new(1));
     rig.broken_plane = true;
-    phone.send_first(&mut rig, 0);
-    rig.challenge(10, &mut phone);
-    phone.send_protected(&mut rig, 20);
-    assert_eq!(rig.refused_by_plane, 1);
-    // The UE that goes on unprotected has the right answer, and is not registered.
+    let first = phone.first();
+    phone.send_clear(&mut rig, 0, &first);
+    let answer = rig.fail_to_challenge(10);
+    assert_eq!((answer.to, answer.protected), (phone.clear(), false));
+    assert!(
+        answer.header(HeaderName::SecurityServer).is_none() && answer.header(HeaderName::To).unwrap().contains("tag=")
+    );
+    assert_eq!(rig.order, ["REGISTER", "install 1", "remove 1", "500"]);
+    let told = |what: &What| matches!(what, What::Refused { status: 500, cause, .. } if cause.contains("broken"));
+    assert!(rig.events.iter().any(told), "{:?}", rig.events);
+    // Repeated, it gets the same answer; the UE that knows the nonce by witchcraft goes on unprotected: in vain.
+    phone.send_clear(&mut rig, 2_000, &first);
+    assert_eq!(rig.answer().text, answer.text);
+    phone.nonce = "nonce10".into();
     let text = phone.protected().replace("10.1.0.1:31001;", "10.1.0.1:5060;");
-    phone.send_clear(&mut rig, 30, &text);
-    assert_eq!(rig.answer().status(), 500);
+    phone.send_clear(&mut rig, 3_000, &text);
+    assert_eq!(rig.answer().status(), 494);
     let text = without_agreement(&phone.protected());
-    phone.send_clear(&mut rig, 40, &text);
-    assert_eq!(rig.answer().status(), 500);
+    phone.send_clear(&mut rig, 4_000, &text);
+    assert_eq!(rig.answer().status(), 494);
     rig.silent();
-    assert_eq!(rig.pcscf.subscribers(), 0);
+    assert_eq!((rig.pcscf.subscribers(), rig.pcscf.sa_sets()), (0, 0));
 }
 
 fn without_agreement(text: &str) -> String {

@@ -245,11 +245,32 @@ fn the_command_prints_the_same_for_the_same_seed() {
 #[test]
 fn lesson_24_a_set_that_cannot_be_installed_fails_the_registration() {
     let mut simulation = Simulation::new(&scenario("first-registration"), Recorder::default()).expect("no faults");
-    simulation.world_mut().refuse_sas(true);
+    simulation.world_mut().set_plane(imsreg::sim::Plane::Refuses);
     simulation.run();
     assert_eq!(simulation.registered(), 0);
     assert_eq!((count(&simulation, "MAR"), count(&simulation, "SAR"), count(&simulation, "200 REGISTER")), (1, 0, 0));
     assert_eq!(simulation.world().ims().sa_sets(), 0);
+    assert!(simulation.world().tap.trace().contains("500 REGISTER"), "{}", simulation.world().tap.trace());
+}
+
+/// The 401 waits for the plane; a plane that says nothing ends the attempt.
+#[test]
+fn a_plane_that_is_slow_delays_and_one_that_is_silent_fails_the_registration() {
+    let mut simulation = Simulation::new(&scenario("first-registration"), Recorder::default()).expect("no faults");
+    simulation.world_mut().set_sa_latency(imsreg::time::Duration::from_secs(1));
+    simulation.run();
+    assert_eq!((simulation.registered(), simulation.world().ims().sa_sets()), (1, 2));
+    let at =
+        |name: &str| simulation.world().tap.hops.iter().filter(|h| h.name == name).map(|h| h.at).collect::<Vec<_>>();
+    let challenges = at("401 REGISTER");
+    assert!(challenges[2] >= challenges[1] + 1_000, "{challenges:?}");
+
+    let mut simulation = Simulation::new(&scenario("first-registration"), Recorder::default()).expect("no faults");
+    simulation.world_mut().set_plane(imsreg::sim::Plane::IsSilent);
+    simulation.run();
+    assert_eq!((simulation.registered(), simulation.world().ims().sa_sets()), (0, 0));
+    let trace = simulation.world().tap.trace();
+    assert!(trace.contains("500 REGISTER") && !trace.contains("200 REGISTER"), "{trace}");
 }
 
 /// SUBSCRIBE after the 200; NOTIFY then, at the refresh and at the end. Our UE finds nothing wrong with our core.

@@ -6,6 +6,7 @@ use crate::diameter::peer::NodeConfig;
 use crate::event::Role;
 use crate::hss::Hss;
 use crate::icscf::Icscf;
+use crate::ipsec::association::SaSetId;
 use crate::packet::{Connection, Outbox, Packet, SaFailure};
 use crate::pcscf::Pcscf;
 use crate::scscf::Scscf;
@@ -135,8 +136,17 @@ impl Element {
         }
     }
 
+    /// A set is installed.
+    pub fn sa_installed(&mut self, now: Instant, set: SaSetId, out: &mut Outbox) {
+        match self {
+            Self::Pcscf(e) => e.sa_installed(now, set, out),
+            Self::Ue(e) => e.sa_installed(now, set, out),
+            Self::Icscf(_) | Self::Scscf(_) | Self::Hss(_) | Self::ApplicationServer(_) => {}
+        }
+    }
+
     /// A set could not be installed.
-    pub fn sa_failed(&mut self, now: Instant, failure: SaFailure, out: &mut Outbox) {
+    pub fn sa_failed(&mut self, now: Instant, failure: &SaFailure, out: &mut Outbox) {
         match self {
             Self::Pcscf(e) => e.sa_failed(now, failure, out),
             Self::Ue(e) => e.sa_failed(now, failure, out),

@@ -2,6 +2,7 @@
 
 use super::Owner;
 use super::address::Address;
+use crate::ipsec::association::SaSetId;
 use crate::packet::{Connection, ConnectionState, Protocol, Route, SaFailure, Transport};
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -13,8 +14,8 @@ pub(super) enum Delivery {
     News(Connection),
     /// The other end closed; the connection is forgotten already, so the slot comes along.
     Closed(usize, Connection),
-    /// The plane refused a set of this slot's element.
-    SaFailed(usize, SaFailure),
+    /// What the plane says to a set of this slot's element.
+    Sa(usize, Result<SaSetId, SaFailure>),
 }
 
 /// The two ends of a connection as a key.

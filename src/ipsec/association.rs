@@ -176,3 +176,12 @@ pub struct SaSet {
     /// True on the side of the UE.
     pub at_ue: bool,
 }
+
+impl SaSet {
+    /// True where both addresses are those of hosts, and of one family.
+    pub const fn is_between_hosts(&self) -> bool {
+        self.ue_address.is_ipv4() == self.pcscf_address.is_ipv4()
+            && !self.ue_address.is_unspecified()
+            && !self.pcscf_address.is_unspecified()
+    }
+}

@@ -5,8 +5,9 @@ use super::plane::{Installation, OpenPlane, Plane};
 use super::shard::{self, Shard, Shared};
 use super::sockets::{bind_stream, bind_udp};
 use super::stream;
+use crate::ims::ElementId;
 use crate::ipsec::association::{SaSet, SaSetId};
-use crate::packet::{Protocol, SaFailure, Transport};
+use crate::packet::{Protocol, SaFailure, SaFault, Transport};
 use crate::time::Instant;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -30,10 +31,13 @@ struct Set {
     /// Local and remote end of the two pairs of ports.
     pairs: [(SocketAddr, SocketAddr); 2],
     at_ue: bool,
+    /// Who is told of it.
+    owner: ElementId,
 }
 
 enum Order {
-    Install(Box<SaSet>),
+    Install(ElementId, Box<SaSet>),
+    Extend(SaSetId, Instant),
     Remove(SaSetId),
 }
 
@@ -44,23 +48,33 @@ impl Protected {
 }
 
 /// Opens the ports of a UE's set and lets the plane make the SAs.
-pub(super) fn install(shard: &mut Shard, shared: &Shared, now: Instant, set: Box<SaSet>) {
+pub(super) fn install(shard: &mut Shard, shared: &Shared, now: Instant, owner: ElementId, set: Box<SaSet>) {
     if shard.protected.is_resetting {
-        shard.protected.waiting.push_back(Order::Install(set));
+        shard.protected.waiting.push_back(Order::Install(owner, set));
         return;
     }
-    let opened = open_ports(shard, shared, &set);
+    let opened = open_ports(shard, shared, owner, &set);
     match opened.map(|()| shard.protected.plane.install(&set, shared)) {
         Ok(Installation::Done) => conclude(shard, now, set.id, Ok(())),
         Ok(Installation::Pending) => {}
-        Ok(Installation::Failed(cause)) => conclude(shard, now, set.id, Err(cause)),
-        Err(error) => conclude(shard, now, set.id, Err(format!("protected ports could not be opened: {error}"))),
+        Ok(Installation::Failed(cause)) => conclude(shard, now, set.id, Err(SaFault::Refused(cause.into()))),
+        Err(error) => conclude(shard, now, set.id, Err(SaFault::Port(error.to_string().into()))),
+    }
+}
+
+/// Tells the plane the end of a set.
+pub(super) fn extend(shard: &mut Shard, set: SaSetId, until: Instant) {
+    if shard.protected.is_resetting {
+        shard.protected.waiting.push_back(Order::Extend(set, until));
+    } else {
+        shard.protected.plane.extend(set, until);
     }
 }
 
 #[expect(dead_code, reason = "for planes that talk to the kernel")]
 /// The plane's late answer to [`Installation::Pending`].
 pub(super) fn installed(shared: &Shared, set: SaSetId, result: Result<(), String>) {
+    let result = result.map_err(|cause| SaFault::Refused(cause.into()));
     shard::with(shared, |shard, now| conclude(shard, now, set, result));
 }
 
@@ -93,7 +107,8 @@ pub(super) fn remove(shard: &mut Shard, shared: &Shared, id: SaSetId) {
             shard.protected.is_resetting = false;
             for order in std::mem::take(&mut shard.protected.waiting) {
                 match order {
-                    Order::Install(set) => install(shard, &shared, now, set),
+                    Order::Install(owner, set) => install(shard, &shared, now, owner, set),
+                    Order::Extend(set, until) => extend(shard, set, until),
                     Order::Remove(id) => remove(shard, &shared, id),
                 }
             }
@@ -101,11 +116,17 @@ pub(super) fn remove(shard: &mut Shard, shared: &Shared, id: SaSetId) {
     });
 }
 
-fn conclude(shard: &mut Shard, now: Instant, set: SaSetId, result: Result<(), String>) {
-    let Err(cause) = result else { return };
-    tracing::warn!(%set, cause, "the SAs of a set could not be made");
-    close_ports(shard, set);
-    shard.ims.sa_failed(now, SaFailure { set }, &mut shard.out, &mut *shard.tap);
+fn conclude(shard: &mut Shard, now: Instant, set: SaSetId, result: Result<(), SaFault>) {
+    let Some(owner) = shard.protected.sets.get(&set).map(|set| set.owner) else { return };
+    match result {
+        Ok(()) => shard.ims.sa_installed(now, owner, set, &mut shard.out, &mut *shard.tap),
+        Err(cause) => {
+            tracing::warn!(%set, %cause, "the SAs of a set could not be made");
+            close_ports(shard, set);
+            let failure = SaFailure { set, cause };
+            shard.ims.sa_failed(now, owner, &failure, &mut shard.out, &mut *shard.tap);
+        }
+    }
 }
 
 fn end(shard: &mut Shard, set: SaSetId) {
@@ -114,14 +135,14 @@ fn end(shard: &mut Shard, set: SaSetId) {
 }
 
 /// Opens the two ports of a UE's set. Ports that are open stay so.
-fn open_ports(shard: &mut Shard, shared: &Shared, set: &SaSet) -> io::Result<()> {
+fn open_ports(shard: &mut Shard, shared: &Shared, owner: ElementId, set: &SaSet) -> io::Result<()> {
     let Shard { protected: Protected { plane, sets, listeners, .. }, udp, .. } = shard;
     let (local, remote) = if set.at_ue { (set.ue, set.pcscf) } else { (set.pcscf, set.ue) };
     let (here, there) =
         if set.at_ue { (set.ue_address, set.pcscf_address) } else { (set.pcscf_address, set.ue_address) };
     let pair = |l, r| (SocketAddr::new(here, l), SocketAddr::new(there, r));
     let pairs = [pair(local.port_c, remote.port_s), pair(local.port_s, remote.port_c)];
-    sets.insert(set.id, Set { pairs, at_ue: set.at_ue });
+    sets.insert(set.id, Set { pairs, at_ue: set.at_ue, owner });
     if !set.at_ue {
         return Ok(());
     }

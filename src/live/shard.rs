@@ -7,7 +7,7 @@ use super::sockets::UdpSockets;
 use super::state::StateDir;
 use super::state::journal::{self, Journal};
 use super::stream::Streams;
-use crate::ims::{ElementId, Ims, Outward, Tap};
+use crate::ims::{ElementId, Ims, Outward, SaAnswers, Tap};
 use crate::packet::{Connection, Effect, Packet, Route, Transport};
 use crate::time::Instant;
 use std::cell::RefCell;
@@ -35,7 +35,14 @@ pub(super) struct Shard {
 }
 
 impl Shard {
-    pub(super) fn new(ims: Ims, plane: OpenPlane, clock: Clock, tap: Box<dyn Tap>, state: Option<StateDir>) -> Self {
+    pub(super) fn new(
+        mut ims: Ims,
+        plane: OpenPlane,
+        clock: Clock,
+        tap: Box<dyn Tap>,
+        state: Option<StateDir>,
+    ) -> Self {
+        ims.set_sa_answers(SaAnswers::Driver);
         Self {
             ims,
             tap,
@@ -141,7 +148,8 @@ fn carry_out(shard: &mut Shard, shared: &Shared, now: Instant, owner: ElementId,
             shard.streams.connect(shared, owner, route, Vec::new());
         }
         Effect::Close { transport, local, remote } => shard.streams.close((transport, local, remote)),
-        Effect::InstallSa(set) => protected::install(shard, shared, now, set),
+        Effect::InstallSa(set) => protected::install(shard, shared, now, owner, set),
+        Effect::ExtendSa { set, until } => protected::extend(shard, set, until),
         Effect::RemoveSa(set) => protected::remove(shard, shared, set),
         // No record leaves an element unless a state directory was opened for it.
         Effect::Record { .. } | Effect::Event(_) => {}

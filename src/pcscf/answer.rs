@@ -2,13 +2,14 @@
 
 use super::Pcscf;
 use super::books::Opening;
-use super::flow::{Asked, Challenging, Origin};
+use super::flow::{Asked, Challenging, Held, Origin};
 use super::from_core::{FromCore, Keys, Strip};
 use super::refusal::Refusal;
 use super::to_core::write_again;
 use super::to_ue::Answer;
 use crate::event::{Event, Role, What};
 use crate::identity::{Impi, Impu};
+use crate::ipsec::association::SaSetId;
 use crate::packet::Outbox;
 use crate::sip::header::contact::Contacts;
 use crate::sip::header::name_addr::NameAddr;
@@ -87,11 +88,11 @@ impl Pcscf {
         let nonce = self.hash_of_nonce(response.nonce().unwrap_or_default());
         let opening = Opening { flow, ue, here, over, agreement, keys, nonce };
         match self.books.open(now, opening, &mut self.random, out) {
-            Ok(set) => {
-                let set = self.books.get(set).expect("just opened");
+            Ok(opened) => {
+                let set = self.books.get(opened).expect("just opened");
                 let list = self.security_server(set.algorithms, set.pcscf(self.config.port_s));
-                let answer = relayed(&self.strip, response, Some(&list));
-                self.to_ue.answer(now, server, &answer, out);
+                let response = self.to_ue.write(&relayed(&self.strip, response, Some(&list)));
+                self.books.hold(opened, Held { server, response });
             }
             Err(refusal) => {
                 self.refuse_instead(now, server, response, &refusal, out);
@@ -99,6 +100,30 @@ impl Pcscf {
                     self.books.fail(now, set);
                 }
             }
+        }
+        self.answer_unheard(now, out);
+    }
+
+    /// The set of a challenge is there: the UE hears of it.
+    pub(super) fn on_set_up(&mut self, now: Instant, set: SaSetId, out: &mut Outbox) {
+        if let Some(Held { server, response }) = self.books.set_up(now, set, out) {
+            self.to_ue.answer(now, server, &Answer::Held(&response), out);
+        }
+    }
+
+    /// Challenges whose sets were never made end in failure (TS 33.203 clause 7.2). The core hears of it by the silence
+    /// of the UE: reg-await-auth ends the authentication there (TS 24.229 clause 5.4.1.2.1).
+    pub(super) fn answer_unheard(&mut self, now: Instant, out: &mut Outbox) {
+        for (Held { server, response }, cause) in self.books.unheard() {
+            let refusal = Refusal::SetUpFailed { cause };
+            match Message::parse(&response) {
+                Ok(response) => {
+                    let answer = Answer::InsteadOfHeld { response: &response, status: refusal.status() };
+                    self.to_ue.answer(now, server, &answer, out);
+                }
+                Err(_) => self.to_ue.abandon(now, server),
+            }
+            super::refuse::tell(&refusal, out);
         }
     }
 
@@ -171,6 +196,7 @@ impl Pcscf {
                 }
             }
         }
+        self.answer_unheard(now, out);
     }
 
     /// The next entry point takes the request, or the UE hears 504 (RFC 4320: never 408).

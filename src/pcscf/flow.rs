@@ -327,10 +327,19 @@ pub(super) struct Challenged {
     pub(super) set: SetIndex,
     /// Security-Client of the challenged REGISTER.
     pub(super) client: Rc<str>,
-    /// Hash of the nonce.
-    pub(super) nonce: Short,
     /// The challenged REGISTER came in clear: the new set replaces all others at its 200.
     pub(super) from_clear: bool,
+    /// The 401, until the plane has made the set.
+    pub(super) held: Option<Held>,
+}
+
+/// A challenge that waits for its set of SAs.
+#[derive(Debug)]
+pub(super) struct Held {
+    /// Whom to answer.
+    pub(super) server: ServerId,
+    /// The 401 for the UE.
+    pub(super) response: Vec<u8>,
 }
 
 /// A REGISTER is with the core.

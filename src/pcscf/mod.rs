@@ -28,6 +28,7 @@ pub use config::{PcscfConfig, SecAgreePolicy};
 pub use view::SaSetView;
 
 use crate::event::{Event, Role, What};
+use crate::ipsec::association::SaSetId;
 use crate::ipsec::negotiate::StaticText;
 use crate::packet::{Connection, Outbox, Packet, Protocol, SaFailure};
 use crate::random::Random;
@@ -169,11 +170,15 @@ impl Pcscf {
         }
     }
 
+    /// A set of SAs is installed: its challenge may leave.
+    pub fn sa_installed(&mut self, now: Instant, set: SaSetId, out: &mut Outbox) {
+        self.on_set_up(now, set, out);
+    }
+
     /// A set of SAs could not be installed.
-    pub fn sa_failed(&mut self, _now: Instant, failure: SaFailure, out: &mut Outbox) {
-        if self.books.set_up_failed(failure.set, out) {
-            refuse::tell(&Refusal::SetUpFailed, out);
-        }
+    pub fn sa_failed(&mut self, now: Instant, failure: &SaFailure, out: &mut Outbox) {
+        self.books.set_up_failed(failure.set, failure.cause.clone(), out);
+        self.answer_unheard(now, out);
     }
 
     /// The earliest timer.
@@ -198,6 +203,7 @@ impl Pcscf {
             self.on_silence(now, ended, out);
         }
         self.books.handle_timeout(now, out);
+        self.answer_unheard(now, out);
     }
 
     fn on_response(&mut self, now: Instant, packet: &Packet<'_>, message: &Message<'_>, out: &mut Outbox) {

@@ -1,5 +1,7 @@
 //! Why a request of a UE is not served, with the status that says so and the clause that asks for it.
 
+use crate::packet::SaFault;
+
 /// A fault of a request, or of what the core made of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Refusal {
@@ -14,7 +16,7 @@ pub(super) enum Refusal {
     /// The answer to a challenge whose agreement names SAs came without them.
     AnswerInClear,
     /// The set of SAs of this attempt could not be made.
-    SetUpFailed,
+    SetUpFailed { cause: SaFault },
     /// Security-Verify is missing or not what was sent.
     VerifyDiffers,
     /// Security-Client is missing or not what was challenged.
@@ -82,7 +84,7 @@ impl Refusal {
             | Self::VerifyDiffers
             | Self::ClientDiffers
             | Self::NothingToInstall => 494,
-            Self::SetUpFailed | Self::NoPortLeft | Self::NoKeys | Self::NotChallenged => 500,
+            Self::SetUpFailed { .. } | Self::NoPortLeft | Self::NoKeys | Self::NotChallenged => 500,
             Self::NotFirstHop => 502,
             Self::Overloaded => 503,
             Self::CoreSilent => 504,
@@ -94,7 +96,7 @@ impl Refusal {
         match self {
             Self::Malformed { .. } => "RFC 3261 clause 16.3",
             Self::AgreementWanted | Self::NoCommonMechanism | Self::NotFirstHop => "RFC 3329 clause 2.3.1",
-            Self::AnswerInClear | Self::SetUpFailed => "TS 33.203 clause 7.2",
+            Self::AnswerInClear | Self::SetUpFailed { .. } => "TS 33.203 clause 7.2",
             Self::VerifyDiffers | Self::ClientDiffers => "RFC 3329 clause 2.3.1, TS 33.203 clause 7.2",
             Self::ForeignIdentity | Self::ForeignVia | Self::NothingToInstall => "TS 24.229 clause 5.2.2.2",
             Self::NoKeys | Self::NotChallenged => "TS 24.229 clause 5.2.2.1",
@@ -113,12 +115,12 @@ impl Refusal {
     pub(super) fn cause(&self) -> String {
         let text = match self {
             Self::Malformed { fault, .. } => return fault.clone(),
+            Self::SetUpFailed { cause } => return format!("the SAs of this attempt could not be set up: {cause}"),
             Self::UnknownExtension { tags } => return format!("Proxy-Require: {tags}"),
             Self::AgreementWanted => "no security agreement asked for",
             Self::NoCommonMechanism => "no usable mechanism in Security-Client",
             Self::NotFirstHop => "security agreement asked for across another proxy",
             Self::AnswerInClear => "answer to a challenge in clear, after SAs were agreed",
-            Self::SetUpFailed => "the SAs of this attempt could not be set up",
             Self::VerifyDiffers => "Security-Verify is not the Security-Server that was sent",
             Self::ClientDiffers => "Security-Client is not the one that was challenged",
             Self::ForeignIdentity => "the SA belongs to another private identity",

@@ -95,9 +95,9 @@ impl Pcscf {
     fn examine_clear(&self, source: SocketAddr, message: &Message<'_>, out: &mut Outbox) -> Result<Examined, Refused> {
         let credentials = message.authorization()?;
         if let Some(nonce) = credentials.filter(is_answer).and_then(|c| c.nonce)
-            && let Some(refusal) = self.books.agreed(self.hash_of_nonce(nonce))
+            && self.books.is_agreed(self.hash_of_nonce(nonce))
         {
-            return Err(refusal.into());
+            return Err(Refusal::AnswerInClear.into());
         }
         let agreement = match self.config.sec_agree {
             SecAgreePolicy::Off => None,

@@ -59,6 +59,15 @@ pub(super) enum Answer<'a> {
         /// The body, mostly none.
         body: &'a str,
     },
+    /// What the core said, as it was written before its set of SAs was made.
+    Held(&'a [u8]),
+    /// Something in place of that.
+    InsteadOfHeld {
+        /// It.
+        response: &'a Message<'a>,
+        /// What the UE hears.
+        status: u16,
+    },
     /// Our own word, when all that is left of the request is what we made of it.
     Forwarded {
         /// The request as we sent it to the core.
@@ -145,6 +154,13 @@ impl ToUe {
         self.transactions.respond(now, server, answer.status(), out, |bytes| answer.write(bytes, random));
     }
 
+    /// What `answer` says, for later.
+    pub(super) fn write(&mut self, answer: &Answer<'_>) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(USUAL_CHALLENGE);
+        answer.write(&mut bytes, &mut self.random);
+        bytes
+    }
+
     /// Beyond what requests are shed.
     pub(super) const fn limits(&self) -> Limits {
         *self.shedder.limits()
@@ -188,7 +204,12 @@ impl Answer<'_> {
     fn status(&self) -> u16 {
         match self {
             Self::Relayed { response, .. } => response.status(),
-            Self::Instead { status, .. } | Self::Own { status, .. } | Self::Forwarded { status, .. } => *status,
+            // Only challenges wait for SAs.
+            Self::Held(_) => 401,
+            Self::Instead { status, .. }
+            | Self::InsteadOfHeld { status, .. }
+            | Self::Own { status, .. }
+            | Self::Forwarded { status, .. } => *status,
         }
     }
 
@@ -205,6 +226,15 @@ impl Answer<'_> {
                 }
                 w.finish(body.as_bytes());
             }
+            Self::Held(bytes) => out.extend_from_slice(bytes),
+            Self::InsteadOfHeld { response, status } => {
+                let mut w = Writer::response(out, status, reason_phrase(status));
+                for line in response.lines().filter(|l| l.name == HeaderName::Via) {
+                    w.copy(&line);
+                }
+                write_dialog_lines(response, &mut w, random);
+                w.finish(b"");
+            }
             Self::Forwarded { request, status } => {
                 let mut w = Writer::response(out, status, reason_phrase(status));
                 // The topmost line is ours alone: it was written as one.
@@ -217,6 +247,9 @@ impl Answer<'_> {
         }
     }
 }
+
+/// Octets of most challenges.
+const USUAL_CHALLENGE: usize = 2_048;
 
 /// From, To with a tag, Call-ID and CSeq (RFC 3261 clause 8.2.6.2).
 fn write_dialog_lines(request: &Message<'_>, w: &mut Writer<'_>, random: &mut Random) {

@@ -12,4 +12,4 @@ mod world;
 pub use link::{Link, Links, Outage};
 #[cfg(feature = "live")]
 pub use scenario::Simulation;
-pub use world::{Letter, Reset, World};
+pub use world::{Letter, Plane, Reset, World};

@@ -3,9 +3,11 @@
 use super::connections::{Connections, Direction, Ends};
 use super::link::Links;
 use crate::event::{Event, Role};
-use crate::ims::{Element, ElementId, Ims, Outward, Tap};
-use crate::ipsec::association::SaSetId;
-use crate::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Protocol, Route, SaFailure, Transport};
+use crate::ims::{Element, ElementId, Ims, Outward, SaAnswers, Tap};
+use crate::ipsec::association::{SaSet, SaSetId};
+use crate::packet::{
+    Connection, ConnectionState, Effect, Outbox, Packet, Protocol, Route, SaFailure, SaFault, Transport,
+};
 use crate::random::Random;
 use crate::time::{Duration, Instant, Timeouts};
 use std::collections::{BTreeMap, VecDeque};
@@ -27,7 +29,8 @@ pub struct World<T> {
     /// Addresses of the party outside, whom it plays, and what has arrived there.
     outside: BTreeMap<SocketAddr, Role>,
     letters: Vec<Letter>,
-    refuses_sas: bool,
+    plane: Plane,
+    sa_latency: Duration,
     /// Segments that pass until one meets a reset.
     reset_after: Option<(usize, Reset)>,
     /// What elements have recorded: their disk.
@@ -49,6 +52,17 @@ pub struct Letter {
     pub bytes: Vec<u8>,
 }
 
+/// What the plane does with sets of SAs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Plane {
+    /// It makes them.
+    Works,
+    /// It refuses them.
+    Refuses,
+    /// It never answers.
+    IsSilent,
+}
+
 /// How a segment meets the reset of its connection. Both ends learn of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reset {
@@ -65,12 +79,14 @@ enum Arrival {
     News(Option<ElementId>, Connection),
     /// Nothing came through for too long.
     Broken(Direction, Transport, Protocol),
-    SaFailed(SaSetId),
+    /// What the plane says to a set of this element.
+    Sa(ElementId, Result<SaSetId, SaFailure>),
 }
 
 impl<T: Tap> World<T> {
     /// `ims` must be wired by the driver. The seed decides about loss, duplication and jitter, nothing else.
-    pub fn new(ims: Ims, links: Links, seed: u64, tap: T) -> Self {
+    pub fn new(mut ims: Ims, links: Links, seed: u64, tap: T) -> Self {
+        ims.set_sa_answers(SaAnswers::Driver);
         let listeners = ims.listeners().into_iter().map(|listener| (listener.address, listener.role)).collect();
         Self {
             ims,
@@ -83,7 +99,8 @@ impl<T: Tap> World<T> {
             listeners,
             outside: BTreeMap::new(),
             letters: Vec::new(),
-            refuses_sas: false,
+            plane: Plane::Works,
+            sa_latency: Duration::ZERO,
             reset_after: None,
             journal: BTreeMap::new(),
             down: Vec::new(),
@@ -112,9 +129,14 @@ impl<T: Tap> World<T> {
         std::mem::take(&mut self.letters)
     }
 
-    /// From now on no set of SAs can be installed, or can again.
-    pub const fn refuse_sas(&mut self, refuses: bool) {
-        self.refuses_sas = refuses;
+    /// What becomes of sets of SAs from now on.
+    pub const fn set_plane(&mut self, plane: Plane) {
+        self.plane = plane;
+    }
+
+    /// How long a plane that works takes to answer, from now on.
+    pub const fn set_sa_latency(&mut self, latency: Duration) {
+        self.sa_latency = latency;
     }
 
     /// After `passed` more segments the connection of the next one is reset.
@@ -238,7 +260,11 @@ impl<T: Tap> World<T> {
                     }
                 }
             }
-            Arrival::SaFailed(set) => self.ims.sa_failed(now, SaFailure { set }, &mut self.out, &mut self.notes),
+            Arrival::Sa(owner, _) if self.is_down(Some(owner)) => {}
+            Arrival::Sa(owner, Ok(set)) => self.ims.sa_installed(now, owner, set, &mut self.out, &mut self.notes),
+            Arrival::Sa(owner, Err(failure)) => {
+                self.ims.sa_failed(now, owner, &failure, &mut self.out, &mut self.notes);
+            }
         }
     }
 
@@ -269,19 +295,26 @@ impl<T: Tap> World<T> {
                         self.connect(Some(owner), from, to, transport, protocol);
                     }
                     Effect::Close { local, remote, .. } => self.close(local, remote),
-                    Effect::InstallSa(set) if self.refuses_sas => {
-                        self.on_the_way.at(self.now, Arrival::SaFailed(set.id))
-                    }
+                    Effect::InstallSa(set) => self.install(owner, &set),
                     Effect::Record { key, value } => {
                         self.journal.insert(bytes[key].into(), bytes[value].into());
                     }
-                    Effect::InstallSa(_) | Effect::RemoveSa(_) | Effect::Event(_) => {}
+                    Effect::ExtendSa { .. } | Effect::RemoveSa(_) | Effect::Event(_) => {}
                 }
             }
         }
         self.show_events();
         out.clear();
         self.out = out;
+    }
+
+    fn install(&mut self, owner: ElementId, set: &SaSet) {
+        let answer = match self.plane {
+            Plane::Works => Ok(set.id),
+            Plane::Refuses => Err(SaFailure { set: set.id, cause: SaFault::Refused("so it was told".into()) }),
+            Plane::IsSilent => return,
+        };
+        self.on_the_way.at(self.now + self.sa_latency, Arrival::Sa(owner, answer));
     }
 
     /// Shows what was told before the next packet.

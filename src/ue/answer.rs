@@ -1,20 +1,20 @@
 //! Final answers to a REGISTER: a challenge, a grant, a refusal (TS 24.229 clauses 5.1.1.2 to 5.1.1.6).
 
-use super::attempt::{Answer, Answering, Attempt, Registering, remove_temporary};
+use super::attempt::{Answer, Answering, Attempt, Registering, Securing, remove_temporary};
 use super::challenge::{Challenge, Credentials, MAX_ANSWERS, Proof};
 use super::failure::{Failure, Stage};
 use super::gruu::Gruus;
 use super::keep_alive::KeepAlive;
 use super::register::contact_uri;
-use super::security::{Agreement, Allocator, BEYOND_REGISTRATION, Set, TEMPORARY};
+use super::security::{Agreement, Allocator, BEYOND_REGISTRATION, SET_UP, Set, TEMPORARY};
 use super::timers::{back_off, refresh_after};
 use super::{Failed, Goal, Registration, State, Ue, UeConfig, Waiting, remove, retry_after, tell};
 use crate::aka::usim::Verdict;
 use crate::aka::{Ck, Ik};
 use crate::event::What;
 use crate::identity::Impu;
-use crate::ipsec::association::{Mode, SaSet};
-use crate::packet::{Effect, Outbox};
+use crate::ipsec::association::{Algorithms, Mode, SaSet, SaSetId};
+use crate::packet::{Effect, Outbox, SaFault};
 use crate::pcscf::SecAgreePolicy;
 use crate::sip::header::contact::{Contact, Contacts};
 use crate::sip::transaction::ClientId;
@@ -72,7 +72,12 @@ impl Ue {
                 match self.agree(now, &attempt, message, ck.clone(), ik.clone(), out) {
                     Ok(temporary) => {
                         let credentials = Credentials::new(challenge, Proof::Response { res, ck, ik });
-                        self.answer(now, attempt, credentials, temporary, out);
+                        let Some((temporary, algorithms)) = temporary else {
+                            return self.answer(now, attempt, credentials, None, out);
+                        };
+                        let (credentials, patience_ends) = (Box::new(credentials), now + SET_UP);
+                        let next = Securing { attempt, credentials, temporary, algorithms, patience_ends };
+                        self.state = State::Securing(next);
                     }
                     Err(failure) => self.fail(now, &attempt, &failure, None, out),
                 }
@@ -88,6 +93,38 @@ impl Ue {
         }
     }
 
+    /// The set of a challenge is there: its answer leaves.
+    pub(super) fn on_set_up(&mut self, now: Instant, installed: SaSetId, out: &mut Outbox) {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Securing(Securing { attempt, credentials, mut temporary, algorithms, .. })
+                if temporary.id == installed =>
+            {
+                let Set { id, ue, .. } = temporary;
+                tell(out, || What::SaInstalled {
+                    set: id,
+                    ue: SocketAddr::new(self.config.local.ip(), ue.port_s),
+                    algorithms: algorithms.to_string(),
+                    spis: (ue.spi_c, ue.spi_s),
+                    ports: (ue.port_c, ue.port_s),
+                });
+                temporary.ends_at = now + TEMPORARY;
+                self.answer(now, attempt, *credentials, Some(temporary), out);
+            }
+            other => self.state = other,
+        }
+    }
+
+    /// The set of a challenge could not be made: the attempt ends, nothing is downgraded (TS 33.203 clause 7.2).
+    pub(super) fn on_set_up_failed(&mut self, now: Instant, set: SaSetId, cause: SaFault, out: &mut Outbox) {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Securing(Securing { attempt, temporary, .. }) if temporary.id == set => {
+                remove(out, set, "it could not be set up");
+                self.fail(now, &attempt, &Failure::SaNotInstalled { cause }, None, out);
+            }
+            other => self.state = other,
+        }
+    }
+
     /// Installs the set that the 401 agrees to; `Ok(None)`: there is none and none is required.
     fn agree(
         &mut self,
@@ -97,7 +134,7 @@ impl Ue {
         ck: Ck,
         ik: Ik,
         out: &mut Outbox,
-    ) -> Result<Option<Set>, Failure> {
+    ) -> Result<Option<(Set, Algorithms)>, Failure> {
         let Some(proposal) = &attempt.proposal else { return Ok(None) };
         let Some(agreement) = Agreement::read(message, &self.config.algorithms)? else {
             // What runs over SAs stays there.
@@ -115,14 +152,7 @@ impl Ue {
         let mode = Mode::Transport;
         let set = SaSet { id, ue_address, pcscf_address, ue, pcscf, algorithms, mode, ck, ik, at_ue: true };
         out.push(Effect::InstallSa(Box::new(set)));
-        tell(out, || What::SaInstalled {
-            set: id,
-            ue: SocketAddr::new(ue_address, ue.port_s),
-            algorithms: algorithms.to_string(),
-            spis: (ue.spi_c, ue.spi_s),
-            ports: (ue.port_c, ue.port_s),
-        });
-        Ok(Some(Set { id, ue, pcscf, verify, ends_at: now + TEMPORARY }))
+        Ok(Some((Set { id, ue, pcscf, verify, ends_at: now + TEMPORARY }, algorithms)))
     }
 
     /// Sends the response to a valid challenge, through the new set.
@@ -247,6 +277,9 @@ impl Ue {
         let lifetime = old_set.as_ref().map_or(lifetime, |set| set.ends_at.max(lifetime));
         // Not challenged: set and credentials live on (TS 24.229 clause 5.1.1.4.1).
         let Some(answer) = answer else {
+            if let Some(Set { id, .. }) = old_set {
+                out.push(Effect::ExtendSa { set: id, until: lifetime });
+            }
             return (old_set.map(|set| Set { ends_at: lifetime, ..set }), old_credentials);
         };
         let Answer { credentials, temporary } = *answer;
@@ -357,6 +390,7 @@ impl Ue {
 /// The temporary set becomes the one in use.
 fn establish(now: Instant, set: Set, ends_at: Instant, out: &mut Outbox) -> Set {
     let id = set.id;
+    out.push(Effect::ExtendSa { set: id, until: ends_at });
     tell(out, || What::SaEstablished { set: id, lifetime: ends_at - now });
     Set { ends_at, ..set }
 }

@@ -6,7 +6,7 @@ use super::register::{Register, Sequence};
 use super::security::{Proposal, Set};
 use super::{Asked, Goal, State, Ue, UeConfig, remove};
 use crate::identity::Impu;
-use crate::ipsec::association::SaSetId;
+use crate::ipsec::association::{Algorithms, SaSetId};
 use crate::packet::{Outbox, Route, Transport};
 use crate::pcscf::SecAgreePolicy;
 use crate::sip::transaction::{ClientId, EndCause, Ended};
@@ -18,6 +18,17 @@ use std::net::SocketAddr;
 pub(super) struct Registering {
     pub(super) attempt: Attempt,
     pub(super) sent: Sent,
+}
+
+/// The set of SAs that the answer to a challenge needs is awaited.
+#[derive(Debug)]
+pub(super) struct Securing {
+    pub(super) attempt: Attempt,
+    pub(super) credentials: Box<Credentials>,
+    pub(super) temporary: Set,
+    pub(super) algorithms: Algorithms,
+    /// The attempt fails then.
+    pub(super) patience_ends: Instant,
 }
 
 /// The answer to a challenge has left; a 200 is awaited.

@@ -1,5 +1,6 @@
 //! Why an attempt failed: what arrived, what was expected, and the clause that asks for it.
 
+use crate::packet::SaFault;
 use thiserror::Error;
 
 /// The end of an attempt without a registration.
@@ -38,9 +39,10 @@ pub(super) enum Failure {
     #[error("200 without a challenge or a security agreement, which is required here (TS 33.203 clause 7.2)")]
     NotProtected,
     #[error(
-        "the security associations could not be installed; no registration goes on without them (TS 33.203 clause 7.2)"
+        "the security associations could not be installed: {cause}; no registration goes on without them \
+         (TS 33.203 clause 7.2)"
     )]
-    SaNotInstalled,
+    SaNotInstalled { cause: SaFault },
     #[error("200 that grants 0 s; a binding of the Contact was expected (RFC 3261 clause 10.2.4)")]
     NotBound,
 }
@@ -50,7 +52,7 @@ impl Failure {
     pub(super) const fn status(&self) -> u16 {
         match self {
             Self::Refused { status, .. } | Self::RefusedAfterInvalid { status, .. } => *status,
-            Self::Timeout { .. } | Self::Transport { .. } | Self::SaNotInstalled => 0,
+            Self::Timeout { .. } | Self::Transport { .. } | Self::SaNotInstalled { .. } => 0,
             Self::NotProtected | Self::NotBound => 200,
             Self::Challenge { .. }
             | Self::NonceRepeated

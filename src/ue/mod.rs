@@ -38,10 +38,9 @@ use crate::sip::keep_alive::is_keep_alive;
 use crate::sip::transaction::{Incoming, Transactions};
 use crate::sip::{HeaderName, Message};
 use crate::time::{Duration, Instant};
-use attempt::{Answering, Registering};
+use attempt::{Answering, Registering, Securing};
 use calls::Calls;
 use challenge::Credentials;
-use failure::Failure;
 use gruu::Gruus;
 use identities::Other;
 use keep_alive::KeepAlive;
@@ -126,6 +125,7 @@ enum Goal {
 enum State {
     Idle,
     Registering(Registering),
+    Securing(Securing),
     Answering(Answering),
     Waiting(Waiting),
     Failed(Failed),
@@ -221,7 +221,7 @@ impl Ue {
             State::Failed(failed) => UeStatus::Failed { status: failed.status },
             _ if self.registration.is_some() && self.goal == Goal::Registered => UeStatus::Registered,
             State::Idle => UeStatus::Idle,
-            State::Registering(_) | State::Answering(_) => UeStatus::Registering,
+            State::Registering(_) | State::Securing(_) | State::Answering(_) => UeStatus::Registering,
             State::Waiting(_) => UeStatus::Waiting,
         }
     }
@@ -319,19 +319,20 @@ impl Ue {
         self.on_ended(now, ended, out);
     }
 
-    /// A set of SAs could not be installed: the attempt ends, nothing is downgraded.
-    pub fn sa_failed(&mut self, now: Instant, failure: SaFailure, out: &mut Outbox) {
+    /// A set of SAs is installed: what waits for it may leave.
+    pub fn sa_installed(&mut self, now: Instant, set: SaSetId, out: &mut Outbox) {
+        if let Some(other) = &mut self.emergency {
+            other.sa_installed(now, set, out);
+        }
+        self.on_set_up(now, set, out);
+    }
+
+    /// A set of SAs could not be installed.
+    pub fn sa_failed(&mut self, now: Instant, failure: &SaFailure, out: &mut Outbox) {
         if let Some(other) = &mut self.emergency {
             other.sa_failed(now, failure, out);
         }
-        match std::mem::replace(&mut self.state, State::Idle) {
-            State::Answering(Answering { attempt, answer, .. })
-                if answer.temporary.as_ref().is_some_and(|set| set.id == failure.set) =>
-            {
-                self.fail(now, &attempt, &Failure::SaNotInstalled, None, out);
-            }
-            other => self.state = other,
-        }
+        self.on_set_up_failed(now, failure.set, failure.cause.clone(), out);
     }
 
     /// A request other than REGISTER is through: a final status, or 0 for none.
@@ -346,7 +347,7 @@ impl Ue {
     }
 
     const fn is_busy(&self) -> bool {
-        matches!(self.state, State::Registering(_) | State::Answering(_))
+        matches!(self.state, State::Registering(_) | State::Securing(_) | State::Answering(_))
     }
 
     /// TS 33.203 clause 7.1: which packets may be looked at, given the SA that carried them.
@@ -376,6 +377,7 @@ impl Ue {
 
     fn temporary(&self) -> Option<&Set> {
         match &self.state {
+            State::Securing(securing) => Some(&securing.temporary),
             State::Answering(answering) => answering.answer.temporary.as_ref(),
             _ => None,
         }

@@ -122,5 +122,8 @@ impl Allocator {
 /// Life of a temporary set: reg-await-auth (TS 24.229 table 7.8.1).
 pub(super) const TEMPORARY: Duration = Duration::from_secs(240);
 
+/// How long a set may take to be made.
+pub(super) const SET_UP: Duration = Duration::from_secs(5);
+
 /// What a set outlives its registration by (TS 24.229 clause 5.1.1.5.1).
 pub(super) const BEYOND_REGISTRATION: Duration = Duration::from_secs(30);

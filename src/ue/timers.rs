@@ -1,8 +1,9 @@
 //! What comes due: retransmissions, the next attempt, refresh, expiry, ends of sets.
 
+use super::attempt::Securing;
 use super::{Goal, RetryPolicy, State, Ue, remove};
 use crate::event::What;
-use crate::packet::Outbox;
+use crate::packet::{Outbox, SaFault};
 use crate::random::Random;
 use crate::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ impl Ue {
     pub fn next_timeout(&self) -> Option<Instant> {
         let retry = match &self.state {
             State::Waiting(waiting) => Some(waiting.retry_at),
+            State::Securing(securing) => Some(securing.patience_ends),
             _ => None,
         };
         // While a REGISTER is under way its answer decides, not the clock of the old registration.
@@ -47,6 +49,12 @@ impl Ue {
             }
             lives
         });
+        if let State::Securing(Securing { temporary, patience_ends, .. }) = &self.state
+            && *patience_ends <= now
+        {
+            let set = temporary.id;
+            return self.on_set_up_failed(now, set, SaFault::TooSlow, out);
+        }
         if self.is_busy() {
             return;
         }

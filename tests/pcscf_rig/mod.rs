@@ -5,9 +5,9 @@
 #![expect(dead_code, reason = "every test program uses its own part")]
 
 use imsreg::event::What;
-use imsreg::ipsec::association::{Algorithms, Encryption, Integrity, SaSet};
+use imsreg::ipsec::association::{Algorithms, Encryption, Integrity, SaSet, SaSetId};
 use imsreg::ipsec::table::{Inbound, SaTable};
-use imsreg::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Protocol, SaFailure, Transport};
+use imsreg::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Protocol, SaFailure, SaFault, Transport};
 use imsreg::pcscf::{Pcscf, PcscfConfig, SecAgreePolicy};
 use imsreg::random::Random;
 use imsreg::sip::overload::Limits;
@@ -100,6 +100,10 @@ pub(crate) struct Rig {
     pub(crate) refused_by_plane: usize,
     /// The plane makes no SAs.
     pub(crate) broken_plane: bool,
+    /// The plane answers when [`Rig::plane_answers`] says so.
+    pub(crate) slow_plane: bool,
+    /// The ends of sets that the plane was told, in seconds.
+    pub(crate) extended: Vec<(SaSetId, u64)>,
 }
 
 impl Rig {
@@ -116,6 +120,8 @@ impl Rig {
             order: Vec::new(),
             refused_by_plane: 0,
             broken_plane: false,
+            slow_plane: false,
+            extended: Vec::new(),
         }
     }
 
@@ -210,6 +216,16 @@ impl Rig {
         answer
     }
 
+    /// The core challenges what it got last, and the plane makes no set: the UE gets a 500.
+    #[track_caller]
+    pub(crate) fn fail_to_challenge(&mut self, at: u64) -> Sent {
+        let request = self.forwarded();
+        self.core_sends(at, &challenge(&request, &format!("nonce{at}")));
+        let answer = self.answer();
+        assert_eq!(answer.status(), 500, "{}", answer.text);
+        answer
+    }
+
     /// The core accepts what it got last; the UE gets a 200.
     #[track_caller]
     pub(crate) fn accept(&mut self, at: u64, expires: u32) -> Sent {
@@ -256,6 +272,25 @@ impl Rig {
         self.events.iter().filter_map(status).collect()
     }
 
+    /// What a slow plane says at last to the set that was wanted last.
+    pub(crate) fn plane_answers(&mut self, at: u64) {
+        self.drive(at);
+        let id = self.installed.last().expect("a set was wanted").id;
+        self.plane_answer(at, id);
+        self.collect(at);
+    }
+
+    fn plane_answer(&mut self, at: u64, id: SaSetId) {
+        let now = Instant::from_millis(at);
+        let set = self.installed.iter().find(|set| set.id == id).expect("it was wanted");
+        let refused = || SaFailure { set: id, cause: SaFault::Refused("broken".into()) };
+        let answer = if self.broken_plane { Err(refused()) } else { self.plane.install(set).map_err(|_| refused()) };
+        match answer {
+            Ok(()) => self.pcscf.sa_installed(now, id, &mut self.out),
+            Err(failure) => self.pcscf.sa_failed(now, &failure, &mut self.out),
+        }
+    }
+
     fn collect(&mut self, at: u64) {
         let (bytes, effects) = self.out.take();
         for effect in effects {
@@ -299,11 +334,15 @@ impl Rig {
                 }
                 Effect::InstallSa(set) => {
                     self.order.push(format!("install {}", set.id));
-                    if self.broken_plane || self.plane.install(&set).is_err() {
-                        let failure = SaFailure { set: set.id };
-                        self.pcscf.sa_failed(Instant::from_millis(at), failure, &mut self.out);
-                    }
+                    let id = set.id;
                     self.installed.push(*set);
+                    if !self.slow_plane {
+                        self.plane_answer(at, id);
+                    }
+                }
+                Effect::ExtendSa { set, until } => {
+                    assert!(self.plane.contains(set), "a set that is not there is extended");
+                    self.extended.push((set, until.as_micros() / 1_000_000));
                 }
                 Effect::RemoveSa(id) => {
                     self.order.push(format!("remove {id}"));

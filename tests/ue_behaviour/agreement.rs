@@ -1,7 +1,7 @@
 use crate::network::{Network, SECURITY_SERVER, granted};
 use imsreg::event::What;
-use imsreg::ipsec::association::{Encryption, Integrity};
-use imsreg::packet::SaFailure;
+use imsreg::ipsec::association::{Encryption, Integrity, SaSetId};
+use imsreg::packet::{SaFailure, SaFault};
 use imsreg::pcscf::SecAgreePolicy;
 use imsreg::ue::UeStatus;
 
@@ -91,17 +91,49 @@ fn an_answer_without_security_server_is_enough_where_an_agreement_is_only_offere
 #[test]
 fn a_set_that_cannot_be_installed_ends_the_attempt() {
     let mut n = Network::with(|c| c.sec_agree = SecAgreePolicy::Offered);
+    let set = challenged_at_a_slow_plane(&mut n);
+    let failure = SaFailure { set, cause: SaFault::Refused("out of order".into()) };
+    n.call(|ue, now, out| ue.sa_failed(now, &failure, out));
+    assert_eq!(n.ue.status(), UeStatus::Waiting);
+    assert!(
+        n.ue.failure().unwrap().contains("security associations could not be installed: the plane refuses: out of")
+    );
+    assert!(n.sets.is_empty());
+    n.quiet();
+}
+
+/// The REGISTER that needs the set waits for it, and not for ever.
+#[test]
+fn a_set_is_awaited_for_five_seconds() {
+    let mut n = Network::new();
+    let set = challenged_at_a_slow_plane(&mut n);
+    n.at(4.9);
+    n.quiet();
+    assert_eq!(n.ue.status(), UeStatus::Registering);
+    n.call(|ue, now, out| ue.sa_installed(now, set, out));
+    let second = n.sent();
+    assert_eq!(second.sa.map(|sa| sa.set), Some(set));
+    n.answer(&second, &granted(&second, 600));
+    assert_eq!(n.ue.status(), UeStatus::Registered);
+
+    let mut n = Network::new();
+    let set = challenged_at_a_slow_plane(&mut n);
+    n.at(5.0);
+    assert!(n.ue.failure().unwrap().contains("has not answered in time"));
+    assert!(n.sets.is_empty() && n.ue.status() == UeStatus::Waiting);
+    n.call(|ue, now, out| ue.sa_installed(now, set, out));
+    n.quiet();
+}
+
+fn challenged_at_a_slow_plane(n: &mut Network) -> SaSetId {
+    n.silent_plane = true;
     n.register();
     let first = n.sent();
     let challenge = n.challenge(&first, |text| text);
     n.answer(&first, &challenge);
-    let second = n.sent();
-    let set = second.sa.unwrap().set;
-    n.call(|ue, now, out| ue.sa_failed(now, SaFailure { set }, out));
-    assert_eq!(n.ue.status(), UeStatus::Waiting);
-    assert!(n.ue.failure().unwrap().contains("security associations"));
-    n.answer(&second, &granted(&second, 600));
-    assert_eq!(n.ue.status(), UeStatus::Waiting);
+    n.quiet();
+    assert!(!n.told(|e| matches!(e, What::SaInstalled { .. })));
+    n.only_set().id
 }
 
 #[test]

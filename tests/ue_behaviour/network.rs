@@ -30,6 +30,10 @@ pub(crate) struct Network {
     pub(crate) vector: Option<Vector>,
     pub(crate) sets: BTreeMap<SaSetId, SaSet>,
     pub(crate) events: Vec<What>,
+    /// Sets are made when the test says so.
+    pub(crate) silent_plane: bool,
+    /// What the plane was told of the ends of sets.
+    pub(crate) extended: Vec<(SaSetId, Instant)>,
     sent: VecDeque<Sent>,
     random: Random,
 }
@@ -93,6 +97,8 @@ impl Network {
             vector: None,
             sets: BTreeMap::new(),
             events: Vec::new(),
+            silent_plane: false,
+            extended: Vec::new(),
             sent: VecDeque::new(),
             random: Random::seeded(4),
         }
@@ -206,6 +212,12 @@ impl Network {
     pub(crate) fn call(&mut self, f: impl FnOnce(&mut Ue, Instant, &mut Outbox)) {
         let mut out = Outbox::new();
         f(&mut self.ue, self.now, &mut out);
+        while !out.is_empty() {
+            self.carry_out(&mut out);
+        }
+    }
+
+    fn carry_out(&mut self, out: &mut Outbox) {
         let (bytes, effects) = out.take();
         for effect in effects {
             match effect {
@@ -228,7 +240,14 @@ impl Network {
                         assert_ne!((alive.ue.port_s, alive.pcscf.port_c), (set.ue.port_s, set.pcscf.port_c));
                         assert_ne!((alive.ue.port_c, alive.pcscf.port_s), (set.ue.port_c, set.pcscf.port_s));
                     }
+                    if !self.silent_plane {
+                        self.ue.sa_installed(self.now, set.id, out);
+                    }
                     assert!(self.sets.insert(set.id, *set).is_none());
+                }
+                Effect::ExtendSa { set, until } => {
+                    assert!(self.sets.contains_key(&set));
+                    self.extended.push((set, until));
                 }
                 Effect::RemoveSa(id) => {
                     self.sets.remove(&id).expect("removed once");

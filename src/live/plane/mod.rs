@@ -25,7 +25,6 @@ pub(super) trait Plane {
     /// Makes the four SAs of a set, all of them or none. To make a set again changes nothing.
     fn install(&mut self, set: &SaSet, shared: &Shared) -> Installation;
 
-    #[expect(dead_code, reason = "called by Effect::ExtendSa, which comes with the life of SAs")]
     /// Moves the end of life that the plane itself sees to. It is a backstop behind the SIP timers, never the first to
     /// act (TS 33.203 clause 7.4).
     fn extend(&mut self, set: SaSetId, until: Instant);

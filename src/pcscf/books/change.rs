@@ -2,7 +2,7 @@
 
 use super::{Books, Due, low};
 use crate::event::{Event, Role, What};
-use crate::packet::Outbox;
+use crate::packet::{Effect, Outbox};
 use crate::pcscf::flow::{Phase, SetRef};
 use crate::time::{Duration, Instant};
 use std::net::SocketAddr;
@@ -44,6 +44,7 @@ impl Books {
             // A timer for a later end exists only; for an earlier one it finds the new end, see `expire`.
             self.timeouts.at(ends, Due::Set { index: set.index, id: low(set.id) });
         }
+        out.push(Effect::ExtendSa { set: set.id, until: ends });
         let lifetime = ends - now;
         out.event(|| Event { role: Role::Pcscf, what: What::SaEstablished { set: set.id, lifetime } });
     }

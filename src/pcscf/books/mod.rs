@@ -8,15 +8,14 @@ mod selectors;
 pub(super) use open::Opening;
 
 use super::allocate::Allocator;
-use super::flow::{Challenged, Flow, FlowKey, Phase, Place, Registrations, Set, SetIndex, SetRef, Shared, Short};
-use super::refusal::Refusal;
+use super::flow::{Challenged, Flow, FlowKey, Held, Phase, Place, Registrations, Set, SetIndex, SetRef, Shared, Short};
 use crate::event::{Event, Role, What};
 use crate::ipsec::association::SaSetId;
-use crate::packet::{Effect, Outbox, Packet};
+use crate::packet::{Effect, Outbox, Packet, SaFault};
 use crate::time::{Duration, Instant, Timeouts};
 use foldhash::fast::RandomState;
 use selectors::{Selector, Selectors};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -34,10 +33,12 @@ pub(super) struct Books {
     hasher: RandomState,
     /// Who is registered without SAs, by place.
     in_clear: HashMap<Place, FlowKey, RandomState>,
-    /// Nonces whose answers must come protected, by hash; false when their SAs could not be set up.
-    nonces: HashMap<Short, bool, RandomState>,
+    /// Nonces whose answers must come protected, by hash.
+    nonces: HashSet<Short, RandomState>,
     /// What is awaited over the sets that are [`Phase::Challenged`]. These may still fail to be installed.
     challenged: HashMap<SaSetId, Challenged, RandomState>,
+    /// 401s whose set was never made, and why: the UE must hear something else.
+    unheard: Vec<(Held, SaFault)>,
     allocator: Allocator,
     timeouts: Timeouts<Due>,
     /// Our addresses.
@@ -79,8 +80,9 @@ impl Books {
             places: HashMap::default(),
             hasher: RandomState::default(),
             in_clear: HashMap::default(),
-            nonces: HashMap::default(),
+            nonces: HashSet::default(),
             challenged: HashMap::default(),
+            unheard: Vec::new(),
             allocator,
             timeouts: Timeouts::new(),
             addresses,
@@ -135,9 +137,14 @@ impl Books {
         self.in_clear.get(&self.place(source)).copied()
     }
 
-    /// How an answer to this nonce in clear must be refused; `None`: nothing was agreed for it.
-    pub(super) fn agreed(&self, nonce: Short) -> Option<Refusal> {
-        self.nonces.get(&nonce).map(|&set_up| if set_up { Refusal::AnswerInClear } else { Refusal::SetUpFailed })
+    /// True when an answer to this nonce must come over SAs.
+    pub(super) fn is_agreed(&self, nonce: Short) -> bool {
+        self.nonces.contains(&nonce)
+    }
+
+    /// 401s whose set was never made, and why.
+    pub(super) fn unheard(&mut self) -> Vec<(Held, SaFault)> {
+        std::mem::take(&mut self.unheard)
     }
 
     /// All sets alive.
@@ -166,7 +173,9 @@ impl Books {
                 Due::Flow(flow) => self.expire_flow(now, flow),
                 Due::Nonce(nonce) => {
                     self.nonces.remove(&nonce);
-                    give_back(&mut self.nonces);
+                    if self.nonces.is_empty() && self.nonces.capacity() > KEPT_ENTRIES {
+                        self.nonces.shrink_to_fit();
+                    }
                     give_back(&mut self.challenged);
                 }
             }
@@ -181,6 +190,9 @@ impl Books {
             return;
         }
         let cause = match set.phase {
+            Phase::Challenged if self.challenged.get(&set.id).is_some_and(|c| c.held.is_some()) => {
+                "the plane has not answered in time"
+            }
             Phase::Challenged => "no answer to the challenge within reg-await-auth",
             Phase::Failed => "its attempt failed",
             Phase::Registered { .. } => "the registration has expired",
@@ -216,7 +228,9 @@ impl Books {
         let Some(set) = self.sets[index.at()].take() else { return };
         self.free.push(index);
         self.allocator.release([set.spi_c, set.spi_s]);
-        self.challenged.remove(&set.id);
+        if let Some(Challenged { held: Some(held), .. }) = self.challenged.remove(&set.id) {
+            self.unheard.push((held, SaFault::TooSlow));
+        }
         let place = self.short(self.place(SocketAddr::new(set.ue_address, set.clear_port)));
         if let Some((all, established)) = self.places.get_mut(&place) {
             *all -= 1;

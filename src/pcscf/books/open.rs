@@ -4,8 +4,8 @@ use super::selectors::Selector;
 use super::{Books, Due, low};
 use crate::event::{Event, Role, What};
 use crate::ipsec::association::{Mode, SaSet, SaSetId};
-use crate::packet::{Effect, Outbox};
-use crate::pcscf::flow::{Agreement, Challenged, FlowKey, Phase, Place, Set, SetRef, Short};
+use crate::packet::{Effect, Outbox, SaFault};
+use crate::pcscf::flow::{Agreement, Challenged, FlowKey, Held, Phase, Place, Set, SetRef, Short};
 use crate::pcscf::from_core::Keys;
 use crate::pcscf::refusal::Refusal;
 use crate::random::Random;
@@ -58,7 +58,7 @@ impl Books {
         let set = Set {
             id,
             flow,
-            ends: now + REG_AWAIT_AUTH,
+            ends: now + SET_UP,
             next: None,
             ue_address: address,
             clear_port,
@@ -83,30 +83,50 @@ impl Books {
             ik: keys.ik,
             at_ue: false,
         })));
-        out.event(|| Event {
-            role: Role::Pcscf,
-            what: What::SaInstalled {
-                set: id,
-                ue,
-                algorithms: offer.algorithms.to_string(),
-                spis: (pcscf.spi_c, pcscf.spi_s),
-                ports: (pcscf.port_c, pcscf.port_s),
-            },
-        });
         let index = self.insert(set);
-        self.challenged.insert(id, Challenged { set: index, client, nonce, from_clear });
-        self.nonces.insert(nonce, true);
-        self.timeouts.after(now, REG_AWAIT_AUTH, Due::Set { index, id: low(id) });
+        self.challenged.insert(id, Challenged { set: index, client, from_clear, held: None });
+        self.nonces.insert(nonce);
+        // It finds a later end once the set is made, see `expire`: one timer a set is enough.
+        self.timeouts.after(now, SET_UP, Due::Set { index, id: low(id) });
         self.timeouts.after(now, REG_AWAIT_AUTH, Due::Nonce(nonce));
         Ok(SetRef { index, id })
     }
 
-    /// A plane could not make a set: its attempt is over, and nothing takes its place.
-    pub(in crate::pcscf) fn set_up_failed(&mut self, id: SaSetId, out: &mut Outbox) -> bool {
-        let Some(Challenged { set, nonce, .. }) = self.challenged.remove(&id) else { return false };
-        self.nonces.insert(nonce, false);
-        self.remove(set, "it could not be set up", out);
-        true
+    /// Keeps the 401 back until the plane has answered.
+    pub(in crate::pcscf) fn hold(&mut self, set: SetRef, held: Held) {
+        if let Some(challenged) = self.challenged.get_mut(&set.id) {
+            challenged.held = Some(held);
+        }
+    }
+
+    /// The plane has made a set: it lives for the answer of the UE from now on. Gives the 401 back.
+    pub(in crate::pcscf) fn set_up(&mut self, now: Instant, id: SaSetId, out: &mut Outbox) -> Option<Held> {
+        let challenged = self.challenged.get_mut(&id)?;
+        let held = challenged.held.take()?;
+        let set = self.sets[challenged.set.at()].as_mut().expect("what is awaited goes with its set");
+        set.ends = now + REG_AWAIT_AUTH;
+        let set = &*set;
+        out.event(|| Event {
+            role: Role::Pcscf,
+            what: What::SaInstalled {
+                set: id,
+                ue: SocketAddr::new(set.ue_address, set.clear_port),
+                algorithms: set.algorithms.to_string(),
+                spis: (set.spi_c, set.spi_s),
+                ports: (set.port_c, self.settings.port_s),
+            },
+        });
+        Some(held)
+    }
+
+    /// The plane could not make a set: its attempt is over, and nothing takes its place. Its 401 is
+    /// [unheard](Books::unheard).
+    pub(in crate::pcscf) fn set_up_failed(&mut self, id: SaSetId, cause: SaFault, out: &mut Outbox) {
+        if let Some(challenged) = self.challenged.get_mut(&id) {
+            let (set, held) = (challenged.set, challenged.held.take());
+            self.unheard.extend(held.map(|held| (held, cause)));
+            self.remove(set, "it could not be set up", out);
+        }
     }
 
     /// The attempt of a temporary set is over: it stays for retransmissions of the answer that says so.
@@ -185,6 +205,10 @@ impl Books {
         Ok(())
     }
 }
+
+/// How long a plane may take to make a set: before the UE repeats its REGISTER for the second time (TS 24.229
+/// table 7.7.1).
+const SET_UP: Duration = Duration::from_secs(5);
 
 /// TS 24.229 clause 5.2.2.1: lifetime of a temporary set.
 const REG_AWAIT_AUTH: Duration = Duration::from_secs(240);
