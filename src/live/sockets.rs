@@ -165,7 +165,7 @@ impl UdpSockets {
 
 /// The reactor knows of a new socket that it can be written to only after it has looked for the first time: what is
 /// sent before goes past it.
-fn send_at_once(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
+pub(super) fn send_at_once(socket: &UdpSocket, bytes: &[u8], to: SocketAddr) -> io::Result<usize> {
     match socket.try_send_to(bytes, to) {
         Err(e) if e.kind() == io::ErrorKind::WouldBlock => SockRef::from(socket).send_to(bytes, &to.into()),
         sent => sent,

@@ -5,10 +5,12 @@
 //! own left, and leaves nothing behind when it is stopped.
 
 mod none;
+mod userspace;
 
 use super::shard::Shared;
 use crate::config::PlaneChoice;
 use crate::ipsec::association::{SaSet, SaSetId};
+use crate::random::Random;
 use crate::time::Instant;
 use socket2::Socket;
 use std::fmt;
@@ -52,14 +54,16 @@ pub(super) enum Installation {
 pub struct OpenPlane(pub(super) Box<dyn Plane>);
 
 impl OpenPlane {
-    /// Opens the plane that a profile names.
-    pub async fn open(choice: PlaneChoice) -> Result<Self, Unavailable> {
-        match choice {
-            PlaneChoice::None => Ok(Self::default()),
-            other => {
-                Err(Unavailable { plane: other, why: "this version has it not yet".to_owned(), todo: "take none" })
+    /// Opens the plane that a profile names. `random` is where its IVs come from.
+    pub async fn open(choice: PlaneChoice, random: Random) -> Result<Self, Unavailable> {
+        Ok(match choice {
+            PlaneChoice::None => Self::default(),
+            PlaneChoice::Userspace => Self(Box::new(userspace::Userspace::open(random).await?)),
+            PlaneChoice::Kernel | PlaneChoice::Unprivileged => {
+                let why = "this version does not have it".to_owned();
+                return Err(Unavailable { plane: choice, why, todo: "take plane userspace" });
             }
-        }
+        })
     }
 }
 

@@ -1,0 +1,257 @@
+//! Plane `userspace`: our own ESP between a TUN device, to which the protected sockets are bound, and raw sockets.
+//!
+//! What a protected socket sends comes out of the device as an IP packet, is sealed, and leaves by a raw socket as
+//! protocol 50; what comes in there is opened and written into the device. The binding of the sockets is the policy: a
+//! clear packet to a protected port finds no socket, and a protected socket reaches nothing but the device.
+
+mod device;
+mod outside;
+
+use super::{Installation, Plane, Unavailable};
+use crate::config::PlaneChoice;
+use crate::event::{Event, Role, What};
+use crate::ip::transport::Segment;
+use crate::ip::{self, Packet, Upper};
+use crate::ipsec::association::{Mode, SaSet, SaSetId};
+use crate::ipsec::esp::{self, Carrier, Engine};
+use crate::live::shard::Shared;
+use crate::random::Random;
+use crate::time::Instant;
+use device::Device;
+use outside::Outside;
+use socket2::{Socket, Type};
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::rc::Rc;
+use tokio::task::JoinHandle;
+
+/// The plane. Its device goes with the process, whatever becomes of it.
+pub(super) struct Userspace {
+    lift: Rc<Lift>,
+    /// Reads the device.
+    task: Option<JoinHandle<()>>,
+}
+
+impl Userspace {
+    /// Makes the device; an error names what is missing.
+    pub(super) async fn open(random: Random) -> Result<Self, Unavailable> {
+        let unavailable =
+            |(why, todo): (String, &'static str)| Unavailable { plane: PlaneChoice::Userspace, why, todo };
+        let device = Device::open().await.map_err(unavailable)?;
+        outside::probe().map_err(unavailable)?;
+        let state = State {
+            engine: Engine::new(random),
+            ends: HashMap::new(),
+            sets: HashMap::new(),
+            watcher: None,
+            segment: Vec::new(),
+            packet: Vec::new(),
+        };
+        Ok(Self { lift: Rc::new(Lift { device, state: RefCell::new(state) }), task: None })
+    }
+}
+
+impl Plane for Userspace {
+    fn prepare(&self, socket: &Socket) -> io::Result<()> {
+        socket.bind_device(Some(self.lift.device.name().as_bytes()))?;
+        if socket.r#type()? == Type::STREAM {
+            socket.set_tcp_mss(SEGMENT)?;
+        }
+        Ok(())
+    }
+
+    fn install(&mut self, set: &SaSet, shared: &Shared) -> Installation {
+        if self.task.is_none() {
+            self.task = Some(tokio::task::spawn_local(Lift::carry_out(Rc::clone(&self.lift))));
+        }
+        match self.lift.install(set, shared) {
+            Ok(()) => Installation::Done,
+            Err(cause) => Installation::Failed(cause),
+        }
+    }
+
+    // Nothing of ours outlives the process, and SIP timers end a set.
+    fn extend(&mut self, _set: SaSetId, _until: Instant) {}
+
+    fn remove(&mut self, set: SaSetId) {
+        // What was sent through the set before, a reset among it, is in the device still.
+        self.lift.drain();
+        self.lift.state.borrow_mut().remove(set);
+    }
+
+    fn stop(&mut self) -> Pin<Box<dyn Future<Output = ()>>> {
+        self.lift.drain();
+        let task = self.task.take();
+        let lift = Rc::clone(&self.lift);
+        Box::pin(async move {
+            let ends = std::mem::take(&mut lift.state.borrow_mut().ends);
+            for end in ends.into_values() {
+                end.outside.close().await;
+            }
+            if let Some(task) = task {
+                task.abort();
+                let _ = task.await;
+            }
+        })
+    }
+}
+
+/// What moves packets between the device and the outside.
+struct Lift {
+    device: Device,
+    state: RefCell<State>,
+}
+
+struct State {
+    engine: Engine,
+    /// By local address, outside the SAs.
+    ends: HashMap<IpAddr, End>,
+    sets: HashMap<SaSetId, IpAddr>,
+    /// Who is told of packets that are not let in, and as what.
+    watcher: Option<(Shared, Role)>,
+    /// Kept for their memory.
+    segment: Vec<u8>,
+    packet: Vec<u8>,
+}
+
+struct End {
+    outside: Outside,
+    sets: usize,
+}
+
+impl Lift {
+    fn install(self: &Rc<Self>, set: &SaSet, shared: &Shared) -> Result<(), String> {
+        let mut state = self.state.borrow_mut();
+        let role = if set.at_ue { Role::Ue } else { Role::Pcscf };
+        state.watcher.get_or_insert_with(|| (Rc::clone(shared), role));
+        let known = state.engine.contains(set.id);
+        state.engine.install(set).map_err(|_| "its SPIs or ports belong to a set alive".to_owned())?;
+        if known {
+            return Ok(());
+        }
+        let local = local_end(set);
+        if let Err(error) = state.serve(local, set.mode != Mode::Transport, self) {
+            state.engine.remove(set.id);
+            return Err(format!("no ESP at {local}: {error}"));
+        }
+        state.sets.insert(set.id, local);
+        Ok(())
+    }
+
+    /// The task that reads the device.
+    async fn carry_out(self: Rc<Self>) {
+        let mut buffer = vec![0; LARGEST];
+        while let Ok(length) = self.device.receive(&mut buffer).await {
+            self.outward(&buffer[..length]);
+            self.drain_into(&mut buffer);
+        }
+    }
+
+    /// Sends what waits in the device.
+    fn drain(&self) {
+        self.drain_into(&mut vec![0; LARGEST]);
+    }
+
+    fn drain_into(&self, buffer: &mut [u8]) {
+        while let Ok(length) = self.device.try_receive(buffer) {
+            self.outward(&buffer[..length]);
+        }
+    }
+
+    /// Seals a packet of a protected socket and sends it.
+    fn outward(&self, packet: &[u8]) {
+        // The kernel's own noise (router solicitations) is neither UDP nor TCP.
+        let Ok(packet) = Packet::parse(packet) else { return };
+        let ip::Header { source, destination, protocol, fragment: None } = packet.header else { return };
+        let Some(upper) = Upper::from_number(protocol) else { return };
+        let mut state = self.state.borrow_mut();
+        let State { engine, ends, packet: out, .. } = &mut *state;
+        out.clear();
+        let segment = Segment { source, destination, upper, octets: packet.payload };
+        let sent = engine.seal(&segment, out).map_err(|reason| reason.to_string()).and_then(|sealed| {
+            let end = ends.get(&sealed.source).ok_or_else(|| "no end of a set has that address".to_owned())?;
+            end.outside.send(sealed.destination, sealed.carrier, out).map_err(|error| error.to_string())
+        });
+        if let Err(cause) = sent {
+            tracing::debug!(%source, %destination, cause, "protected packet not sent");
+        }
+    }
+
+    /// Opens an ESP packet and hands what is in it to the protected sockets.
+    fn inward(&self, source: IpAddr, destination: IpAddr, carrier: Carrier, esp: &[u8]) {
+        let mut state = self.state.borrow_mut();
+        let State { engine, segment, packet, watcher, .. } = &mut *state;
+        segment.clear();
+        match engine.open(source, destination, carrier, esp, segment) {
+            Ok(opened) => {
+                packet.clear();
+                let octets = &segment[opened.segment];
+                ip::write(packet, opened.source.ip(), opened.destination.ip(), opened.upper.number(), octets);
+                if let Err(error) = self.device.send(packet) {
+                    tracing::debug!(%error, "packet not handed to its socket");
+                }
+            }
+            Err(reason) => {
+                let Some((shared, role)) = watcher.clone() else { return };
+                drop(state);
+                tell(&shared, role, source, destination, reason);
+            }
+        }
+    }
+}
+
+impl State {
+    /// Opens the sockets of a local address, unless another set has done so.
+    fn serve(&mut self, local: IpAddr, tunnel: bool, lift: &Rc<Lift>) -> io::Result<()> {
+        if let Some(end) = self.ends.get_mut(&local) {
+            if tunnel {
+                end.outside.serve_tunnels(lift)?;
+            }
+            end.sets += 1;
+            return Ok(());
+        }
+        let mut outside = Outside::open(local, lift)?;
+        if tunnel {
+            outside.serve_tunnels(lift)?;
+        }
+        self.ends.insert(local, End { outside, sets: 1 });
+        Ok(())
+    }
+
+    fn remove(&mut self, set: SaSetId) {
+        self.engine.remove(set);
+        let Some(local) = self.sets.remove(&set) else { return };
+        if let Some(end) = self.ends.get_mut(&local) {
+            end.sets -= 1;
+            if end.sets == 0 {
+                self.ends.remove(&local);
+            }
+        }
+    }
+}
+
+/// Where the ESP packets of a set end on this side.
+fn local_end(set: &SaSet) -> IpAddr {
+    match (set.at_ue, set.mode) {
+        (false, _) => set.pcscf_address,
+        (true, Mode::Transport) => set.ue_address,
+        (true, Mode::UdpTunnel { outer_ue }) => outer_ue,
+    }
+}
+
+/// An event for a packet that is not let in.
+fn tell(shared: &Shared, role: Role, source: IpAddr, destination: IpAddr, reason: esp::Drop) {
+    let mut shard = shared.borrow_mut();
+    let now = shard.clock.now();
+    let (from, to) = (SocketAddr::new(source, 0), SocketAddr::new(destination, 0));
+    let what = What::PacketDropped { from, to, cause: reason.as_str() };
+    shard.tap.event(now, &Event { role, what });
+}
+
+/// A TCP segment that leaves room for headers and ESP in 1,500 octets (recipe of kernel-ipsec.md: IPv6, aes-cbc).
+const SEGMENT: u32 = 1_340;
+/// An IP packet.
+const LARGEST: usize = 65_536;
