@@ -113,8 +113,7 @@ impl Live {
             }
         }
         self.shared.borrow().streams.close_all();
-        let plane = self.shared.borrow_mut().protected.plane.stop();
-        plane.await;
+        let _ = tokio::time::timeout(patience, protected::stop(&self.shared)).await;
     }
 }
 

@@ -94,14 +94,7 @@ pub(super) fn remove(shard: &mut Shard, shared: &Shared, id: SaSetId) {
     shard.protected.is_resetting = true;
     let shared = Rc::clone(shared);
     tokio::task::spawn_local(async move {
-        let changed = shared.borrow().changed.clone();
-        loop {
-            let notified = changed.notified();
-            if !shared.borrow().streams.any(&pairs) {
-                break;
-            }
-            notified.await;
-        }
+        ended(&shared, &pairs).await;
         shard::with(&shared, |shard, now| {
             end(shard, id);
             shard.protected.is_resetting = false;
@@ -114,6 +107,28 @@ pub(super) fn remove(shard: &mut Shard, shared: &Shared, id: SaSetId) {
             }
         });
     });
+}
+
+/// Resets all protected connections and ends the plane.
+pub(super) async fn stop(shared: &Shared) {
+    let pairs: Vec<_> = shared.borrow().protected.sets.values().flat_map(|set| set.pairs).collect();
+    if shared.borrow().streams.reset(&pairs) {
+        ended(shared, &pairs).await;
+    }
+    let stopped = shared.borrow_mut().protected.plane.stop();
+    stopped.await;
+}
+
+/// Waits until no connection between these ends is open.
+async fn ended(shared: &Shared, pairs: &[(SocketAddr, SocketAddr)]) {
+    let changed = shared.borrow().changed.clone();
+    loop {
+        let notified = changed.notified();
+        if !shared.borrow().streams.any(pairs) {
+            break;
+        }
+        notified.await;
+    }
 }
 
 fn conclude(shard: &mut Shard, now: Instant, set: SaSetId, result: Result<(), SaFault>) {
