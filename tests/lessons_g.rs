@@ -12,6 +12,7 @@ use driver::{header, headers, status};
 use imsreg::cx::{CxResult, ServerAssignmentType as Assign};
 use imsreg::event::What;
 use imsreg::reginfo::{ContactEvent as E, RegistrationState};
+use imsreg::time::Duration;
 use subscriber::{DEFAULT, Subscriber, TEL, config, subscribed};
 use user::{Register, lab_set, scscf};
 
@@ -47,7 +48,43 @@ fn lesson_75_an_application_server_is_no_contact_of_the_user() {
     }
 }
 
-/// `callid` and `cseq` of a contact may be left out (RFC 3680 clause 5.3): the registrar keeps a hash of the Call-ID only.
+/// A strict handset finds its own contact by the Call-ID and CSeq of its REGISTER.
+#[test]
+fn lesson_76_a_contact_names_the_register_that_changed_it_last() {
+    let (mut s, second) = subscribed();
+    let mut ue = Subscriber::ue();
+    s.subscribe(&mut ue);
+    let notify = s.sent().text;
+    assert_eq!(ue.judge(&notify).identified(), [("call-1@ue", 2, Some(0)); 2], "{notify}");
+    s.answer(&notify, 200);
+    // 100 s: a refresh.
+    s.pass(Duration::from_secs(100));
+    let third = second.next();
+    s.register(&third);
+    s.assign_again();
+    assert_eq!(s.answered(), 200);
+    let notify = s.sent().text;
+    assert_eq!(ue.judge(&notify).identified(), [("call-1@ue", 3, Some(100)); 2], "{notify}");
+    s.answer(&notify, 200);
+    // 200 s: the UE begins anew with another Call-ID and the same Contact.
+    s.pass(Duration::from_secs(100));
+    let again = Register { call_id: "call-9@ue".into(), ..Register::initial() };
+    let challenge = s.challenge(&again, 5);
+    let again = again.answering(&challenge);
+    s.register(&again);
+    s.assign_again();
+    assert_eq!(s.answered(), 200);
+    let notify = s.sent().text;
+    assert_eq!(ue.judge(&notify).identified(), [("call-9@ue", 2, Some(200)); 2], "{notify}");
+    s.answer(&notify, 200);
+    // And leaves.
+    s.register(&Register { expires: Some(0), ..again.next() });
+    assert_eq!(s.answered(), 200);
+    s.assign(Assign::UserDeregistration, CxResult::SUCCESS, None);
+    let notify = s.sent().text;
+    assert_eq!(ue.judge(&notify).identified(), [("call-9@ue", 3, None); 2], "{notify}");
+}
+
 #[test]
 fn lesson_76_one_registration_an_identity_with_all_of_its_contact_and_versions_of_each_subscription() {
     let (mut s, second) = subscribed();

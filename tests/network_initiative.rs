@@ -271,6 +271,11 @@ fn the_operator_has_a_ue_authenticated_again() {
     assert_eq!(header(&notify, "Subscription-State"), "active;expires=600000");
     let told = ue.judge(&notify);
     assert_eq!(told.events(), [E::Shortened, E::Shortened]);
+    // No REGISTER has done it.
+    assert_eq!(
+        told.identified().iter().map(|(call_id, cseq, _)| (*call_id, *cseq)).collect::<Vec<_>>(),
+        [("call-1@ue", 2); 2]
+    );
     assert_eq!(told.registrations[0].contacts[0].expires, Some(60));
     s.answer(&notify, 200);
     // The policy is never to challenge; this time it must be.

@@ -67,7 +67,9 @@ fn a_subscription_from_the_200_to_its_end() {
     assert_eq!(s.answered(), 200);
     let notify = s.sent().text;
     assert_eq!((header(&notify, "CSeq"), header(&notify, "Subscription-State")), ("2 NOTIFY", "active;expires=599900"));
-    assert_eq!(ue.judge(&notify).events(), [E::Refreshed, E::Refreshed]);
+    let told = ue.judge(&notify);
+    assert_eq!(told.events(), [E::Refreshed, E::Refreshed]);
+    assert_eq!(told.identified(), [("call-1@ue", 3, Some(100)); 2]);
     s.answer(&notify, 200);
 
     // A refresh of the subscription, and its end.
@@ -439,6 +441,7 @@ fn a_subscription_outlives_the_s_cscf() {
     let left = sar.restoration.expect("what is left with the HSS");
     let subscription = left.bindings[0].subscription.expect("that of the UE");
     assert_eq!(subscription.call_id, b"reg-1@ue");
+    assert_eq!((left.bindings[0].call_id, left.bindings[0].cseq), (Some(&b"call-1@ue"[..]), Some(2)));
     assert_eq!(subscription.to, format!("<{DEFAULT}>;tag={}", tag(&ue)).as_bytes());
     assert_eq!(subscription.record_route, Some(ue.route.as_bytes()));
     s.answer_sar(&request, CxResult::SUCCESS, None);
@@ -475,7 +478,11 @@ fn a_subscription_outlives_the_s_cscf() {
     let verdict = ue.watcher.take(message.body(), &[DEFAULT, TEL]);
     assert!(matches!(verdict.faults[..], [Fault::VersionGap { before: 0, .. }]), "{:?}", verdict.faults);
     let document = verdict.document.expect("it counts");
-    assert_eq!(document.registrations[0].contacts[0].uri, "sip:001010000000001@127.0.0.1:31001");
+    let contact = &document.registrations[0].contacts[0];
+    assert_eq!(contact.uri, "sip:001010000000001@127.0.0.1:31001");
+    // The HSS keeps the dialog identity, but not since when.
+    assert_eq!((contact.call_id.as_deref(), contact.cseq), (Some("call-1@ue"), Some(2)));
+    assert_eq!(contact.duration_registered, None);
     s.answer(&notify, 200);
     assert_eq!((s.element.registrations(), s.element.subscriptions()), (1, 1));
     // And the dialog goes on by itself.

@@ -64,8 +64,7 @@ impl Scscf {
         let before = register.registration.map_or(&[][..], |id| self.registrar.bindings(id));
         let (config, compact) = (&self.config, &self.registrar.compact);
         let subscriptions = register.registration.map_or_else(Vec::new, |id| self.subscriptions_left(id));
-        let (impi, call_id) = (register.impi, register.call_id);
-        Left { config, compact, now, impi, call_id, subscriptions }.write(planned, before)
+        Left { config, compact, now, impi: register.impi, subscriptions }.write(planned, before)
     }
 
     /// Sends SAR for an attempt in `AwaitingSaa`.

@@ -3,6 +3,7 @@
 use super::compact::Compact;
 use super::contacts::Wanted;
 use super::register::Register;
+use super::registrar::{Second, second_before};
 use crate::decimal::Decimal;
 use crate::sip::header::params::Params;
 use crate::sip::{HeaderName, Uri};
@@ -14,8 +15,9 @@ use std::hash::BuildHasher;
 
 /// One binding.
 pub(super) struct Binding {
-    /// The hash of Call-ID, what happened last, a hash of the identity named; then Contact URI, its header parameters,
-    /// Path (as one comma list), packed, zero octets between. A binding with GRUUs has [`FIRST_CSEQ`] behind them.
+    /// When it was made, what happened last, a hash of the identity named; then Contact URI, its header parameters,
+    /// Path (as one comma list) and Call-ID, packed, zero octets between. A binding with GRUUs has [`FIRST_CSEQ`] behind
+    /// them.
     texts: Box<[u8]>,
     /// When it ends.
     pub(super) expires_at: Instant,
@@ -28,17 +30,26 @@ pub(super) struct Binding {
 impl Binding {
     /// What was planned, from now on.
     pub(super) fn new(planned: Planned, now: Instant) -> Self {
-        let Planned { texts, expires, cseq, reg_id } = planned;
+        let Planned { mut texts, expires, cseq, reg_id } = planned;
+        texts[..EVENT].copy_from_slice(&second_before(now).to_be_bytes());
         Self { texts, expires_at: now + expires, cseq, reg_id }
     }
 
+    /// What another process of ours has bound: since when is not known.
+    pub(super) fn restored(planned: Planned, now: Instant) -> Self {
+        let mut this = Self::new(planned, now);
+        this.texts[..EVENT].copy_from_slice(&UNKNOWN.to_be_bytes());
+        this
+    }
+
     /// The same as it goes on from what was bound before.
-    pub(super) fn refreshing(mut self, before: &Self) -> Self {
+    pub(super) fn refreshing(mut self, before: &Self, compact: &Compact) -> Self {
+        self.texts[..EVENT].copy_from_slice(&before.texts[..EVENT]);
         self.texts[EVENT] = LastEvent::Refreshed as u8;
         self.texts[NAMED..START].copy_from_slice(&before.texts[NAMED..START]);
         if let Some((own, first)) = self.first_cseq().zip(before.first_cseq())
             && own != first
-            && self.texts[..CALL_ID] == before.texts[..CALL_ID]
+            && self.call_id(compact) == before.call_id(compact)
         {
             let kept = self.texts.len() - Decimal::new(own).as_bytes().len();
             self.texts = [&self.texts[..kept], Decimal::new(first).as_bytes()].concat().into();
@@ -54,6 +65,26 @@ impl Binding {
             self.texts[EVENT] = LastEvent::Shortened as u8;
         }
         is_earlier
+    }
+
+    /// The REGISTER that ends it, which is the last that changes it (RFC 3680 clause 5.1).
+    pub(super) fn ended_by(&mut self, call_id: &str, cseq: u32, compact: &Compact) {
+        let contact = self.contact(compact);
+        let mut packed = Vec::new();
+        pack_call_id(call_id, Uri::parse(&contact).map_or("", |uri| uri.host), compact, &mut packed);
+        let own = text(&self.texts, CALL_ID);
+        if packed != own {
+            let from = own.as_ptr().addr() - self.texts.as_ptr().addr();
+            let (before, behind) = (&self.texts[..from], &self.texts[from + own.len()..]);
+            self.texts = [before, &packed, behind].concat().into();
+        }
+        self.cseq = cseq;
+    }
+
+    /// How long it has been there; `None`: not known.
+    pub(super) fn age(&self, now: Instant) -> Option<u64> {
+        let since = Second::from_be_bytes(self.texts[..EVENT].try_into().expect("the time comes first"));
+        (since != UNKNOWN).then(|| second_before(now).saturating_sub(since).into())
     }
 
     /// What happened to it last.
@@ -92,8 +123,18 @@ impl Binding {
     }
 
     /// What temporary GRUUs are made of: the hash of Call-ID, and CSeq.
-    pub(super) fn sequence(&self) -> ([u8; CALL_ID], u32) {
-        (self.texts[..CALL_ID].try_into().expect("the hash comes first"), self.cseq)
+    pub(super) fn sequence(&self, compact: &Compact) -> ([u8; 4], u32) {
+        (hashed(&self.call_id(compact)), self.cseq)
+    }
+
+    /// Call-ID of the REGISTER that changed it last; empty where another process has not left it.
+    pub(super) fn call_id(&self, compact: &Compact) -> String {
+        call_id(&self.texts, compact)
+    }
+
+    /// CSeq of the same.
+    pub(super) const fn cseq(&self) -> u32 {
+        self.cseq
     }
 
     /// `+sip.instance`, quotes removed.
@@ -121,8 +162,8 @@ impl Binding {
     }
 
     /// True when this binding was made by `call_id` with a CSeq that `cseq` does not exceed.
-    pub(super) fn refuses(&self, call_id: &str, cseq: u32) -> bool {
-        self.cseq >= cseq && self.texts.starts_with(&hashed(call_id))
+    pub(super) fn refuses(&self, call_id: &str, cseq: u32, compact: &Compact) -> bool {
+        self.cseq >= cseq && self.call_id(compact) == call_id
     }
 
     /// True for a binding by reg-id.
@@ -168,14 +209,17 @@ pub(super) struct Stated {
     pub(super) contact: String,
     /// Path as one comma list.
     pub(super) path: String,
-    /// Of the REGISTER.
+    /// Of the REGISTER; empty where it is not known.
+    pub(super) call_id: String,
+    /// Of the same.
     pub(super) cseq: u32,
 }
 
 impl Stated {
     fn of(texts: &[u8], cseq: u32, compact: &Compact) -> Self {
         let unpacked = |which| compact.text(text(texts, which));
-        Self { contact: format!("<{}>{}", unpacked(URI), unpacked(PARAMS)), path: unpacked(PATH), cseq }
+        let contact = format!("<{}>{}", unpacked(URI), unpacked(PARAMS));
+        Self { contact, path: unpacked(PATH), call_id: call_id(texts, compact), cseq }
     }
 }
 
@@ -236,7 +280,8 @@ impl Planned {
         scratch: &mut Vec<u8>,
     ) -> Self {
         scratch.clear();
-        scratch.extend_from_slice(&hashed(call_id));
+        // Written when it is bound.
+        scratch.extend_from_slice(&[0; EVENT]);
         scratch.push(LastEvent::Registered as u8);
         scratch.extend_from_slice(&hashed_identity(impu));
         let address = &wanted.contact.address;
@@ -250,6 +295,8 @@ impl Planned {
             }
             compact.pack(path, scratch);
         }
+        scratch.push(0);
+        pack_call_id(call_id, address.uri.host, compact, scratch);
         let texts = scratch.as_slice().into();
         Self { texts, expires: wanted.expires, cseq, reg_id: wanted.flow.unwrap_or(0) }
     }
@@ -338,20 +385,41 @@ fn text(texts: &[u8], which: usize) -> &[u8] {
 const URI: usize = 0;
 const PARAMS: usize = 1;
 const PATH: usize = 2;
+const CALL_ID: usize = 3;
 /// In decimal digits.
-const FIRST_CSEQ: usize = 3;
-/// Octets of the hash of Call-ID.
-const CALL_ID: usize = 4;
-/// Where [`LastEvent`] is.
-const EVENT: usize = CALL_ID;
+const FIRST_CSEQ: usize = 4;
+/// Where [`LastEvent`] is: behind the second in which the binding was made.
+const EVENT: usize = size_of::<Second>();
+/// In place of that second.
+const UNKNOWN: Second = Second::MAX;
 /// Where the hash of the identity named is.
 const NAMED: usize = EVENT + 1;
 /// Where the texts begin.
 const START: usize = NAMED + 2;
 
-/// Call-ID is only ever compared, with those of the same subscriber. Should two share a hash, a REGISTER whose CSeq is
-/// not larger is refused, as it would be had the UE kept its Call-ID.
-fn hashed(call_id: &str) -> [u8; CALL_ID] {
+/// Phones end it with `@` and their address, which the Contact has already.
+fn pack_call_id(call_id: &str, host: &str, compact: &Compact, out: &mut Vec<u8>) {
+    match call_id.strip_suffix(host).and_then(|rest| rest.strip_suffix('@')).filter(|_| !host.is_empty()) {
+        Some(rest) => {
+            compact.pack(rest, out);
+            out.push(AT_CONTACT);
+        }
+        None => compact.pack(call_id, out),
+    }
+}
+
+fn call_id(texts: &[u8], compact: &Compact) -> String {
+    let packed = text(texts, CALL_ID);
+    let Some(rest) = packed.strip_suffix(&[AT_CONTACT]) else { return compact.text(packed) };
+    let contact = compact.text(text(texts, URI));
+    let host = Uri::parse(&contact).map_or("", |uri| uri.host);
+    [&*compact.text(rest), "@", host].concat()
+}
+
+/// Never in what [`Compact`] has packed.
+const AT_CONTACT: u8 = 0x1e;
+
+fn hashed(call_id: &str) -> [u8; 4] {
     (FixedState::default().hash_one(call_id) as u32).to_be_bytes()
 }
 
@@ -472,7 +540,8 @@ mod tests {
         let wanted = Wanted { contact: &contacts[0], expires: Duration::from_secs(600), flow: None };
         let compact = Compact::new(realm);
         let binding = Binding::new(Planned::new(&register, &wanted, &compact, &mut Vec::new()), Instant::ZERO);
-        assert!(binding.texts.len() <= 123, "{} octets", binding.texts.len());
+        // 23 of them are Call-ID.
+        assert!(binding.texts.len() <= 146, "{} octets", binding.texts.len());
         assert!(size_of::<Binding>() <= 40, "{}", size_of::<Binding>());
         let mut out = Vec::new();
         binding.write(Instant::from_millis(500), &compact, &mut out);
@@ -481,8 +550,38 @@ mod tests {
         assert!(binding.is_of(&wanted.key(), &compact));
         assert_eq!(binding.contact(&compact), wanted.contact.address.uri.text);
         assert_eq!(Some(&*binding.path(&compact)), message.header(HeaderName::Path));
-        assert!(binding.refuses("6wr5YA4uEzYn8TycDM-zOw", 2));
-        assert!(!binding.refuses("6wr5YA4uEzYn8TycDM-zOw", 3) && !binding.refuses("6wr5", 2));
+        let refuses = |call_id, cseq| binding.refuses(call_id, cseq, &compact);
+        assert!(refuses("6wr5YA4uEzYn8TycDM-zOw", 2));
+        assert!(!refuses("6wr5YA4uEzYn8TycDM-zOw", 3) && !refuses("6wr5", 2));
+    }
+
+    #[test]
+    fn a_call_id_comes_back_and_names_the_address_of_the_contact_once() {
+        let compact = Compact::new("home.example");
+        for (call_id, most) in [
+            ("X1fcb1DXa@[2001:683:890:1942:1::9e0b:baea]", 10),
+            ("X1fcb1DXa@[2001:683:890:1942:1::9e0b:bae]", 42),
+            ("@[2001:683:890:1942:1::9e0b:baea]", 1),
+            ("[2001:683:890:1942:1::9e0b:baea]", 32),
+            ("a@home.example", 2),
+            ("939764460", 9),
+            ("", 0),
+        ] {
+            let contact = Contacts::parse(std::iter::once("<sip:u@[2001:683:890:1942:1::9e0b:baea]:31800>")).unwrap();
+            let Contacts::List(contacts) = &contact else { panic!("no * here") };
+            let wanted = Wanted { contact: &contacts[0], expires: Duration::from_secs(600), flow: None };
+            let paths = ["<sip:p@home.example;lr>"].into_iter();
+            let planned = Planned::of(call_id, 7, "sip:u@home.example", paths, &wanted, &compact, &mut Vec::new());
+            let mut binding = Binding::new(planned, Instant::from_millis(1_900));
+            assert!(text(&binding.texts, CALL_ID).len() <= most, "{call_id}");
+            assert_eq!((binding.call_id(&compact), binding.cseq()), (call_id.to_owned(), 7));
+            assert_eq!(binding.age(Instant::from_millis(5_100)), Some(4));
+            for other in ["other@host", "", call_id] {
+                binding.ended_by(other, 8, &compact);
+                assert_eq!((binding.call_id(&compact), binding.cseq()), (other.to_owned(), 8));
+                assert_eq!(binding.path(&compact), "<sip:p@home.example;lr>");
+            }
+        }
     }
 
     #[test]

@@ -139,7 +139,7 @@ pub(super) fn rebind(
         let before = take(&mut replaced).or_else(|| take(&mut bindings));
         match (before, p.expires.is_zero()) {
             (before, true) => replaced.extend(before),
-            (Some(before), false) => bindings.push(Binding::new(p, now).refreshing(&before)),
+            (Some(before), false) => bindings.push(Binding::new(p, now).refreshing(&before, compact)),
             (None, false) => bindings.push(Binding::new(p, now)),
         }
     }

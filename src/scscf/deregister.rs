@@ -42,8 +42,11 @@ impl Scscf {
             return Err(Refusal::UnknownBinding);
         }
         let mut chosen = chosen.into_iter();
-        let (removed, kept): (Vec<Binding>, Vec<Binding>) =
+        let (mut removed, kept): (Vec<Binding>, Vec<Binding>) =
             self.registrar.take_bindings(id).into_iter().partition(|_| chosen.next().unwrap_or(false));
+        for binding in &mut removed {
+            binding.ended_by(register.call_id, register.cseq, &self.registrar.compact);
+        }
         let (ended, emergency) = (kept.is_empty(), kept.iter().all(|b| b.is_emergency(&self.registrar.compact)));
         if let Some(deadline) = self.registrar.bind(id, kept) {
             self.timeouts.at(deadline, Due::Expiry(id));

@@ -56,16 +56,17 @@ impl Scscf {
             self.registrar.identities(entry).find(|(impu, _)| hashed(&canonical(impu.clone())) == identity)?;
         let compact = &self.registrar.compact;
         let bindings = self.registrar.bindings(registration);
-        let instance = bindings.iter().find(|b| b.sequence().0 == call_id)?.instance(compact)?;
+        let instance = bindings.iter().find(|b| b.sequence(compact).0 == call_id)?.instance(compact)?;
         let newest = bindings.iter().rfind(|b| b.instance(compact).as_ref() == Some(&instance))?;
-        (newest.sequence().0 == call_id).then(|| Device { impu: canonical(impu), gr: gr(&instance) })
+        (newest.sequence(compact).0 == call_id).then(|| Device { impu: canonical(impu), gr: gr(&instance) })
     }
 
     /// Public and temporary GRUU of a binding for an identity of its set, and the CSeq since which the latter is valid.
     pub(super) fn gruus_of(&self, registration: Id, binding: &Binding, impu: &str) -> Option<(String, String, u32)> {
         let first_cseq = binding.first_cseq()?;
-        let instance = binding.instance(&self.registrar.compact)?;
-        let temporary = self.gruus.0.as_deref()?.temporary(registration, binding, &canonical(impu.to_owned()));
+        let compact = &self.registrar.compact;
+        let (instance, sequence) = (binding.instance(compact)?, binding.sequence(compact));
+        let temporary = self.gruus.0.as_deref()?.temporary(registration, sequence, &canonical(impu.to_owned()));
         let public = public(impu, &instance)?;
         Some((public, format!("sip:{temporary}@{};gr", self.route_base), first_cseq))
     }
@@ -96,15 +97,14 @@ impl Cipher {
             registrar.identities(registration).find(|(own, is_stated)| *is_stated && canonical(own.clone()) == impu);
         let identity = stated.map_or_else(|| registrar.default_impu(registration), |(own, _)| own);
         let Some(public) = public(&identity, &instance) else { return };
-        let temporary = self.temporary(id, binding, &canonical(identity));
+        let temporary = self.temporary(id, binding.sequence(&registrar.compact), &canonical(identity));
         out.extend_from_slice(
             [";pub-gruu=\"", &public, "\";temp-gruu=\"sip:", &temporary, "@", host, ";gr\""].concat().as_bytes(),
         );
     }
 
     /// The user part. CSeq makes it another one for each REGISTER.
-    fn temporary(&self, registration: Id, binding: &Binding, impu: &str) -> String {
-        let (call_id, cseq) = binding.sequence();
+    fn temporary(&self, registration: Id, (call_id, cseq): ([u8; 4], u32), impu: &str) -> String {
         let sealed = Sealed { registration, call_id, identity: hashed(impu), cseq: cseq as u16 };
         TEMPORARY.to_owned() + &HEXLOWER.encode(&self.seal(&sealed))
     }

@@ -151,7 +151,7 @@ impl Registrar {
 
     /// True when a REGISTER of this Call-ID and CSeq is older than a binding.
     pub(super) fn refuses(&self, id: Id, call_id: &str, cseq: u32) -> bool {
-        self.bindings(id).iter().any(|b| b.refuses(call_id, cseq))
+        self.bindings(id).iter().any(|b| b.refuses(call_id, cseq, &self.compact))
     }
 
     /// When the last challenge was answered, and how many re-registrations went without since.
@@ -405,10 +405,10 @@ impl fmt::Debug for Registration {
 }
 
 /// Whole seconds since the run began.
-type Second = u32;
+pub(super) type Second = u32;
 
 /// The last whole second at or before `at`. A run of a century stops here.
-fn second_before(at: Instant) -> Second {
+pub(super) fn second_before(at: Instant) -> Second {
     Second::try_from(at.as_micros() / 1_000_000).unwrap_or(Second::MAX - 1)
 }
 

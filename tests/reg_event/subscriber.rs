@@ -64,10 +64,22 @@ pub(crate) struct ToldContact {
     pub(crate) event: ContactEvent,
     pub(crate) uri: String,
     pub(crate) expires: Option<u64>,
+    /// Call-ID and CSeq of the REGISTER that changed it last.
+    pub(crate) register: Option<(String, u64)>,
+    pub(crate) duration_registered: Option<u64>,
     pub(crate) params: Vec<(String, String)>,
 }
 
 impl Told {
+    /// Call-ID and CSeq of every contact, and for how long it has been there.
+    pub(crate) fn identified(&self) -> Vec<(&str, u64, Option<u64>)> {
+        fn one(c: &ToldContact) -> (&str, u64, Option<u64>) {
+            let (call_id, cseq) = c.register.as_ref().expect("callid and cseq");
+            (call_id.as_str(), *cseq, c.duration_registered)
+        }
+        self.registrations.iter().flat_map(|r| &r.contacts).map(one).collect()
+    }
+
     /// The events of all contacts, identity by identity.
     pub(crate) fn events(&self) -> Vec<ContactEvent> {
         self.registrations.iter().flat_map(|r| &r.contacts).map(|c| c.event).collect()
@@ -111,6 +123,8 @@ impl Subscriber {
                     event: c.event,
                     uri: c.uri.to_string(),
                     expires: c.expires,
+                    register: c.call_id.as_ref().map(ToString::to_string).zip(c.cseq),
+                    duration_registered: c.duration_registered,
                     params: c.params.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect(),
                 })
                 .collect(),

@@ -19,34 +19,32 @@ pub(in crate::scscf) struct Left<'a> {
     pub(in crate::scscf) compact: &'a Compact,
     pub(in crate::scscf) now: Instant,
     pub(in crate::scscf) impi: &'a str,
-    pub(in crate::scscf) call_id: &'a str,
     pub(in crate::scscf) subscriptions: Vec<LeftSubscription>,
 }
 
 impl Left<'_> {
     /// The AVP: what `planned` makes of `bindings`.
     pub(in crate::scscf) fn write(&self, planned: &[Planned], bindings: &[Binding]) -> Vec<u8> {
-        let Self { config, compact, now, impi, call_id, ref subscriptions } = *self;
+        let Self { config, compact, now, impi, ref subscriptions } = *self;
         let replaces = Replaces::of(planned, config.digest.parallel_contacts, compact);
         let stays = |b: &&Binding| !replaces.takes(b, compact) && !planned.iter().any(|p| p.is_of(b, compact));
-        let kept = bindings.iter().filter(stays).map(|b| (b.stated(compact), b.expires_at, false));
+        let kept = bindings.iter().filter(stays).map(|b| (b.stated(compact), b.expires_at));
         let bound = planned.iter().filter(|p| !p.expires.is_zero());
-        let mut stated: Vec<(Stated, Instant, bool)> =
-            kept.chain(bound.map(|p| (p.stated(compact), now + p.expires, true))).collect();
-        let Some(last) = stated.iter().map(|(_, ends_at, _)| *ends_at).max() else { return Vec::new() };
+        let mut stated: Vec<(Stated, Instant)> =
+            kept.chain(bound.map(|p| (p.stated(compact), now + p.expires))).collect();
+        let Some(last) = stated.iter().map(|(_, ends_at)| *ends_at).max() else { return Vec::new() };
         if stated.len() > 1 {
             // Registration-Time-Out is one for all: it is that of the longest, and these say how much shorter others are.
-            for (stated, ends_at, _) in &mut stated {
+            for (stated, ends_at) in &mut stated {
                 stated.contact += ";expires=";
                 stated.contact += Decimal::new(ends_at.saturating_since(now).as_secs()).as_str();
             }
         }
-        let infos = stated.iter().map(|(stated, _, is_new)| RestorationInfo {
+        let infos = stated.iter().map(|(stated, _)| RestorationInfo {
             path: stated.path.as_bytes(),
             contact: stated.contact.as_bytes(),
             cseq: Some(stated.cseq),
-            // Of the others only a hash is kept.
-            call_id: is_new.then_some(call_id.as_bytes()),
+            call_id: Some(stated.call_id.as_bytes()).filter(|call_id| !call_id.is_empty()),
             subscription: of(subscriptions, |watcher| stated.contact.starts_with(watcher.contact())),
             pcscf_subscription: of(subscriptions, |watcher| is_first_of(&stated.path, watcher.contact())),
         });
@@ -107,7 +105,7 @@ fn read_binding(
         let cseq = info.cseq.unwrap_or(0);
         Planned::of(call_id, cseq, impu, [path].into_iter(), &wanted, compact, &mut Vec::new())
     })?;
-    Some(Binding::new(planned, now))
+    Some(Binding::restored(planned, now))
 }
 
 fn read_contact<T>(info: &RestorationInfo<'_>, with: impl FnOnce(&Contact<'_>) -> T) -> Option<T> {

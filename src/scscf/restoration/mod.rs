@@ -256,7 +256,7 @@ impl Scscf {
         let (impi, impu) = (self.registrar.impi(entry), self.registrar.default_impu(entry));
         let subscriptions = self.subscriptions_left(registration);
         let (config, compact) = (&self.config, &self.registrar.compact);
-        let left = Left { config, compact, now, impi: &impi, call_id: "", subscriptions };
+        let left = Left { config, compact, now, impi: &impi, subscriptions };
         let left = left.write(&[], self.registrar.bindings(registration));
         if left.is_empty() {
             return;
