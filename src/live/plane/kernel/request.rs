@@ -1,0 +1,255 @@
+//! From a set of SAs to the four states and four policies of the kernel.
+//!
+//! The kernel does not compare the addresses of transport-mode templates, and a template without SPI and reqid accepts
+//! any SA. So each template names both, and each state carries the whole selector.
+
+use crate::ipsec::association::{Encryption, Integrity, SaSet};
+use crate::ipsec::keys::{encryption_key, integrity_key};
+use crate::time::Duration;
+use netlink_packet_xfrm::constants::{
+    IPPROTO_ESP, XFRM_MODE_TRANSPORT, XFRM_POLICY_ALLOW, XFRM_POLICY_BLOCK, XFRM_POLICY_IN, XFRM_POLICY_OUT,
+};
+use netlink_packet_xfrm::policy::{DelGetMessage as WhichPolicy, ModifyMessage as Policy};
+use netlink_packet_xfrm::state::{DelGetMessage as WhichState, ModifyMessage as State};
+use netlink_packet_xfrm::{
+    Alg, AlgAead, AlgAuth, LifetimeConfig, ReplayEsn, Selector, UserTemplate, XfrmAttrs, XfrmMessage,
+};
+use std::net::{IpAddr, SocketAddr};
+
+/// One SA of a set as the kernel knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Sa {
+    from: SocketAddr,
+    to: SocketAddr,
+    spi: u32,
+    direction: u8,
+    reqid: u32,
+}
+
+/// The four SAs of a set (TS 33.203 clause 7.1), seen from the host of one side.
+pub(super) fn four(set: &SaSet, reqid: u32) -> [Sa; 4] {
+    let (us, them) = if set.at_ue { (&set.ue, &set.pcscf) } else { (&set.pcscf, &set.ue) };
+    let (here, there) =
+        if set.at_ue { (set.ue_address, set.pcscf_address) } else { (set.pcscf_address, set.ue_address) };
+    let inward = |ours: u16, theirs: u16, spi: u32| Sa {
+        from: SocketAddr::new(there, theirs),
+        to: SocketAddr::new(here, ours),
+        spi,
+        direction: XFRM_POLICY_IN,
+        reqid,
+    };
+    let outward = |ours: u16, theirs: u16, spi: u32| Sa {
+        from: SocketAddr::new(here, ours),
+        to: SocketAddr::new(there, theirs),
+        spi,
+        direction: XFRM_POLICY_OUT,
+        reqid,
+    };
+    [
+        inward(us.port_s, them.port_c, us.spi_s.0),
+        inward(us.port_c, them.port_s, us.spi_c.0),
+        outward(us.port_c, them.port_s, them.spi_s.0),
+        outward(us.port_s, them.port_c, them.spi_c.0),
+    ]
+}
+
+/// The algorithms of a set with their keys, as attributes of a state.
+pub(super) fn algorithms(set: &SaSet) -> Vec<XfrmAttrs> {
+    let integrity = integrity_key(set.algorithms.integrity, &set.ck, &set.ik);
+    let encryption = encryption_key(set.algorithms.encryption, &set.ck, &set.ik);
+    attributes(set.algorithms.integrity, set.algorithms.encryption, integrity.as_slice(), encryption.as_slice())
+}
+
+/// The same with keys that are none: a state that is extended keeps the keys it has, and the kernel wants some to read.
+pub(super) fn algorithms_without_keys(integrity: Integrity, encryption: Encryption) -> Vec<XfrmAttrs> {
+    let filler: [u8; 24] = std::array::from_fn(|i| i as u8);
+    let integrity_length = match integrity {
+        Integrity::HmacMd5 => 16,
+        Integrity::HmacSha1 | Integrity::AesGmac => 20,
+        Integrity::Null => 0,
+    };
+    let encryption_length = match encryption {
+        Encryption::Null => 0,
+        Encryption::DesEde3Cbc => 24,
+        Encryption::AesCbc => 16,
+        Encryption::AesGcm => 20,
+    };
+    attributes(integrity, encryption, &filler[..integrity_length], &filler[..encryption_length])
+}
+
+fn attributes(integrity: Integrity, encryption: Encryption, ik: &[u8], ck: &[u8]) -> Vec<XfrmAttrs> {
+    let hmac = |kernel: &str| XfrmAttrs::AuthenticationAlgTrunc(AlgAuth {
+        alg_name: name(kernel),
+        alg_key_len: bits(ik),
+        alg_trunc_len: 96,
+        alg_key: ik.to_vec(),
+    });
+    let cipher = |kernel: &str| XfrmAttrs::EncryptionAlg(Alg {
+        alg_name: name(kernel),
+        alg_key_len: bits(ck),
+        alg_key: ck.to_vec(),
+    });
+    let combined = |kernel: &str, key: &[u8]| XfrmAttrs::EncryptionAlgAead(AlgAead {
+        alg_name: name(kernel),
+        alg_key_len: bits(key),
+        alg_icv_len: 128,
+        alg_key: key.to_vec(),
+    });
+    let mut all = Vec::with_capacity(3);
+    match integrity {
+        Integrity::HmacMd5 => all.push(hmac("hmac(md5)")),
+        Integrity::HmacSha1 => all.push(hmac("hmac(sha1)")),
+        Integrity::AesGmac => all.push(combined("rfc4543(gcm(aes))", ik)),
+        Integrity::Null => {}
+    }
+    match encryption {
+        // The combined algorithm of aes-gmac needs no other beside it.
+        Encryption::Null if integrity == Integrity::AesGmac => {}
+        Encryption::Null => all.push(cipher("ecb(cipher_null)")),
+        Encryption::DesEde3Cbc => all.push(cipher("cbc(des3_ede)")),
+        Encryption::AesCbc => all.push(cipher("cbc(aes)")),
+        Encryption::AesGcm => all.push(combined("rfc4106(gcm(aes))", ck)),
+    }
+    all
+}
+
+impl Sa {
+    /// A new state. `life` as in [`lifetime`].
+    pub(super) fn add_state(&self, algorithms: Vec<XfrmAttrs>, life: Option<Duration>) -> XfrmMessage {
+        XfrmMessage::AddSa(self.state(algorithms, life))
+    }
+
+    /// Another life, counted from the moment at which the state was added.
+    pub(super) fn extend_state(&self, algorithms: Vec<XfrmAttrs>, life: Duration) -> XfrmMessage {
+        XfrmMessage::UpdateSa(self.state(algorithms, Some(life)))
+    }
+
+    /// A new policy.
+    pub(super) fn add_policy(&self, life: Option<Duration>) -> XfrmMessage {
+        XfrmMessage::AddPolicy(self.policy(life))
+    }
+
+    /// The same policy anew in the place of the old, with a life from now on.
+    pub(super) fn extend_policy(&self, life: Duration) -> XfrmMessage {
+        XfrmMessage::UpdatePolicy(self.policy(Some(life)))
+    }
+
+    pub(super) fn delete_state(&self) -> XfrmMessage {
+        delete_state(&self.state(Vec::new(), None))
+    }
+
+    pub(super) fn delete_policy(&self) -> XfrmMessage {
+        delete_policy(&self.policy(None))
+    }
+
+    fn state(&self, algorithms: Vec<XfrmAttrs>, life: Option<Duration>) -> State {
+        let mut state = State::default();
+        let info = &mut state.user_sa_info;
+        info.source(&self.from.ip());
+        info.destination(&self.to.ip());
+        info.id.proto = IPPROTO_ESP;
+        info.id.spi = self.spi;
+        info.mode = XFRM_MODE_TRANSPORT;
+        info.reqid = self.reqid;
+        info.selector = selector(Some(self.from), Some(self.to));
+        info.lifetime_cfg = lifetime(life);
+        state.nlas = algorithms;
+        state.nlas.push(XfrmAttrs::ReplayStateEsn(window()));
+        state
+    }
+
+    fn policy(&self, life: Option<Duration>) -> Policy {
+        let mut policy = Policy::default();
+        let info = &mut policy.user_policy_info;
+        info.selector = selector(Some(self.from), Some(self.to));
+        info.lifetime_cfg = lifetime(life);
+        info.priority = PRIORITY;
+        info.direction = self.direction;
+        info.action = XFRM_POLICY_ALLOW;
+        let mut template = UserTemplate::default();
+        template.source(&self.from.ip());
+        template.destination(&self.to.ip());
+        template.protocol(IPPROTO_ESP);
+        template.mode(XFRM_MODE_TRANSPORT);
+        template.spi(self.spi);
+        template.reqid(self.reqid);
+        policy.nlas.push(XfrmAttrs::Template(vec![template]));
+        policy
+    }
+}
+
+/// The two walls of a protected port, in and out: what no set lets through goes no further.
+pub(super) fn walls(local: SocketAddr, priority: u32) -> [Policy; 2] {
+    [(XFRM_POLICY_IN, None, Some(local)), (XFRM_POLICY_OUT, Some(local), None)].map(|(direction, from, to)| {
+        let mut policy = Policy::default();
+        let info = &mut policy.user_policy_info;
+        info.selector = selector(from, to);
+        info.priority = priority;
+        info.direction = direction;
+        info.action = XFRM_POLICY_BLOCK;
+        policy
+    })
+}
+
+/// Names a state by what identifies it.
+pub(super) fn delete_state(state: &State) -> XfrmMessage {
+    let info = &state.user_sa_info;
+    let mut which = WhichState::default();
+    which.user_sa_id.daddr = info.id.daddr;
+    which.user_sa_id.spi = info.id.spi;
+    which.user_sa_id.family = info.family;
+    which.user_sa_id.proto = info.id.proto;
+    which.nlas.push(XfrmAttrs::SrcAddr(info.saddr));
+    XfrmMessage::DeleteSa(which)
+}
+
+/// Names a policy by what identifies it.
+pub(super) fn delete_policy(policy: &Policy) -> XfrmMessage {
+    let mut which = WhichPolicy::default();
+    which.user_policy_id.selector = policy.user_policy_info.selector;
+    which.user_policy_id.direction = policy.user_policy_info.direction;
+    XfrmMessage::DeletePolicy(which)
+}
+
+/// Addresses and ports; the transport stays open, since UDP and TCP share an SA. A side that is `None` is any.
+fn selector(from: Option<SocketAddr>, to: Option<SocketAddr>) -> Selector {
+    let mut selector = Selector::default();
+    let any: IpAddr = match from.or(to) {
+        Some(SocketAddr::V6(_)) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+        _ => std::net::Ipv4Addr::UNSPECIFIED.into(),
+    };
+    let whole = if any.is_ipv6() { 128 } else { 32 };
+    selector.source_prefix(&from.map_or(any, |from| from.ip()), whole);
+    selector.destination_prefix(&to.map_or(any, |to| to.ip()), whole);
+    if let Some(from) = from {
+        (selector.sport, selector.sport_mask) = (from.port(), u16::MAX);
+    }
+    if let Some(to) = to {
+        (selector.dport, selector.dport_mask) = (to.port(), u16::MAX);
+    }
+    selector
+}
+
+/// No limit but that of time: the end of life in whole seconds, never earlier than asked for.
+fn lifetime(life: Option<Duration>) -> LifetimeConfig {
+    let hard_add_expires_seconds = life.map_or(0, |life| life.as_secs() + 1);
+    LifetimeConfig { hard_add_expires_seconds, ..LifetimeConfig::default() }
+}
+
+/// A window of 64 packets.
+fn window() -> ReplayEsn {
+    ReplayEsn { bmp_len: 2, replay_window: 64, bmp: vec![0; 2], ..ReplayEsn::default() }
+}
+
+fn name<const N: usize>(kernel: &str) -> [u8; N] {
+    let mut name = [0; N];
+    name[..kernel.len()].copy_from_slice(kernel.as_bytes());
+    name
+}
+
+fn bits(key: &[u8]) -> u32 {
+    u32::try_from(8 * key.len()).expect("a key of some octets")
+}
+
+/// Before any wall.
+const PRIORITY: u32 = 1_000;
