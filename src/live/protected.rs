@@ -63,11 +63,11 @@ pub(super) fn install(shard: &mut Shard, shared: &Shared, now: Instant, owner: E
 }
 
 /// Tells the plane the end of a set.
-pub(super) fn extend(shard: &mut Shard, set: SaSetId, until: Instant) {
+pub(super) fn extend(shard: &mut Shard, now: Instant, set: SaSetId, until: Instant) {
     if shard.protected.is_resetting {
         shard.protected.waiting.push_back(Order::Extend(set, until));
     } else {
-        shard.protected.plane.extend(set, until);
+        shard.protected.plane.extend(set, until.saturating_since(now));
     }
 }
 
@@ -101,7 +101,7 @@ pub(super) fn remove(shard: &mut Shard, shared: &Shared, id: SaSetId) {
             for order in std::mem::take(&mut shard.protected.waiting) {
                 match order {
                     Order::Install(owner, set) => install(shard, &shared, now, owner, set),
-                    Order::Extend(set, until) => extend(shard, set, until),
+                    Order::Extend(set, until) => extend(shard, now, set, until),
                     Order::Remove(id) => remove(shard, &shared, id),
                 }
             }
@@ -177,7 +177,7 @@ fn open_ports(shard: &mut Shard, shared: &Shared, owner: ElementId, set: &SaSet)
 
 /// Closes the ports of a UE that no other set uses.
 fn close_ports(shard: &mut Shard, set: SaSetId) {
-    let Shard { protected: Protected { sets, listeners, .. }, udp, .. } = shard;
+    let Shard { protected: Protected { plane, sets, listeners, .. }, udp, .. } = shard;
     let Some(set) = sets.remove(&set).filter(|set| set.at_ue) else { return };
     for (address, _) in set.pairs {
         if sets.values().any(|others| others.pairs.iter().any(|(local, _)| *local == address)) {
@@ -187,5 +187,6 @@ fn close_ports(shard: &mut Shard, set: SaSetId) {
         if let Some(task) = listeners.remove(&address) {
             task.abort();
         }
+        plane.release(address);
     }
 }

@@ -149,7 +149,7 @@ fn carry_out(shard: &mut Shard, shared: &Shared, now: Instant, owner: ElementId,
         }
         Effect::Close { transport, local, remote } => shard.streams.close((transport, local, remote)),
         Effect::InstallSa(set) => protected::install(shard, shared, now, owner, set),
-        Effect::ExtendSa { set, until } => protected::extend(shard, set, until),
+        Effect::ExtendSa { set, until } => protected::extend(shard, now, set, until),
         Effect::RemoveSa(set) => protected::remove(shard, shared, set),
         // No record leaves an element unless a state directory was opened for it.
         Effect::Record { .. } | Effect::Event(_) => {}

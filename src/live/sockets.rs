@@ -212,7 +212,7 @@ pub(super) fn bind_udp(address: SocketAddr, plane: Option<&dyn Plane>) -> io::Re
     let _ = socket.set_send_buffer_size(RECEIVE_BUFFER);
     socket.set_nonblocking(true)?;
     if let Some(plane) = plane {
-        plane.prepare(&socket)?;
+        plane.prepare(&socket, address)?;
     }
     socket.bind(&address.into())?;
     UdpSocket::from_std(socket.into())

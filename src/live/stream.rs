@@ -185,7 +185,7 @@ pub(super) fn socket(transport: Transport, address: SocketAddr, plane: Option<&d
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     if let Some(plane) = plane {
-        plane.prepare(&socket)?;
+        plane.prepare(&socket, address)?;
     }
     Ok(socket)
 }

@@ -4,6 +4,7 @@
 //! a [`Plane`] makes the SAs. A plane is opened before the first protected port, sweeps then what an earlier run of its
 //! own left, and leaves nothing behind when it is stopped.
 
+mod kernel;
 mod none;
 mod userspace;
 
@@ -11,10 +12,11 @@ use super::shard::Shared;
 use crate::config::PlaneChoice;
 use crate::ipsec::association::{SaSet, SaSetId};
 use crate::random::Random;
-use crate::time::Instant;
+use crate::time::Duration;
 use socket2::Socket;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 
 /// What a plane does for the driver. Orders about one set come in this order: install, extend (again and again),
@@ -22,14 +24,17 @@ use std::pin::Pin;
 pub(super) trait Plane {
     /// Prepares a socket of a protected port before it is bound: nothing that is not protected may reach it, and
     /// nothing may leave it in clear.
-    fn prepare(&self, socket: &Socket) -> io::Result<()>;
+    fn prepare(&self, socket: &Socket, local: SocketAddr) -> io::Result<()>;
+
+    /// The protected port `local` is closed.
+    fn release(&self, local: SocketAddr);
 
     /// Makes the four SAs of a set, all of them or none. To make a set again changes nothing.
     fn install(&mut self, set: &SaSet, shared: &Shared) -> Installation;
 
-    /// Moves the end of life that the plane itself sees to. It is a backstop behind the SIP timers, never the first to
-    /// act (TS 33.203 clause 7.4).
-    fn extend(&mut self, set: SaSetId, until: Instant);
+    /// Moves the end of life that the plane itself sees to: `life` from now. It is a backstop behind the SIP timers,
+    /// never the first to act (TS 33.203 clause 7.4).
+    fn extend(&mut self, set: SaSetId, life: Duration);
 
     /// Ends the four SAs of a set, after what was sent through them before. Unknown sets are ignored.
     fn remove(&mut self, set: SaSetId);
@@ -59,7 +64,8 @@ impl OpenPlane {
         Ok(match choice {
             PlaneChoice::None => Self::default(),
             PlaneChoice::Userspace => Self(Box::new(userspace::Userspace::open(random).await?)),
-            PlaneChoice::Kernel | PlaneChoice::Unprivileged => {
+            PlaneChoice::Kernel => Self(Box::new(kernel::KernelPlane::open()?)),
+            PlaneChoice::Unprivileged => {
                 let why = "this version does not have it".to_owned();
                 return Err(Unavailable { plane: choice, why, todo: "take plane userspace" });
             }

@@ -3,24 +3,27 @@
 use super::{Installation, Plane};
 use crate::ipsec::association::{SaSet, SaSetId};
 use crate::live::shard::Shared;
-use crate::time::Instant;
+use crate::time::Duration;
 use socket2::Socket;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 
 /// `ims::Ims` keeps its table of SAs, so nothing is left to do.
 pub(super) struct None;
 
 impl Plane for None {
-    fn prepare(&self, _socket: &Socket) -> io::Result<()> {
+    fn prepare(&self, _socket: &Socket, _local: SocketAddr) -> io::Result<()> {
         Ok(())
     }
+
+    fn release(&self, _local: SocketAddr) {}
 
     fn install(&mut self, _set: &SaSet, _shared: &Shared) -> Installation {
         Installation::Done
     }
 
-    fn extend(&mut self, _set: SaSetId, _until: Instant) {}
+    fn extend(&mut self, _set: SaSetId, _life: Duration) {}
 
     fn remove(&mut self, _set: SaSetId) {}
 

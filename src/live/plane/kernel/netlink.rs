@@ -3,9 +3,7 @@
 //! The kernel works a request off before `send` returns and its answer is in the socket then, so nothing here waits: an
 //! answer that is not there is an error.
 
-use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload,
-};
+use netlink_packet_core::{NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_xfrm::policy::{DelGetMessage as AnyPolicy, ModifyMessage as Policy};
 use netlink_packet_xfrm::state::{GetDumpMessage, ModifyMessage as State};
 use netlink_packet_xfrm::{XfrmAttrs, XfrmMessage};
@@ -76,8 +74,9 @@ impl Kernel {
             let mut rest = &bytes[..];
             let mut end = None;
             while end.is_none() && !rest.is_empty() {
-                let message = NetlinkMessage::<XfrmMessage>::deserialize(rest)
-                    .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "an answer of the kernel that is no netlink"))?;
+                let message = NetlinkMessage::<XfrmMessage>::deserialize(rest).map_err(|_| {
+                    io::Error::new(io::ErrorKind::InvalidData, "an answer of the kernel that is no netlink")
+                })?;
                 let length = usize::try_from(message.header.length).unwrap_or(usize::MAX).next_multiple_of(4);
                 rest = rest.get(length..).unwrap_or_default();
                 if message.header.sequence_number == sequence {

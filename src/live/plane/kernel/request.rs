@@ -3,6 +3,7 @@
 //! The kernel does not compare the addresses of transport-mode templates, and a template without SPI and reqid accepts
 //! any SA. So each template names both, and each state carries the whole selector.
 
+use crate::identity::Spi;
 use crate::ipsec::association::{Encryption, Integrity, SaSet};
 use crate::ipsec::keys::{encryption_key, integrity_key};
 use crate::time::Duration;
@@ -31,25 +32,13 @@ pub(super) fn four(set: &SaSet, reqid: u32) -> [Sa; 4] {
     let (us, them) = if set.at_ue { (&set.ue, &set.pcscf) } else { (&set.pcscf, &set.ue) };
     let (here, there) =
         if set.at_ue { (set.ue_address, set.pcscf_address) } else { (set.pcscf_address, set.ue_address) };
-    let inward = |ours: u16, theirs: u16, spi: u32| Sa {
-        from: SocketAddr::new(there, theirs),
-        to: SocketAddr::new(here, ours),
-        spi,
-        direction: XFRM_POLICY_IN,
-        reqid,
-    };
-    let outward = |ours: u16, theirs: u16, spi: u32| Sa {
-        from: SocketAddr::new(here, ours),
-        to: SocketAddr::new(there, theirs),
-        spi,
-        direction: XFRM_POLICY_OUT,
-        reqid,
-    };
+    let ours = |port| SocketAddr::new(here, port);
+    let theirs = |port| SocketAddr::new(there, port);
     [
-        inward(us.port_s, them.port_c, us.spi_s.0),
-        inward(us.port_c, them.port_s, us.spi_c.0),
-        outward(us.port_c, them.port_s, them.spi_s.0),
-        outward(us.port_s, them.port_c, them.spi_c.0),
+        Sa::inbound(theirs(them.port_c), ours(us.port_s), us.spi_s, reqid),
+        Sa::inbound(theirs(them.port_s), ours(us.port_c), us.spi_c, reqid),
+        Sa::outbound(ours(us.port_c), theirs(them.port_s), them.spi_s, reqid),
+        Sa::outbound(ours(us.port_s), theirs(them.port_c), them.spi_c, reqid),
     ]
 }
 
@@ -78,23 +67,25 @@ pub(super) fn algorithms_without_keys(integrity: Integrity, encryption: Encrypti
 }
 
 fn attributes(integrity: Integrity, encryption: Encryption, ik: &[u8], ck: &[u8]) -> Vec<XfrmAttrs> {
-    let hmac = |kernel: &str| XfrmAttrs::AuthenticationAlgTrunc(AlgAuth {
-        alg_name: name(kernel),
-        alg_key_len: bits(ik),
-        alg_trunc_len: 96,
-        alg_key: ik.to_vec(),
-    });
-    let cipher = |kernel: &str| XfrmAttrs::EncryptionAlg(Alg {
-        alg_name: name(kernel),
-        alg_key_len: bits(ck),
-        alg_key: ck.to_vec(),
-    });
-    let combined = |kernel: &str, key: &[u8]| XfrmAttrs::EncryptionAlgAead(AlgAead {
-        alg_name: name(kernel),
-        alg_key_len: bits(key),
-        alg_icv_len: 128,
-        alg_key: key.to_vec(),
-    });
+    let hmac = |kernel: &str| {
+        XfrmAttrs::AuthenticationAlgTrunc(AlgAuth {
+            alg_name: name(kernel),
+            alg_key_len: bits(ik),
+            alg_trunc_len: 96,
+            alg_key: ik.to_vec(),
+        })
+    };
+    let cipher = |kernel: &str| {
+        XfrmAttrs::EncryptionAlg(Alg { alg_name: name(kernel), alg_key_len: bits(ck), alg_key: ck.to_vec() })
+    };
+    let combined = |kernel: &str, key: &[u8]| {
+        XfrmAttrs::EncryptionAlgAead(AlgAead {
+            alg_name: name(kernel),
+            alg_key_len: bits(key),
+            alg_icv_len: 128,
+            alg_key: key.to_vec(),
+        })
+    };
     let mut all = Vec::with_capacity(3);
     match integrity {
         Integrity::HmacMd5 => all.push(hmac("hmac(md5)")),
@@ -114,6 +105,16 @@ fn attributes(integrity: Integrity, encryption: Encryption, ik: &[u8], ck: &[u8]
 }
 
 impl Sa {
+    /// An SA that ends here.
+    pub(super) const fn inbound(from: SocketAddr, to: SocketAddr, spi: Spi, reqid: u32) -> Self {
+        Self { from, to, spi: spi.0, direction: XFRM_POLICY_IN, reqid }
+    }
+
+    /// An SA that ends there.
+    const fn outbound(from: SocketAddr, to: SocketAddr, spi: Spi, reqid: u32) -> Self {
+        Self { from, to, spi: spi.0, direction: XFRM_POLICY_OUT, reqid }
+    }
+
     /// A new state. `life` as in [`lifetime`].
     pub(super) fn add_state(&self, algorithms: Vec<XfrmAttrs>, life: Option<Duration>) -> XfrmMessage {
         XfrmMessage::AddSa(self.state(algorithms, life))

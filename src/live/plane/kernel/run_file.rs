@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// A range of reqids: the one we hold, or one whose holder is gone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Range(u32);
+pub(super) struct Range(pub(super) u32);
 
 impl Range {
     /// The reqid of the set that got this number.
@@ -71,7 +71,8 @@ impl RunFile {
                 ours = Some(Self { range, path, _file: file });
             }
         }
-        let ours = ours.ok_or_else(|| io::Error::other(format!("{RANGES} processes hold their range of reqids already")))?;
+        let ours =
+            ours.ok_or_else(|| io::Error::other(format!("{RANGES} processes hold their range of reqids already")))?;
         Ok((ours, left))
     }
 

@@ -16,7 +16,7 @@ use crate::ipsec::association::{Mode, SaSet, SaSetId};
 use crate::ipsec::esp::{self, Carrier, Engine};
 use crate::live::shard::Shared;
 use crate::random::Random;
-use crate::time::Instant;
+use crate::time::Duration;
 use device::Device;
 use outside::Outside;
 use socket2::{Socket, Type};
@@ -55,13 +55,15 @@ impl Userspace {
 }
 
 impl Plane for Userspace {
-    fn prepare(&self, socket: &Socket) -> io::Result<()> {
+    fn prepare(&self, socket: &Socket, _local: SocketAddr) -> io::Result<()> {
         socket.bind_device(Some(self.lift.device.name().as_bytes()))?;
         if socket.r#type()? == Type::STREAM {
             socket.set_tcp_mss(SEGMENT)?;
         }
         Ok(())
     }
+
+    fn release(&self, _local: SocketAddr) {}
 
     fn install(&mut self, set: &SaSet, shared: &Shared) -> Installation {
         if self.task.is_none() {
@@ -74,7 +76,7 @@ impl Plane for Userspace {
     }
 
     // Nothing of ours outlives the process, and SIP timers end a set.
-    fn extend(&mut self, _set: SaSetId, _until: Instant) {}
+    fn extend(&mut self, _set: SaSetId, _life: Duration) {}
 
     fn remove(&mut self, set: SaSetId) {
         // What was sent through the set before, a reset among it, is in the device still.

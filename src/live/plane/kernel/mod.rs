@@ -1,0 +1,308 @@
+//! Plane `kernel`: states and policies of the kernel's own ESP.
+//!
+//! A set is four states and four policies, made in this order and taken away in the other: a policy without its state
+//! would make the kernel ask a key manager. Every protected port has walls beside, policies of low rank that block what
+//! no set lets through, in both directions: they stay while the port is open, so that what is sent after the end of a
+//! set does not leave in clear.
+
+mod netlink;
+mod request;
+mod run_file;
+
+use super::{Installation, Plane, Unavailable};
+use crate::config::PlaneChoice;
+use crate::identity::Spi;
+use crate::ipsec::association::{Algorithms, Encryption, Integrity, Mode, SaSet, SaSetId};
+use crate::live::shard::Shared;
+use crate::time::Duration;
+use netlink::Xfrm;
+use netlink_packet_xfrm::XfrmAttrs;
+use netlink_packet_xfrm::constants::{XFRM_MODE_TRANSPORT, XFRM_POLICY_BLOCK};
+use request::Sa;
+use run_file::{Range, RunFile};
+use socket2::{Domain, Socket, Type};
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use tokio::time::Instant;
+
+/// The plane.
+pub(super) struct KernelPlane {
+    run_file: RunFile,
+    tables: RefCell<Tables<netlink::Kernel>>,
+}
+
+impl KernelPlane {
+    /// Asks the kernel whether it has ESP, and sweeps what an earlier run of ours left.
+    pub(super) fn open() -> Result<Self, Unavailable> {
+        let unavailable = |why: String, todo| Unavailable { plane: PlaneChoice::Kernel, why, todo };
+        let kernel = netlink::Kernel::open()
+            .map_err(|e| unavailable(format!("this kernel has no XFRM ({e})"), "take plane userspace"))?;
+        let (run_file, left) =
+            RunFile::take().map_err(|e| unavailable(format!("no range of reqids could be taken: {e}"), RUN_FILE))?;
+        let mut tables = Tables::new(kernel, run_file.range);
+        let denied = |e: io::Error| match e.kind() {
+            io::ErrorKind::PermissionDenied => {
+                unavailable("states and policies may not be changed".to_owned(), "run it with CAP_NET_ADMIN")
+            }
+            _ => unavailable(format!("the tables of the kernel cannot be read: {e}"), "take plane userspace"),
+        };
+        for range in left {
+            let swept = tables.sweep(range).map_err(denied)?;
+            tracing::info!(states = swept.states, policies = swept.policies, "swept what an earlier run left");
+            run_file.swept(range);
+        }
+        tables.probe().map_err(|e| match e.kind() {
+            io::ErrorKind::PermissionDenied => denied(e),
+            _ => unavailable(format!("this kernel has no ESP ({e})"), "take plane userspace, which brings its own"),
+        })?;
+        Ok(Self { run_file, tables: RefCell::new(tables) })
+    }
+}
+
+impl Plane for KernelPlane {
+    fn prepare(&self, _socket: &Socket, local: SocketAddr) -> io::Result<()> {
+        self.tables.borrow_mut().wall_in(local)
+    }
+
+    fn release(&self, local: SocketAddr) {
+        self.tables.borrow_mut().tear_down(local);
+    }
+
+    fn install(&mut self, set: &SaSet, _shared: &Shared) -> Installation {
+        if let Some(cause) = cannot_carry(set) {
+            return Installation::Failed(cause);
+        }
+        match self.tables.get_mut().install(Instant::now(), set) {
+            Ok(()) => Installation::Done,
+            Err(cause) => Installation::Failed(cause),
+        }
+    }
+
+    fn extend(&mut self, set: SaSetId, life: Duration) {
+        if let Err(error) = self.tables.get_mut().extend(Instant::now(), set, life) {
+            tracing::warn!(%set, %error, "the life of a set could not be extended in the kernel");
+        }
+    }
+
+    fn remove(&mut self, set: SaSetId) {
+        self.tables.get_mut().remove(set);
+    }
+
+    fn stop(&mut self) -> Pin<Box<dyn Future<Output = ()>>> {
+        let range = self.run_file.range;
+        if let Err(error) = self.tables.get_mut().sweep(range) {
+            tracing::warn!(%error, "states and policies of this run are left in the kernel");
+        }
+        Box::pin(std::future::ready(()))
+    }
+}
+
+/// What the kernel would take without protecting anything, or cannot do here.
+fn cannot_carry(set: &SaSet) -> Option<String> {
+    let peer = if set.at_ue { set.pcscf_address } else { set.ue_address };
+    if set.mode != Mode::Transport {
+        return Some("plane kernel does not carry UDP-enc-tun; plane userspace does".to_owned());
+    }
+    // Policies do not hold on the loopback device, and what one host sends to itself goes there.
+    let own = peer.is_loopback() || is_own(peer);
+    own.then(|| format!("both ends are addresses of this host, and the kernel protects nothing on its way to {peer}"))
+}
+
+fn is_own(address: IpAddr) -> bool {
+    let at = SocketAddr::new(address, 0);
+    Socket::new(Domain::for_address(at), Type::DGRAM, None).and_then(|socket| socket.bind(&at.into())).is_ok()
+}
+
+/// What of the kernel's tables is ours.
+struct Tables<X> {
+    xfrm: X,
+    range: Range,
+    sets: HashMap<SaSetId, Installed>,
+    numbers: HashSet<u32>,
+    next: u32,
+    walls: HashSet<SocketAddr>,
+}
+
+struct Installed {
+    sas: [Sa; 4],
+    number: u32,
+    algorithms: Algorithms,
+    since: Instant,
+}
+
+/// How much a sweep took away.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+struct Swept {
+    states: usize,
+    policies: usize,
+}
+
+impl<X: Xfrm> Tables<X> {
+    fn new(xfrm: X, range: Range) -> Self {
+        Self { xfrm, range, sets: HashMap::new(), numbers: HashSet::new(), next: 0, walls: HashSet::new() }
+    }
+
+    /// Makes four states, then four policies; an error leaves nothing behind.
+    fn install(&mut self, now: Instant, set: &SaSet) -> Result<(), String> {
+        if self.sets.contains_key(&set.id) {
+            return Ok(());
+        }
+        let number = self.free_number().ok_or("every reqid of this process is taken")?;
+        let sas = request::four(set, self.range.reqid(number));
+        for (made, sa) in sas.iter().enumerate() {
+            if let Err(error) = self.xfrm.ask(sa.add_state(request::algorithms(set), None)) {
+                self.take_away(&[], &sas[..made]);
+                return Err(format!("the kernel refuses a state with {}: {error}", set.algorithms));
+            }
+        }
+        for (made, sa) in sas.iter().enumerate() {
+            if let Err(error) = self.xfrm.ask(sa.add_policy(None)) {
+                self.take_away(&sas[..made], &sas);
+                return Err(format!("the kernel refuses a policy: {error}"));
+            }
+        }
+        self.numbers.insert(number);
+        self.sets.insert(set.id, Installed { sas, number, algorithms: set.algorithms, since: now });
+        Ok(())
+    }
+
+    /// Moves the end of states and policies. The kernel counts the life of a state from its beginning, and that of the
+    /// policy that takes the place of another from now.
+    fn extend(&mut self, now: Instant, set: SaSetId, life: Duration) -> io::Result<()> {
+        let Some(Installed { sas, algorithms, since, .. }) = self.sets.get(&set) else { return Ok(()) };
+        let whole = now.saturating_duration_since(*since) + life;
+        for sa in sas {
+            let keys = request::algorithms_without_keys(algorithms.integrity, algorithms.encryption);
+            self.xfrm.ask(sa.extend_state(keys, whole))?;
+            self.xfrm.ask(sa.extend_policy(life))?;
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, set: SaSetId) {
+        if let Some(Installed { sas, number, .. }) = self.sets.remove(&set) {
+            self.take_away(&sas, &sas);
+            self.numbers.remove(&number);
+        }
+    }
+
+    /// Policies go first. What the kernel has ended by itself is no longer there.
+    fn take_away(&mut self, policies: &[Sa], states: &[Sa]) {
+        let orders = policies.iter().map(Sa::delete_policy).chain(states.iter().map(Sa::delete_state));
+        for order in orders {
+            if let Err(error) = self.xfrm.ask(order)
+                && !is_gone(&error)
+            {
+                tracing::warn!(%error, "a state or policy could not be taken away");
+            }
+        }
+    }
+
+    /// Puts up the walls of a protected port; a port has them once.
+    fn wall_in(&mut self, local: SocketAddr) -> io::Result<()> {
+        if !self.walls.insert(local) {
+            return Ok(());
+        }
+        for wall in request::walls(local, self.range.wall_priority()) {
+            match self.xfrm.ask(netlink_packet_xfrm::XfrmMessage::AddPolicy(wall)) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                    self.tear_down(local);
+                    return Err(error);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn tear_down(&mut self, local: SocketAddr) {
+        if self.walls.remove(&local) {
+            for wall in request::walls(local, self.range.wall_priority()) {
+                // It may be gone, or never have been put up.
+                let _ = self.xfrm.ask(request::delete_policy(&wall));
+            }
+        }
+    }
+
+    /// Takes away all that bears the mark of `range`, and nothing else.
+    fn sweep(&mut self, range: Range) -> io::Result<Swept> {
+        let mut swept = Swept::default();
+        for policy in self.xfrm.policies()? {
+            let info = &policy.user_policy_info;
+            let reqids = policy.nlas.iter().filter_map(|attribute| match attribute {
+                XfrmAttrs::Template(templates) => templates.first().map(|template| template.reqid),
+                _ => None,
+            });
+            let is_wall = info.action == XFRM_POLICY_BLOCK && info.priority == range.wall_priority();
+            if is_wall || reqids.into_iter().any(|reqid| range.contains(reqid)) {
+                gone_or(self.xfrm.ask(request::delete_policy(&policy)))?;
+                swept.policies += 1;
+            }
+        }
+        for state in self.xfrm.states()? {
+            let info = &state.user_sa_info;
+            // SPI 0: the kernel's own note that a policy had no state.
+            if range.contains(info.reqid) && info.mode == XFRM_MODE_TRANSPORT && info.id.spi != 0 {
+                gone_or(self.xfrm.ask(request::delete_state(&state)))?;
+                swept.states += 1;
+            }
+        }
+        if range == self.range {
+            self.sets.clear();
+            self.numbers.clear();
+            self.walls.clear();
+        }
+        Ok(swept)
+    }
+
+    /// Makes a state of each address family between addresses for documents (RFC 5737, RFC 3849) and takes it away.
+    fn probe(&mut self) -> io::Result<()> {
+        let pairs: [[IpAddr; 2]; 2] = [
+            [[192, 0, 2, 1].into(), [192, 0, 2, 2].into()],
+            [[0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into(), [0x2001, 0xdb8, 0, 0, 0, 0, 0, 2].into()],
+        ];
+        let reqid = self.range.reqid(Range::len() - 1);
+        for [from, to] in pairs {
+            let sa = Sa::inbound(SocketAddr::new(from, 9), SocketAddr::new(to, 9), Spi(PROBE_SPI), reqid);
+            let keys = request::algorithms_without_keys(Integrity::HmacSha1, Encryption::Null);
+            // One that a run before left would be in the way.
+            let _ = self.xfrm.ask(sa.delete_state());
+            match self.xfrm.ask(sa.add_state(keys, Some(PROBE_LIFE))) {
+                Ok(()) => self.xfrm.ask(sa.delete_state())?,
+                // A kernel without IPv6 serves IPv4.
+                Err(_) if from.is_ipv6() => tracing::info!("this kernel has no ESP for IPv6"),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    fn free_number(&mut self) -> Option<u32> {
+        // The last number is that of the probe.
+        (0..Range::len() - 1).find_map(|_| {
+            let number = self.next;
+            self.next = (self.next + 1) % (Range::len() - 1);
+            (!self.numbers.contains(&number)).then_some(number)
+        })
+    }
+}
+
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || error.raw_os_error() == Some(ESRCH)
+}
+
+fn gone_or(answer: io::Result<()>) -> io::Result<()> {
+    answer.or_else(|error| if is_gone(&error) { Ok(()) } else { Err(error) })
+}
+
+const PROBE_SPI: u32 = 0x696d_7331;
+const PROBE_LIFE: Duration = Duration::from_secs(5);
+/// What the kernel says to a state that is not there.
+const ESRCH: i32 = 3;
+const RUN_FILE: &str = "make /run/imsreg writable, or name another folder in IMSREG_RUN_DIR";
+
+#[cfg(test)]
+mod tests;
