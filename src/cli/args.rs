@@ -293,6 +293,9 @@ pub struct RegisterArgs {
     /// File that keeps the SQNs of the USIM, read before and written after; YAML, or JSON by its name
     #[arg(long, value_name = "FILE")]
     pub usim: Option<PathBuf>,
+    /// Send a MESSAGE to this identity once registered; its refusal is a failure
+    #[arg(long, value_name = "URI")]
+    pub message: Option<String>,
     /// Stay registered until Ctrl-C
     #[arg(long)]
     pub stay: bool,

@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::capture::pcapng::Writer;
 use crate::capture::{Capture, Entry};
-use crate::event::Event;
+use crate::event::{Event, What};
 use crate::ims::Tap;
 use crate::ladder::{Options, json};
 use crate::live::Clock;
@@ -30,6 +30,8 @@ struct Inner {
     file_failed: Option<String>,
     /// Somebody reads events: ladder or JSON.
     events: bool,
+    /// Final status of the newest request outside of dialogs, 0: none came.
+    answered: Option<u16>,
 }
 
 impl Record {
@@ -42,6 +44,7 @@ impl Record {
             lines: None,
             file_failed: None,
             events: false,
+            answered: None,
         })))
     }
 
@@ -77,6 +80,11 @@ impl Record {
     /// Stops keeping messages in memory: a server that stays up must not grow.
     pub(super) fn forget(&self) {
         self.0.borrow_mut().capture = None;
+    }
+
+    /// The final status of the newest request outside of dialogs, once it is there; 0: none came in time.
+    pub(super) fn answered(&self) -> Option<u16> {
+        self.0.borrow().answered
     }
 
     /// Writes the end of the capture file.
@@ -129,6 +137,9 @@ impl Tap for Record {
     fn event(&mut self, now: Instant, event: &Event) {
         let now = self.stamp(now);
         tracing::debug!(at = %now, role = %event.role, "{:?}", event.what);
+        if let What::RequestAnswered { status, .. } = event.what {
+            self.0.borrow_mut().answered = Some(status);
+        }
         self.add(&Entry::Event { at: now, event: event.clone() });
     }
 

@@ -114,6 +114,12 @@ async fn course(
     }
     record.forget();
     registered?;
+    if let Some(to) = &args.message {
+        message(live, ue, to, record, patience).await?;
+        if !args.common.json {
+            println!("message delivered");
+        }
+    }
     if args.stay {
         tokio::select! {
             () = lost(live, ue) => return Err("the registration was lost".to_owned()),
@@ -133,6 +139,26 @@ async fn course(
         }
     }
     Ok(())
+}
+
+/// Sends a MESSAGE and waits for its final answer.
+async fn message(live: &Live, ue: ElementId, to: &str, record: &Record, patience: Duration) -> Result<(), String> {
+    let body = b"hello";
+    let sent = live.command(ue, |e, now, out| e.as_ue_mut().map(|ue| ue.message(now, to, "text/plain", body, out)));
+    sent.transpose().map_err(|error| format!("--message {to}: {error}"))?;
+    let answered = async {
+        loop {
+            if let Some(status) = record.answered() {
+                return status;
+            }
+            live.changed().await;
+        }
+    };
+    match tokio::time::timeout(patience, answered).await {
+        Ok(200..=299) => Ok(()),
+        Ok(0) | Err(_) => Err(format!("--message {to}: no final answer")),
+        Ok(status) => Err(format!("--message {to}: {status}")),
+    }
 }
 
 async fn lost(live: &Live, ue: ElementId) {
