@@ -11,7 +11,7 @@
 #   lib        the library and its tests without feature `live`
 #   fuzz       fuzz targets build and run for a few seconds each over their corpus
 #   deny       licences, bans and sources of dependencies
-#   strangers  SIPp, Kamailio, freeDiameter, linphone, baresip, tshark, python-diameter and black-box suites against the release binary
+#   strangers  ESP between two network namespaces; SIPp, Kamailio, freeDiameter, linphone, baresip, tshark, python-diameter and black-box suites against the release binary
 #   guest      what takes a kernel with SCTP, in a guest of its own (User Mode Linux)
 #   bench      instruction counts, CPU and memory per registration, ours beside other parsers in one run
 #

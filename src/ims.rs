@@ -257,6 +257,11 @@ impl Ims {
         self.owners.get(&Address(address)).map(|owner| ElementId(owner.slot))
     }
 
+    /// True for an address that takes protected traffic only.
+    pub fn is_protected(&self, address: SocketAddr) -> bool {
+        self.owners.get(&Address(address)).is_some_and(|owner| owner.protected)
+    }
+
     /// Lets elements open their Diameter connections.
     pub fn start(&mut self, now: Instant, out: &mut Outward, tap: &mut dyn Tap) {
         let mut world = World { now, out, tap };

@@ -112,8 +112,8 @@ impl Live {
                 break;
             }
         }
-        self.shared.borrow().streams.close_all();
         let _ = tokio::time::timeout(patience, protected::stop(&self.shared)).await;
+        self.shared.borrow().streams.close_all();
     }
 }
 

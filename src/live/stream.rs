@@ -225,15 +225,19 @@ async fn run(stream: TcpStream, owner: Option<ElementId>, connection: Connection
     shared.borrow_mut().streams.open.insert(ends, opened);
     shard::news(&shared, owner, connection);
     tokio::select! {
-        () = receive(&mut read, connection, &shared) => {}
-        () = transmit(&mut write, transport, &mut commands, &queued) => {}
-        () = unread.notified() => {}
+        biased;
         () = reset.notified() => {
             while let Ok(Command::Write(bytes)) = commands.try_recv() {
                 let _ = write.try_write(&bytes);
             }
-            let _ = SockRef::from(write.as_ref()).set_linger(Some(Duration::ZERO));
         }
+        () = receive(&mut read, connection, &shared) => {}
+        () = transmit(&mut write, transport, &mut commands, &queued) => {}
+        () = unread.notified() => {}
+    }
+    // A FIN that is not answered before its SAs go would be repeated without them: protected connections are reset.
+    if shared.borrow().ims.is_protected(local) {
+        let _ = SockRef::from(write.as_ref()).set_linger(Some(Duration::ZERO));
     }
     drop((read, write));
     shared.borrow_mut().streams.open.remove(&ends);

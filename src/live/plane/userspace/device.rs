@@ -72,9 +72,10 @@ async fn set_up(netlink: &Handle, index: u32) -> Result<(), rtnetlink::Error> {
     let mut link = link.build();
     link.attributes.push(LinkAttribute::TxQueueLen(QUEUE));
     netlink.link().set(link).execute().await?;
-    // IPv6 reaches a device only by a route; nothing else takes one of this metric where there is another.
+    // IPv6 reaches a device only by a route. Nothing else takes one of this metric where there is another, and each
+    // process has its own.
     if Path::new("/proc/sys/net/ipv6").exists() {
-        let route = RouteMessageBuilder::<Ipv6Addr>::new().output_interface(index).priority(METRIC).build();
+        let route = RouteMessageBuilder::<Ipv6Addr>::new().output_interface(index).priority(METRIC + index).build();
         match netlink.route().add(route).execute().await {
             // IPv6 is switched off for devices here.
             Err(rtnetlink::Error::NetlinkError(e)) if matches!(-e.raw_code(), EACCES | EINVAL) => {

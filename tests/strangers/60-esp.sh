@@ -1,0 +1,149 @@
+#!/usr/bin/env bash
+# Plane userspace between two network namespaces: a UE on an address of its own for each pair of algorithms and each
+# family, all at once. Each registers, subscribes (NOTIFY over TCP), sends itself a MESSAGE, refreshes, is authenticated
+# again and de-registers. On the link there is nothing but ESP after the 401, and nothing is left afterwards.
+set -u
+. "$(dirname "$0")/lib.sh"
+[ "$(id -u)" -eq 0 ] || { not_run "plane userspace needs root"; exit 0; }
+need ip:iproute2 ss:iproute2 tcpdump:tcpdump setpriv:util-linux || exit 0
+core=esp-p-$$ phones=esp-u-$$
+ip netns add $core 2>/dev/null && ip netns add $phones || { not_run "network namespaces cannot be made here"; exit 0; }
+work=$(mktemp -d "$target/esp.XXXXXX")
+ues=() dump=
+finish() {
+    [ -n "$dump" ] && kill "$dump" 2>/dev/null
+    for pid in "${ues[@]}"; do kill -KILL "$pid" 2>/dev/null; done
+    stop_imsreg
+    ip netns del $phones
+    ip netns del $core
+    rm -rf "$work"
+}
+trap finish EXIT
+cd "$root" || exit 1
+status=0
+note() { if [ "$1" -eq 0 ]; then passed 1; else failure "esp: $2"; status=1; fi; }
+
+ip link add esp0 netns $core type veth peer name esp1 netns $phones
+ip -n $core -batch - <<B
+link set lo up
+link set esp0 up
+addr add 10.91.0.1/24 dev esp0
+addr add fd91::1/64 dev esp0 nodad
+B
+ip -n $phones link set lo up
+ip -n $phones link set esp1 up
+
+pairs=(hmac-md5-96/null hmac-md5-96/aes-cbc hmac-md5-96/des-ede3-cbc hmac-sha-1-96/null hmac-sha-1-96/aes-cbc
+    hmac-sha-1-96/des-ede3-cbc aes-gmac/null null/aes-gcm)
+realm=ims.mnc001.mcc001.3gppnetwork.org
+serve=(--ipsec userspace --sec-agree required --sip 10.91.0.1:5060 --sip '[fd91::1]:5060' --hss-data hss-data/lab.yaml
+    --control "$work/ctl" --set "pcscf.algorithms=[$(IFS=,; echo "${pairs[*]}")]" --set scscf.expires.min=2s)
+own=$imsreg
+imsreg=ip
+start_core() { start_imsreg "$work/serve.log" netns exec $core "$own" serve "${serve[@]}" || { failure "imsreg serve --ipsec userspace"; exit 1; }; }
+# What is there beyond the ends of the link: devices, default routes, rules of ours, sockets, SAs of the kernel.
+left() {
+    for space in $core $phones; do
+        ip -n $space -o link | grep -vE ' (lo|esp[01]@if[0-9]+): '
+        ip -n $space -6 route show default
+        ip -n $space rule | grep -v 'from all lookup \(local\|main\|default\)'
+        ip netns exec $space sh -c 'ss -Htuna; ss -Hwna; ip xfrm state; ip xfrm policy' | grep -v TIME-WAIT
+    done
+}
+
+# Killed, it leaves nothing, and the next run starts.
+start_core
+[ -n "$(ip -n $core -o link | grep ': imsreg')" ]; note $? "serve makes a device"
+kill -KILL "$imsreg_pid"
+wait "$imsreg_pid" 2>/dev/null
+imsreg_pid=
+for _ in $(seq 50); do [ -z "$(left)" ] && break; sleep 0.1; done
+[ -z "$(left)" ]; note $? "left by a serve that was killed: $(left)"
+start_core
+
+# What is missing is said.
+for capability in net_admin net_raw; do
+    setpriv --bounding-set -$capability "$own" serve --ipsec userspace --sip 127.0.0.1:0 >"$work/lacks" 2>&1
+    [ $? -eq 2 ] && grep -qi "cap_$capability" "$work/lacks"; note $? "without CAP_${capability^^}: $(tail -1 "$work/lacks")"
+done
+
+ip netns exec $core tcpdump -U -ni esp0 -w "$work/link.pcap" 2>/dev/null &
+dump=$!
+for _ in $(seq 50); do [ -s "$work/link.pcap" ] && break; sleep 0.1; done
+n=0
+for pair in "${pairs[@]}"; do
+    for family in 4 6; do
+        if [ $family = 4 ]; then
+            address=10.91.0.$((10 + n)) source=$address pcscf=10.91.0.1:5060
+            ip -n $phones addr add $address/24 dev esp1
+        else
+            address=fd91::$((10 + n)) source="[$address]:0" pcscf='[fd91::1]:5060'
+            ip -n $phones addr add $address/64 dev esp1 nodad
+        fi
+        imsi=$(printf '00101000000%04d' $((1000 + n)))
+        # The first half over UDP, the second over TCP.
+        ip netns exec $phones "$own" register --ipsec userspace --pcscf "$pcscf" --source "$source" --json --stay --deregister \
+            --subscriber hss-data/lab.yaml --imsi $imsi --message "sip:$imsi@$realm" --transport $([ $n -lt 8 ] && echo udp || echo tcp) \
+            --set "ue.algorithms=[$pair]" --set ue.expires=8s --set ue.subscribe=true >"$work/ue.$n" 2>"$work/ue.$n.err" &
+        ues+=($!)
+        names+=("$pair over IPv$family") addresses+=("$address") imsis+=("$imsi")
+        n=$((n + 1))
+    done
+done
+count() { grep -c "$1" "$work/ue.$2"; }
+# Waits until each UE has so many of something.
+all_have() {
+    for _ in $(seq 300); do
+        local short=0 i
+        for i in "${!ues[@]}"; do [ "$(count "$1" "$i")" -ge "$2" ] || short=1; done
+        [ $short = 0 ] && return
+        sleep 0.1
+    done
+    return 1
+}
+all_have '"event":"request-answered".*MESSAGE' 1
+all_have '"label":"200 OK".*expires 8' 3
+for imsi in "${imsis[@]}"; do "$own" ctl --socket "$work/ctl" reauth "sip:$imsi@$realm" --within 8 >/dev/null; done
+all_have '"event":"sa-established"' 2
+for i in "${!ues[@]}"; do kill -INT "${ues[$i]}"; done
+for i in "${!ues[@]}"; do
+    wait "${ues[$i]}"
+    code=$?
+    registered=$(count '"label":"200 OK".*expires 8' "$i") challenged=$(count '"label":"401' "$i") sets=$(count '"event":"sa-established"' "$i")
+    notified=$(grep '"label":"NOTIFY' "$work/ue.$i" | grep -c '"transport":"TCP"') answered=$(count '"event":"request-answered".*MESSAGE' "$i")
+    received=$(count '"event":"message-received"' "$i") gone=$(count '"event":"deregistered"' "$i")
+    says="${names[$i]}: exit status $code, $registered registrations, $challenged challenges, $sets sets, $notified NOTIFY over TCP, $received MESSAGE taken, $answered answered, $gone de-registrations"
+    echo "$says"
+    [ $code -eq 0 ] && [ "$registered" -ge 3 ] && [ "$challenged" -ge 2 ] && [ "$sets" -ge 2 ] && [ "$notified" -ge 1 ] &&
+        [ "$received" -eq 1 ] && [ "$answered" -eq 1 ] && [ "$gone" -eq 1 ]
+    note $? "$says $(tail -2 "$work/ue.$i.err")"
+done
+ues=()
+kill "$dump"
+wait "$dump" 2>/dev/null
+dump=
+stop_imsreg
+note $? "imsreg serve did not stop in order: $(tail -1 "$work/serve.log")"
+
+# After the first ESP of a UE no octet of its data is in clear; before, only port 5060 is spoken to.
+tcpdump -nr "$work/link.pcap" 2>/dev/null >"$work/link"
+for i in "${!addresses[@]}"; do
+    awk -v ue="${addresses[$i]}" '
+        { from = $3; to = $5; sub(/:$/, "", to); sub(/,$/, "", to); ours = 0 }
+        $2 !~ /^IP6?$/ { next }
+        $2 == "IP" { if (index(from ".", ue ".") == 1 || index(to ".", ue ".") == 1) ours = 1 }
+        $2 == "IP6" { if (from == ue || to == ue || index(from, ue ".") == 1 || index(to, ue ".") == 1) ours = 1 }
+        !ours || / ICMP6?,? / { next }
+        / ESP\(| ip-proto-50/ { esp++; next }
+        # A part of a 401 over UDP.
+        !esp && / ip-proto-17| frag / { next }
+        / frag \([1-9]/ { next }
+        !(from ~ /\.5060$/ || to ~ /\.5060$/) { bad = bad "\n" $0; next }
+        esp && / length [1-9]/ { bad = bad "\n" $0 }
+        END { if (esp < 20 || bad != "") { print esp + 0 " ESP packets, in clear:" bad; exit 1 } }' "$work/link" >"$work/judged"
+    note $? "link of ${names[$i]}: $(head -3 "$work/judged")"
+done
+echo "$(grep -c ' ESP(' "$work/link") ESP packets on the link, $(grep -c ' > .*\.5060: \|\.5060 > ' "$work/link") of port 5060"
+for _ in $(seq 50); do [ -z "$(left)" ] && break; sleep 0.1; done
+[ -z "$(left)" ]; note $? "left behind: $(left)"
+exit $status
