@@ -1,6 +1,8 @@
 //! IPv4 and IPv6 packets with UDP and TCP inside, as bytes (RFC 791, RFC 8200, RFC 768, RFC 9293): what ESP is put into
 //! and taken out of.
 
+pub mod fragments;
+pub mod reassembly;
 pub mod transport;
 
 mod checksum;
