@@ -6,12 +6,7 @@ use super::{Begun, Malformed, Packet, V4_LEN, V6_LEN};
 /// Hands out `packet` in parts of at most `mtu` octets, in order; whole where it fits. `identification` is fresh for the
 /// addresses of the packet; IPv4 takes its lower half. `packet` has no options or extension headers and is no fragment
 /// itself, as those of [`super::write`].
-pub fn split(
-    packet: &[u8],
-    mtu: usize,
-    identification: u32,
-    mut each: impl FnMut(&[u8]),
-) -> Result<(), CannotSplit> {
+pub fn split(packet: &[u8], mtu: usize, identification: u32, mut each: impl FnMut(&[u8])) -> Result<(), CannotSplit> {
     if packet.len() <= mtu {
         each(packet);
         return Ok(());

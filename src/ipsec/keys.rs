@@ -19,6 +19,11 @@ impl EspKey {
         &self.octets[..usize::from(self.len)]
     }
 
+    #[cfg(test)]
+    pub(in crate::ipsec) fn of(octets: &[u8]) -> Self {
+        Self::empty().then(octets)
+    }
+
     fn empty() -> Self {
         Self { octets: [0; LONGEST], len: 0 }
     }

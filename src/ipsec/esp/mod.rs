@@ -10,6 +10,8 @@ mod engine;
 mod replay;
 mod set;
 mod transform;
+#[cfg(test)]
+mod vectors;
 
 pub use counters::Counters;
 pub use drop::Drop;

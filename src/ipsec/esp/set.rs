@@ -207,3 +207,14 @@ const PADDING: [u8; 255] = {
     }
     octets
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a set costs is told in docs/ipsec.md.
+    #[test]
+    fn a_set_is_small() {
+        assert!(size_of::<Set>() <= 136, "{}", size_of::<Set>());
+    }
+}

@@ -59,8 +59,8 @@ impl Transform {
         let authenticator = match algorithms.integrity {
             Integrity::HmacMd5 => Authenticator::Md5(Box::new(mac(&integrity))),
             Integrity::HmacSha1 => Authenticator::Sha1(Box::new(mac(&integrity))),
-            Integrity::AesGmac => return Some(Self::Gmac(Combined::new(&integrity))),
-            Integrity::Null => return Some(Self::Gcm(Combined::new(&encryption))),
+            Integrity::AesGmac => return Some(Self::gmac(&integrity)),
+            Integrity::Null => return Some(Self::gcm(&encryption)),
         };
         let cipher = match algorithms.encryption {
             Encryption::AesCbc => Cipher::Aes(Box::new(keyed(&encryption))),
@@ -68,6 +68,14 @@ impl Transform {
             Encryption::Null | Encryption::AesGcm => Cipher::Null,
         };
         Some(Self::Separate(authenticator, cipher))
+    }
+
+    pub(super) fn gcm(key: &EspKey) -> Self {
+        Self::Gcm(Combined::new(key))
+    }
+
+    pub(super) fn gmac(key: &EspKey) -> Self {
+        Self::Gmac(Combined::new(key))
     }
 
     pub(super) const fn shape(&self) -> Shape {
@@ -160,7 +168,7 @@ impl Authenticator {
 }
 
 impl Cipher {
-    fn encrypt(&self, iv: &[u8], body: &mut [u8]) {
+    pub(super) fn encrypt(&self, iv: &[u8], body: &mut [u8]) {
         match self {
             Self::Null => {}
             Self::Aes(cipher) => encrypt_cbc(&**cipher, iv, body),
@@ -168,7 +176,7 @@ impl Cipher {
         }
     }
 
-    fn decrypt(&self, iv: &[u8], body: &mut [u8]) {
+    pub(super) fn decrypt(&self, iv: &[u8], body: &mut [u8]) {
         match self {
             Self::Null => {}
             Self::Aes(cipher) => decrypt_cbc(&**cipher, iv, body),
@@ -259,3 +267,22 @@ fn first_96_bits(mac: &[u8]) -> [u8; 12] {
 pub(super) const HEAD_LEN: usize = 8;
 /// Pad length and next header.
 pub(super) const TRAILER_LEN: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What keys cost is told in docs/ipsec.md.
+    #[test]
+    fn prepared_keys_are_small() {
+        let sizes = [
+            size_of::<Hmac<Md5>>(),
+            size_of::<Hmac<Sha1>>(),
+            size_of::<Aes128>(),
+            size_of::<TdesEde3>(),
+            size_of::<Combined>(),
+        ];
+        let most = [128, 144, 720, 384, 800];
+        assert!(sizes.iter().zip(most).all(|(size, most)| *size <= most), "{sizes:?}");
+    }
+}
