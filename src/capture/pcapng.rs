@@ -4,7 +4,7 @@
 //! sessions are nobody's business.
 
 use super::Hop;
-use super::headers::{self, ACK, FIN, LARGEST_PAYLOAD, PSH, SYN, Segment};
+use super::headers::{self, ACK, FIN, LARGEST_PAYLOAD, PSH, SYN, TcpFields};
 use crate::packet::Transport;
 use crate::time::{Epoch, Instant};
 use pcap_file::pcapng::PcapNgWriter;
@@ -135,11 +135,11 @@ impl<W: Write> Writer<W> {
         let connection = self.connections.get_mut(&key).expect("opened before its segments");
         let (own, other) = if forth { (0, 1) } else { (1, 0) };
         let acknowledged = if flags & ACK == 0 { 0 } else { connection.next[other] };
-        let segment = Segment { sequence: connection.next[own], acknowledged, flags };
+        let fields = TcpFields { sequence: connection.next[own], acknowledged, flags };
         let counted = u32::from(flags & (SYN | FIN) != 0) + u32::try_from(data.len()).unwrap_or(0);
         connection.next[own] = connection.next[own].wrapping_add(counted);
         self.frame.clear();
-        headers::tcp(&mut self.frame, from, to, segment, data);
+        headers::tcp(&mut self.frame, from, to, fields, data);
         self.write(at)
     }
 

@@ -70,6 +70,21 @@ if shared peers/diameter-bench/Cargo.toml; then
     fi
 fi
 
+# Sealing against what openssl takes for the same algorithms, and what ESP adds to a registration.
+if ! command -v openssl >/dev/null; then
+    not_run "needs openssl (Debian package)"
+elif out=$peers/esp.txt && mkdir -p "$peers" && "${pin[@]}" cargo bench -q --bench esp >"$out"; then
+    cat "$out"
+    for name in "aes-cbc and hmac-sha-1-96:1.5" "null and hmac-md5-96:1.5"; do
+        ratio "ESP ${name%%:*}, seal against openssl" \
+            "$(awk -v k="ESP ${name%%:*}," 'index($0, k) == 1 { sub(/.*octets: */, ""); print $1 }' "$out")" \
+            "$(awk -v k="algorithms of ${name%%:*}," 'index($0, k) { sub(/.*encrypting: */, ""); print $1 }' "$out")" "${name##*:}" || status=1
+    done
+else
+    failure "the ESP bench"
+    status=1
+fi
+
 # Its assertions (every registration ends with its 200) are what can fail here.
 if cargo bench -q --bench registration; then passed 1; else
     failure "the registration bench"
