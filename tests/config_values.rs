@@ -231,6 +231,24 @@ fn a_neighbour_that_is_nowhere_is_named_by_its_key() {
 }
 
 #[test]
+fn shared_sets_of_filter_criteria() {
+    let criteria = "{priority: 3, server: \"sip:as.example\", conditions: [{method: MESSAGE}]}";
+    let profile = lab(&[&format!("scscf.shared_ifc_sets=[{{id: 7, ifc: [{criteria}]}}, {{id: 8}}]")]);
+    let sets = profile.scscf(Elements::ALL, Epoch::SIMULATION).unwrap().shared_ifc_sets;
+    assert_eq!(sets.keys().copied().collect::<Vec<_>>(), [7, 8]);
+    assert_eq!((sets[&7][0].priority, &*sets[&7][0].server.server_name, sets[&8].len()), (3, "sip:as.example", 0));
+    for (value, fault) in [
+        ("[{ifc: []}]", "scscf.shared_ifc_sets[0].id"),
+        ("[{id: 1}, {id: 1}]", "set 1 given twice, one expected"),
+        ("[{id: 1, sets: 2}]", "scscf.shared_ifc_sets[0].sets"),
+    ] {
+        let setting = Setting::new("--set", "scscf.shared_ifc_sets", value);
+        let faults = load_profile("lab", &[setting]).unwrap_err().to_string();
+        assert!(faults.contains(fault), "{faults}");
+    }
+}
+
+#[test]
 fn the_application_server_of_a_profile() {
     let with = |settings: &[&str]| {
         let settings: Vec<Setting> = settings.iter().map(|s| Setting::from_set(s).unwrap()).collect();

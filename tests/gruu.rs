@@ -140,7 +140,9 @@ fn each_register_brings_another_temporary_gruu_and_all_of_one_call_id_live() {
     assert_eq!(status(&s.sent().text), 200);
     s.assign(Assign::UserDeregistration, CxResult::SUCCESS, None);
     assert_eq!(called(&mut s, &newest, 14), Err(404));
-    assert_eq!(called(&mut s, &public, 15), Err(480));
+    s.sip(ICSCF, &message(&public, 15));
+    s.assign(Assign::UnregisteredUser, CxResult::USER_UNKNOWN, None);
+    assert_eq!(status(&s.sent().text), 480);
 }
 
 #[test]

@@ -201,6 +201,7 @@ impl Client {
                     server_name: SCSCF,
                     assignment,
                     user_data_already_available: true,
+                    supports_shared_ifc: false,
                     multiple_registration: false,
                     supports_restoration: false,
                     restoration: None,

@@ -10,7 +10,8 @@ mod user;
 use driver::{Driver, REALM, header, headers, status};
 use imsreg::cx::user_data::{ApplicationServer, Condition, ImsSubscription, InitialFilterCriteria, PublicIdentity};
 use imsreg::cx::user_data::{ServiceProfile, Spt, TriggerPoint};
-use imsreg::cx::{CxResult, ServerAssignmentType as Assign};
+use imsreg::cx::{APPLICATION, CxResult, ReasonCode, RequestEnvelope, Rta, Rtr, Sar, ServerAssignmentType as Assign};
+use imsreg::diameter::{Header, Writer};
 use imsreg::event::What;
 use imsreg::scscf::{Scscf, ScscfConfig};
 use imsreg::time::Duration;
@@ -341,7 +342,262 @@ fn a_token_of_nobody_is_refused() {
     {
         let text = returned(&first, &format!("f{n}")).replacen(&token, &forged, 1);
         s.sip(AS1, &text.replace("call@alice", &format!("call{n}@alice")));
+        if expected == 480 {
+            s.assign(Assign::UnregisteredUser, CxResult::USER_UNKNOWN, None);
+        }
         assert_eq!(status(&s.sent_to(AS1)), expected, "{forged}");
     }
+    s.quiet();
+}
+
+const TERMINATING_UNREGISTERED: u8 = 2;
+const ORIGINATING_UNREGISTERED: u8 = 3;
+const ORIGINATING_CDIV: u8 = 4;
+
+/// User data of a user with these criteria.
+fn profile_of(name: &str, filter_criteria: Vec<InitialFilterCriteria>) -> String {
+    let profile =
+        ServiceProfile { identities: vec![PublicIdentity::new(sip(name))], filter_criteria, ..Default::default() };
+    let mut xml = Vec::new();
+    ImsSubscription { private_id: format!("{name}@{REALM}"), profiles: vec![profile] }.write(&mut xml);
+    String::from_utf8(xml).unwrap()
+}
+
+/// The S-CSCF asks for the profile of a user who is not registered, and gets one with these criteria.
+fn give_profile(s: &mut Driver<Scscf>, name: &str, criteria: Vec<InitialFilterCriteria>) {
+    let sar = s.asked();
+    let asked = Sar::decode(&sar).unwrap();
+    assert_eq!((asked.assignment, asked.impi, &*asked.impus), (Assign::UnregisteredUser, None, &[&*sip(name)][..]));
+    s.answer_sar(&sar, CxResult::SUCCESS, Some(&profile_of(name, criteria)));
+}
+
+/// TS 24.229 clause 5.4.3.3, TS 29.228 clause 6.1.2: Bob, who is not registered, is sent a message.
+fn to_absent_bob(criteria: Vec<InitialFilterCriteria>) -> Driver<Scscf> {
+    let mut s = scscf(config());
+    s.sip(ICSCF, &request("MESSAGE", &sip("bob"), "Route: <sip:icscf-put@127.0.0.1:6060;lr>\r\n", "text/plain", "hi"));
+    give_profile(&mut s, "bob", criteria);
+    s
+}
+
+fn numbered(text: &str, n: u32) -> String {
+    text.replace("call@alice", &format!("call{n}@alice")).replace("z9hG4bKone", &format!("z9hG4bKn{n}"))
+}
+
+#[test]
+fn a_user_who_is_not_registered_has_his_application_servers_all_the_same() {
+    let mut s = to_absent_bob(vec![
+        criteria(1, "as2", TERMINATING),
+        criteria(2, "as1", TERMINATING_UNREGISTERED),
+        InitialFilterCriteria { registered_part: Some(true), ..criteria(0, "as2", TERMINATING_UNREGISTERED) },
+    ]);
+    let first = s.sent_to(AS1);
+    assert_eq!(header(&first, "P-Served-User"), format!("<{}>;sescase=term;regstate=unreg", sip("bob")));
+    assert_eq!(headers(&first, "Route").next(), Some("<sip:as1.example:5090;lr>"));
+    // The server answers for him, a voice mail perhaps.
+    s.sip(AS1, &response(&first, "200 OK"));
+    assert_eq!(status(&s.sent_to(ICSCF)), 200);
+    // 200 s later he is called again: his profile is here still.
+    s.pass(Duration::from_secs(200));
+    s.quiet();
+    let again = request("MESSAGE", &sip("bob"), "", "text/plain", "hi");
+    s.sip(ICSCF, &numbered(&again, 2));
+    let second = s.sent_to(AS1);
+    // The server sends it back as it was: nobody is there to take it.
+    s.sip(AS1, &returned(&second, "as1"));
+    assert_eq!(status(&s.sent_to(AS1)), 480);
+    s.sip(AS1, &response(&second, "480 Temporarily Unavailable"));
+    assert_eq!(status(&s.sent_to(ICSCF)), 480);
+    // 300 s after he was last asked for the HSS has him back.
+    s.pass(Duration::from_secs(299));
+    s.quiet();
+    s.pass(Duration::from_secs(1));
+    s.assign(Assign::TimeoutDeregistration, CxResult::SUCCESS, None);
+    s.quiet();
+    assert_eq!((s.element.registrations(), s.element.forwarding()), (0, 0));
+}
+
+#[test]
+fn without_services_a_user_who_is_not_registered_is_not_reached() {
+    // Criteria for others than him, none at all, nobody of this name.
+    for (result, criteria) in [
+        (CxResult::SUCCESS, vec![InitialFilterCriteria { registered_part: Some(true), ..criteria(1, "as1", 2) }]),
+        (CxResult::SUCCESS, vec![]),
+        (CxResult::USER_UNKNOWN, vec![]),
+    ] {
+        let mut s = scscf(config());
+        s.sip(ICSCF, &request("MESSAGE", &sip("bob"), "", "text/plain", "hi"));
+        let sar = s.asked();
+        let xml = (result == CxResult::SUCCESS).then(|| profile_of("bob", criteria));
+        s.answer_sar(&sar, result, xml.as_deref());
+        assert_eq!(status(&s.sent_to(ICSCF)), 480);
+        if result == CxResult::SUCCESS {
+            s.assign(Assign::TimeoutDeregistration, CxResult::SUCCESS, None);
+        }
+        s.quiet();
+        s.pass(Duration::from_secs(1_000));
+        s.quiet();
+    }
+    // Criteria that this request does not meet.
+    let mut s = to_absent_bob(vec![criteria(1, "as1", ORIGINATING_UNREGISTERED)]);
+    assert_eq!(status(&s.sent_to(ICSCF)), 480);
+    // The HSS is silent.
+    let mut s = scscf(config());
+    s.sip(ICSCF, &request("MESSAGE", &sip("bob"), "", "text/plain", "hi"));
+    s.asked();
+    s.pass(Duration::from_secs(20));
+    assert_eq!(status(&s.sent_to(ICSCF)), 480);
+}
+
+/// TS 24.229 clause 5.7.3: an application server calls by itself, for Alice.
+#[test]
+fn an_application_server_calls_for_a_user_who_is_not_registered() {
+    let by_server = |n: u32, lines: &str| {
+        let lines = format!("Route: <sip:scscf.{REALM}:6060;lr;orig>\r\n{lines}");
+        numbered(&request("MESSAGE", &sip("bob"), &lines, "text/plain", "hi"), n)
+    };
+    let served = format!("P-Served-User: <{}>;sescase=orig;regstate=unreg\r\n", sip("alice"));
+    let mut s = scscf(config());
+    s.sip(AS2, &by_server(1, &served));
+    give_profile(&mut s, "alice", vec![criteria(1, "as1", ORIGINATING_UNREGISTERED), criteria(2, "as2", ORIGINATING)]);
+    let first = s.sent_to(AS1);
+    assert_eq!(header(&first, "P-Served-User"), format!("<{}>;sescase=orig;regstate=unreg", sip("alice")));
+    s.sip(AS1, &returned(&first, "as1"));
+    let last = s.sent_to(ICSCF);
+    assert!(last.starts_with(&format!("MESSAGE {} SIP/2.0\r\n", sip("bob"))), "{last}");
+    assert_eq!((headers(&last, "P-Served-User").count(), headers(&last, "Route").count()), (0, 0));
+    // By P-Asserted-Identity, where there is no P-Served-User.
+    s.sip(AS2, &by_server(2, &format!("P-Asserted-Identity: <{}>\r\n", sip("alice"))));
+    s.sent_to(AS1);
+    // For nobody.
+    s.sip(AS2, &by_server(3, ""));
+    assert_eq!(status(&s.sent_to(AS2)), 403);
+    s.quiet();
+
+    // Of a user who is registered the other criteria are asked.
+    let mut s = scscf(config());
+    register(&mut s, "alice", "pcscf1.example", vec![criteria(1, "as1", ORIGINATING)]);
+    s.sip(AS2, &by_server(4, &served));
+    let first = s.sent_to(AS1);
+    assert_eq!(header(&first, "P-Served-User"), format!("<{}>;sescase=orig;regstate=reg", sip("alice")));
+}
+
+/// RFC 8498: the criteria of who diverts are asked for the diverted request, and then it leaves.
+#[test]
+fn a_diverted_request_passes_the_servers_for_diverted_ones() {
+    for absent in [false, true] {
+        let case = if absent { TERMINATING_UNREGISTERED } else { TERMINATING };
+        let all = vec![criteria(5, "as1", case), criteria(9, "as2", case), criteria(1, "as2", ORIGINATING_CDIV)];
+        let mut s = if absent { to_absent_bob(all) } else { to_bob(all) };
+        let first = s.sent_to(AS1);
+        s.sip(AS1, &returned(&first, "as1").replacen(&sip("bob"), &sip("carol"), 1));
+        let second = s.sent_to(AS2);
+        assert!(second.starts_with(&format!("MESSAGE {} SIP/2.0\r\n", sip("carol"))), "{second}");
+        let state = if absent { "unreg" } else { "reg" };
+        assert_eq!(header(&second, "P-Served-User"), format!("<{}>;orig-cdiv;regstate={state}", sip("bob")));
+        s.sip(AS2, &returned(&second, "as2"));
+        let last = s.sent_to(ICSCF);
+        assert!(last.starts_with(&format!("MESSAGE {} SIP/2.0\r\n", sip("carol"))), "{last}");
+        assert_eq!(headers(&last, "P-Served-User").count(), 0);
+        s.quiet();
+    }
+}
+
+#[test]
+fn what_is_kept_for_a_user_who_is_not_registered_ends() {
+    let kept = || {
+        let mut s = to_absent_bob(vec![criteria(1, "as1", TERMINATING_UNREGISTERED)]);
+        let first = s.sent_to(AS1);
+        (s, first)
+    };
+    // He registers: nothing is told to the HSS, and his criteria are others now.
+    let (mut s, _) = kept();
+    register(&mut s, "bob", "pcscf2.example", vec![criteria(1, "as1", TERMINATING_UNREGISTERED)]);
+    let again = numbered(&request("MESSAGE", &sip("bob"), "", "text/plain", "hi"), 2);
+    s.sip(ICSCF, &again);
+    s.sent_to(CALLED);
+    s.pass(Duration::from_secs(400));
+    assert!(s.next_sent().is_none_or(|sent| sent.to != AS1.parse().unwrap()));
+
+    // The HSS ends it (TS 29.228 clause 6.1.3): the next request asks again.
+    let (mut s, first) = kept();
+    let impi = format!("bob@{REALM}");
+    let envelope = RequestEnvelope {
+        session_id: "hss;1;1",
+        origin_host: "hss.example",
+        origin_realm: REALM,
+        destination_host: None,
+        destination_realm: REALM,
+    };
+    let rtr = Rtr {
+        envelope,
+        impi: &impi,
+        impus: Vec::new(),
+        reason: ReasonCode::RemoveScscf,
+        reason_info: None,
+        associated_identities: Vec::new(),
+    };
+    let header = Header {
+        request: true,
+        proxiable: true,
+        error: false,
+        retransmitted: false,
+        command: Rtr::COMMAND,
+        application: APPLICATION,
+        hop_by_hop: 9,
+        end_to_end: 9,
+    };
+    let mut bytes = Vec::new();
+    let mut w = Writer::new(&mut bytes, &header);
+    rtr.encode(&mut w);
+    w.finish();
+    s.diameter(&bytes);
+    assert_eq!(Rta::decode(&s.asked()).unwrap().result, CxResult::SUCCESS);
+    s.sip(AS1, &returned(&first, "as1"));
+    assert_eq!(status(&s.sent_to(AS1)), 403, "its token is of nobody any more");
+    s.sip(ICSCF, &again);
+    give_profile(&mut s, "bob", Vec::new());
+}
+
+/// TS 29.228 annex B.2.1: the criteria of a SharedIFCSetID are those that the S-CSCF was given.
+#[test]
+fn the_criteria_of_a_shared_set_are_asked_with_the_own_ones() {
+    let sets = [(7, vec![criteria(1, "as1", ORIGINATING)]), (8, vec![criteria(9, "nowhere", ORIGINATING)])];
+    let mut s = scscf(ScscfConfig { shared_ifc_sets: sets.into(), ..config() });
+    let register = Register {
+        impi: format!("alice@{REALM}"),
+        impu: sip("alice"),
+        contacts: vec!["<sip:alice@198.51.100.1:5062>".into()],
+        integrity_protected: Some("auth-done"),
+        path: "<sip:alice-token@pcscf1.example;lr>".into(),
+        ..Register::initial()
+    };
+    s.register(&register);
+    let sar = s.asked();
+    assert!(Sar::decode(&sar).unwrap().supports_shared_ifc);
+    let profile = ServiceProfile {
+        identities: vec![PublicIdentity::new(sip("alice"))],
+        filter_criteria: vec![criteria(2, "as2", ORIGINATING)],
+        shared_ifc_sets: vec![7, 99],
+        ..ServiceProfile::default()
+    };
+    let mut xml = Vec::new();
+    ImsSubscription { private_id: IMPI.into(), profiles: vec![profile] }.write(&mut xml);
+    s.answer_sar(&sar, CxResult::SUCCESS, Some(std::str::from_utf8(&xml).unwrap()));
+    let text = s.sent().text;
+    assert_eq!(status(&text), 200, "{text}");
+    let faults = s.events().into_iter().filter_map(|what| match what {
+        What::FilterFault { cause } => Some(cause),
+        _ => None,
+    });
+    assert_eq!(faults.collect::<Vec<_>>(), ["shared iFC set 99 is not known to this S-CSCF"]);
+
+    let route = header(&text, "Service-Route");
+    let lines = format!("Route: {route}\r\nP-Asserted-Identity: <{}>\r\n", sip("alice"));
+    s.sip(CALLER, &request("MESSAGE", &sip("bob"), &lines, "text/plain", "hi"));
+    let first = s.sent_to(AS1);
+    s.sip(AS1, &returned(&first, "as1"));
+    let second = s.sent_to(AS2);
+    s.sip(AS2, &returned(&second, "as2"));
+    s.sent_to(ICSCF);
     s.quiet();
 }

@@ -402,6 +402,9 @@ fn who_cannot_be_called() {
             .enumerate()
     {
         s.sip(ICSCF, &request("MESSAGE", uri, &n.to_string(), ""));
+        if *expected == 480 {
+            s.assign(Assign::UnregisteredUser, CxResult::USER_UNKNOWN, None);
+        }
         assert_eq!((s.answer_to(ICSCF), s.refused()), (*expected, "TS 24.229 clause 5.4.3.3"), "{uri}");
     }
     s.sip(CALLER, &request("MESSAGE", "sip:x@unknown.example", "o", &alice.lines()));
@@ -420,6 +423,7 @@ fn a_registration_that_has_ended_serves_nobody() {
         s.answer_sar(&request, CxResult::SUCCESS, None);
     }
     s.sip(ICSCF, &request("MESSAGE", BOB, "1", ""));
+    s.assign(Assign::UnregisteredUser, CxResult::USER_UNKNOWN, None);
     assert_eq!(s.answer_to(ICSCF), 480);
     s.sip(CALLER, &request("MESSAGE", BOB, "2", &alice.lines()));
     assert_eq!(s.answer_to(CALLER), 403);
@@ -929,5 +933,27 @@ fn both_cscfs_carry_a_message_and_its_answer() {
     let text = s.sent_to(CALLER);
     assert_eq!((status(&text), headers(&text, "Via").count()), (200, 2));
     s.quiet();
+    i.quiet();
+}
+
+/// TS 24.229 clause 5.3.2.1A, TS 29.228 clause 6.1.4: `orig` in Route, of an application server that calls by itself.
+#[test]
+fn the_i_cscf_asks_who_serves_the_user_for_whom_a_server_calls() {
+    let mut i = icscf();
+    let route = "Route: <sip:icscf.example:4060;lr;orig>\r\n";
+    let served = format!("{route}P-Served-User: <{}>;sescase=orig;regstate=unreg\r\n", sip("alice"));
+    i.sip(OWN, &request("MESSAGE", BOB, "1", &served));
+    let asked = i.asked();
+    let lir = Lir::decode(&asked).unwrap();
+    assert_eq!((lir.impu, lir.originating), (&*sip("alice"), true));
+    let envelope = user::envelope(lir.envelope.session_id);
+    let result = CxResult::UNREGISTERED_SERVICE;
+    i.hss(&asked, false, |w| Lia { envelope, result, server_name: None, capabilities: None }.encode(w));
+    let text = i.sent_to("127.0.0.3:6061");
+    assert_eq!(line(&text), format!("MESSAGE {BOB} SIP/2.0"));
+    assert_eq!(header(&text, "Route"), "<sip:scscf1.example:6061;lr;orig>");
+    assert_eq!(header(&text, "P-Served-User"), format!("<{}>;sescase=orig;regstate=unreg", sip("alice")));
+    i.sip(OWN, &request("MESSAGE", BOB, "2", route));
+    assert_eq!(status(&i.sent_to(OWN)), 403);
     i.quiet();
 }

@@ -169,6 +169,7 @@ impl Profile {
             ioi: section.ioi.clone().unwrap_or_else(|| self.realm.clone()),
             store_server_name: section.store_server_name,
             restoration: section.restoration,
+            shared_ifc_sets: section.shared_ifc_sets.clone(),
             limits: self.limits,
             hosts: self.hosts_with(local),
             digest: section.digest.clone(),

@@ -168,8 +168,8 @@ impl<'a> SubscriptionInfo<'a> {
     }
 }
 
-/// Whether Supported-Features names IMSRestorationInd.
-pub(super) fn is_supported(features: &Avp<'_>) -> Result<bool, Fault> {
+/// Feature-List 1 of Supported-Features; 0: another list.
+pub(super) fn features(features: &Avp<'_>) -> Result<u32, Fault> {
     let (mut list, mut bits) = (None, None);
     for avp in features.group() {
         let avp = &avp?;
@@ -179,14 +179,14 @@ pub(super) fn is_supported(features: &Avp<'_>) -> Result<bool, Fault> {
             _ => {}
         }
     }
-    Ok(list == Some(1) && bits.is_some_and(|bits| bits & RESTORATION_FEATURE != 0))
+    Ok(bits.filter(|_| list == Some(1)).unwrap_or(0))
 }
 
-/// Writes Supported-Features with IMSRestorationInd.
-pub(super) fn encode_support(w: &mut Writer<'_>) {
+/// Writes Supported-Features with these bits of Feature-List 1.
+pub(super) fn encode_features(bits: u32, w: &mut Writer<'_>) {
     w.group(d::SUPPORTED_FEATURES, VENDOR, false, |w| {
         w.u32(d::VENDOR_ID, 0, true, VENDOR);
-        w.u32(d::FEATURE_LIST_ID, VENDOR, false, 1).u32(d::FEATURE_LIST, VENDOR, false, RESTORATION_FEATURE);
+        w.u32(d::FEATURE_LIST_ID, VENDOR, false, 1).u32(d::FEATURE_LIST, VENDOR, false, bits);
     });
 }
 
@@ -203,6 +203,8 @@ const fn encode_time(unix_secs: u64) -> u32 {
 
 /// 1970-01-01 in seconds since 1900-01-01.
 const UNIX_EPOCH: u64 = 2_208_988_800;
+/// SiFC, bit 0 of Feature-List 1.
+pub(super) const SHARED_IFC_FEATURE: u32 = 1;
 /// IMSRestorationInd, bit 2 of Feature-List 1 (TS 29.229 table 7.1.1).
 pub(super) const RESTORATION_FEATURE: u32 = 1 << 2;
 

@@ -1,7 +1,7 @@
 //! Server-Assignment-Request and -Answer (command 301).
 
 use super::envelope::{AnswerParts, RequestParts, once, required};
-use super::restoration::{self, ScscfRestorationInfo};
+use super::restoration::{self, RESTORATION_FEATURE, SHARED_IFC_FEATURE, ScscfRestorationInfo};
 use super::{CxResult, Envelope, RequestEnvelope, VENDOR};
 use crate::diameter::dictionary as d;
 use crate::diameter::{Avp, Avps, Fault, Writer};
@@ -41,6 +41,8 @@ pub struct Sar<'a> {
     pub user_data_already_available: bool,
     /// Supported-Features with IMSRestorationInd.
     pub supports_restoration: bool,
+    /// Supported-Features with SiFC: SharedIFCSetID is understood.
+    pub supports_shared_ifc: bool,
     /// Multiple-Registration-Indication: a Contact beside others, by reg-id.
     pub multiple_registration: bool,
     /// SCSCF-Restoration-Info.
@@ -92,7 +94,7 @@ impl<'a> Sar<'a> {
         let mut common = RequestParts::default();
         let (mut impi, mut impus, mut server_name) = (None, Vec::new(), None);
         let (mut assignment, mut available) = (None, None);
-        let (mut supports_restoration, mut multiple, mut restoration) = (false, None, None);
+        let (mut features, mut multiple, mut restoration) = (0, None, None);
         for avp in Avps::of(message) {
             let avp = &avp?;
             match (avp.vendor, avp.code) {
@@ -107,7 +109,7 @@ impl<'a> Sar<'a> {
                 (VENDOR, d::SERVER_ASSIGNMENT_TYPE) => once(&mut assignment, avp, ServerAssignmentType::decode)?,
                 (VENDOR, d::USER_DATA_ALREADY_AVAILABLE) => once(&mut available, avp, |avp| avp.enumerated(1))?,
                 (VENDOR, d::SUPPORTED_FEATURES) => {
-                    supports_restoration |= restoration::is_supported(avp)?;
+                    features |= restoration::features(avp)?;
                     common.take(avp)?;
                 }
                 (VENDOR, d::MULTIPLE_REGISTRATION_INDICATION) => once(&mut multiple, avp, |avp| avp.enumerated(1))?,
@@ -135,7 +137,8 @@ impl<'a> Sar<'a> {
             server_name,
             assignment,
             user_data_already_available: available == 1,
-            supports_restoration,
+            supports_restoration: features & RESTORATION_FEATURE != 0,
+            supports_shared_ifc: features & SHARED_IFC_FEATURE != 0,
             multiple_registration: multiple == Some(1),
             restoration,
         })
@@ -153,8 +156,12 @@ impl<'a> Sar<'a> {
         w.octets(d::SERVER_NAME, VENDOR, true, self.server_name.as_bytes());
         w.u32(d::SERVER_ASSIGNMENT_TYPE, VENDOR, true, self.assignment as u32);
         w.u32(d::USER_DATA_ALREADY_AVAILABLE, VENDOR, true, u32::from(self.user_data_already_available));
-        if self.supports_restoration {
-            restoration::encode_support(w);
+        let mut features = if self.supports_restoration { RESTORATION_FEATURE } else { 0 };
+        if self.supports_shared_ifc {
+            features |= SHARED_IFC_FEATURE;
+        }
+        if features != 0 {
+            restoration::encode_features(features, w);
         }
         if self.multiple_registration {
             w.u32(d::MULTIPLE_REGISTRATION_INDICATION, VENDOR, false, 1);
@@ -180,7 +187,9 @@ impl<'a> Saa<'a> {
                 (VENDOR, d::USER_DATA) => once(&mut user_data, avp, Avp::octets)?,
                 (VENDOR, d::CHARGING_INFORMATION) => once(&mut charging, avp, Charging::decode)?,
                 (VENDOR, d::ASSOCIATED_IDENTITIES) => once(&mut identities, avp, decode_user_names)?,
-                (VENDOR, d::SUPPORTED_FEATURES) => supports_restoration |= restoration::is_supported(avp)?,
+                (VENDOR, d::SUPPORTED_FEATURES) => {
+                    supports_restoration |= restoration::features(avp)? & RESTORATION_FEATURE != 0;
+                }
                 (VENDOR, d::SCSCF_RESTORATION_INFO) => restoration.push(ScscfRestorationInfo::decode(avp)?),
                 _ => common.take(avp)?,
             }
@@ -218,7 +227,7 @@ impl<'a> Saa<'a> {
         }
         encode_user_names(&self.associated_identities, w);
         if self.supports_restoration {
-            restoration::encode_support(w);
+            restoration::encode_features(RESTORATION_FEATURE, w);
         }
         for restoration in &self.restoration {
             restoration.encode(w);

@@ -42,5 +42,6 @@ pub(super) fn await_reassignment(records: &mut Records, lir: &Lir<'_>) {
 
 /// Filter criteria without ProfilePartIndicator hold for both parts (TS 29.228 annex B.2.2).
 fn has_unregistered_services(profile: &ServiceProfile) -> bool {
-    profile.filter_criteria.iter().any(|criteria| criteria.registered_part != Some(true))
+    // What is in a shared set only the S-CSCF knows.
+    !profile.shared_ifc_sets.is_empty() || profile.filter_criteria.iter().any(|c| c.registered_part != Some(true))
 }

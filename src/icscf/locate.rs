@@ -10,6 +10,7 @@ use crate::packet::{Outbox, Route};
 use crate::random::Random;
 use crate::sip::destination;
 use crate::sip::header::name_addr::NameAddr;
+use crate::sip::header::served_user::served_user;
 use crate::sip::proxy::{Branch, Cancelled, ContextId, Hop, Io, Progress, Proxy, Received, Rewrite, Target};
 use crate::sip::transaction::{ClientId, EndCause, ServerId};
 use crate::sip::{HeaderName, Message, Method, Uri};
@@ -27,6 +28,8 @@ pub(super) struct Locating {
 struct Kept {
     /// As it came.
     request: Box<[u8]>,
+    /// An application server calls for this user: `orig` in Route (TS 24.229 clause 5.3.2.1A).
+    originating: Option<Box<str>>,
     /// The S-CSCFs it was sent to, the present one last.
     tried: Vec<Box<str>>,
 }
@@ -71,7 +74,11 @@ impl Icscf {
             self.forward_to(now, context, &received, &received.routes, way, out);
             return Ok(());
         }
-        let context = self.locating.contexts.open(server, &received, Kept::of(message));
+        let mut kept = Kept::of(message);
+        if received.own.is_some_and(|own| own.params.has("orig")) {
+            kept.originating = Some(served_user(message).ok_or(Refusal::CallerUnknown)?.into());
+        }
+        let context = self.locating.contexts.open(server, &received, kept);
         self.send_lir(now, context, None, out);
         Ok(())
     }
@@ -199,7 +206,7 @@ impl Icscf {
         !kept.tried.is_empty() && (cause == EndCause::TransportError || is_invite())
     }
 
-    /// Asks where the user called is served, or by whom he could be served instead.
+    /// Asks where the user called is served, or he for whom an application server calls, or by whom he could be served instead.
     fn send_lir(
         &mut self,
         now: Instant,
@@ -210,7 +217,9 @@ impl Icscf {
         let Some(kept) = self.locating.contexts.kept(context) else { return };
         let request = Message::parse(&kept.request).expect("it was parsed when it came");
         self.impu.0.clear();
-        if let Ok(uri) = Uri::parse(request.request_uri().unwrap_or_default()) {
+        if let Some(caller) = &kept.originating {
+            self.impu.0.push_str(caller);
+        } else if let Ok(uri) = Uri::parse(request.request_uri().unwrap_or_default()) {
             uri.canonical(&mut self.impu.0);
         }
         self.session_id.clear();
@@ -224,7 +233,7 @@ impl Icscf {
                 destination_realm: &self.config.realm,
             },
             impu: &self.impu.0,
-            originating: false,
+            originating: kept.originating.is_some(),
             authorization_type,
         };
         let awaited = Awaited::Lia(AwaitingLia(context));
@@ -250,8 +259,8 @@ impl Icscf {
 
     fn forward_to_server(&mut self, now: Instant, context: ContextId, name: Box<str>, out: &mut Outbox) {
         // A request that was cancelled meanwhile has been answered.
-        let Some(Kept { request, tried }) = self.locating.contexts.kept(context) else { return };
-        let (request, route) = (request.clone(), route_to(&name));
+        let Some(Kept { request, originating, tried }) = self.locating.contexts.kept(context) else { return };
+        let (request, route) = (request.clone(), route_to(&name, originating.is_some()));
         let way = Known::find(&self.known, &name).or_else(|| resolve(&self.config, &name));
         tried.push(name);
         let message = Message::parse(&request).expect("it was parsed when it came");
@@ -307,7 +316,7 @@ impl Icscf {
 
 impl Kept {
     fn of(message: &Message<'_>) -> Self {
-        Self { request: message.bytes().into(), tried: Vec::new() }
+        Self { request: message.bytes().into(), originating: None, tried: Vec::new() }
     }
 }
 
@@ -340,9 +349,9 @@ fn is_own(uri: &Uri<'_>, config: &IcscfConfig) -> bool {
 }
 
 /// The Route element of an S-CSCF by its name.
-fn route_to(name: &str) -> String {
+fn route_to(name: &str, is_originating: bool) -> String {
     let is_loose = Uri::parse(name).is_ok_and(|uri| uri.params.has("lr"));
-    format!("<{name}{}>", if is_loose { "" } else { ";lr" })
+    format!("<{name}{}{}>", if is_loose { "" } else { ";lr" }, if is_originating { ";orig" } else { "" })
 }
 
 /// RFC 3261 clause 19.1.2.

@@ -36,6 +36,8 @@ pub(super) enum Refusal {
     Forwarding(Fault),
     #[error("the HSS does not know the user called")]
     CalledUnknown,
+    #[error("an application server does not say for whom it calls")]
+    CallerUnknown,
     #[error("the user called is not registered and has no services")]
     CalledNotRegistered,
     #[error("the next hop has no address")]
@@ -54,7 +56,7 @@ impl Refusal {
             Self::Forwarding(fault) => fault.status(),
             Self::CalledUnknown | Self::NoWay => 404,
             Self::Cancelled => 487,
-            Self::OutsideTrustDomain | Self::RegistrationRefused(_) => 403,
+            Self::OutsideTrustDomain | Self::RegistrationRefused(_) | Self::CallerUnknown => 403,
             Self::UnknownExtension(_) => 420,
             Self::HssFault(_) | Self::HssSilent | Self::CalledNotRegistered => 480,
             Self::NothingToCancel => 481,
@@ -73,6 +75,7 @@ impl Refusal {
             Self::Header(_) => "RFC 3261 clause 16.3",
             Self::Forwarding(fault) => fault.clause(),
             Self::CalledUnknown | Self::CalledNotRegistered | Self::NoWay => "TS 24.229 clause 5.3.2.1",
+            Self::CallerUnknown => "TS 24.229 clause 5.3.2.1A",
             Self::Overloaded => "RFC 3261 clause 21.5.4",
             Self::Cancelled => "RFC 3261 clause 16.10",
             Self::OutsideTrustDomain => "TS 24.229 clause 5.3.1.1",

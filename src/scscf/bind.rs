@@ -156,6 +156,7 @@ impl Scscf {
             }
             (None, Ok(Some(data))) => {
                 let id = self.registrar.insert(now, impi, data);
+                self.forget_unregistered_set(id);
                 self.go_on_beside(now, id, (impi, impu), &saa.restoration, out);
                 id
             }
@@ -247,8 +248,8 @@ impl Scscf {
     ) -> Result<Option<UserData<'x>>, Refusal> {
         let Some(xml) = saa.user_data else { return Ok(None) };
         let data = self.registrar.user_data(xml, saa.charging).map_err(|_| Refusal::BadUserData)?;
-        for fault in self.registrar.take_criteria_faults() {
-            self.tell(out, || What::FilterFault { cause: fault.to_string() });
+        for cause in self.registrar.take_criteria_faults() {
+            self.tell(out, || What::FilterFault { cause });
         }
         let refusal = if !data.identities.iter().any(|identity| is_canonically(identity, impu)) {
             Refusal::NotInSet
@@ -322,6 +323,7 @@ impl Wire<'_> {
             assignment: assignment.kind,
             user_data_already_available: assignment.known,
             supports_restoration: config.restoration,
+            supports_shared_ifc: !config.shared_ifc_sets.is_empty(),
             multiple_registration: assignment.multiple,
             restoration: None,
         };

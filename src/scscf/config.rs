@@ -1,6 +1,7 @@
 //! What an S-CSCF is told.
 
 use super::DigestConfig;
+use crate::cx::user_data::InitialFilterCriteria;
 use crate::diameter::peer::NodeConfig;
 use crate::packet::Transport;
 use crate::sip::overload::Limits;
@@ -68,6 +69,8 @@ pub struct ScscfConfig {
     pub store_server_name: bool,
     /// Leave with the HSS what another process of ours needs to go on, and ask for it (TS 23.380).
     pub restoration: bool,
+    /// The filter criteria that a SharedIFCSetID of user data stands for (TS 29.228 annex B.2.1).
+    pub shared_ifc_sets: BTreeMap<u32, Vec<InitialFilterCriteria>>,
     /// What is taken on; beyond it new registrations are shed.
     pub limits: Limits,
     /// Host names to addresses; no DNS.

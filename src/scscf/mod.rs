@@ -28,6 +28,7 @@ mod restoration;
 mod shed;
 mod table;
 mod third_party;
+mod unregistered;
 mod verify;
 mod view;
 
@@ -57,6 +58,7 @@ use restoration::Restoring;
 use std::net::IpAddr;
 use table::Id;
 use third_party::{Kept, ThirdParty};
+use unregistered::Unregistered;
 
 /// The element.
 #[derive(Debug)]
@@ -72,6 +74,7 @@ pub struct Scscf {
     notifier: Notifier,
     proxying: Proxying,
     restoring: Restoring,
+    unregistered: Unregistered,
     timeouts: Timeouts<Due>,
     /// Host, port and parameters of our name: what follows the token in Service-Route.
     route_base: Box<str>,
@@ -125,6 +128,8 @@ enum Due {
     RegAwaitAuth(Id),
     /// The first binding of a registration ends.
     Expiry(Id),
+    /// The profile of a user who is not registered has been kept for long.
+    Unregistered(Id),
 }
 
 impl Scscf {
@@ -139,13 +144,10 @@ impl Scscf {
             node: Node::new(config.diameter.clone(), random.fork()).with_role(Role::Scscf),
             attempts: Attempts::new(random.next_u64()),
             nonces: Nonces::new(random.next_u64(), config.digest.nonce_lifetime),
-            registrar: match config.restoration {
-                // Tokens outlive a process then, and must not be mistaken for those of the next one.
-                true => Registrar::with_ids_of_its_own(random.next_u64(), &config.realm),
-                false => Registrar::new(random.next_u64(), &config.realm),
-            },
+            registrar: Registrar::of(&config, random.next_u64()),
             proxying: Proxying::new(&config, random.fork()),
             restoring: Restoring::default(),
+            unregistered: Unregistered::default(),
             notifier: Notifier::new(random.next_u64()),
             timeouts: Timeouts::new(),
             shedder: Shedder::new(config.limits, random.next_u64()),
@@ -215,6 +217,7 @@ impl Scscf {
             match due {
                 Due::RegAwaitAuth(attempt) => self.on_reg_await_auth(now, attempt, out),
                 Due::Expiry(registration) => self.on_expiry(now, registration, out),
+                Due::Unregistered(id) => self.on_unregistered_due(now, id, out),
             }
         }
     }

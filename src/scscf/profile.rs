@@ -1,10 +1,12 @@
 //! User data from the HSS: the identities of one subscriber apart from what many subscribers have in common.
 
-use crate::cx::filter::{FilterCriteria, PatternFault};
+use crate::cx::filter::FilterCriteria;
 use crate::cx::sar::Charging;
-use crate::cx::user_data::{IdentityType, ImsSubscription, PublicIdentity, ServiceProfile, UserDataError};
+use crate::cx::user_data::{
+    IdentityType, ImsSubscription, InitialFilterCriteria, PublicIdentity, ServiceProfile, UserDataError,
+};
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// What subscribers of the same shape share: everything but the identities themselves.
 #[derive(Debug)]
@@ -70,16 +72,32 @@ impl Profile {
         &self.criteria
     }
 
-    /// The application servers of all filter criteria.
-    pub(super) fn servers(&self) -> impl Iterator<Item = &str> {
-        let criteria = self.services.iter().flat_map(|service| &service.filter_criteria);
-        criteria.map(|criterion| criterion.server.server_name.as_str())
+    /// True when a service profile has criteria for a user who is not registered (ProfilePartIndicator).
+    pub(super) fn serves_unregistered(&self, service: usize) -> bool {
+        self.criteria.get(service).is_some_and(FilterCriteria::serve_unregistered)
     }
 
-    fn compile(&mut self, faults: &mut Vec<PatternFault>) {
-        if self.services.iter().any(|service| !service.filter_criteria.is_empty()) {
-            let compiled = self.services.iter().map(|s| FilterCriteria::compile(&s.filter_criteria, faults));
+    /// The application servers of all filter criteria.
+    pub(super) fn servers(&self) -> impl Iterator<Item = &str> {
+        self.criteria.iter().flat_map(FilterCriteria::iter).map(|criterion| criterion.server.server_name.as_str())
+    }
+
+    fn compile(&mut self, shared: &SharedSets, faults: &mut Vec<String>) {
+        let has_any = |s: &ServiceProfile| !s.filter_criteria.is_empty() || !s.shared_ifc_sets.is_empty();
+        if self.services.iter().any(has_any) {
+            let mut unreadable = Vec::new();
+            let compiled = self.services.iter().map(|service| {
+                let mut all = Cow::Borrowed(&*service.filter_criteria);
+                for id in &service.shared_ifc_sets {
+                    match shared.get(id) {
+                        Some(set) => all.to_mut().extend_from_slice(set),
+                        None => faults.push(format!("shared iFC set {id} is not known to this S-CSCF")),
+                    }
+                }
+                FilterCriteria::compile(&all, &mut unreadable)
+            });
             self.criteria = compiled.collect();
+            faults.extend(unreadable.iter().map(ToString::to_string));
         }
     }
 
@@ -102,8 +120,10 @@ pub(super) struct Profiles {
     slots: Vec<(Option<Profile>, usize)>,
     /// Documents seen lately, without what differs between subscribers: such a document need not be parsed again.
     shapes: VecDeque<Shape>,
+    /// The criteria that SharedIFCSetID stands for.
+    shared: SharedSets,
     /// Of criteria compiled since the last look.
-    faults: Vec<PatternFault>,
+    faults: Vec<String>,
 }
 
 /// A document with the identities taken out.
@@ -119,7 +139,15 @@ struct Shape {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct ProfileId(u32);
 
+/// Sets of filter criteria that are known here, by SharedIFCSetID (TS 29.228 annex B.2.1).
+type SharedSets = BTreeMap<u32, Vec<InitialFilterCriteria>>;
+
 impl Profiles {
+    /// With these shared sets.
+    pub(super) fn new(shared: SharedSets) -> Self {
+        Self { shared, ..Self::default() }
+    }
+
     /// Reads user data.
     pub(super) fn read<'x>(
         &mut self,
@@ -155,7 +183,7 @@ impl Profiles {
         let at = match known {
             Some(back) => self.slots.len() - 1 - back,
             None => {
-                profile.compile(&mut self.faults);
+                profile.compile(&self.shared, &mut self.faults);
                 match self.slots.iter().position(|(p, _)| p.is_none()) {
                     Some(at) => {
                         self.slots[at].0 = Some(profile);
@@ -173,7 +201,7 @@ impl Profiles {
     }
 
     /// What is wrong with criteria compiled since the last look.
-    pub(super) fn take_faults(&mut self) -> Vec<PatternFault> {
+    pub(super) fn take_faults(&mut self) -> Vec<String> {
         std::mem::take(&mut self.faults)
     }
 

@@ -102,6 +102,8 @@ pub(super) enum Refusal {
     Forwarding(Fault),
     #[error("Service-Route of no registration")]
     RegistrationGone,
+    #[error("the user for whom an application server calls is not registered, and has no services")]
+    CallerNotRegistered,
     #[error("no P-Asserted-Identity")]
     NotAsserted,
     #[error("P-Asserted-Identity is not of the registered set, or barred")]
@@ -149,6 +151,7 @@ impl Refusal {
             | Self::NotInSet
             | Self::AllBarred
             | Self::RegistrationGone
+            | Self::CallerNotRegistered
             | Self::NotAsserted
             | Self::AssertedNotOfSet => 403,
             Self::NoWay | Self::NotServed | Self::CalledBarred | Self::NoSuchGruu => 404,
@@ -197,6 +200,7 @@ impl Refusal {
             Self::Header(_) => "RFC 3261 clause 8.2",
             Self::Forwarding(fault) => fault.clause(),
             Self::RegistrationGone
+            | Self::CallerNotRegistered
             | Self::NotAsserted
             | Self::AssertedNotOfSet
             | Self::NoWay

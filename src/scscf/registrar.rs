@@ -1,12 +1,12 @@
 //! Who is registered: one entry for each IMPI and implicit registration set, packed.
 
+use super::ScscfConfig;
 use super::binding::{Binding, Bindings};
 use super::compact::Compact;
 use super::contacts::{Wanted, Wish};
 use super::index::Index;
 use super::profile::{Profile, ProfileId, Profiles, UserData};
 use super::table::{Id, Table};
-use crate::cx::filter::PatternFault;
 use crate::cx::sar::Charging;
 use crate::cx::user_data::UserDataError;
 use crate::sip::Uri;
@@ -53,23 +53,24 @@ pub(super) struct HssId(NonZeroU16);
 impl Registrar {
     /// Nobody is registered.
     pub(super) fn new(seed: u64, home: &str) -> Self {
-        Self::of(Table::new(seed), seed, home)
-    }
-
-    /// The same, with ids that those of another process are not taken for.
-    pub(super) fn with_ids_of_its_own(seed: u64, home: &str) -> Self {
-        Self::of(Table::with_ids_of_its_own(seed, (seed >> 32) as u32), seed, home)
-    }
-
-    fn of(table: Table<Registration>, seed: u64, home: &str) -> Self {
         Self {
-            table,
+            table: Table::new(seed),
             hasher: FixedState::with_seed(seed),
             profiles: Profiles::default(),
             hss: Vec::new(),
             by_impu: None,
             compact: Compact::new(home),
         }
+    }
+
+    /// Nobody is registered with an S-CSCF that is to behave so.
+    pub(super) fn of(config: &ScscfConfig, seed: u64) -> Self {
+        let table = match config.restoration {
+            // Tokens outlive a process then, and must not be mistaken for those of the next one.
+            true => Table::with_ids_of_its_own(seed, (seed >> 32) as u32),
+            false => Table::new(seed),
+        };
+        Self { table, profiles: Profiles::new(config.shared_ifc_sets.clone()), ..Self::new(seed, &config.realm) }
     }
 
     /// The registration of `impi` whose set holds `impu`, which is canonical.
@@ -324,13 +325,23 @@ impl Registrar {
     }
 
     /// What is wrong with the filter criteria of user data read since the last look.
-    pub(super) fn take_criteria_faults(&mut self) -> Vec<PatternFault> {
+    pub(super) fn take_criteria_faults(&mut self) -> Vec<String> {
         self.profiles.take_faults()
     }
 
     /// The profile of a registration.
     pub(super) fn profile(&self, registration: &Registration) -> &Profile {
         self.profiles.get(registration.profile)
+    }
+
+    /// The profile of user data that were read.
+    pub(super) fn profile_of(&self, profile: ProfileId) -> &Profile {
+        self.profiles.get(profile)
+    }
+
+    /// Counts one user of a profile less.
+    pub(super) fn release(&mut self, profile: ProfileId) {
+        self.profiles.release(profile);
     }
 
     /// Remembers the HSS that answered.

@@ -281,6 +281,7 @@ impl Lab {
                     assignment: *kind,
                     user_data_already_available: *have,
                     supports_restoration: self.supports_restoration,
+                    supports_shared_ifc: false,
                     multiple_registration: self.multiple_registration,
                     restoration: restoration.as_ref().map(|(impi, contact)| Box::new(left_for(impi, contact))),
                 };

@@ -258,6 +258,7 @@ fn sar() -> Sar<'static> {
         assignment: ServerAssignmentType::Registration,
         user_data_already_available: false,
         supports_restoration: false,
+        supports_shared_ifc: false,
         multiple_registration: false,
         restoration: None,
     }

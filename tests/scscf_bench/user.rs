@@ -43,6 +43,7 @@ pub(crate) fn config() -> ScscfConfig {
         ioi: "home1.net".into(),
         store_server_name: false,
         restoration: false,
+        shared_ifc_sets: Default::default(),
         limits: Limits::default(),
         hosts: Default::default(),
         trusted: Vec::new(),

@@ -6,6 +6,7 @@ use super::{
 };
 use crate::config::fault::Collector;
 use crate::config::read::{self, Fields, Path, found};
+use crate::config::subscribers::filter_criteria;
 use crate::config::subscribers::value::{IMPU, USERNAME};
 use crate::config::value::{
     ACCEPT, ALGORITHMS, CHALLENGE, COUNT, DATE, DELAY, DIAMETER_TRANSPORT, DURATION, ENCRYPTION, FLAG, HOST, HOST_PORT,
@@ -13,6 +14,7 @@ use crate::config::value::{
     SEC_AGREE, SIP_URI, SQN_SCHEME, TEXT, TOKEN, TRANSPORT, UNAUTHENTICATED, WATCHDOG, WIRING,
 };
 use crate::config::yaml::{Node, Value};
+use crate::cx::user_data::InitialFilterCriteria;
 use crate::icscf::ScscfEntry;
 use crate::ipsec::association::Algorithms;
 use crate::scscf::Unauthenticated;
@@ -163,6 +165,7 @@ fn scscf(section: &mut ScscfSection, mut f: Fields<'_>, faults: &mut Collector) 
     set_some(&mut section.ioi, f.leaf("ioi", TEXT, faults));
     set(&mut section.store_server_name, f.leaf("store_server_name", FLAG, faults));
     set(&mut section.restoration, f.leaf("restoration", FLAG, faults));
+    set(&mut section.shared_ifc_sets, shared_ifc_sets(&mut f, faults));
     if let Some(mut d) = f.fields("digest", faults) {
         let digest = &mut section.digest;
         set(&mut digest.nonce_lifetime, d.leaf("nonce_lifetime", DURATION, faults));
@@ -180,6 +183,27 @@ fn scscf(section: &mut ScscfSection, mut f: Fields<'_>, faults: &mut Collector) 
     set(&mut section.trusted, f.list("trusted", IP, faults));
     identity(&mut section.identity, &mut f, faults);
     f.finish(faults);
+}
+
+/// `shared_ifc_sets: [{id: NUMBER, ifc: [..]}]`
+fn shared_ifc_sets(f: &mut Fields<'_>, faults: &mut Collector) -> Option<BTreeMap<u32, Vec<InitialFilterCriteria>>> {
+    let items = f.items("shared_ifc_sets", faults)?;
+    let path = Path::Key(&f.path, "shared_ifc_sets");
+    let mut sets = BTreeMap::new();
+    for (i, item) in items.iter().enumerate() {
+        let mut set = Fields::new(item, Path::Index(&path, i), faults);
+        let id = set.leaf("id", NUMBER, faults);
+        if id.is_none() && set.get("id").is_none() {
+            set.missing("id", NUMBER.expected, faults);
+        }
+        let criteria = filter_criteria::read(&mut set, faults).unwrap_or_default();
+        set.finish(faults);
+        if id.is_some_and(|id| sets.insert(id, criteria).is_some()) {
+            let message = format!("set {} given twice, one expected", id.unwrap_or_default());
+            faults.at(item, Path::Index(&path, i), message);
+        }
+    }
+    Some(sets)
 }
 
 /// `lines: {ADDRESS: LINE}`

@@ -91,6 +91,7 @@ impl Default for Profile {
                 ioi: None,
                 store_server_name: false,
                 restoration: false,
+                shared_ifc_sets: Default::default(),
                 digest: DigestConfig::default(),
                 extra_headers_in_200: Vec::new(),
                 trusted: Vec::new(),

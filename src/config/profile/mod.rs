@@ -11,6 +11,7 @@ use super::fault::{Collector, Faults};
 use super::source::Sources;
 use super::{Origin, layers};
 use crate::application_server::Behaviour;
+use crate::cx::user_data::InitialFilterCriteria;
 use crate::diameter::peer::Side;
 use crate::hss::SqnScheme;
 use crate::icscf::ScscfEntry;
@@ -208,6 +209,8 @@ pub struct ScscfSection {
     pub store_server_name: bool,
     /// `restoration`
     pub restoration: bool,
+    /// `shared_ifc_sets`, by SharedIFCSetID.
+    pub shared_ifc_sets: BTreeMap<u32, Vec<InitialFilterCriteria>>,
     /// `digest`
     pub digest: DigestConfig,
     /// `extra_headers_in_200`

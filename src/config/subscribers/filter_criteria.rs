@@ -8,7 +8,7 @@ use crate::cx::filter::FilterCriteria;
 use crate::cx::user_data::{ApplicationServer, Condition, InitialFilterCriteria, Spt, TriggerPoint};
 
 /// The list; what is wrong is noted.
-pub(super) fn read(f: &mut Fields<'_>, faults: &mut Collector) -> Option<Vec<InitialFilterCriteria>> {
+pub(in crate::config) fn read(f: &mut Fields<'_>, faults: &mut Collector) -> Option<Vec<InitialFilterCriteria>> {
     let items = f.items("ifc", faults)?;
     let path = Path::Key(&f.path, "ifc");
     let mut all: Vec<InitialFilterCriteria> = Vec::with_capacity(items.len());

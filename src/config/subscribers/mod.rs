@@ -2,7 +2,7 @@
 
 mod access;
 mod common;
-mod filter_criteria;
+pub(super) mod filter_criteria;
 mod subscriber;
 pub(super) mod value;
 

@@ -105,6 +105,11 @@ impl FilterCriteria {
         self.criteria.is_empty()
     }
 
+    /// True when there are some for a user who is not registered (ProfilePartIndicator).
+    pub fn serve_unregistered(&self) -> bool {
+        self.criteria.iter().any(|c| c.registered_part != Some(true))
+    }
+
     /// All of them, by priority.
     pub fn iter(&self) -> impl Iterator<Item = &Criterion> {
         self.criteria.iter()
@@ -120,6 +125,11 @@ impl Criterion {
 }
 
 impl SessionCase {
+    /// True when the user served is the one called.
+    pub const fn is_terminating(self) -> bool {
+        matches!(self, Self::TerminatingRegistered | Self::TerminatingUnregistered)
+    }
+
     /// ProfilePartIndicator: whether the registered part of the profile applies; either does to a request diverted.
     const fn is_registered(self) -> Option<bool> {
         match self {

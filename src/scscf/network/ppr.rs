@@ -23,8 +23,8 @@ impl Scscf {
         };
         let ppa = Ppa { envelope: envelope(&self.config.diameter, ppr.envelope.session_id), result };
         self.node.answer(peer, header, false, out, |w| ppa.encode(w));
-        for fault in self.registrar.take_criteria_faults() {
-            self.tell(out, || What::FilterFault { cause: fault.to_string() });
+        for cause in self.registrar.take_criteria_faults() {
+            self.tell(out, || What::FilterFault { cause });
         }
         for id in outcome.unwrap_or_default() {
             self.notify_changed(now, id, &[], ContactEvent::Registered, out);
@@ -34,11 +34,11 @@ impl Scscf {
     /// The registrations whose identities have changed.
     fn take_profile(&mut self, ppr: &Ppr<'_>) -> Result<Vec<Id>, CxResult> {
         let all = self.registrar.all_of_impi(ppr.impi);
-        if all.is_empty() {
-            return Err(CxResult::USER_UNKNOWN);
-        }
         if ppr.user_data.is_none() && ppr.charging.is_none() && ppr.auth.is_none() {
             return Err(CxResult::UNABLE_TO_COMPLY);
+        }
+        if all.is_empty() {
+            return self.take_unregistered_profile(ppr).map(|()| Vec::new());
         }
         let Some(xml) = ppr.user_data else {
             for id in all.into_iter().filter(|_| ppr.charging.is_some()) {

@@ -18,6 +18,7 @@ impl Scscf {
         for impi in std::iter::once(&rtr.impi).chain(&rtr.associated_identities) {
             named.extend(self.registrations_named(impi, &rtr.impus));
         }
+        let kept = self.end_unregistered(rtr.impi);
         let survives = match rtr.reason {
             // These leave bindings for emergency calls alone.
             ReasonCode::PermanentTermination | ReasonCode::ServerChange | ReasonCode::RemoveScscf => true,
@@ -34,7 +35,7 @@ impl Scscf {
         }
         let result = match (named.len(), pairs.len()) {
             // What is kept for a user who is not registered is nothing here.
-            (0, _) if rtr.reason == ReasonCode::RemoveScscf => CxResult::SUCCESS,
+            (0, _) if kept || rtr.reason == ReasonCode::RemoveScscf => CxResult::SUCCESS,
             (0, _) => CxResult::USER_UNKNOWN,
             (_, 0) => CxResult::SUCCESS,
             (all, _) if all == protected => CxResult::UNABLE_TO_COMPLY,

@@ -20,9 +20,10 @@ use crate::sip::proxy::{Branch, Cancelled, ContextId, Hop, Io, Progress, Proxy, 
 use crate::sip::transaction::{ClientId, EndCause, ServerId, Timers};
 use crate::sip::{HeaderName, Message, Method, Uri};
 use crate::time::Instant;
-use rewrite::{Kept, Side, Tried};
+use rewrite::{Caller, Kept, Side, Tried};
 use services::Served;
 use std::net::{IpAddr, SocketAddr};
+pub(super) use terminating::number_of;
 
 /// What the S-CSCF needs as a proxy.
 #[derive(Debug)]
@@ -87,10 +88,10 @@ impl Scscf {
         if self.is_for_us(&received) {
             return self.serve_as_user_agent(now, server, &received, out);
         }
-        match self.side(&received) {
+        match self.side(now, &received) {
             Ok((side, served)) => {
-                if let Side::Originating(caller) = &side
-                    && self.answers_itself(now, server, &received, caller.registration, out)
+                if let Side::Originating(Caller { registration: Some(registration), .. }) = &side
+                    && self.answers_itself(now, server, &received, *registration, out)
                 {
                     return;
                 }
@@ -143,9 +144,9 @@ impl Scscf {
     }
 
     /// For whom a request is, whether that may be, and whose filter criteria are asked.
-    fn side(&mut self, received: &Received<'_, '_>) -> Result<(Side, Option<Served>), Refusal> {
+    fn side(&mut self, now: Instant, received: &Received<'_, '_>) -> Result<(Side, Option<Served>), Refusal> {
         if let Some(served) = Served::of(received).filter(|_| !received.is_in_dialog()) {
-            return self.returned(received, served).map(|(side, served)| (side, Some(served)));
+            return self.returned(now, received, served).map(|(side, served)| (side, Some(served)));
         }
         let side = match token(received) {
             _ if received.is_in_dialog() => Ok(Side::InDialog),
@@ -153,9 +154,10 @@ impl Scscf {
                 let registration = self.registration_of_sender(registration, received);
                 self.caller(received, registration).map(Side::Originating)
             }
+            None if originating::is_by_server(received) => self.caller_named(received).map(Side::Originating),
             None => self.called(received).map(Side::Terminating),
         }?;
-        let served = self.served(received, &side);
+        let served = self.served(now, received, &side);
         Ok((side, served))
     }
 

@@ -8,6 +8,7 @@ use crate::scscf::refusal::Refusal;
 use crate::scscf::registrar::is_canonically;
 use crate::scscf::table::Id;
 use crate::sip::header::name_addr::NameAddr;
+use crate::sip::header::served_user::served_user;
 use crate::sip::proxy::{ContextId, Received};
 use crate::sip::{HeaderName, Uri};
 use crate::time::Instant;
@@ -15,7 +16,18 @@ use crate::time::Instant;
 impl Scscf {
     /// Whose request it is that has the token of the Service-Route of `registration`.
     pub(super) fn caller(&self, received: &Received<'_, '_>, registration: Id) -> Result<Caller, Refusal> {
-        Ok(Caller { registration, other_identity: self.other_identity(received, registration)? })
+        let other_identity = self.other_identity(received, registration)?;
+        Ok(Caller { registration: Some(registration), other_identity })
+    }
+
+    /// For whom an application server calls by itself: `orig` in Route (TS 24.229 clause 5.7.3).
+    pub(super) fn caller_named(&mut self, received: &Received<'_, '_>) -> Result<Caller, Refusal> {
+        let impu = served_user(received.message).ok_or(Refusal::NotAsserted)?;
+        let registration = self.registrar.serving(&impu).first().copied();
+        if registration.is_none() && self.unregistered.find(&impu).is_none() {
+            return Err(Refusal::CallerNotRegistered);
+        }
+        Ok(Caller { registration, other_identity: None })
     }
 
     /// Sends the request on towards whom it calls.
@@ -71,4 +83,9 @@ impl Scscf {
         }
         self.way_of(received)
     }
+}
+
+/// True for a request with `orig` in the Route that led here, and no token.
+pub(super) fn is_by_server(received: &Received<'_, '_>) -> bool {
+    received.own.as_ref().is_some_and(|own| own.params.has("orig"))
 }

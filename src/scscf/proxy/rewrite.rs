@@ -22,8 +22,8 @@ pub(super) enum Side {
 /// A caller who may call.
 #[derive(Clone)]
 pub(super) struct Caller {
-    /// The registration that he calls with.
-    pub(super) registration: Id,
+    /// The registration that he calls with; `None`: an application server calls for a user who is not registered.
+    pub(super) registration: Option<Id>,
     /// What P-Asserted-Identity lacks of a pair of SIP and tel URI.
     pub(super) other_identity: Option<String>,
 }

@@ -35,14 +35,17 @@ impl Scscf {
         let (impu, registrations, device) = match self.device_named(&uri)? {
             Some(Device { impu, gr }) => {
                 let found = self.registrar.serving(&impu);
-                (impu, Some(found).filter(|found| !found.is_empty()).ok_or(Refusal::NotRegistered)?, Some(gr.into()))
+                if found.is_empty() && self.unregistered.find(&impu).is_none() {
+                    return Err(Refusal::NotRegistered);
+                }
+                (impu, found, Some(gr.into()))
             }
             None => {
                 let (impu, found) = self.find_called(&uri)?;
                 (impu, found, None)
             }
         };
-        if registrations.iter().all(|id| self.is_barred(*id, &impu)) {
+        if !registrations.is_empty() && registrations.iter().all(|id| self.is_barred(*id, &impu)) {
             return Err(Refusal::CalledBarred);
         }
         Ok(Called { impu, device })
@@ -117,16 +120,12 @@ impl Scscf {
         uri.canonical(&mut impu);
         let mut found = self.registrar.serving(&impu);
         if found.is_empty()
-            && uri.params.value("user").is_some_and(|user| user.eq_ignore_ascii_case("phone"))
-            && let Some(number) = uri.user
-            && let Ok(tel) = Uri::parse(&format!("tel:{number}"))
+            && let Some(number) = number_of(uri)
         {
-            // RFC 3261 clause 19.1.6: a SIP URI that stands for a number.
-            impu.clear();
-            tel.canonical(&mut impu);
-            found = self.registrar.serving(&impu);
+            found = self.registrar.serving(&number);
+            impu = number;
         }
-        match found.is_empty() {
+        match found.is_empty() && self.unregistered.find(&impu).is_none() {
             false => Ok((impu, found)),
             true if self.is_home(uri) => Err(Refusal::NotRegistered),
             true => Err(Refusal::NotServed),
@@ -162,6 +161,14 @@ impl Scscf {
         let recorded = received.routes.first().map(|_| self.way_of(received));
         Some((end.contact, recorded.transpose().ok()?.unwrap_or(end.way)))
     }
+}
+
+/// RFC 3261 clause 19.1.6: the number that a SIP URI stands for, canonical.
+pub(in crate::scscf) fn number_of(uri: &Uri<'_>) -> Option<String> {
+    uri.params.value("user").filter(|user| user.eq_ignore_ascii_case("phone"))?;
+    let mut impu = String::new();
+    Uri::parse(&format!("tel:{}", uri.user?)).ok()?.canonical(&mut impu);
+    Some(impu)
 }
 
 /// What the caller asks of proxies (RFC 3841 clause 9.1).

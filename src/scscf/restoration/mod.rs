@@ -10,6 +10,7 @@ pub(super) use left::Left;
 
 use super::bind::Assignment;
 use super::binding::Binding;
+use super::proxy::number_of;
 use super::refusal::Refusal;
 use super::register::Register;
 use super::table::Id;
@@ -18,6 +19,7 @@ use crate::cx::{CxResult, Saa, ScscfRestorationInfo, ServerAssignmentType};
 use crate::event::What;
 use crate::packet::Outbox;
 use crate::sip::header::name_addr::NameAddr;
+use crate::sip::header::served_user::served_user;
 use crate::sip::proxy::Received;
 use crate::sip::transaction::ServerId;
 use crate::sip::{HeaderName, Message, Method, Uri, alternative_service};
@@ -25,7 +27,7 @@ use crate::time::{Duration, Instant};
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-/// Requests that wait for the HSS.
+/// Requests that wait for the HSS: their users are not registered here, or not any more.
 #[derive(Debug, Default)]
 pub(super) struct Restoring {
     waiting: HashMap<u32, Waiting, foldhash::fast::RandomState>,
@@ -55,8 +57,8 @@ pub(super) struct LostUser {
 }
 
 impl Scscf {
-    /// Lets a request wait until the HSS has told what it knows of its user. False: there is no restoration here, or too
-    /// much waits already.
+    /// Lets a request wait until the HSS has told what it knows of its user: where he was registered before a restart, or
+    /// has services though he is not registered. False: there is no restoration here, or too much waits already.
     pub(super) fn restore(
         &mut self,
         now: Instant,
@@ -66,7 +68,8 @@ impl Scscf {
         user: LostUser,
         out: &mut Outbox,
     ) -> bool {
-        if !self.config.restoration || self.restoring.waiting.len() >= MOST_WAITING {
+        let is_done = self.config.restoration || user.assignment == ServerAssignmentType::UnregisteredUser;
+        if !is_done || self.restoring.waiting.len() >= MOST_WAITING {
             return false;
         }
         self.restoring.last = self.restoring.last.wrapping_add(1);
@@ -135,13 +138,13 @@ impl Scscf {
         if is_back {
             return Ok(());
         }
-        if user.assignment == ServerAssignmentType::UnregisteredUser {
-            // The HSS holds us for the S-CSCF of a user who is not registered, and for whom nothing is done here.
-            let (impi, impu, kind) = (None, &*user.impu, ServerAssignmentType::TimeoutDeregistration);
-            let assignment = Assignment { impi, impu, kind, known: false, hss: Some(hss), multiple: false, left: &[] };
-            self.send_sar(now, &assignment, Awaited::Deregistering, out);
+        if user.assignment != ServerAssignmentType::UnregisteredUser {
+            return Err(Refusal::RegistrationLost);
         }
-        Err(Refusal::RegistrationLost)
+        // Not registered: application servers may do something for him; else the HSS holds us for his S-CSCF in vain.
+        self.keep_unregistered(now, user, saa, out).inspect_err(|_| {
+            self.give_back_unregistered(now, &user.impu, hss, out);
+        })
     }
 
     /// The other flows of a user who registers one more (Multiple-Registration-Indication), where we have lost them.
@@ -222,18 +225,18 @@ impl Scscf {
 
     /// Who is meant by a request that was refused because nobody here knows its user.
     pub(super) fn lost_user(&mut self, message: &Message<'_>, refusal: &Refusal) -> Option<LostUser> {
-        if !self.config.restoration {
-            return None;
-        }
         let (impu, assignment) = match refusal {
-            Refusal::RegistrationGone => (sender(message)?, ServerAssignmentType::NoAssignment),
+            Refusal::RegistrationGone if self.config.restoration => {
+                (sender(message)?, ServerAssignmentType::NoAssignment)
+            }
             Refusal::NotRegistered => {
                 let called = Uri::parse(message.request_uri()?).ok()?;
-                (canonical(&called), ServerAssignmentType::UnregisteredUser)
+                (number_of(&called).unwrap_or_else(|| canonical(&called)), ServerAssignmentType::UnregisteredUser)
             }
+            Refusal::CallerNotRegistered => (served_user(message)?, ServerAssignmentType::UnregisteredUser),
             _ => return None,
         };
-        let is_lost = self.registrar.serving(&impu).is_empty();
+        let is_lost = self.registrar.serving(&impu).is_empty() && self.unregistered.find(&impu).is_none();
         is_lost.then(|| LostUser { impi: None, impu, assignment, otherwise: refusal.clone() })
     }
 

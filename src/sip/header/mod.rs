@@ -11,6 +11,7 @@ pub mod name;
 pub mod name_addr;
 pub mod params;
 pub mod sec_agree;
+pub mod served_user;
 pub mod via;
 
 pub use name::{HeaderName, NameSet};
