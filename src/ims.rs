@@ -439,6 +439,11 @@ impl Ims {
                     world.out.push(slot, Effect::ExtendSa { set, until });
                 }
             }
+            Effect::ReplaySa(sa) => {
+                if self.sa_answers == SaAnswers::Driver {
+                    world.out.push(slot, Effect::ReplaySa(sa));
+                }
+            }
             Effect::Record { key, value } => world.out.record(slot, &bytes[key], &bytes[value]),
             Effect::Event(event) => world.tap.event(world.now, &event),
         }

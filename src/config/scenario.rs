@@ -6,6 +6,7 @@
 //! set: {ue.transport: tcp}         # keys of the profile, on top of it
 //! ues: 2                           # the first two subscribers
 //! as: true                         # with the application server of the profile
+//! esp: true                        # what goes over SAs is ESP, octet for octet
 //! steps:                           # without `ue`: every UE
 //!   - {at: 0s, ue: 1, do: register}
 //!   - {at: 20s, ue: 1, do: message, to: 2}     # to the default identity of that UE; also: call, hang_up
@@ -44,6 +45,8 @@ pub struct Scenario {
     pub ues: u32,
     /// `as`: whether there is an application server.
     pub application_server: bool,
+    /// `esp`: whether what goes over SAs is ESP.
+    pub esp: bool,
     /// `steps`, in the order of time.
     pub steps: Vec<Step>,
     /// `faults`
@@ -160,6 +163,7 @@ fn decode(root: &Node, faults: &mut Collector) -> Scenario {
     let hss_data = f.leaf("hss_data", TEXT, faults).map_or_else(|| "hss-data/lab.yaml".into(), |t| PathBuf::from(&*t));
     let ues = f.leaf("ues", COUNT, faults).unwrap_or(1);
     let application_server = f.leaf("as", FLAG, faults).unwrap_or(false);
+    let esp = f.leaf("esp", FLAG, faults).unwrap_or(false);
     let items = |f: &mut Fields<'_>, key, faults: &mut Collector| f.items(key, faults).map(<[Node]>::to_vec);
     let steps_node = items(&mut f, "steps", faults).unwrap_or_default();
     let faults_node = items(&mut f, "faults", faults).unwrap_or_default();
@@ -175,7 +179,7 @@ fn decode(root: &Node, faults: &mut Collector) -> Scenario {
     let until = f.leaf("until", MOMENT, faults).unwrap_or(last + Duration::from_secs(10));
     f.finish(faults);
     let settings = settings.into_iter().map(|(key, value)| Setting::new("set", &key, value)).collect();
-    Scenario { seed, profile, settings, hss_data, ues, application_server, steps, faults: network, until }
+    Scenario { seed, profile, settings, hss_data, ues, application_server, esp, steps, faults: network, until }
 }
 
 fn step(node: &Node, path: Path<'_>, ues: u32, faults: &mut Collector) -> Option<Step> {

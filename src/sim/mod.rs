@@ -4,11 +4,14 @@
 //! a [`Link`] and its latency, losses and outages; the clock jumps to whatever happens next.
 
 mod connections;
+mod esp;
 mod link;
+mod protected;
 #[cfg(feature = "live")]
 mod scenario;
 mod world;
 
+pub use esp::EspPacket;
 pub use link::{Link, Links, Outage};
 #[cfg(feature = "live")]
 pub use scenario::Simulation;

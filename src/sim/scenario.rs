@@ -79,7 +79,10 @@ impl<T: Tap> Simulation<T> {
             let role = Role::ApplicationServer;
             servers.push((role, ims.add(network.element(role)?).map_err(taken)?));
         }
-        let world = World::new(ims, links(&scenario.faults), on_the_way, tap);
+        let mut world = World::new(ims, links(&scenario.faults), on_the_way, tap);
+        if scenario.esp {
+            world.carry_esp();
+        }
         Ok(Self { world, servers, ues, network, plan: plan(scenario), until: scenario.until })
     }
 

@@ -1,44 +1,51 @@
 //! The virtual clock, and what is on its way.
 
 use super::connections::{Connections, Direction, Ends};
+use super::esp::{Esp, EspPacket};
 use super::link::Links;
 use crate::event::{Event, Role};
 use crate::ims::{Element, ElementId, Ims, Outward, SaAnswers, Tap};
-use crate::ipsec::association::{SaSet, SaSetId};
-use crate::packet::{
-    Connection, ConnectionState, Effect, Outbox, Packet, Protocol, Route, SaFailure, SaFault, Transport,
-};
+use crate::ipsec::association::SaSetId;
+use crate::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Protocol, Route, SaFailure, Transport};
 use crate::random::Random;
 use crate::time::{Duration, Instant, Timeouts};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 
 /// Elements, links and a clock. `T` sees every packet as it is sent, also one that gets lost.
 #[derive(Debug)]
 pub struct World<T> {
-    ims: Ims,
+    pub(super) ims: Ims,
     /// What the network does.
     pub links: Links,
     /// What sees everything.
     pub tap: T,
-    now: Instant,
-    random: Random,
-    on_the_way: Timeouts<Arrival>,
-    connections: Connections,
-    listeners: BTreeMap<SocketAddr, Role>,
+    pub(super) now: Instant,
+    pub(super) random: Random,
+    pub(super) on_the_way: Timeouts<Arrival>,
+    pub(super) connections: Connections,
+    pub(super) listeners: BTreeMap<SocketAddr, Role>,
     /// Addresses of the party outside, whom it plays, and what has arrived there.
     outside: BTreeMap<SocketAddr, Role>,
     letters: Vec<Letter>,
-    plane: Plane,
-    sa_latency: Duration,
+    pub(super) plane: Plane,
+    pub(super) sa_latency: Duration,
+    /// Local and remote end of the two pairs of ports of each set.
+    pub(super) sets: HashMap<(ElementId, SaSetId), [(SocketAddr, SocketAddr); 2]>,
+    /// False: what a process that was killed has left stays when it runs again.
+    pub(super) sweeps: bool,
+    /// `None`: what goes over an SA is in clear.
+    pub(super) esp: Option<Esp>,
+    pub(super) esp_seen: Vec<EspPacket>,
+    pub(super) keeps_esp: bool,
     /// Segments that pass until one meets a reset.
     reset_after: Option<(usize, Reset)>,
     /// What elements have recorded: their disk.
     journal: BTreeMap<Box<[u8]>, Box<[u8]>>,
     /// Whose process does not run.
     down: Vec<ElementId>,
-    out: Outward,
-    notes: Notes,
+    pub(super) out: Outward,
+    pub(super) notes: Notes,
 }
 
 /// A message that arrived at an address outside.
@@ -72,9 +79,13 @@ pub enum Reset {
     Behind,
 }
 
-#[derive(Debug)]
-enum Arrival {
+#[derive(Clone, Debug)]
+pub(super) enum Arrival {
     Message(Route, Vec<u8>),
+    /// On this connection, or as a datagram.
+    Esp(EspPacket, Protocol, Option<Direction>),
+    /// The plane of this element lets the set end by itself, unless it was told a later end.
+    Backstop(ElementId, SaSetId),
     /// To the element that asked for the connection, or to the one that listens.
     News(Option<ElementId>, Connection),
     /// Nothing came through for too long.
@@ -101,6 +112,11 @@ impl<T: Tap> World<T> {
             letters: Vec::new(),
             plane: Plane::Works,
             sa_latency: Duration::ZERO,
+            sets: HashMap::new(),
+            sweeps: true,
+            esp: None,
+            esp_seen: Vec::new(),
+            keeps_esp: false,
             reset_after: None,
             journal: BTreeMap::new(),
             down: Vec::new(),
@@ -127,16 +143,6 @@ impl<T: Tap> World<T> {
     /// What has arrived outside since the last look.
     pub fn take_letters(&mut self) -> Vec<Letter> {
         std::mem::take(&mut self.letters)
-    }
-
-    /// What becomes of sets of SAs from now on.
-    pub const fn set_plane(&mut self, plane: Plane) {
-        self.plane = plane;
-    }
-
-    /// How long a plane that works takes to answer, from now on.
-    pub const fn set_sa_latency(&mut self, latency: Duration) {
-        self.sa_latency = latency;
     }
 
     /// After `passed` more segments the connection of the next one is reset.
@@ -176,6 +182,9 @@ impl<T: Tap> World<T> {
     /// The process of an element that crashed runs again.
     pub fn restart(&mut self, id: ElementId) {
         self.down.retain(|down| *down != id);
+        if self.sweeps {
+            self.sweep_sets(id);
+        }
         self.command(id, |element, now, out| element.start(now, out));
     }
 
@@ -245,6 +254,9 @@ impl<T: Tap> World<T> {
             }
             Arrival::Message(route, _) if self.is_down(self.ims.owner(route.to)) => {}
             Arrival::News(owner, news) if self.is_down(owner.or_else(|| self.ims.owner(news.local))) => {}
+            Arrival::Message(route, bytes) if self.stops(&route, &bytes) => {}
+            Arrival::Backstop(owner, set) => self.end_by_itself(owner, set),
+            Arrival::Esp(packet, protocol, direction) => self.arrive_esp(&packet, protocol, direction),
             Arrival::Message(route, bytes) => {
                 self.notes.arriving = true;
                 self.ims.receive(now, &packet_of(&route, &bytes), &mut self.out, &mut self.notes);
@@ -268,7 +280,7 @@ impl<T: Tap> World<T> {
         }
     }
 
-    fn is_down(&self, id: Option<ElementId>) -> bool {
+    pub(super) fn is_down(&self, id: Option<ElementId>) -> bool {
         id.is_some_and(|id| self.down.contains(&id))
     }
 
@@ -299,22 +311,16 @@ impl<T: Tap> World<T> {
                     Effect::Record { key, value } => {
                         self.journal.insert(bytes[key].into(), bytes[value].into());
                     }
-                    Effect::ExtendSa { .. } | Effect::RemoveSa(_) | Effect::Event(_) => {}
+                    Effect::RemoveSa(set) => self.remove_set(owner, set),
+                    Effect::ExtendSa { set, until } => self.extend(owner, set, until),
+                    Effect::ReplaySa(_) => self.replay(),
+                    Effect::Event(_) => {}
                 }
             }
         }
         self.show_events();
         out.clear();
         self.out = out;
-    }
-
-    fn install(&mut self, owner: ElementId, set: &SaSet) {
-        let answer = match self.plane {
-            Plane::Works => Ok(set.id),
-            Plane::Refuses => Err(SaFailure { set: set.id, cause: SaFault::Refused("so it was told".into()) }),
-            Plane::IsSilent => return,
-        };
-        self.on_the_way.at(self.now + self.sa_latency, Arrival::Sa(owner, answer));
     }
 
     /// Shows what was told before the next packet.
@@ -335,9 +341,10 @@ impl<T: Tap> World<T> {
         self.tap.packet(self.now, &packet_of(&route, bytes));
         let (a, b) = (self.sender(owner, route.from), self.receiver(route.to));
         let arrivals: Vec<Duration> = self.links.link(a, b).datagram(&mut self.random).collect();
+        let Some(arrival) = self.on_wire(&route, bytes, None) else { return };
         if self.links.down_until(a, b, self.now).is_none() {
             for after in arrivals {
-                self.on_the_way.at(self.now + after, Arrival::Message(route, bytes.to_vec()));
+                self.on_the_way.at(self.now + after, arrival.clone());
             }
         }
     }
@@ -366,6 +373,7 @@ impl<T: Tap> World<T> {
             until => until.unwrap_or(self.now),
         };
         let at = self.connections.arrival(direction, start + passage);
+        let Some(arrival) = self.on_wire(&route, bytes, Some(direction)) else { return };
         let reset = match &mut self.reset_after {
             Some((passed @ 1.., _)) => {
                 *passed -= 1;
@@ -374,7 +382,7 @@ impl<T: Tap> World<T> {
             due => due.take(),
         };
         if !matches!(reset, Some((_, Reset::InsteadOf))) {
-            self.on_the_way.at(at, Arrival::Message(route, bytes.to_vec()));
+            self.on_the_way.at(at, arrival);
         }
         if reset.is_some() {
             self.on_the_way.at(at, Arrival::Broken(direction, route.transport, route.protocol));
@@ -411,7 +419,8 @@ impl<T: Tap> World<T> {
             && (self.listeners.contains_key(&to) || self.outside.contains_key(&to) || self.ims.owner(to).is_some());
         let failure = match self.links.down_until(a, b, self.now) {
             Some(_) => Some(CONNECT_TIMEOUT),
-            None => (!listens).then_some(2 * latency),
+            None if !listens => Some(2 * latency),
+            None => (!self.may_connect(from, to)).then_some(CONNECT_TIMEOUT),
         };
         if let Some(after) = failure {
             let state = ConnectionState::Failed;
@@ -463,10 +472,10 @@ impl<T: Tap> World<T> {
 
 /// What the elements did in one call, in order. Packets are shown once their connections, and so their ports, are known.
 #[derive(Debug, Default)]
-struct Notes {
+pub(super) struct Notes {
     list: VecDeque<Note>,
     /// The next packet arrives: it has been shown when it was sent.
-    arriving: bool,
+    pub(super) arriving: bool,
     wants_events: bool,
 }
 
@@ -492,7 +501,7 @@ impl Tap for Notes {
     }
 }
 
-fn packet_of<'a>(route: &Route, bytes: &'a [u8]) -> Packet<'a> {
+pub(super) fn packet_of<'a>(route: &Route, bytes: &'a [u8]) -> Packet<'a> {
     let Route { from, to, transport, protocol, sa } = *route;
     Packet { bytes, protocol, transport, from, to, sa }
 }
@@ -511,5 +520,5 @@ const fn end_of(
 }
 
 /// How long a stream waits for an outage to end before it breaks.
-const PATIENCE: Duration = Duration::from_secs(15);
+pub(super) const PATIENCE: Duration = Duration::from_secs(15);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

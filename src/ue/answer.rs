@@ -64,6 +64,7 @@ impl Ue {
         match usim.authenticate(&rand, &autn) {
             Verdict::Accepted { res, ck, ik, .. } => {
                 tell(out, || What::AutnVerified { impi: impi.clone() });
+                let res = self.wrong.as_ref().map_or_else(|| res.clone(), |wrong| wrong.answer(res.clone()));
                 attempt.invalid = 0;
                 attempt.answered += 1;
                 if attempt.answered > MAX_ANSWERS {
@@ -142,7 +143,10 @@ impl Ue {
             return if may_do_without { Ok(None) } else { Err(Failure::SecurityServerMissing) };
         };
         let Agreement { algorithms, pcscf, verify } = agreement;
-        let ue = proposal.endpoint;
+        let (ck, ik, ue) = match &mut self.wrong {
+            Some(wrong) => wrong.install(ck, ik, proposal.endpoint),
+            None => (ck, ik, proposal.endpoint),
+        };
         if !attempt.renews {
             self.forget_overtaken(ue, pcscf, out);
         }

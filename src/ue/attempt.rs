@@ -2,12 +2,13 @@
 
 use super::challenge::{self, Credentials};
 use super::failure::{Failure, Stage};
+use super::misbehaviour::Misbehaviour;
 use super::register::{Register, Sequence};
 use super::security::{Proposal, Set};
 use super::{Asked, Goal, State, Ue, UeConfig, remove};
 use crate::identity::Impu;
 use crate::ipsec::association::{Algorithms, SaSetId};
-use crate::packet::{Outbox, Route, Transport};
+use crate::packet::{Effect, Outbox, Route, Transport};
 use crate::pcscf::SecAgreePolicy;
 use crate::sip::transaction::{ClientId, EndCause, Ended};
 use crate::time::Instant;
@@ -138,7 +139,11 @@ impl Ue {
     pub(super) fn propose(&mut self) -> Proposal {
         let mut live: Vec<&Set> = self.retiring.iter().collect();
         live.extend(self.registration.as_ref().and_then(|r| r.set.as_ref()));
-        self.allocator.propose(&self.config, &live, &mut self.random)
+        let honest = self.allocator.propose(&self.config, &live, &mut self.random);
+        match &mut self.wrong {
+            Some(wrong) => wrong.propose(&self.config, honest),
+            None => honest,
+        }
     }
 
     /// Sends one REGISTER, through `set` or in clear.
@@ -178,6 +183,9 @@ impl Ue {
             register.write(bytes, transport, id);
         };
         let client = self.transactions.request(now, self.config.timers, route, true, Asked::Register, out, write);
+        if let (Some(sa), Some(Misbehaviour::Replay)) = (route.sa, self.wrong.as_ref().map(|wrong| wrong.how)) {
+            out.push(Effect::ReplaySa(sa));
+        }
         Sent { client, branch: branch.into(), set: set.map(|s| s.id), stage }
     }
 

@@ -15,6 +15,7 @@ mod failure;
 mod gruu;
 mod identities;
 mod keep_alive;
+mod misbehaviour;
 mod outgoing;
 mod password;
 mod register;
@@ -26,6 +27,7 @@ mod timers;
 mod watching;
 
 pub use config::{InvitePolicy, KeepAlivePolicy, Login, RetryPolicy, UeConfig};
+pub use misbehaviour::Misbehaviour;
 pub use outgoing::CannotSend;
 
 use crate::aka::usim::Usim;
@@ -44,6 +46,7 @@ use challenge::Credentials;
 use gruu::Gruus;
 use identities::Other;
 use keep_alive::KeepAlive;
+use misbehaviour::Wrong;
 use register::Sequence;
 use security::{Allocator, Set};
 use watching::Watching;
@@ -75,6 +78,8 @@ pub struct Ue {
     /// Attempts failed in a row.
     failures: u32,
     failure: Option<String>,
+    /// Told to do it wrong.
+    wrong: Option<Box<Wrong>>,
 }
 
 /// What a request of ours was for.
@@ -182,6 +187,7 @@ impl Ue {
             expires: u32::try_from(config.expires.as_secs()).unwrap_or(u32::MAX),
             failures: 0,
             failure: None,
+            wrong: None,
             config,
         }
     }
@@ -189,6 +195,11 @@ impl Ue {
     /// How it was told to behave.
     pub const fn config(&self) -> &UeConfig {
         &self.config
+    }
+
+    /// From now on it does its security associations wrong.
+    pub fn misbehave(&mut self, how: Misbehaviour) {
+        self.wrong = Some(Box::new(Wrong::new(how)));
     }
 
     /// Starts a registration, or a re-registration at once.

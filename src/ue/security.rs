@@ -70,6 +70,18 @@ impl Agreement {
     }
 }
 
+/// Security-Client: an element for each pair of algorithms.
+pub(super) fn offer(config: &UeConfig, endpoint: &Endpoint) -> Box<str> {
+    let mut text = String::new();
+    for &algorithms in &config.algorithms {
+        if !text.is_empty() {
+            text.push_str(", ");
+        }
+        negotiate::write_element(&mut text, algorithms, endpoint, None);
+    }
+    text.into()
+}
+
 /// Makes SPIs, ports and names of sets that no set in use has.
 #[derive(Debug, Default)]
 pub(super) struct Allocator {
@@ -103,14 +115,7 @@ impl Allocator {
         let spi_c = spi(Spi(0));
         let spi_s = spi(spi_c);
         let endpoint = Endpoint { spi_c, spi_s, port_c, port_s };
-        let mut text = String::new();
-        for &algorithms in &config.algorithms {
-            if !text.is_empty() {
-                text.push_str(", ");
-            }
-            negotiate::write_element(&mut text, algorithms, &endpoint, None);
-        }
-        Proposal { endpoint, text: text.into() }
+        Proposal { endpoint, text: offer(config, &endpoint) }
     }
 
     /// A name for a set. The P-CSCF of the same process counts from zero: the top bit of a name keeps them apart.
