@@ -439,9 +439,9 @@ impl Ims {
                     world.out.push(slot, Effect::ExtendSa { set, until });
                 }
             }
-            Effect::ReplaySa(sa) => {
+            Effect::ReplaySa(set) => {
                 if self.sa_answers == SaAnswers::Driver {
-                    world.out.push(slot, Effect::ReplaySa(sa));
+                    world.out.push(slot, Effect::ReplaySa(set));
                 }
             }
             Effect::Record { key, value } => world.out.record(slot, &bytes[key], &bytes[value]),

@@ -162,9 +162,9 @@ pub enum Effect {
     /// Remove a set, also one whose installation has not been answered. SIP timers end an SA, nothing else
     /// (TS 33.203 clause 7.4).
     RemoveSa(SaSetId),
-    /// Send the last packet of an SA again, octet for octet: for UEs that misbehave on request. Where nothing is sealed,
-    /// nothing happens.
-    ReplaySa(SaId),
+    /// From now on what leaves over a set leaves twice, octet for octet: for UEs that misbehave on request. Where nothing
+    /// is sealed, nothing happens.
+    ReplaySa(SaSetId),
     /// Remember `value` under `key` for good, in place of what was remembered under it before. What comes after it may
     /// promise it to somebody: it must not leave before the record is durable.
     Record {

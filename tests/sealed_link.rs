@@ -208,7 +208,7 @@ fn a_protected_register_after_four_minutes_is_silence() {
 fn another_source_address_is_silence() {
     let (mut simulation, packet) = lost_register();
     let before = answers(&simulation);
-    simulation.world_mut().inject_esp(EspPacket { source: host("10.64.0.2"), ..packet.clone() });
+    simulation.world_mut().inject_esp(EspPacket { source: host("10.64.0.2"), ..packet });
     let soon = simulation.world().now() + Duration::from_millis(100);
     simulation.world_mut().run_until(soon);
     assert_eq!(answers(&simulation), before);

@@ -1,6 +1,7 @@
 //! The command line: what each command takes, and which keys of the profile its flags set.
 
 use crate::config::{Elements, Faults, Setting, UeFlags, hss_data_of, mask_value};
+use crate::ue::Misbehaviour;
 use clap::{Args, Parser, Subcommand};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -284,6 +285,9 @@ pub struct RegisterArgs {
     /// required, offered or off
     #[arg(long, value_name = "POLICY")]
     pub sec_agree: Option<String>,
+    /// Do security associations wrong: old-keys, wrong-expansion, reused-spi, replay, wrong-ports or wrong-response
+    #[arg(long, value_name = "HOW", value_parser = misbehaviour)]
+    pub misbehave: Option<Misbehaviour>,
     /// Register for emergency calls (sos): such a registration is not ended, it expires
     #[arg(long, conflicts_with = "deregister")]
     pub emergency: bool,
@@ -519,6 +523,11 @@ impl Settings {
 /// The file asked for, or the one that goes with the profile.
 fn hss_data(given: Option<&PathBuf>, profile: &ProfileArgs) -> PathBuf {
     given.cloned().unwrap_or_else(|| hss_data_of(profile.name()))
+}
+
+fn misbehaviour(text: &str) -> Result<Misbehaviour, String> {
+    let found = Misbehaviour::ALL.into_iter().find(|how| how.as_str() == text);
+    found.ok_or_else(|| format!("one of {} expected", Misbehaviour::ALL.map(Misbehaviour::as_str).join(", ")))
 }
 
 /// An address alone leaves the port to the system.

@@ -4,7 +4,7 @@ use super::args::{FlagsOf, RegisterArgs};
 use super::record::Record;
 use super::{Failure, Interrupt, first_run, network, report};
 use crate::aka::usim::Usim;
-use crate::config::{Profile, Subscription, UeSection, load_profile, load_subscribers, write_usim_file};
+use crate::config::{PlaneChoice, Profile, Subscription, UeSection, load_profile, load_subscribers, write_usim_file};
 use crate::event::Role;
 use crate::ims::{ElementId, Ims, Listener, Wiring};
 use crate::ladder::{Columns, Options};
@@ -12,7 +12,7 @@ use crate::live::plane::OpenPlane;
 use crate::live::{Clock, Live, Sockets};
 use crate::random::Random;
 use crate::time::Duration;
-use crate::ue::{Ue, UeStatus};
+use crate::ue::{Misbehaviour, Ue, UeStatus};
 use std::net::{IpAddr, SocketAddr};
 
 #[expect(clippy::disallowed_types, reason = "the system is asked here for a source address and for free ports")]
@@ -22,6 +22,14 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
     let mut interrupt = Interrupt::install()?;
     let profile = load_profile(args.profile_name(), &args.settings()?)?;
     let subscription = subscription(&args, &profile)?;
+    if let Some(how) = args.misbehave.filter(|how| how.needs_esp())
+        && matches!(profile.ue.ipsec, PlaneChoice::None | PlaneChoice::Kernel)
+    {
+        let how = how.as_str();
+        return Err(Failure::Usage(format!(
+            "--misbehave {how}: shows in ESP of our own only; --ipsec userspace has it"
+        )));
+    }
     let clock = Clock::start();
 
     let source = match args.source {
@@ -39,7 +47,11 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
     config.protected_ports = protected_ports(&profile.ue, local.ip(), &mut random);
 
     let mut ims = Ims::new(Wiring::Wire);
-    let ue = ims.add(Ue::new(config, random)).map_err(|e| Failure::Usage(e.to_string()))?;
+    let mut ue = Ue::new(config, random);
+    if let Some(how) = args.misbehave {
+        ue.misbehave(how);
+    }
+    let ue = ims.add(ue).map_err(|e| Failure::Usage(e.to_string()))?;
     let record = Record::new(Some(clock));
     let columns = Columns::from_listeners([(local, Role::Ue), (args.pcscf, Role::Pcscf)]);
     let options = Options { columns, colour: super::colour(), ..Options::default() };
@@ -120,6 +132,11 @@ async fn course(
             println!("message delivered");
         }
     }
+    if args.misbehave == Some(Misbehaviour::ReusedSpi) {
+        // The first offer was honest: it takes a second one to offer the same SPIs.
+        live.command(ue, |e, now, out| e.as_ue_mut().map(|ue| ue.register(now, out)));
+        lost_or(live, ue, patience).await?;
+    }
     if args.stay {
         tokio::select! {
             () = lost(live, ue) => return Err("the registration was lost".to_owned()),
@@ -159,6 +176,19 @@ async fn message(live: &Live, ue: ElementId, to: &str, record: &Record, patience
         Ok(0) | Err(_) => Err(format!("--message {to}: no final answer")),
         Ok(status) => Err(format!("--message {to}: {status}")),
     }
+}
+
+/// Waits for the end of the re-registration: an error where it was refused.
+async fn lost_or(live: &Live, ue: ElementId, patience: Duration) -> Result<(), String> {
+    let look =
+        || live.look(|ims| ims.element(ue).as_ue().map(|u| (u.is_registering(), u.failure().map(str::to_owned))));
+    let settled = async {
+        while let Some((true, _)) = look() {
+            live.changed().await;
+        }
+    };
+    let _ = tokio::time::timeout(patience, settled).await;
+    look().and_then(|(_, failure)| failure).map_or(Ok(()), Err)
 }
 
 async fn lost(live: &Live, ue: ElementId) {

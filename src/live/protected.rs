@@ -71,6 +71,11 @@ pub(super) fn extend(shard: &mut Shard, now: Instant, set: SaSetId, until: Insta
     }
 }
 
+/// Lets the plane send twice what leaves over a set.
+pub(super) fn replay(shard: &mut Shard, set: SaSetId) {
+    shard.protected.plane.replay(set);
+}
+
 #[expect(dead_code, reason = "for planes that talk to the kernel")]
 /// The plane's late answer to [`Installation::Pending`].
 pub(super) fn installed(shared: &Shared, set: SaSetId, result: Result<(), String>) {

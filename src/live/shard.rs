@@ -151,8 +151,7 @@ fn carry_out(shard: &mut Shard, shared: &Shared, now: Instant, owner: ElementId,
         Effect::InstallSa(set) => protected::install(shard, shared, now, owner, set),
         Effect::ExtendSa { set, until } => protected::extend(shard, now, set, until),
         Effect::RemoveSa(set) => protected::remove(shard, shared, set),
-        // Nothing here keeps what was sealed.
-        Effect::ReplaySa(_) => {}
+        Effect::ReplaySa(set) => protected::replay(shard, set),
         // No record leaves an element unless a state directory was opened for it.
         Effect::Record { .. } | Effect::Event(_) => {}
     }

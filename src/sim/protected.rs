@@ -104,15 +104,6 @@ impl<T: Tap> World<T> {
         }
     }
 
-    /// The packet that was sealed last, once more.
-    pub(super) fn replay(&mut self) {
-        if let Some(packet) = self.esp_seen.last().cloned() {
-            self.note_esp(packet.clone());
-            let latency = self.links.default.latency;
-            self.on_the_way.at(self.now + latency, Arrival::Esp(packet, Protocol::Sip, None));
-        }
-    }
-
     /// Connections over a set end before it: what they would send afterwards could leave in clear only.
     pub(super) fn remove_set(&mut self, owner: ElementId, set: SaSetId) {
         for (local, remote) in self.sets.remove(&(owner, set)).into_iter().flatten() {
@@ -142,7 +133,13 @@ impl<T: Tap> World<T> {
         };
         match esp.seal(route, bytes) {
             Ok(packet) => {
-                self.note_esp(packet.clone());
+                if self.keeps_esp {
+                    self.esp_seen.push(packet.clone());
+                }
+                if route.sa.is_some_and(|sa| self.replays.contains(&sa.set)) {
+                    let again = self.now + self.links.default.latency * 2;
+                    self.on_the_way.at(again, Arrival::Esp(packet.clone(), route.protocol, None));
+                }
                 Some(Arrival::Esp(packet, route.protocol, direction))
             }
             Err(reason) => {
@@ -199,14 +196,6 @@ impl<T: Tap> World<T> {
             self.tell_drop(from, to, reason);
         }
         shaken.is_ok()
-    }
-
-    /// The last one is always there, for those that misbehave.
-    fn note_esp(&mut self, packet: EspPacket) {
-        if !self.keeps_esp {
-            self.esp_seen.clear();
-        }
-        self.esp_seen.push(packet);
     }
 
     /// A stream repeats what is not acknowledged until it gives up.

@@ -38,6 +38,8 @@ pub struct World<T> {
     pub(super) esp: Option<Esp>,
     pub(super) esp_seen: Vec<EspPacket>,
     pub(super) keeps_esp: bool,
+    /// What leaves over these leaves twice.
+    pub(super) replays: Vec<SaSetId>,
     /// Segments that pass until one meets a reset.
     reset_after: Option<(usize, Reset)>,
     /// What elements have recorded: their disk.
@@ -117,6 +119,7 @@ impl<T: Tap> World<T> {
             esp: None,
             esp_seen: Vec::new(),
             keeps_esp: false,
+            replays: Vec::new(),
             reset_after: None,
             journal: BTreeMap::new(),
             down: Vec::new(),
@@ -313,7 +316,7 @@ impl<T: Tap> World<T> {
                     }
                     Effect::RemoveSa(set) => self.remove_set(owner, set),
                     Effect::ExtendSa { set, until } => self.extend(owner, set, until),
-                    Effect::ReplaySa(_) => self.replay(),
+                    Effect::ReplaySa(set) => self.replays.push(set),
                     Effect::Event(_) => {}
                 }
             }

@@ -5,6 +5,7 @@ use super::challenge::{Challenge, Credentials, MAX_ANSWERS, Proof};
 use super::failure::{Failure, Stage};
 use super::gruu::Gruus;
 use super::keep_alive::KeepAlive;
+use super::misbehaviour::Misbehaviour;
 use super::register::contact_uri;
 use super::security::{Agreement, Allocator, BEYOND_REGISTRATION, SET_UP, Set, TEMPORARY};
 use super::timers::{back_off, refresh_after};
@@ -156,6 +157,9 @@ impl Ue {
         let mode = Mode::Transport;
         let set = SaSet { id, ue_address, pcscf_address, ue, pcscf, algorithms, mode, ck, ik, at_ue: true };
         out.push(Effect::InstallSa(Box::new(set)));
+        if self.wrong.as_ref().is_some_and(|wrong| wrong.how == Misbehaviour::Replay) {
+            out.push(Effect::ReplaySa(id));
+        }
         Ok(Some((Set { id, ue, pcscf, verify, ends_at: now + TEMPORARY }, algorithms)))
     }
 

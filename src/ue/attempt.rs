@@ -2,13 +2,12 @@
 
 use super::challenge::{self, Credentials};
 use super::failure::{Failure, Stage};
-use super::misbehaviour::Misbehaviour;
 use super::register::{Register, Sequence};
 use super::security::{Proposal, Set};
 use super::{Asked, Goal, State, Ue, UeConfig, remove};
 use crate::identity::Impu;
 use crate::ipsec::association::{Algorithms, SaSetId};
-use crate::packet::{Effect, Outbox, Route, Transport};
+use crate::packet::{Outbox, Route, Transport};
 use crate::pcscf::SecAgreePolicy;
 use crate::sip::transaction::{ClientId, EndCause, Ended};
 use crate::time::Instant;
@@ -183,9 +182,6 @@ impl Ue {
             register.write(bytes, transport, id);
         };
         let client = self.transactions.request(now, self.config.timers, route, true, Asked::Register, out, write);
-        if let (Some(sa), Some(Misbehaviour::Replay)) = (route.sa, self.wrong.as_ref().map(|wrong| wrong.how)) {
-            out.push(Effect::ReplaySa(sa));
-        }
         Sent { client, branch: branch.into(), set: set.map(|s| s.id), stage }
     }
 

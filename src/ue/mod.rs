@@ -237,6 +237,11 @@ impl Ue {
         }
     }
 
+    /// True while a REGISTER of ours waits for its answer.
+    pub const fn is_registering(&self) -> bool {
+        self.is_busy()
+    }
+
     /// Why the last attempt failed, in one line.
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()

@@ -36,6 +36,9 @@ pub(super) trait Plane {
     /// never the first to act (TS 33.203 clause 7.4).
     fn extend(&mut self, set: SaSetId, life: Duration);
 
+    /// From now on what leaves over a set leaves twice, for UEs that misbehave. Planes whose ESP is not ours cannot.
+    fn replay(&mut self, _set: SaSetId) {}
+
     /// Ends the four SAs of a set, after what was sent through them before. Unknown sets are ignored.
     fn remove(&mut self, set: SaSetId);
 

@@ -46,6 +46,7 @@ impl Userspace {
             engine: Engine::new(random),
             ends: HashMap::new(),
             sets: HashMap::new(),
+            replays: Vec::new(),
             watcher: None,
             segment: Vec::new(),
             packet: Vec::new(),
@@ -77,6 +78,10 @@ impl Plane for Userspace {
 
     // Nothing of ours outlives the process, and SIP timers end a set.
     fn extend(&mut self, _set: SaSetId, _life: Duration) {}
+
+    fn replay(&mut self, set: SaSetId) {
+        self.lift.state.borrow_mut().replays.push(set);
+    }
 
     fn remove(&mut self, set: SaSetId) {
         // What was sent through the set before, a reset among it, is in the device still.
@@ -112,6 +117,8 @@ struct State {
     /// By local address, outside the SAs.
     ends: HashMap<IpAddr, End>,
     sets: HashMap<SaSetId, IpAddr>,
+    /// Those of UEs that misbehave: what leaves over them leaves twice.
+    replays: Vec<SaSetId>,
     /// Who is told of packets that are not let in, and as what.
     watcher: Option<(Shared, Role)>,
     /// Kept for their memory.
@@ -170,12 +177,15 @@ impl Lift {
         let ip::Header { source, destination, protocol, fragment: None } = packet.header else { return };
         let Some(upper) = Upper::from_number(protocol) else { return };
         let mut state = self.state.borrow_mut();
-        let State { engine, ends, packet: out, .. } = &mut *state;
+        let State { engine, ends, packet: out, replays, .. } = &mut *state;
         out.clear();
         let segment = Segment { source, destination, upper, octets: packet.payload };
         let sent = engine.seal(&segment, out).map_err(|reason| reason.to_string()).and_then(|sealed| {
             let end = ends.get(&sealed.source).ok_or_else(|| "no end of a set has that address".to_owned())?;
-            end.outside.send(sealed.destination, sealed.carrier, out).map_err(|error| error.to_string())
+            for _ in 0..=usize::from(replays.contains(&sealed.sa.set)) {
+                end.outside.send(sealed.destination, sealed.carrier, out).map_err(|error| error.to_string())?;
+            }
+            Ok(())
         });
         if let Err(cause) = sent {
             tracing::debug!(%source, %destination, cause, "protected packet not sent");
