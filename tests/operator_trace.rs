@@ -8,8 +8,11 @@
 #![cfg(feature = "live")]
 
 mod common;
+#[path = "common/facts.rs"]
+mod facts;
 
 use common::{Recorder, address, name};
+use facts::{Allowed, assert_same, both_given, differences, in_repository, recorded};
 use imsreg::config::{Elements, load_profile, load_subscribers};
 use imsreg::hss::Hss;
 use imsreg::icscf::Icscf;
@@ -18,15 +21,10 @@ use imsreg::packet::{Effect, Packet, Protocol, Transport};
 use imsreg::pcscf::Pcscf;
 use imsreg::random::Random;
 use imsreg::scscf::Scscf;
-use imsreg::sip::header::contact::Contacts;
-use imsreg::sip::header::name_addr::NameAddr;
-use imsreg::sip::header::params::Params;
-use imsreg::sip::header::via::Via;
 use imsreg::sip::{HeaderName, Message, Uri};
 use imsreg::time::{Epoch, Instant};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
-use std::path::{Path, PathBuf};
 
 /// What may differ between a recorded answer and ours, by header, element and parameter.
 const ALLOWED: &[Allowed] = &[
@@ -50,14 +48,6 @@ const ALLOWED: &[Allowed] = &[
     Allowed { at: "Security-Server[0] ;spi-s", holds: both_spis, reason: "SPIs are chosen anew for each set" },
 ];
 
-struct Allowed {
-    /// As [`facts`] names it.
-    at: &'static str,
-    /// What must hold of the recorded value and ours all the same; `None` where one has none.
-    holds: fn(Option<&str>, Option<&str>) -> bool,
-    reason: &'static str,
-}
-
 /// The UE's addresses: the first REGISTER leaves port 5060, the second its protected client port, and answers to that
 /// come to its protected server port.
 const UE: &str = "[2001:683:890:1942:1::9e0b:baea]:5060";
@@ -69,17 +59,17 @@ fn the_recorded_ue_gets_the_recorded_answers() {
     let mut trace = Trace::start();
     let mut used = BTreeSet::new();
 
-    let challenge = trace.register(0, &seed("ims-01-register.sip"), UE, trace.pcscf);
+    let challenge = trace.register(0, &recorded("seeds/ims-01-register.sip"), UE, trace.pcscf);
     assert_eq!((challenge.from, challenge.to), (trace.pcscf, address(UE)));
-    assert_same(&seed("ims-02-401.sip"), &challenge.text, &mut used);
+    assert_same(&recorded("seeds/ims-02-401.sip"), &challenge.text, ALLOWED, &mut used);
 
     let (port_c, port_s) = trace.protected_ports(&challenge.text);
-    let answer = seed("ims-03-register-auth.sip");
+    let answer = recorded("seeds/ims-03-register-auth.sip");
     let answer = with_security_verify(&answer, &security_server(&challenge.text));
     let registered = trace.register(40, &answer, UE_PORT_C, port_s);
     assert_eq!((registered.from, registered.to), (port_c, address(UE_PORT_S)));
-    let recorded = with_the_missing_comma(&seed("ims-04-200.sip"));
-    assert_same(&recorded, &registered.text, &mut used);
+    let recorded = with_the_missing_comma(&recorded("seeds/ims-04-200.sip"));
+    assert_same(&recorded, &registered.text, ALLOWED, &mut used);
 
     let unused: Vec<&str> = ALLOWED.iter().map(|a| a.at).filter(|at| !used.contains(at)).collect();
     assert!(unused.is_empty(), "these never differ and need no permission: {unused:?}");
@@ -88,9 +78,9 @@ fn the_recorded_ue_gets_the_recorded_answers() {
 #[test]
 fn another_response_is_refused() {
     let mut trace = Trace::start();
-    let challenge = trace.register(0, &seed("ims-01-register.sip"), UE, trace.pcscf);
+    let challenge = trace.register(0, &recorded("seeds/ims-01-register.sip"), UE, trace.pcscf);
     let (_, port_s) = trace.protected_ports(&challenge.text);
-    let answer = with_security_verify(&seed("ims-03-register-auth.sip"), &security_server(&challenge.text));
+    let answer = with_security_verify(&recorded("seeds/ims-03-register-auth.sip"), &security_server(&challenge.text));
     let wrong = answer.replacen("01b656a14d1bc707", "01b656a14d1bc708", 1);
     assert_ne!(wrong, answer);
     assert_eq!(trace.register(40, &wrong, UE_PORT_C, port_s).name, "403 REGISTER");
@@ -98,15 +88,15 @@ fn another_response_is_refused() {
 
 #[test]
 fn another_security_verify_is_refused() {
-    let recorded = seed("ims-03-register-auth.sip");
+    let register = recorded("seeds/ims-03-register-auth.sip");
     for (from, to) in [(";ealg=aes-cbc", ";ealg=null"), (";port-s=9900", ";port-s=9901"), (";spi-c=", ";spi-c=1")] {
         let mut trace = Trace::start();
-        let challenge = trace.register(0, &seed("ims-01-register.sip"), UE, trace.pcscf);
+        let challenge = trace.register(0, &recorded("seeds/ims-01-register.sip"), UE, trace.pcscf);
         let (_, port_s) = trace.protected_ports(&challenge.text);
         let list = security_server(&challenge.text);
         let mangled = if from == ";spi-c=" { spoil_spi(&list) } else { list.replacen(from, to, 1) };
         assert_ne!(mangled, list);
-        let answer = trace.register(40, &with_security_verify(&recorded, &mangled), UE_PORT_C, port_s);
+        let answer = trace.register(40, &with_security_verify(&register, &mangled), UE_PORT_C, port_s);
         assert_eq!(answer.name, "494 REGISTER", "{mangled}");
     }
 }
@@ -115,16 +105,16 @@ fn another_security_verify_is_refused() {
 #[test]
 fn the_trace_as_it_was_recorded_is_refused() {
     let mut trace = Trace::start();
-    let challenge = trace.register(0, &seed("ims-01-register.sip"), UE, trace.pcscf);
+    let challenge = trace.register(0, &recorded("seeds/ims-01-register.sip"), UE, trace.pcscf);
     let (_, port_s) = trace.protected_ports(&challenge.text);
-    let answer = trace.register(40, &seed("ims-03-register-auth.sip"), UE_PORT_C, port_s);
+    let answer = trace.register(40, &recorded("seeds/ims-03-register-auth.sip"), UE_PORT_C, port_s);
     assert_eq!(answer.name, "494 REGISTER");
 }
 
 /// A comparison that finds nothing would be worth nothing.
 #[test]
 fn a_difference_that_is_not_listed_is_found() {
-    let recorded = with_the_missing_comma(&seed("ims-04-200.sip"));
+    let recorded = with_the_missing_comma(&recorded("seeds/ims-04-200.sip"));
     let changes = [
         ("Accept-Resource-Priority: wps.4\r\n", "", "accept-resource-priority[0]"),
         ("Content-Length: 0", "Server: x\r\nContent-Length: 0", "Server[0]"),
@@ -147,10 +137,10 @@ fn a_difference_that_is_not_listed_is_found() {
     for (from, to, at) in changes {
         let changed = recorded.replacen(from, to, 1);
         assert_ne!(changed, recorded, "{from} is not there");
-        let found = differences(&recorded, &changed, &mut BTreeSet::new());
+        let found = differences(&recorded, &changed, ALLOWED, &mut BTreeSet::new());
         assert!(!found.is_empty() && found.iter().all(|difference| difference.starts_with(at)), "{from}: {found:?}");
     }
-    assert_eq!(differences(&recorded, &recorded, &mut BTreeSet::new()), Vec::<String>::new());
+    assert_eq!(differences(&recorded, &recorded, ALLOWED, &mut BTreeSet::new()), Vec::<String>::new());
 }
 
 /// Our core, and a clock.
@@ -224,15 +214,6 @@ impl Trace {
     }
 }
 
-fn in_repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
-}
-
-fn seed(name: &str) -> String {
-    let path = in_repository("tests/data/seeds").join(name);
-    std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
-}
-
 fn security_server(challenge: &str) -> String {
     let message = Message::parse(challenge.as_bytes()).expect("a message");
     message.header(HeaderName::SecurityServer).expect("a list").to_owned()
@@ -262,128 +243,6 @@ fn with_the_missing_comma(recorded: &str) -> String {
     recorded.replacen(">  <", ">, <", 1)
 }
 
-#[track_caller]
-fn assert_same(recorded: &str, ours: &str, used: &mut BTreeSet<&'static str>) {
-    let found = differences(recorded, ours, used);
-    assert!(found.is_empty(), "{}\n\nrecorded:\n{recorded}\nours:\n{ours}", found.join("\n"));
-}
-
-/// Differences that nobody has allowed; `used` gets those that were.
-fn differences(recorded: &str, ours: &str, used: &mut BTreeSet<&'static str>) -> Vec<String> {
-    let (recorded, ours) = (facts(recorded), facts(ours));
-    let mut found = Vec::new();
-    for at in recorded.keys().chain(ours.keys()).collect::<BTreeSet<_>>() {
-        let (recorded, ours) = (recorded.get(at).map(String::as_str), ours.get(at).map(String::as_str));
-        if recorded == ours {
-            continue;
-        }
-        let limit = match ALLOWED.iter().find(|allowed| allowed.at == at) {
-            Some(allowed) if (allowed.holds)(recorded, ours) => {
-                used.insert(allowed.at);
-                continue;
-            }
-            Some(Allowed { reason, .. }) => format!(", which is more than: {reason}"),
-            None => String::new(),
-        };
-        let shown = |value: Option<&str>| value.map_or_else(|| "nothing".to_owned(), |value| format!("\"{value}\""));
-        found.push(format!("{at}: {} recorded, {} ours{limit}", shown(recorded), shown(ours)));
-    }
-    found
-}
-
-/// A message taken apart: header, number of the element and parameter to value. The order of headers and of parameters
-/// means nothing.
-fn facts(text: &str) -> BTreeMap<String, String> {
-    let message = Message::parse(text.as_bytes()).expect("a message");
-    let mut facts = Facts::default();
-    facts.add("status", message.status().expect("a response").to_string());
-    let mut elements: BTreeMap<String, usize> = BTreeMap::new();
-    for line in message.lines() {
-        let header = match line.name {
-            HeaderName::Other => line.name_text.to_ascii_lowercase(),
-            known => known.as_str().to_owned(),
-        };
-        let count = elements.entry(header.clone()).or_default();
-        let mut element = || {
-            *count += 1;
-            format!("{header}[{}]", *count - 1)
-        };
-        match line.name {
-            HeaderName::Via => {
-                let mut rest = Some(line.value);
-                while let Some(value) = rest {
-                    let (via, next) = Via::parse(value).expect("a Via");
-                    facts.via(&element(), &via);
-                    rest = next;
-                }
-            }
-            HeaderName::Contact => {
-                let Ok(Contacts::List(list)) = Contacts::parse(std::iter::once(line.value)) else {
-                    panic!("{} is no Contact", line.value)
-                };
-                for contact in list {
-                    facts.address(&element(), &contact.address);
-                }
-            }
-            HeaderName::WwwAuthenticate => facts.challenge(&element(), &line.value.replace("\r\n", " ")),
-            HeaderName::SecurityServer => {
-                let one = Message::security(&message, line.name).expect("a list");
-                for mechanism in one.0 {
-                    let at = element();
-                    facts.add(&at, mechanism.name.to_owned());
-                    facts.params(&at, mechanism.params);
-                }
-            }
-            HeaderName::From | HeaderName::To | HeaderName::PAssociatedUri => {
-                for value in line.value.split(',') {
-                    facts.address(&element(), &NameAddr::parse(line.name, value).expect("an address"));
-                }
-            }
-            _ => facts.add(&element(), line.value.to_owned()),
-        }
-    }
-    facts.add("body", String::from_utf8_lossy(message.body()).into_owned());
-    facts.0
-}
-
-#[derive(Default)]
-struct Facts(BTreeMap<String, String>);
-
-impl Facts {
-    fn add(&mut self, at: &str, value: String) {
-        assert!(self.0.insert(at.to_owned(), value).is_none(), "{at} is there twice");
-    }
-
-    fn via(&mut self, at: &str, via: &Via<'_>) {
-        self.add(&format!("{at} transport"), via.transport.to_ascii_uppercase());
-        self.add(&format!("{at} host"), via.host.to_owned());
-        self.add(&format!("{at} port"), via.port.unwrap_or(5060).to_string());
-        self.params(at, via.params);
-    }
-
-    fn address(&mut self, at: &str, address: &NameAddr<'_>) {
-        self.add(&format!("{at} name"), address.display.unwrap_or_default().to_owned());
-        let text = address.text;
-        let uri = text.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(text, |(uri, _)| uri);
-        self.add(&format!("{at} URI"), uri.to_owned());
-        self.params(at, address.params);
-    }
-
-    fn challenge(&mut self, at: &str, value: &str) {
-        let digest = imsreg::sip::header::digest::Digest::parse(HeaderName::WwwAuthenticate, value);
-        let digest = digest.expect("a challenge").expect("of scheme Digest");
-        for (name, value, _) in digest.params() {
-            self.add(&format!("{at} ;{}", name.to_ascii_lowercase()), value.to_owned());
-        }
-    }
-
-    fn params(&mut self, at: &str, params: Params<'_>) {
-        for (name, value) in params.iter() {
-            self.add(&format!("{at} ;{}", name.to_ascii_lowercase()), value.unwrap_or("(flag)").to_owned());
-        }
-    }
-}
-
 fn same_address(recorded: Option<&str>, ours: Option<&str>) -> bool {
     ip(recorded).is_some_and(|recorded| ip(ours) == Some(recorded))
 }
@@ -404,10 +263,6 @@ fn same_uri(recorded: Option<&str>, ours: Option<&str>) -> bool {
         Some(canonical)
     };
     canonical(recorded).is_some_and(|recorded| canonical(ours) == Some(recorded))
-}
-
-fn both_given(recorded: Option<&str>, ours: Option<&str>) -> bool {
-    [recorded, ours].iter().all(|text| text.is_some_and(|text| !text.is_empty()))
 }
 
 /// TS 33.203 clause 7.1: 32 bits, 256 at least.
