@@ -271,7 +271,8 @@ impl Profile {
         section.name.clone().unwrap_or_else(derived)
     }
 
-    /// `hosts`, and the elements of this process under their own names: where they listen counts, not what `hosts` says.
+    /// `hosts`, and the elements of this process under their own names: where they listen counts, for the P-CSCF
+    /// towards the core, not what `hosts` says.
     fn hosts_with(&self, local: Elements) -> BTreeMap<Box<str>, IpAddr> {
         let mut hosts = self.hosts.clone();
         let scscf_name = self.scscf_name();
@@ -280,7 +281,7 @@ impl Profile {
         let as_host: Box<str> = uri_host(&as_name).map_or("", |(host, _)| host).into();
         let own = [
             (local.application_server, as_host, self.application_server.listen[0].ip()),
-            (local.pcscf, self.pcscf_host(), self.pcscf.listen[0].ip()),
+            (local.pcscf, self.pcscf_host(), self.pcscf.core.unwrap_or(self.pcscf.listen[0]).ip()),
             (local.icscf, self.icscf_host(), self.icscf.listen[0].ip()),
             (local.scscf, scscf_host, self.scscf.listen[0].ip()),
         ];

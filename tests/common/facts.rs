@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// What may differ between a recorded message and ours.
+#[derive(Clone, Copy)]
 pub(crate) struct Allowed {
     /// As [`facts`] names it; `*` at the end stands for anything.
     pub(crate) at: &'static str,
@@ -26,6 +27,13 @@ impl Allowed {
             None => self.at == at,
         }
     }
+}
+
+/// Panics where a permission was not needed.
+#[track_caller]
+pub(crate) fn assert_all_used(allowed: &[Allowed], used: &BTreeSet<&'static str>) {
+    let unused: Vec<&str> = allowed.iter().map(|a| a.at).filter(|at| !used.contains(at)).collect();
+    assert!(unused.is_empty(), "these never differ and need no permission: {unused:?}");
 }
 
 /// A file of the repository.
@@ -95,7 +103,7 @@ pub(crate) fn differences(
 }
 
 /// A message taken apart: header, number of the element and parameter to value. The order of headers and of parameters
-/// means nothing. Via is counted from the end: `Via[0]` is that of who sent the request.
+/// means nothing. Via is that of who sent the request; those of proxies are counted from there.
 fn facts(text: &str) -> BTreeMap<String, String> {
     let message = Message::parse(text.as_bytes()).expect("a message");
     let mut facts = Facts::default();
@@ -124,7 +132,8 @@ fn facts(text: &str) -> BTreeMap<String, String> {
                 while let Some(value) = rest {
                     let (via, next) = Via::parse(value).expect("a Via");
                     hops -= 1;
-                    facts.via(&format!("Via[{hops}]"), &via);
+                    let at = if hops == 0 { "Via[0]".to_owned() } else { format!("Via of proxy {hops}") };
+                    facts.via(&at, &via);
                     rest = next;
                 }
             }
@@ -197,10 +206,9 @@ impl Facts {
 
     fn params(&mut self, at: &str, params: Params<'_>) {
         for (name, value) in params.iter() {
-            let mut at = format!("{at} ;{}", name.to_ascii_lowercase());
-            if self.0.contains_key(&at) {
-                at += " again";
-            }
+            let name = name.to_ascii_lowercase();
+            let first = format!("{at} ;{name}");
+            let at = if self.0.contains_key(&first) { format!("{at} again ;{name}") } else { first };
             self.add(&at, value.unwrap_or("(flag)").to_owned());
         }
     }

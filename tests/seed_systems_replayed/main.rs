@@ -1,0 +1,12 @@
+//! Recorded flows of the seed documents and of running networks, replayed from their octets: the recorded phones against
+//! our core, and the recorded network against our UE. Each part lists what it rewrites and what may differ.
+#![cfg(feature = "live")]
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../common/facts.rs"]
+mod facts;
+mod network;
+#[path = "../common/scratch.rs"]
+mod scratch;
+mod session;
