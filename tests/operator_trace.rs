@@ -8,6 +8,7 @@
 #![cfg(feature = "live")]
 
 mod common;
+#[expect(dead_code, reason = "more is allowed to sessions")]
 #[path = "common/facts.rs"]
 mod facts;
 

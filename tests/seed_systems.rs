@@ -6,21 +6,18 @@
 #![cfg(feature = "live")]
 
 mod common;
+#[expect(dead_code, reason = "these devices only register")]
+#[path = "common/device.rs"]
+mod device;
 mod digest_core;
 
-use common::address;
+use device::{Device, like};
 use digest_core::Core;
-use imsreg::aka::Password;
 use imsreg::aka::digest::{Algorithm, Inputs, Secret, response};
-use imsreg::config::load_profile;
-use imsreg::identity::{Impi, Impu, Realm};
-use imsreg::packet::{Effect, Outbox, Packet, Protocol, Transport};
-use imsreg::random::Random;
 use imsreg::sip::header::contact::Contacts;
 use imsreg::sip::header::digest::Digest;
 use imsreg::sip::{HeaderName, Message};
-use imsreg::time::{Epoch, Instant};
-use imsreg::ue::{Login, Ue, UeConfig, UeStatus};
+use imsreg::ue::UeStatus;
 use std::path::{Path, PathBuf};
 
 fn core(profile: &str, subscribers: &str) -> Core {
@@ -262,72 +259,4 @@ fn our_ue_takes_what_is_granted_without_a_question() {
         ));
         assert_eq!(device.ue.status(), UeStatus::Registered, "{system}: {:?}", device.ue.failure());
     }
-}
-
-/// Our UE alone.
-struct Device {
-    ue: Ue,
-    sent: Vec<String>,
-}
-
-impl Device {
-    fn new(username: &str, password: &str, aor: &str, uri: &str) -> Self {
-        let profile = load_profile("plain-digest", &[]).unwrap();
-        let login = Login { username: username.into(), password: Password(password.into()) };
-        let subscription = imsreg::config::Subscription {
-            impi: Impi::from(username),
-            impu: Impu::from(aor),
-            // The Request-URI, which is the `uri` of credentials, is made of it.
-            realm: Realm::from(uri.strip_prefix("sip:").unwrap()),
-            usim: None,
-            login: Some(login),
-        };
-        let (pcscf, local) = (address("127.0.0.1:5060"), address("192.0.2.10:5060"));
-        let config: UeConfig = profile.ue(&subscription, pcscf, local, Epoch::SIMULATION);
-        let mut this = Self { ue: Ue::new(config, Random::seeded(1)), sent: Vec::new() };
-        this.call(|ue, out| ue.register(Instant::ZERO, out));
-        this
-    }
-
-    fn call(&mut self, act: impl FnOnce(&mut Ue, &mut Outbox)) {
-        let mut out = Outbox::new();
-        act(&mut self.ue, &mut out);
-        let (bytes, effects) = out.take();
-        for effect in effects {
-            if let Effect::Transmit { range, .. } = effect {
-                self.sent.push(String::from_utf8(bytes[range].to_vec()).unwrap());
-            }
-        }
-    }
-
-    fn sent(&mut self) -> String {
-        assert_eq!(self.sent.len(), 1, "{:?} {:?}", self.sent, self.ue.failure());
-        self.sent.remove(0)
-    }
-
-    fn hears(&mut self, text: &str) {
-        let (transport, protocol) = (Transport::Udp, Protocol::Sip);
-        let (from, to) = (address("127.0.0.1:5060"), address("192.0.2.10:5060"));
-        let packet = Packet { bytes: text.as_bytes(), protocol, transport, from, to, sa: None };
-        self.call(|ue, out| ue.receive(Instant::ZERO, &packet, out));
-    }
-}
-
-/// A recorded response as the answer to a request of ours.
-fn like(request: &str, recorded: &str) -> String {
-    let asked = Message::parse(request.as_bytes()).unwrap();
-    let mut text = String::new();
-    let message = Message::parse(recorded.as_bytes()).unwrap();
-    text += recorded.split("\r\n").next().unwrap();
-    text += "\r\n";
-    for line in message.lines() {
-        match line.name {
-            HeaderName::Via | HeaderName::From | HeaderName::CallId | HeaderName::CSeq => {
-                text += &format!("{}: {}\r\n", line.name_text, asked.header(line.name).unwrap());
-            }
-            HeaderName::To => text += &format!("To: {};tag=recorded\r\n", asked.header(line.name).unwrap()),
-            _ => text += std::str::from_utf8(line.raw).unwrap(),
-        }
-    }
-    text + "\r\n"
 }

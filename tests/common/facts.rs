@@ -1,5 +1,4 @@
 //! Recorded messages and ours, compared by parsed value: header by header, element by element, parameter by parameter.
-#![expect(dead_code, reason = "every test program uses its own part")]
 
 use imsreg::sip::header::contact::Contacts;
 use imsreg::sip::header::digest::Digest;
@@ -65,6 +64,12 @@ pub(crate) fn only_theirs(recorded: Option<&str>, ours: Option<&str>) -> bool {
 /// Ours has it, theirs has not.
 pub(crate) fn only_ours(recorded: Option<&str>, ours: Option<&str>) -> bool {
     recorded.is_none() && ours.is_some()
+}
+
+/// Hops that are left: fewer than in the recording, but some.
+pub(crate) fn fewer(recorded: Option<&str>, ours: Option<&str>) -> bool {
+    let number = |text: Option<&str>| text.and_then(|text| text.parse::<u8>().ok());
+    number(recorded).zip(number(ours)).is_some_and(|(recorded, ours)| 0 < ours && ours < recorded)
 }
 
 /// Panics where something differs that nobody has allowed; `used` gets those that were allowed.
@@ -192,7 +197,11 @@ impl Facts {
     fn address(&mut self, at: &str, address: &NameAddr<'_>) {
         self.add(&format!("{at} name"), address.display.unwrap_or_default().to_owned());
         let text = address.text;
-        let uri = text.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map_or(text, |(uri, _)| uri);
+        let uri = match text.split_once('<').and_then(|(_, rest)| rest.split_once('>')) {
+            Some((uri, _)) => uri,
+            // RFC 3261 clause 20: parameters behind a URI without brackets are those of the header.
+            None => text.split(';').next().unwrap_or(text).trim(),
+        };
         self.add(&format!("{at} URI"), uri.to_owned());
         self.params(at, address.params);
     }

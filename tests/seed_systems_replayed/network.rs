@@ -5,8 +5,8 @@ use crate::facts::recorded;
 use imsreg::config::{Elements, Setting, load_profile, load_subscribers};
 use imsreg::hss::Hss;
 use imsreg::icscf::Icscf;
-use imsreg::ims::{Element, ElementId, Ims, Outward};
-use imsreg::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Protocol, Transport};
+use imsreg::ims::{ElementId, Ims, Outward};
+use imsreg::packet::{Connection, ConnectionState, Effect, Packet, Protocol, Transport};
 use imsreg::pcscf::Pcscf;
 use imsreg::random::Random;
 use imsreg::scscf::Scscf;
@@ -64,21 +64,6 @@ impl Network {
         let mut this = Self { ims, tap: Recorder::default(), now, heard, pcscf: listener };
         this.call(|ims, _, out, tap| ims.start(Instant::ZERO, out, tap));
         this
-    }
-
-    /// One more element in the same process.
-    pub(crate) fn add(&mut self, element: impl Into<Element>) -> ElementId {
-        self.ims.add(element).unwrap()
-    }
-
-    pub(crate) fn element(&self, id: ElementId) -> &Element {
-        self.ims.element(id)
-    }
-
-    pub(crate) fn command(&mut self, id: ElementId, act: impl FnOnce(&mut Element, Instant, &mut Outbox)) {
-        self.call(|ims, now, out, tap| {
-            ims.command(id, now, out, tap, |element, outbox| act(element, now, outbox));
-        });
     }
 
     /// Somebody outside sends a message, 10 ms after the last one.
@@ -177,35 +162,33 @@ pub(crate) fn handset(network: &mut Network, change: impl Fn(&str) -> String) ->
     network.sends(Transport::Udp, own, network.pcscf, &first);
     let asked = network.told(own);
     assert_eq!(status(&asked), 401, "{asked}");
-    let offered = {
-        let message = Message::parse(asked.as_bytes()).unwrap();
-        message.header(HeaderName::SecurityServer).expect("an offer").to_owned()
-    };
-    let port =
-        |name: &str| offered.split(name).nth(1).and_then(|rest| rest[1..].split([';', ',']).next()?.parse().ok());
-    let server = SocketAddr::new(network.pcscf.ip(), port(";port-s").expect("a port"));
-    let second =
-        with(&change(&recorded("recorded/samsung-06-register-auth.sip")), None, &[("Security-Verify", &[&offered])]);
+    let offer = offered(&asked);
+    let server = SocketAddr::new(network.pcscf.ip(), server_port(&offer));
+    let second = with(
+        &change(&recorded("recorded/samsung-06-register-auth.sip")),
+        None,
+        &[("Security-Verify", vec![offer.clone()])],
+    );
     let client = SocketAddr::new(own.ip(), sent_by(&second).port() + 1);
     network.sends(Transport::Tcp, client, server, &second);
     let accepted = network.told(own);
     assert_eq!(status(&accepted), 200, "{accepted}");
     let mut routes = vec![format!("<sip:{server};lr>")];
     routes.extend(values(&accepted, HeaderName::ServiceRoute));
-    Phone { client, network: server, security: Some(offered), routes }
+    Phone { client, network: server, security: Some(offer), routes }
 }
 
-/// A phone without password and without security agreement.
-pub(crate) fn plain(network: &mut Network, own: &str, impu: &str, contact: &str) -> Phone {
+/// A phone without security agreement, which registers without password.
+pub(crate) fn plain(network: &mut Network, transport: Transport, own: &str, impu: &str, contact: &str) -> Phone {
     let client = address(own);
-    let realm = impu.split('@').nth(1).expect("a domain");
+    let user = impu.trim_start_matches("sip:");
+    let realm = user.split('@').nth(1).expect("a domain");
     let text = format!(
-        "REGISTER sip:{realm} SIP/2.0\r\nVia: SIP/2.0/UDP {own};branch=z9hG4bKr{impu}\r\nMax-Forwards: 70\r\n\
-         From: <{impu}>;tag=r\r\nTo: <{impu}>\r\nCall-ID: {impu}\r\nCSeq: 1 REGISTER\r\nContact: <{contact}>\r\n\
+        "REGISTER sip:{realm} SIP/2.0\r\nVia: SIP/2.0/{transport} {own};branch=z9hG4bKr{user}\r\nMax-Forwards: 70\r\n\
+         From: <{impu}>;tag=r\r\nTo: <{impu}>\r\nCall-ID: {user}\r\nCSeq: 1 REGISTER\r\nContact: <{contact}>\r\n\
          Content-Length: 0\r\n\r\n"
     );
-    let text = text.replace("z9hG4bKrsip:", "z9hG4bKr").replace(&format!("{impu};tag"), &format!("{impu};tag"));
-    network.sends(Transport::Udp, client, network.pcscf, &text);
+    network.sends(transport, client, network.pcscf, &text);
     let accepted = network.told(client);
     assert_eq!(status(&accepted), 200, "{accepted}");
     let mut routes = vec![format!("<sip:{};lr>", network.pcscf)];
@@ -215,7 +198,7 @@ pub(crate) fn plain(network: &mut Network, own: &str, impu: &str, contact: &str)
 
 /// A recorded message with another Request-URI and other lines of these names; all else is as recorded, to the octet. No
 /// value takes the header away; a header that was not there comes first.
-pub(crate) fn with(text: &str, uri: Option<&str>, headers: &[(&str, &[&str])]) -> String {
+pub(crate) fn with(text: &str, uri: Option<&str>, headers: &[(&str, Vec<String>)]) -> String {
     let (head, body) = text.split_once("\r\n\r\n").expect("an empty line");
     let mut lines = head.split("\r\n");
     let start = lines.next().expect("a start line");
@@ -255,6 +238,18 @@ pub(crate) fn with(text: &str, uri: Option<&str>, headers: &[(&str, &[&str])]) -
     }
     out.extend(rest);
     out.join("\r\n") + "\r\n\r\n" + body
+}
+
+/// Security-Server of a challenge.
+pub(crate) fn offered(challenge: &str) -> String {
+    let message = Message::parse(challenge.as_bytes()).unwrap();
+    message.header(HeaderName::SecurityServer).expect("an offer").to_owned()
+}
+
+/// The protected server port of an offer.
+pub(crate) fn server_port(offer: &str) -> u16 {
+    let port = offer.split(";port-s=").nth(1).and_then(|rest| rest.split([';', ',']).next());
+    port.and_then(|port| port.parse().ok()).expect("a port")
 }
 
 /// All elements of a header.

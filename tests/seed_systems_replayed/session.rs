@@ -6,7 +6,9 @@
 //! delivered it. All else goes in as recorded. What comes out at the other side is compared with what the recorded
 //! network delivered there; [`THERE`] and [`BACK`] list what may differ.
 
-use crate::facts::{Allowed, anything, assert_all_used, assert_same, both_given, only_ours, only_theirs, recorded};
+use crate::facts::{
+    Allowed, anything, assert_all_used, assert_same, both_given, fewer, only_ours, only_theirs, recorded,
+};
 use crate::network::{Heard, Network, Phone, handset, plain, values, with};
 use crate::scratch::Scratch;
 use imsreg::packet::Transport;
@@ -63,10 +65,8 @@ impl<'n> Dialog<'n> {
     #[track_caller]
     fn there(&mut self, sent: &str, uri: Option<&str>, arrived: &str) {
         let text = recorded(sent);
-        let mut lines: Vec<(&str, Vec<&str>)> = vec![("Route", self.routes.iter().map(String::as_str).collect())];
-        lines.push(("Record-Route", Vec::new()));
-        lines.extend(self.caller.security.as_deref().map(|offer| ("Security-Verify", vec![offer])));
-        let lines: Vec<(&str, &[&str])> = lines.iter().map(|(name, values)| (*name, &values[..])).collect();
+        let mut lines = vec![("Route", self.routes.clone()), ("Record-Route", Vec::new())];
+        lines.extend(self.caller.security.clone().map(|offer| ("Security-Verify", vec![offer])));
         let text = with(&text, uri.or(self.target.as_deref()), &lines);
         self.network.sends(Transport::Udp, self.caller.client, self.caller.network, &text);
         let heard = self.network.hears(self.called.client);
@@ -80,13 +80,9 @@ impl<'n> Dialog<'n> {
     fn back(&mut self, sent: &str, arrived: &str) {
         let text = recorded(sent);
         let asked = &self.asked[&method(&text)];
-        let vias = values(&asked.text, HeaderName::Via);
-        let vias: Vec<&str> = vias.iter().map(String::as_str).collect();
-        let record = values(&asked.text, HeaderName::RecordRoute);
-        let record: Vec<&str> = record.iter().map(String::as_str).collect();
-        let mut lines: Vec<(&str, &[&str])> = vec![("Via", &vias)];
+        let mut lines = vec![("Via", values(&asked.text, HeaderName::Via))];
         if text.contains("\r\nRecord-Route:") {
-            lines.push(("Record-Route", &record));
+            lines.push(("Record-Route", values(&asked.text, HeaderName::RecordRoute)));
         }
         self.network.answers(self.called, asked, &with(&text, None, &lines));
         let heard = self.network.told(self.caller.client);
@@ -201,11 +197,6 @@ fn same_but_alias(recorded: Option<&str>, ours: Option<&str>) -> bool {
     recorded.and_then(|uri| uri.split(";alias=").next()) == ours
 }
 
-fn fewer(recorded: Option<&str>, ours: Option<&str>) -> bool {
-    let number = |text: Option<&str>| text.and_then(|text| text.parse::<u8>().ok());
-    number(recorded).zip(number(ours)).is_some_and(|(recorded, ours)| 0 < ours && ours < recorded)
-}
-
 fn same_but_quotes(recorded: Option<&str>, ours: Option<&str>) -> bool {
     recorded.map(|name| name.trim_matches('"')) == ours
 }
@@ -277,9 +268,16 @@ fn a_session_ends_by_bye() {
 ";
     let mut network = Network::new("plain-digest", &settings, &scratch.file("s.yaml", users));
     let caller = "[fd17:625c:f037:2:a00:27ff:feb9:1521]:15060";
-    let caller = plain(&mut network, caller, "sip:08019200026@example.org", &format!("sip:sipp@{caller}"));
+    let caller =
+        plain(&mut network, Transport::Udp, caller, "sip:08019200026@example.org", &format!("sip:sipp@{caller}"));
     let called = "[fd17:625c:f037:2:a00:27ff:feb9:4222]:25060";
-    let called = plain(&mut network, called, "sip:08019200028@example.org", &format!("sip:{called};transport=UDP"));
+    let called = plain(
+        &mut network,
+        Transport::Udp,
+        called,
+        "sip:08019200028@example.org",
+        &format!("sip:{called};transport=UDP"),
+    );
     let mut dialog = Dialog::new(&mut network, &caller, &called, THERE_BY_ONE_PROXY, BACK_BY_ONE_PROXY);
     let uri = "sip:08019200028@example.org";
     dialog.there("recorded/ended-01-invite.sip", Some(uri), "recorded/ended-02-invite-there.sip");

@@ -3,6 +3,7 @@
 //! A key is text: an identity that a CANCEL shares with what it cancels, then what follows the method. Keys are found
 //! by a 64-bit hash and then compared in full.
 
+use super::route::port;
 use crate::sip::header::via::Via;
 use crate::sip::{Message, Method};
 
@@ -31,10 +32,8 @@ pub(super) fn write(
             let host = key.len();
             field(key, top.host);
             key[host..].make_ascii_lowercase();
-            key.extend_from_slice(&top.port.map_or([0; 3], |port| {
-                let [high, low] = port.to_be_bytes();
-                [1, high, low]
-            }));
+            // Phones leave the port of their CANCEL out that their INVITE says.
+            key.extend_from_slice(&port(top).to_be_bytes());
         }
         _ => write_rfc2543(key, message, uri, top),
     }

@@ -32,7 +32,8 @@ fn datagram_target(top: &Via<'_>, source: SocketAddr) -> SocketAddr {
     }
 }
 
-fn port(top: &Via<'_>) -> u16 {
+/// Where the sender listens.
+pub(super) fn port(top: &Via<'_>) -> u16 {
     top.port.unwrap_or(DEFAULT_PORT)
 }
 
