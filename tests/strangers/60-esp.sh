@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Plane userspace between two network namespaces: a UE on an address of its own for each pair of algorithms and each
-# family, all at once. Each registers, subscribes (NOTIFY over TCP), sends itself a MESSAGE, refreshes, is authenticated
+# ESP between two network namespaces, by default plane userspace at both ends (ESP_PLANES="CORE UE" names others): a UE on
+# an address of its own for each pair of algorithms and each family, all at once. Each registers, subscribes (NOTIFY over TCP), sends itself a MESSAGE, refreshes, is authenticated
 # again and de-registers. On the link there is nothing but ESP after the 401, and nothing is left afterwards.
 set -u
 . "$(dirname "$0")/lib.sh"
-[ "$(id -u)" -eq 0 ] || { not_run "plane userspace needs root"; exit 0; }
+[ "$(id -u)" -eq 0 ] || { not_run "ESP needs root"; exit 0; }
+read -r core_plane ue_plane <<<"${ESP_PLANES:-userspace userspace}"
 need ip:iproute2 ss:iproute2 tcpdump:tcpdump setpriv:util-linux || exit 0
 core=esp-p-$$ phones=esp-u-$$
 ip netns add $core 2>/dev/null && ip netns add $phones || { not_run "network namespaces cannot be made here"; exit 0; }
@@ -36,11 +37,11 @@ ip -n $phones link set esp1 up
 pairs=(hmac-md5-96/null hmac-md5-96/aes-cbc hmac-md5-96/des-ede3-cbc hmac-sha-1-96/null hmac-sha-1-96/aes-cbc
     hmac-sha-1-96/des-ede3-cbc aes-gmac/null null/aes-gcm)
 realm=ims.mnc001.mcc001.3gppnetwork.org
-serve=(--ipsec userspace --sec-agree required --sip 10.91.0.1:5060 --sip '[fd91::1]:5060' --hss-data hss-data/lab.yaml
+serve=(--ipsec $core_plane --sec-agree required --sip 10.91.0.1:5060 --sip '[fd91::1]:5060' --hss-data hss-data/lab.yaml
     --control "$work/ctl" --set "pcscf.algorithms=[$(IFS=,; echo "${pairs[*]}")]" --set scscf.expires.min=2s)
 own=$imsreg
 imsreg=ip
-start_core() { start_imsreg "$work/serve.log" netns exec $core "$own" serve "${serve[@]}" || { failure "imsreg serve --ipsec userspace"; exit 1; }; }
+start_core() { start_imsreg "$work/serve.log" netns exec $core "$own" serve "${serve[@]}" || { failure "imsreg serve --ipsec $core_plane"; exit 1; }; }
 # What is there beyond the ends of the link: devices, default routes, rules of ours, sockets, SAs of the kernel.
 left() {
     for space in $core $phones; do
@@ -53,17 +54,22 @@ left() {
 
 # Killed, it leaves nothing, and the next run starts.
 start_core
-[ -n "$(ip -n $core -o link | grep ': imsreg')" ]; note $? "serve makes a device"
+case $core_plane in
+    userspace) [ -n "$(ip -n $core -o link | grep ': imsreg')" ]; note $? "serve makes a device" ;;
+    kernel) [ "$(ip -n $core xfrm policy | grep -c 'action block')" -ge 260 ]; note $? "walls beside 65 ports of two addresses" ;;
+esac
 kill -KILL "$imsreg_pid"
 wait "$imsreg_pid" 2>/dev/null
 imsreg_pid=
-for _ in $(seq 50); do [ -z "$(left)" ] && break; sleep 0.1; done
-[ -z "$(left)" ]; note $? "left by a serve that was killed: $(left)"
+if [ $core_plane = userspace ]; then
+    for _ in $(seq 50); do [ -z "$(left)" ] && break; sleep 0.1; done
+    [ -z "$(left)" ]; note $? "left by a serve that was killed: $(left)"
+fi
 start_core
 
 # What is missing is said.
-for capability in net_admin net_raw; do
-    setpriv --bounding-set -$capability "$own" serve --ipsec userspace --sip 127.0.0.1:0 >"$work/lacks" 2>&1
+for capability in net_admin $([ $core_plane = userspace ] && echo net_raw); do
+    setpriv --bounding-set -$capability "$own" serve --ipsec $core_plane --sip 127.0.0.1:0 >"$work/lacks" 2>&1
     [ $? -eq 2 ] && grep -qi "cap_$capability" "$work/lacks"; note $? "without CAP_${capability^^}: $(tail -1 "$work/lacks")"
 done
 
@@ -82,7 +88,7 @@ for pair in "${pairs[@]}"; do
         fi
         imsi=$(printf '00101000000%04d' $((1000 + n)))
         # The first half over UDP, the second over TCP.
-        ip netns exec $phones "$own" register --ipsec userspace --pcscf "$pcscf" --source "$source" --json --stay --deregister \
+        ip netns exec $phones "$own" register --ipsec $ue_plane --pcscf "$pcscf" --source "$source" --json --stay --deregister \
             --subscriber hss-data/lab.yaml --imsi $imsi --message "sip:$imsi@$realm" --transport $([ $n -lt 8 ] && echo udp || echo tcp) \
             --set "ue.algorithms=[$pair]" --set ue.expires=8s --set ue.subscribe=true >"$work/ue.$n" 2>"$work/ue.$n.err" &
         ues+=($!)
