@@ -288,9 +288,13 @@ impl Ims {
     /// Takes a packet from outside. `packet.sa` is decided here.
     pub fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outward, tap: &mut dyn Tap) {
         let mut world = World { now, out, tap };
-        world.tap.packet(now, packet);
-        if let Some(owner) = self.owner_of(packet.to, packet.from) {
-            self.accept(owner, packet, &mut world);
+        match self.owner_of(packet.to, packet.from) {
+            Some(owner) => {
+                let judged = self.judge(owner, packet);
+                world.tap.packet(now, &Packet { sa: judged.sa(), ..*packet });
+                self.accept(owner, judged, packet, &mut world);
+            }
+            None => world.tap.packet(now, packet),
         }
         self.deliver(&mut world);
     }
@@ -485,7 +489,8 @@ impl Ims {
         while let Some(delivery) = self.queue.pop_front() {
             match delivery {
                 Delivery::Packet(owner, route, mut bytes) => {
-                    self.accept(owner, &packet_of(&Route { sa: None, ..route }, &bytes), world);
+                    let packet = packet_of(&Route { sa: None, ..route }, &bytes);
+                    self.accept(owner, self.judge(owner, &packet), &packet, world);
                     bytes.clear();
                     if self.spare.len() < SPARE_BUFFERS {
                         self.spare.push(bytes);
@@ -522,18 +527,20 @@ impl Ims {
         })
     }
 
-    /// Lets the plane judge a packet and hands it to its owner.
-    fn accept(&mut self, Owner { slot, protected }: Owner, packet: &Packet<'_>, world: &mut World<'_>) {
-        let sa = match self.slots[slot].sas.inbound(packet.from, packet.to, protected) {
-            Inbound::Protected(sa) => Some(sa),
-            Inbound::Clear => None,
-            Inbound::Refused => {
-                let role = self.slots[slot].element.role();
-                let what = What::PacketDropped { from: packet.from, to: packet.to, cause: "no SA fits this packet" };
-                world.tap.event(world.now, &Event { role, what });
-                return;
-            }
-        };
+    /// What the SAs of the owner's host say to a packet for it.
+    fn judge(&self, Owner { slot, protected }: Owner, packet: &Packet<'_>) -> Inbound {
+        self.slots[slot].sas.inbound(packet.from, packet.to, protected)
+    }
+
+    /// Hands a packet to its owner unless it was refused.
+    fn accept(&mut self, Owner { slot, .. }: Owner, judged: Inbound, packet: &Packet<'_>, world: &mut World<'_>) {
+        if judged == Inbound::Refused {
+            let role = self.slots[slot].element.role();
+            let what = What::PacketDropped { from: packet.from, to: packet.to, cause: "no SA fits this packet" };
+            world.tap.event(world.now, &Event { role, what });
+            return;
+        }
+        let sa = judged.sa();
         let packet = Packet { sa, ..*packet };
         let now = world.now;
         self.call(slot, world, |e, o| e.receive(now, &packet, o));

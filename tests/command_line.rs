@@ -215,8 +215,11 @@ fn ctl_shows_registrations_and_security_associations_of_a_running_serve() {
     assert_eq!((&before["ok"], before["registrations"].as_array().map(Vec::len)), (&true.into(), Some(0)));
     let source = Place(14).host();
     let subscriber = ["--imsi", "001010000001000", "--subscriber", "hss-data/lab.yaml"];
-    let ue = imsreg(&[&["register", "--pcscf", &sip, "--source", &source], &subscriber[..]].concat(), &[]);
+    let ue = imsreg(&[&["register", "--json", "--pcscf", &sip, "--source", &source], &subscriber[..]].concat(), &[]);
     assert!(ue.status.success(), "{}", text(&ue.stderr));
+    let lines = text(&ue.stdout);
+    let answer = lines.lines().find(|line| line.contains(r#""label":"200 OK""#)).expect("the answer to REGISTER");
+    assert!(answer.contains(r#""protected":true"#) && answer.contains(r#""from":"P-CSCF""#), "{answer}");
 
     let impu = "sip:001010000001000@ims.mnc001.mcc001.3gppnetwork.org";
     let registrations = said(ctl(&["registrations", impu]));

@@ -40,6 +40,16 @@ pub enum Inbound {
     Refused,
 }
 
+impl Inbound {
+    /// The SA that carried it.
+    pub const fn sa(self) -> Option<SaId> {
+        match self {
+            Self::Protected(sa) => Some(sa),
+            Self::Clear | Self::Refused => None,
+        }
+    }
+}
+
 impl SaTable {
     /// Adds a set; an error if its selectors or SPIs collide with those of a set alive. Installing the same set again
     /// changes nothing.
