@@ -188,6 +188,50 @@ fn register_against_serve_and_back() {
     assert!(end(&mut serve.0).success());
 }
 
+/// Sealed Gm without any privilege: ESP in UDP between the two, over one port of the P-CSCF's.
+#[test]
+fn unprivileged_ends_register_through_esp() {
+    let place = Place(18);
+    let mut serve = start_serve(&[
+        "serve",
+        "--sip",
+        &place.at(5060),
+        "--diameter",
+        &place.at(3868),
+        "--set",
+        &format!("icscf.listen={}", place.at(4060)),
+        "--set",
+        &format!("scscf.listen={}", place.at(6060)),
+        "--sec-agree",
+        "required",
+        "--ipsec",
+        "unprivileged",
+        "--esp-port",
+        "4501",
+    ]);
+    let keys = ["--k", "465b5ce8b199b49faa5f0a2ee238a6bc", "--opc", "cd63cb71954a9f4e48a5994e37a02baf"];
+    let itself = "sip:001010000000001@ims.mnc001.mcc001.3gppnetwork.org";
+    let (pcscf, source) = (place.at(5060), Place(19).host());
+    let base = ["register", "--pcscf", &pcscf, "--source", &source, "--imsi", "001010000000001", "--message", itself];
+    for (transport, pair) in [("udp", "hmac-sha-1-96/aes-cbc"), ("tcp", "hmac-md5-96/null")] {
+        let algorithms = format!("ue.algorithms=[{pair}]");
+        let esp = ["--ipsec", "unprivileged", "--esp-port", "4501", "--transport", transport, "--set", &algorithms];
+        // Subscribed, the UE is sent a NOTIFY, over a connection that the P-CSCF opens.
+        let more = ["--set", "ue.subscribe=true", "--deregister", "--json"];
+        let output = imsreg(&[base.as_slice(), &keys, &esp, &more].concat(), &[]);
+        let out = text(&output.stdout);
+        assert!(output.status.success(), "{transport}: {out}{}", text(&output.stderr));
+        let events: Vec<serde_json::Value> = out.lines().map(|l| serde_json::from_str(l).expect("JSON")).collect();
+        let has = |event: &str| events.iter().any(|e| e["event"] == event);
+        assert!(has("sa-established") && has("message-received") && has("deregistered"), "{out}");
+    }
+    // What is not sealed reaches no protected port.
+    let clear = ["--ipsec", "none", "--timeout", "2"];
+    let output = imsreg(&[base.as_slice(), &keys, &clear].concat(), &[]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stdout));
+    assert!(end(&mut serve.0).success());
+}
+
 #[test]
 fn ctl_shows_registrations_and_security_associations_of_a_running_serve() {
     let (place, scratch) = (Place(13), Scratch::new("ctl"));

@@ -173,6 +173,9 @@ pub struct ServeArgs {
     /// What carries protected messages: none (they stay in clear), userspace, kernel, unprivileged
     #[arg(long, value_name = "PLANE")]
     pub ipsec: Option<String>,
+    /// UDP port of the P-CSCF for ESP, with plane unprivileged: 4500 where it is not given
+    #[arg(long, value_name = "PORT")]
+    pub esp_port: Option<u16>,
     /// required: no registration without a security agreement; offered: with those who ask; off
     #[arg(long, value_name = "POLICY")]
     pub sec_agree: Option<String>,
@@ -226,6 +229,7 @@ impl ServeArgs {
             settings.list("--hss", "scscf.hss", &self.hss);
         }
         settings.flag("--ipsec", "pcscf.ipsec", self.ipsec.as_ref());
+        settings.flag("--esp-port", "pcscf.esp_port", self.esp_port);
         settings.flag("--sec-agree", "pcscf.sec_agree", self.sec_agree.as_ref());
         settings.with_set(&self.profile)
     }
@@ -282,6 +286,9 @@ pub struct RegisterArgs {
     /// What carries protected messages: none (they stay in clear), userspace, kernel, unprivileged
     #[arg(long, value_name = "PLANE")]
     pub ipsec: Option<String>,
+    /// UDP port of the P-CSCF for ESP, with plane unprivileged: 4500 where it is not given
+    #[arg(long, value_name = "PORT")]
+    pub esp_port: Option<u16>,
     /// required, offered or off
     #[arg(long, value_name = "POLICY")]
     pub sec_agree: Option<String>,
@@ -332,6 +339,7 @@ impl RegisterArgs {
         settings.flag("--realm", "realm", self.realm.as_ref());
         settings.flag("--transport", "ue.transport", self.transport.as_ref());
         settings.flag("--ipsec", "ue.ipsec", self.ipsec.as_ref());
+        settings.flag("--esp-port", "ue.esp_port", self.esp_port);
         settings.flag("--sec-agree", "ue.sec_agree", self.sec_agree.as_ref());
         settings.flag("--emergency", "ue.emergency", self.emergency.then_some(true));
         settings.with_set(&self.profile)

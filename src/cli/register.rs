@@ -36,7 +36,7 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
         Some(source) => source,
         None => SocketAddr::new(source_towards(args.pcscf)?, 0),
     };
-    let mut sockets = Sockets::over(OpenPlane::open(profile.ue.ipsec, network::seed()?).await?);
+    let mut sockets = Sockets::over(OpenPlane::open(profile.ue.ipsec, profile.ue.esp_port, network::seed()?).await?);
     let listener = Listener::sip(source, Role::Ue);
     let local = sockets.bind(&listener).map_err(|e| Failure::Bind(e, FlagsOf::Register))?;
     let mut random = network::seed()?;

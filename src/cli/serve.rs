@@ -21,8 +21,8 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let clock = Clock::start();
     let state = args.state.as_deref().map(StateDir::open).transpose();
     let state = state.map_err(|fault| Failure::Usage(fault.to_string()))?;
-    let plane =
-        OpenPlane::open(if elements.pcscf { profile.pcscf.ipsec } else { PlaneChoice::None }, network::seed()?).await?;
+    let plane = if elements.pcscf { profile.pcscf.ipsec } else { PlaneChoice::None };
+    let plane = OpenPlane::open(plane, profile.pcscf.esp_port, network::seed()?).await?;
     let network = network::build(&mut profile, elements, subscribers, state.as_ref(), clock, FlagsOf::Serve, plane)?;
     let listeners = network.ims.listeners();
     let record = Record::new(Some(clock));

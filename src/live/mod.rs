@@ -59,6 +59,7 @@ impl Live {
         let plane = std::mem::take(&mut sockets.plane);
         let shared = Rc::new(RefCell::new(Shard::new(ims, plane, clock, tap, state)));
         sockets.serve(&shared);
+        shared.borrow_mut().protected.plane.start(&shared);
         shard::run_timers(&shared);
         shard::with(&shared, |s, now| s.ims.start(now, &mut s.out, &mut *s.tap));
         Ok(Self { shared })

@@ -167,6 +167,10 @@ fn open_ports(shard: &mut Shard, shared: &Shared, owner: ElementId, set: &SaSet)
         return Ok(());
     }
     let [(client, _), (server, _)] = pairs;
+    if let Some(inside) = plane.inside() {
+        inside.open_at_ue(client, false)?;
+        return inside.open_at_ue(server, true);
+    }
     for address in [client, server] {
         if !udp.contains(address) {
             udp.add(address, bind_udp(address, Some(&**plane))?, shared);
@@ -186,6 +190,10 @@ fn close_ports(shard: &mut Shard, set: SaSetId) {
     let Some(set) = sets.remove(&set).filter(|set| set.at_ue) else { return };
     for (address, _) in set.pairs {
         if sets.values().any(|others| others.pairs.iter().any(|(local, _)| *local == address)) {
+            continue;
+        }
+        if let Some(inside) = plane.inside() {
+            inside.close(address);
             continue;
         }
         udp.remove(address);

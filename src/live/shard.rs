@@ -137,6 +137,12 @@ fn carry_out(shard: &mut Shard, shared: &Shared, now: Instant, owner: ElementId,
         Effect::Transmit { from, to, transport, protocol, sa, range } => {
             let route = Route { from, to, transport, protocol, sa };
             match transport {
+                Transport::Udp
+                    if sa.is_some()
+                        && let Some(inside) = shard.protected.plane.inside() =>
+                {
+                    inside.send(route, &bytes[range]);
+                }
                 Transport::Udp => shard.udp.send(route, &bytes[range]),
                 Transport::Tcp | Transport::Tls | Transport::Sctp => {
                     shard.streams.send(shared, owner, route, &bytes[range])

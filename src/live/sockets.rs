@@ -73,6 +73,10 @@ impl Sockets {
             BindError { listener: *listener, transport, source, holder }
         };
         let plane = listener.protected.then_some(&*self.plane.0);
+        if let Some(inside) = plane.and_then(Plane::inside) {
+            inside.serve(listener.address, listener.tcp).map_err(|e| fail(Transport::Udp, e))?;
+            return Ok(listener.address);
+        }
         let mut attempts = 0;
         loop {
             attempts += 1;

@@ -4,7 +4,7 @@
 //! written: one write is one user message, as RFC 6733 clause 2.1 wants it. The payload protocol identifier stays zero,
 //! because setting it takes a socket option that the standard library does not know.
 
-use super::plane::Plane;
+use super::plane::{InsideStream, Plane};
 use super::shard::{self, Shared};
 use crate::diameter;
 use crate::ims::ElementId;
@@ -18,8 +18,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, mpsc};
 
@@ -45,6 +44,23 @@ struct Stream {
     unread: Rc<Notify>,
     /// It is to end at once, by a reset.
     reset: Rc<Notify>,
+}
+
+/// What carries a stream.
+pub(super) enum Line {
+    /// TCP or SCTP.
+    Plain(TcpStream),
+    /// TCP within the process.
+    Inside(InsideStream),
+}
+
+impl Line {
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Plain(stream) => stream.local_addr(),
+            Self::Inside(stream) => Ok(stream.local_addr()),
+        }
+    }
 }
 
 impl Stream {
@@ -106,11 +122,15 @@ impl Streams {
         }
         let shared = Rc::clone(shared);
         tokio::task::spawn_local(async move {
-            let bound = {
+            let line = {
                 let shard = shared.borrow();
-                bind(transport, from, route.sa.map(|_| &*shard.protected.plane))
+                let plane = route.sa.map(|_| &*shard.protected.plane);
+                match plane.and_then(Plane::inside) {
+                    Some(inside) => inside.connect(from, to).map(Begun::Inside),
+                    None => bind(transport, from, plane).map(Begun::Bound),
+                }
             };
-            let opened = tokio::time::timeout(CONNECT_PATIENCE, dial(bound, to)).await;
+            let opened = tokio::time::timeout(CONNECT_PATIENCE, dial(line, to)).await;
             let stream = opened.map_err(io::Error::from).flatten();
             let waiting = shared.borrow_mut().streams.opening.remove(&(owner, ends)).unwrap_or_default();
             let asked = |local, state| Connection { local, remote: to, transport, protocol, inbound: false, state };
@@ -170,7 +190,7 @@ pub(super) async fn accept(listener: TcpListener, transport: Transport, protocol
         let Ok(local) = stream.local_addr() else { continue };
         let connection =
             Connection { local, remote, transport, protocol, inbound: true, state: ConnectionState::Opened };
-        tokio::task::spawn_local(run(stream, None, connection, Vec::new(), Rc::clone(&shared)));
+        tokio::task::spawn_local(run(Line::Plain(stream), None, connection, Vec::new(), Rc::clone(&shared)));
     }
 }
 
@@ -204,17 +224,32 @@ fn bind(transport: Transport, from: SocketAddr, plane: Option<&dyn Plane>) -> io
     Ok(socket)
 }
 
-async fn dial(bound: io::Result<Socket>, to: SocketAddr) -> io::Result<TcpStream> {
-    TcpSocket::from_std_stream(bound?.into()).connect(to).await
+/// A connection on its way.
+enum Begun {
+    Bound(Socket),
+    Inside(InsideStream),
 }
 
-async fn run(stream: TcpStream, owner: Option<ElementId>, connection: Connection, first: Vec<Vec<u8>>, shared: Shared) {
+async fn dial(begun: io::Result<Begun>, to: SocketAddr) -> io::Result<Line> {
+    Ok(match begun? {
+        Begun::Bound(socket) => Line::Plain(TcpSocket::from_std_stream(socket.into()).connect(to).await?),
+        Begun::Inside(stream) => {
+            stream.established().await?;
+            Line::Inside(stream)
+        }
+    })
+}
+
+/// Serves a connection to its end.
+pub(super) async fn run(
+    line: Line,
+    owner: Option<ElementId>,
+    connection: Connection,
+    first: Vec<Vec<u8>>,
+    shared: Shared,
+) {
     let Connection { local, remote, transport, .. } = connection;
     let ends = (transport, local, remote);
-    if transport == Transport::Tcp {
-        let _ = stream.set_nodelay(true);
-    }
-    let (mut read, mut write) = stream.into_split();
     let (queue, mut commands) = mpsc::unbounded_channel();
     let (queued, unread, reset) = (Rc::new(Cell::new(0)), Rc::new(Notify::new()), Rc::new(Notify::new()));
     let opened =
@@ -224,28 +259,50 @@ async fn run(stream: TcpStream, owner: Option<ElementId>, connection: Connection
     }
     shared.borrow_mut().streams.open.insert(ends, opened);
     shard::news(&shared, owner, connection);
-    tokio::select! {
-        biased;
-        () = reset.notified() => {
-            while let Ok(Command::Write(bytes)) = commands.try_recv() {
-                let _ = write.try_write(&bytes);
+    match line {
+        Line::Plain(stream) => {
+            if transport == Transport::Tcp {
+                let _ = stream.set_nodelay(true);
+            }
+            let (mut read, mut write) = stream.into_split();
+            tokio::select! {
+                biased;
+                () = reset.notified() => {
+                    while let Ok(Command::Write(bytes)) = commands.try_recv() {
+                        let _ = write.try_write(&bytes);
+                    }
+                }
+                () = receive(&mut read, connection, &shared) => {}
+                () = transmit(&mut write, transport, &mut commands, &queued) => {}
+                () = unread.notified() => {}
+            }
+            // A FIN that is not answered before its SAs go would be repeated without them: protected connections are
+            // reset.
+            if shared.borrow().ims.is_protected(local) {
+                let _ = SockRef::from(write.as_ref()).set_linger(Some(Duration::ZERO));
             }
         }
-        () = receive(&mut read, connection, &shared) => {}
-        () = transmit(&mut write, transport, &mut commands, &queued) => {}
-        () = unread.notified() => {}
+        Line::Inside(stream) => {
+            let (mut read, mut write) = tokio::io::split(stream);
+            let is_reset = tokio::select! {
+                biased;
+                () = reset.notified() => true,
+                () = receive(&mut read, connection, &shared) => false,
+                () = transmit(&mut write, transport, &mut commands, &queued) => false,
+                () = unread.notified() => false,
+            };
+            let stream = read.unsplit(write);
+            while is_reset && let Ok(Command::Write(bytes)) = commands.try_recv() {
+                stream.try_write(&bytes);
+            }
+        }
     }
-    // A FIN that is not answered before its SAs go would be repeated without them: protected connections are reset.
-    if shared.borrow().ims.is_protected(local) {
-        let _ = SockRef::from(write.as_ref()).set_linger(Some(Duration::ZERO));
-    }
-    drop((read, write));
     shared.borrow_mut().streams.open.remove(&ends);
     shard::news(&shared, owner, Connection { state: ConnectionState::Closed, ..connection });
 }
 
 async fn transmit(
-    stream: &mut OwnedWriteHalf,
+    stream: &mut (impl AsyncWrite + Unpin),
     transport: Transport,
     commands: &mut mpsc::UnboundedReceiver<Command>,
     queued: &Cell<usize>,
@@ -273,7 +330,7 @@ async fn transmit(
     let _ = stream.shutdown().await;
 }
 
-async fn receive(stream: &mut OwnedReadHalf, connection: Connection, shared: &Shared) {
+async fn receive(stream: &mut (impl AsyncRead + Unpin), connection: Connection, shared: &Shared) {
     let ends = (connection.transport, connection.local, connection.remote);
     let mut buffer: Vec<u8> = Vec::with_capacity(8_192);
     loop {
@@ -349,7 +406,7 @@ fn step(protocol: Protocol, is_ours: bool, buffer: &[u8]) -> Step {
 }
 
 /// A dead peer answers neither SYN nor RST (field lesson 35).
-const CONNECT_PATIENCE: Duration = Duration::from_secs(4);
+pub(super) const CONNECT_PATIENCE: Duration = Duration::from_secs(4);
 /// What may be queued for a peer that does not read.
 const QUEUE_LIMIT: usize = 64 << 20;
 /// Messages that may wait for a connection.

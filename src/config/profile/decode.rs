@@ -89,6 +89,7 @@ fn pcscf(section: &mut PcscfSection, mut f: Fields<'_>, faults: &mut Collector) 
     set(&mut section.port_s, f.leaf("port_s", PORT, faults));
     set(&mut section.port_c, f.leaf("port_c", PORTS, faults));
     set(&mut section.ipsec, f.leaf("ipsec", PLANE, faults));
+    set(&mut section.esp_port, f.leaf("esp_port", PORT, faults));
     set(&mut section.sec_agree, f.leaf("sec_agree", SEC_AGREE, faults));
     algorithms(&mut section.algorithms, &mut f, faults);
     set(&mut section.full_list_in_401, f.leaf("full_list_in_401", FLAG, faults));
@@ -259,6 +260,7 @@ fn ue(section: &mut UeSection, mut f: Fields<'_>, faults: &mut Collector) {
     set(&mut section.port_c_pool, f.leaf("port_c_pool", PORT, faults));
     set(&mut section.transport, f.leaf("transport", TRANSPORT, faults));
     set(&mut section.ipsec, f.leaf("ipsec", PLANE, faults));
+    set(&mut section.esp_port, f.leaf("esp_port", PORT, faults));
     set(&mut section.sec_agree, f.leaf("sec_agree", SEC_AGREE, faults));
     algorithms(&mut section.algorithms, &mut f, faults);
     set(&mut section.expires, f.leaf("expires", DURATION, faults));

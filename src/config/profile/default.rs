@@ -8,6 +8,7 @@ use crate::application_server::Behaviour;
 use crate::hss::SqnScheme;
 use crate::ims::Wiring;
 use crate::ipsec::association::{Algorithms, Encryption, Integrity};
+use crate::ipsec::esp;
 use crate::packet::Transport;
 use crate::pcscf::SecAgreePolicy;
 use crate::scscf::{ChallengePolicy, DigestConfig};
@@ -44,6 +45,7 @@ impl Default for Profile {
                 port_s: 6100,
                 port_c: 5100..=5163,
                 ipsec: PlaneChoice::None,
+                esp_port: esp::PORT,
                 sec_agree: SecAgreePolicy::Required,
                 algorithms: default_algorithms(),
                 full_list_in_401: true,
@@ -120,6 +122,7 @@ impl Default for Profile {
                 port_c_pool: 64,
                 transport: Transport::Udp,
                 ipsec: PlaneChoice::None,
+                esp_port: esp::PORT,
                 sec_agree: SecAgreePolicy::Required,
                 algorithms: default_algorithms(),
                 expires: Duration::from_secs(600_000),

@@ -106,6 +106,8 @@ pub struct PcscfSection {
     pub port_c: RangeInclusive<u16>,
     /// `ipsec`
     pub ipsec: PlaneChoice,
+    /// `esp_port`: UDP port of ESP under plane `unprivileged`.
+    pub esp_port: u16,
     /// `sec_agree`
     pub sec_agree: SecAgreePolicy,
     /// `algorithms`
@@ -270,6 +272,8 @@ pub struct UeSection {
     pub transport: Transport,
     /// `ipsec`
     pub ipsec: PlaneChoice,
+    /// `esp_port`: that of the P-CSCF, under plane `unprivileged`.
+    pub esp_port: u16,
     /// `sec_agree`
     pub sec_agree: SecAgreePolicy,
     /// `algorithms`

@@ -6,22 +6,36 @@
 
 mod kernel;
 mod none;
+mod unprivileged;
 mod userspace;
+
+pub(super) use unprivileged::{Inside, InsideStream};
 
 use super::shard::Shared;
 use crate::config::PlaneChoice;
+use crate::event::{Event, Role, What};
 use crate::ipsec::association::{SaSet, SaSetId};
+use crate::ipsec::esp;
 use crate::random::Random;
 use crate::time::Duration;
 use socket2::Socket;
 use std::fmt;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::rc::Rc;
 
 /// What a plane does for the driver. Orders about one set come in this order: install, extend (again and again),
 /// remove. No connection of a set is open any more when it is removed, so nothing of it can leave in clear.
 pub(super) trait Plane {
+    /// What carries protected datagrams and connections within the process, in place of sockets of the system.
+    fn inside(&self) -> Option<&Rc<Inside>> {
+        None
+    }
+
+    /// The driver is there; the protected ports of a P-CSCF are open.
+    fn start(&mut self, _shared: &Shared) {}
+
     /// Prepares a socket of a protected port before it is bound: nothing that is not protected may reach it, and
     /// nothing may leave it in clear.
     fn prepare(&self, socket: &Socket, local: SocketAddr) -> io::Result<()>;
@@ -62,16 +76,14 @@ pub(super) enum Installation {
 pub struct OpenPlane(pub(super) Box<dyn Plane>);
 
 impl OpenPlane {
-    /// Opens the plane that a profile names. `random` is where its IVs come from.
-    pub async fn open(choice: PlaneChoice, random: Random) -> Result<Self, Unavailable> {
+    /// Opens the plane that a profile names. `esp_port` is the UDP port of plane `unprivileged` at the P-CSCF, `random`
+    /// is where IVs come from.
+    pub async fn open(choice: PlaneChoice, esp_port: u16, random: Random) -> Result<Self, Unavailable> {
         Ok(match choice {
             PlaneChoice::None => Self::default(),
             PlaneChoice::Userspace => Self(Box::new(userspace::Userspace::open(random).await?)),
             PlaneChoice::Kernel => Self(Box::new(kernel::KernelPlane::open()?)),
-            PlaneChoice::Unprivileged => {
-                let why = "this version does not have it".to_owned();
-                return Err(Unavailable { plane: choice, why, todo: "take plane userspace" });
-            }
+            PlaneChoice::Unprivileged => Self(Box::new(unprivileged::Unprivileged::open(random, esp_port))),
         })
     }
 }
@@ -99,4 +111,13 @@ pub struct Unavailable {
     pub why: String,
     /// What helps.
     pub todo: &'static str,
+}
+
+/// An event for a packet that is not let in.
+fn tell(shared: &Shared, role: Role, source: IpAddr, destination: IpAddr, reason: esp::Drop) {
+    let mut shard = shared.borrow_mut();
+    let now = shard.clock.now();
+    let (from, to) = (SocketAddr::new(source, 0), SocketAddr::new(destination, 0));
+    let what = What::PacketDropped { from, to, cause: reason.as_str() };
+    shard.tap.event(now, &Event { role, what });
 }

@@ -9,11 +9,11 @@ mod outside;
 
 use super::{Installation, Plane, Unavailable};
 use crate::config::PlaneChoice;
-use crate::event::{Event, Role, What};
+use crate::event::Role;
 use crate::ip::transport::Segment;
 use crate::ip::{self, Packet, Upper};
 use crate::ipsec::association::{Mode, SaSet, SaSetId};
-use crate::ipsec::esp::{self, Carrier, Engine};
+use crate::ipsec::esp::{Carrier, Engine};
 use crate::live::shard::Shared;
 use crate::random::Random;
 use crate::time::Duration;
@@ -209,7 +209,7 @@ impl Lift {
             Err(reason) => {
                 let Some((shared, role)) = watcher.clone() else { return };
                 drop(state);
-                tell(&shared, role, source, destination, reason);
+                super::tell(&shared, role, source, destination, reason);
             }
         }
     }
@@ -252,15 +252,6 @@ fn local_end(set: &SaSet) -> IpAddr {
         (true, Mode::Transport) => set.ue_address,
         (true, Mode::UdpTunnel { outer_ue }) => outer_ue,
     }
-}
-
-/// An event for a packet that is not let in.
-fn tell(shared: &Shared, role: Role, source: IpAddr, destination: IpAddr, reason: esp::Drop) {
-    let mut shard = shared.borrow_mut();
-    let now = shard.clock.now();
-    let (from, to) = (SocketAddr::new(source, 0), SocketAddr::new(destination, 0));
-    let what = What::PacketDropped { from, to, cause: reason.as_str() };
-    shard.tap.event(now, &Event { role, what });
 }
 
 /// A TCP segment that leaves room for headers and ESP in 1,500 octets (recipe of kernel-ipsec.md: IPv6, aes-cbc).
