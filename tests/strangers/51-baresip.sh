@@ -1,5 +1,7 @@
 #!/usr/bin/env bash
-# Two baresip register with SIP digest at our core; one sends a message to the other, calls it and hangs up.
+# Two baresip register with SIP digest at our core; one sends a message to the other, calls it and hangs up. Then once more
+# where the core asks for the password with every request (407). SHA-256 is not offered: version 1.0 ends with "Function not
+# implemented" where RFC 8760 clause 2.4 lets it pass over what it does not know and take the MD5 challenge behind it.
 set -u
 . "$(dirname "$0")/lib.sh"
 need "$baresip" ip:iproute2 "$tshark" || exit 0
@@ -14,9 +16,6 @@ stop_phones() {
 }
 trap 'stop_phones; stop_imsreg; rm -rf "$work"' EXIT
 status=0 core=127.0.6.1
-
-# The phones have another address: what comes from the address of the core is the core.
-serve_two_phones
 
 "$python" -c 'import sys, wave
 w = wave.open(sys.argv[1], "wb"); w.setparams((1, 2, 8000, 0, "NONE", "")); w.writeframes(bytes(160000))' "$work/silence.wav"
@@ -51,12 +50,12 @@ seen() {
     for i in $(seq 200); do
         if grep -q "$3" "$work/$2" 2>/dev/null; then
             passed 1
-            echo "baresip: $1"
+            echo "baresip, $digest: $1"
             return
         fi
         read -rt 0.1 <> <(:) || :
     done
-    failure "baresip: $1"
+    failure "baresip, $digest: $1"
     tail -n 5 "$work/alice/out" "$work/bob/out" >&2
     status=1
 }
@@ -73,23 +72,34 @@ with socket.create_connection(("127.0.0.1", int(port)), timeout=5) as s:
 PY
 }
 
-phone alice 5085 4444
-phone bob 5095 4445
+# The phones have another address: what comes from the address of the core is the core.
+# lives DIGEST ARGUMENT ...: the life of both phones at a core with these subscribers and arguments.
+lives() {
+    digest=$1
+    serve_two_phones "$@"
+    phone alice 5085 4444
+    phone bob 5095 4445
+    for name in alice bob; do seen "$name is registered with digest" $name/out '200 OK'; done
+    tell 4444 message "Dinner at eight"
+    seen "bob has the message" bob/out 'Dinner at eight'
+    tell 4444 dial sip:bob@ims.test
+    seen "bob's phone rings" alice/out 'SIP Progress: 180'
+    tell 4445 accept ""
+    seen "alice's call is answered" alice/out 'Call established'
+    tell 4444 hangup ""
+    seen "bob hears the end of the call" bob/out 'session closed'
+    tell 4444 quit ""
+    tell 4445 quit ""
+    stop_phones
+    left=$("$imsreg" ctl --socket "$work/ctl" registrations | sed -n '1s/ .*//p')
+    if [ "$left" = 0 ]; then passed 1; echo "baresip, $digest: both are de-registered"; else failure "baresip, $digest: $left sets are left in the S-CSCF"; status=1; fi
+    stop_imsreg || { failure "imsreg serve did not stop in order"; status=1; }
+    bash "$(dirname "$0")/tshark.sh" "$work/all.pcapng" 40 12 || status=1
+}
+
+lives '{}'
 sed -n 's/^baresip \(v[0-9.]*\).*/baresip \1/p' "$work/alice/out"
-for name in alice bob; do seen "$name is registered with digest" $name/out '200 OK'; done
-tell 4444 message "Dinner at eight"
-seen "bob has the message" bob/out 'Dinner at eight'
-tell 4444 dial sip:bob@ims.test
-seen "bob's phone rings" alice/out 'SIP Progress: 180'
-tell 4445 accept ""
-seen "alice's call is answered" alice/out 'Call established'
-tell 4444 hangup ""
-seen "bob hears the end of the call" bob/out 'session closed'
-tell 4444 quit ""
-tell 4445 quit ""
-stop_phones
-left=$("$imsreg" ctl --socket "$work/ctl" registrations | sed -n '1s/ .*//p')
-if [ "$left" = 0 ]; then passed 1; echo "baresip: both are de-registered"; else failure "baresip: $left sets are left in the S-CSCF"; status=1; fi
-stop_imsreg || { failure "imsreg serve did not stop in order"; status=1; }
-bash "$(dirname "$0")/tshark.sh" "$work/all.pcapng" 40 12 || status=1
+lives '{algorithm: MD5}' --set scscf.proxy_auth=true
+credentials "baresip, Proxy-Authorization" "$work/all.pcapng" \
+    "sip.Proxy-Authorization && sip.auth.digest.response && ip.src == $address" 2 || status=1
 exit $status

@@ -113,16 +113,26 @@ start_imsreg() {
     return 1
 }
 
-# A core at $core for two phones with passwords, alice and bob; what it writes goes to $work.
+# serve_two_phones DIGEST ARGUMENT ...: a core at $core for two phones with passwords, alice and bob, whose subscribers
+# have this `digest` ({} for the defaults); what it writes goes to $work.
 serve_two_phones() {
+    local digest=$1
+    shift
     cat >"$work/subscribers.yaml" <<YAML
 subscribers:
-  - {impus: ["sip:alice@ims.test"], password: secret-of-alice}
-  - {impus: ["sip:bob@ims.test"], password: secret-of-bob}
+  - {impus: ["sip:alice@ims.test"], password: secret-of-alice, digest: $digest}
+  - {impus: ["sip:bob@ims.test"], password: secret-of-bob, digest: $digest}
 YAML
     start_imsreg "$work/serve.log" serve --profile lab --realm ims.test --sip $core:5060 --sec-agree offered --json \
         --set icscf.listen=[$core:4060] --set scscf.listen=[$core:6060] --set pcscf.core=$core:5060 --set pcscf.trusted=[$core] \
-        --hss-data "$work/subscribers.yaml" --control "$work/ctl" --capture "$work/all.pcapng" || { failure "imsreg serve"; exit 1; }
+        --hss-data "$work/subscribers.yaml" --control "$work/ctl" --capture "$work/all.pcapng" "$@" || { failure "imsreg serve"; exit 1; }
+}
+
+# credentials WHAT CAPTURE FILTER LEAST: so many requests of a capture, at least, have what the filter of tshark wants.
+credentials() {
+    local found
+    found=$(tshark -r "$2" -Y "$3" -T fields -e sip.CSeq 2>/dev/null | wc -l)
+    if [ "$found" -ge "$4" ]; then passed 1; echo "$1: $found requests"; else failure "$1: $found requests, wanted $4"; return 1; fi
 }
 
 # Ends what start_imsreg started, by its id, and waits for its exit status.
