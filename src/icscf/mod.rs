@@ -169,41 +169,42 @@ impl Icscf {
         if packet.bytes.iter().all(u8::is_ascii_whitespace) {
             return;
         }
-        let message = match Message::parse(packet.bytes) {
+        let parsed = Message::parse(packet.bytes);
+        let message = match &parsed {
             Ok(message) => message,
             Err(error) => {
                 let what = || What::Discarded { from: packet.from, cause: error.to_string() };
                 return out.event(|| Event { role: Role::Icscf, what: what() });
             }
         };
-        match self.transactions.receive(now, self.config.timers, packet, &message, out) {
-            Incoming::Request(server) => self.on_request(now, server, packet.from.ip(), &message, out),
-            Incoming::Final(client, Asked::Register(waiting)) => self.on_response(now, client, waiting, &message, out),
-            Incoming::Final(_, Asked::Forwarded(branch)) => self.on_forwarded_final(now, branch, &message, out),
+        match self.transactions.receive(now, self.config.timers, packet, message, out) {
+            Incoming::Request(server) => self.on_request(now, server, packet.from.ip(), message, out),
+            Incoming::Final(client, Asked::Register(waiting)) => self.on_response(now, client, waiting, message, out),
+            Incoming::Final(_, Asked::Forwarded(branch)) => self.on_forwarded_final(now, branch, message, out),
             // RFC 4320: no provisional response but 100, which goes one hop, is sent for REGISTER.
             Incoming::Provisional(client) => {
                 if let Some(&mut Asked::Forwarded(branch)) = self.transactions.context(client) {
-                    self.on_forwarded_provisional(now, branch, &message, out);
+                    self.on_forwarded_provisional(now, branch, message, out);
                 }
             }
             Incoming::Accepted(client) => {
                 if let Some(&mut Asked::Forwarded(branch)) = self.transactions.context(client) {
-                    self.on_forwarded_accepted(now, branch, &message, out);
+                    self.on_forwarded_accepted(now, branch, message, out);
                 }
             }
             // Copies of one request may pass a proxy on several ways (RFC 3261 clause 16.3).
             Incoming::Merged(server) if message.method() != Some(Method::Register) => {
-                self.on_request(now, server, packet.from.ip(), &message, out);
+                self.on_request(now, server, packet.from.ip(), message, out);
             }
-            Incoming::Merged(server) => self.refuse(now, server, &message, &Refusal::Merged, out),
+            Incoming::Merged(server) => self.refuse(now, server, message, &Refusal::Merged, out),
             Incoming::Cancel { server, cancelled: Some(cancelled) } => {
-                self.accept(now, server, &message, out);
-                self.on_cancel(now, cancelled, &message, out);
+                self.accept(now, server, message, out);
+                self.on_cancel(now, cancelled, message, out);
             }
             Incoming::Cancel { server, cancelled: None } => {
-                self.refuse(now, server, &message, &Refusal::NothingToCancel, out);
+                self.refuse(now, server, message, &Refusal::NothingToCancel, out);
             }
-            Incoming::Ack if self.is_trusted(packet.from.ip()) => self.on_ack(&message, out),
+            Incoming::Ack if self.is_trusted(packet.from.ip()) => self.on_ack(message, out),
             Incoming::Ack | Incoming::Absorbed | Incoming::Stray => {}
         }
     }

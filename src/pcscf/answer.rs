@@ -278,16 +278,20 @@ fn longest(response: &FromCore<'_>, is_own: impl Fn(&Uri<'_>) -> bool) -> Grante
 /// P-Associated-URI in canonical form, one a line, and the identity registered where it is not among them.
 fn identities(response: &FromCore<'_>, aor: &str) -> String {
     let mut all = String::with_capacity(USUAL_IDENTITIES);
+    let mut is_there = false;
     for element in response.elements(HeaderName::PAssociatedUri) {
+        let start = all.len();
         if let Some(canonical) = canonical(element) {
             all.push_str(canonical);
-            all.push('\n');
         } else if let Ok(address) = NameAddr::parse(HeaderName::PAssociatedUri, element) {
             address.uri.canonical(&mut all);
-            all.push('\n');
+        } else {
+            continue;
         }
+        is_there |= all[start..] == *aor;
+        all.push('\n');
     }
-    if !all.lines().any(|i| i == aor) {
+    if !is_there {
         all.push_str(aor);
         all.push('\n');
     }

@@ -2,6 +2,7 @@
 //!
 //! This reads more than the grammar allows, because what it guards must hold for malformed values too.
 
+use crate::sip::header::grammar;
 use memchr::{memchr, memchr_iter, memchr2, memchr2_iter};
 
 /// A value whose quotes do not close: nobody can say which of its commas separate.
@@ -102,29 +103,31 @@ fn each_item<'v>(value: &'v str, mut act: impl FnMut(Item<'v>)) -> Result<(), Un
 /// The item at the start of `list` if it is as nearly all are: perhaps a scheme and a space, a name, and a value that is
 /// quoted without escapes or has no white space. What follows its comma comes with it.
 fn usual_item(list: &str) -> Option<(Item<'_>, &str)> {
-    let list = list.strip_prefix(' ').unwrap_or(list);
-    let word = |from: usize| from + list.as_bytes()[from..].iter().take_while(|b| is_of_a_name(**b)).count();
-    let (mut start, mut end) = (0, word(0));
-    if list.as_bytes().get(end) == Some(&b' ') {
+    let bytes = list.as_bytes();
+    let word = |from: usize| from + grammar::span(&bytes[from..], grammar::TOKEN);
+    let first = usize::from(bytes.first() == Some(&b' '));
+    let (mut start, mut end) = (first, word(first));
+    if bytes.get(end) == Some(&b' ') {
         start = end + 1;
         end = word(start);
     }
-    let value = list[end..].strip_prefix('=').filter(|_| end > start)?;
-    let length = match value.as_bytes() {
-        [b'"', inside @ ..] => {
+    if end == start || bytes.get(end) != Some(&b'=') {
+        return None;
+    }
+    let value_end = match bytes[end + 1..] {
+        [b'"', ref inside @ ..] => {
             let close = memchr2(b'"', b'\\', inside).filter(|&close| inside[close] == b'"')?;
-            close + 2
+            end + 1 + close + 2
         }
-        plain => plain.iter().take_while(|b| b.is_ascii_graphic() && !matches!(b, b',' | b'"')).count(),
+        ref plain => end + 1 + grammar::span(plain, grammar::DIGEST),
     };
-    let (value, after) = value.split_at(length);
-    let after = if after.is_empty() { after } else { after.strip_prefix(',')? };
-    let head = if start > 0 { &list[..start - 1] } else { "" };
-    Some((Item { head, parameter: Some((&list[start..end], value)) }, after))
-}
-
-const fn is_of_a_name(b: u8) -> bool {
-    b.is_ascii_alphanumeric() || b == b'-'
+    let after = match bytes.get(value_end) {
+        None => value_end,
+        Some(b',') => value_end + 1,
+        Some(_) => return None,
+    };
+    let head = if start > first { &list[first..start - 1] } else { "" };
+    Some((Item { head, parameter: Some((&list[start..end], &list[end + 1..value_end])) }, &list[after..]))
 }
 
 /// True when some parameter of `text` is called `ck` or `ik`, wherever it stands and however it is spaced or quoted.

@@ -369,7 +369,8 @@ impl Asked {
     pub(super) fn by(message: &Message<'_>) -> Self {
         let to = message.header(HeaderName::To).unwrap_or_default();
         let contacts = || message.values(HeaderName::Contact);
-        let mut text = String::with_capacity(to.len() + contacts().map(|c| c.len() + 1).sum::<usize>());
+        let mut text =
+            String::with_capacity(to.len() + contacts().map(|c| c.len() + 1).sum::<usize>().saturating_sub(1));
         text.push_str(to);
         for contact in contacts() {
             text.push_str(if text.len() > to.len() { "," } else { "" });

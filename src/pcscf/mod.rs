@@ -145,13 +145,12 @@ impl Pcscf {
         if is_keep_alive(packet.bytes) {
             return self.on_keep_alive(now, packet, out);
         }
-        let message = match Message::parse(packet.bytes) {
-            Ok(message) => message,
-            Err(error) => return self.on_unreadable(now, packet, error, out),
-        };
-        match message.start() {
-            StartLine::Request { method, .. } => self.on_request(now, packet, &message, method, out),
-            StartLine::Response { .. } => self.on_response(now, packet, &message, out),
+        match &Message::parse(packet.bytes) {
+            Ok(message) => match message.start() {
+                StartLine::Request { method, .. } => self.on_request(now, packet, message, method, out),
+                StartLine::Response { .. } => self.on_response(now, packet, message, out),
+            },
+            Err(error) => self.on_unreadable(now, packet, *error, out),
         }
     }
 

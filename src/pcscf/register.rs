@@ -4,13 +4,12 @@ use super::Pcscf;
 use super::config::SecAgreePolicy;
 use super::flow::{Agreement, Asked, Beside, Challenging, FlowKey, Origin, Set, SetRef, Short};
 use super::refusal::Refusal;
-use super::request::wants_agreement;
+use super::request::{Read, wants_agreement};
 use super::to_core::{Additions, via_count, write_register};
 use crate::event::{Event, Role, What};
 use crate::ipsec::association::{Algorithms, Endpoint, PortPair};
 use crate::ipsec::negotiate;
 use crate::packet::{Outbox, Packet, Protocol, Route, Transport};
-use crate::sip::header::contact::Contacts;
 use crate::sip::header::digest::Digest;
 use crate::sip::header::sec_agree::Mechanisms;
 use crate::sip::message::Checked;
@@ -54,20 +53,19 @@ impl Pcscf {
         now: Instant,
         packet: &Packet<'_>,
         message: &Message<'_>,
-        checked: &Checked<'_>,
+        read: &Read<'_>,
         server: ServerId,
         over: Option<SetRef>,
         out: &mut Outbox,
     ) {
         let examined = match over {
-            Some(set) => self.examine_protected(packet, message, checked, set, out),
-            None => self.examine_clear(packet.from, message, out),
+            Some(set) => self.examine_protected(packet, message, &read.checked, set, out),
+            None => self.examine_clear(packet.from, message, read, out),
         };
         match examined {
             Ok(examined) => {
                 let origin = over.map_or(Origin::Clear { ue: packet.from, here: packet.to }, Origin::Protected);
-                let hops = checked.max_forwards;
-                self.forward(now, packet.from, message, hops, server, origin, examined, out);
+                self.forward(now, packet.from, message, read, server, origin, examined, out);
             }
             Err(Refused { refusal, failed }) => {
                 let list = over.and_then(|o| self.books.get(o)).map(|s| (s.pcscf(self.config.port_s), s.algorithms));
@@ -92,7 +90,13 @@ impl Pcscf {
             })
     }
 
-    fn examine_clear(&self, source: SocketAddr, message: &Message<'_>, out: &mut Outbox) -> Result<Examined, Refused> {
+    fn examine_clear(
+        &self,
+        source: SocketAddr,
+        message: &Message<'_>,
+        read: &Read<'_>,
+        out: &mut Outbox,
+    ) -> Result<Examined, Refused> {
         let credentials = message.authorization()?;
         if let Some(nonce) = credentials.filter(is_answer).and_then(|c| c.nonce)
             && self.books.is_agreed(self.hash_of_nonce(nonce))
@@ -105,7 +109,7 @@ impl Pcscf {
         };
         let user = self.user_of(message, credentials.as_ref())?;
         let same_user = |flow: &FlowKey| agreement.is_none() && flow.is_of_same_user(user);
-        let flow = match self.beside(message) {
+        let flow = match self.beside(read) {
             Some(beside) => user.beside(beside),
             // `*` and queries name no flow.
             None => self.books.registered_in_clear(source).filter(same_user).unwrap_or(user),
@@ -228,17 +232,11 @@ impl Pcscf {
 
     /// What the flow is for that a REGISTER in clear begins, if it is to live beside the usual one. Over security
     /// associations it is that of their set.
-    fn beside(&self, message: &Message<'_>) -> Option<Beside> {
-        let may_tell = |value: &str| mentions(value, b"reg-id") || mentions(value, b"sos");
-        if !message.values(HeaderName::Contact).any(may_tell) {
-            return None;
-        }
-        let Ok(Contacts::List(contacts)) = message.contacts() else { return None };
-        if contacts.iter().any(|contact| contact.address.uri.params.has("sos")) {
+    fn beside(&self, read: &Read<'_>) -> Option<Beside> {
+        if read.sos {
             return Some(Beside::Emergency);
         }
-        let flow = contacts.iter().find_map(|contact| Some((contact.reg_id()?, contact.instance()?)));
-        let (reg_id, instance) = flow.filter(|_| self.config.outbound)?;
+        let (reg_id, instance) = read.flow.filter(|_| self.config.outbound)?;
         Some(Beside::Outbound { reg_id, instance: self.hash_of(instance) })
     }
 
@@ -248,7 +246,7 @@ impl Pcscf {
         now: Instant,
         source: SocketAddr,
         message: &Message<'_>,
-        hops: Option<u8>,
+        read: &Read<'_>,
         server: ServerId,
         origin: Origin,
         examined: Examined,
@@ -263,8 +261,8 @@ impl Pcscf {
         let icid = self.random.token::<20>();
         let (icid, line) = (icid.as_bytes(), self.config.lines.get(&source.ip()).map(|line| &**line));
         // RFC 5626 clause 5.1.
-        let outbound =
-            self.config.outbound && message.values(HeaderName::Contact).any(|value| mentions(value, b"reg-id"));
+        let outbound = self.config.outbound && read.has_reg_id;
+        let hops = read.checked.max_forwards;
         let add = Additions { texts: &self.texts, source, hops, token: &token, outbound, integrity, icid, line };
         let context = Challenging { server, origin, flow, agreement, asked: Asked::by(message), hop: 0 };
         let route = self.core_route(hop);
@@ -322,15 +320,6 @@ impl Pcscf {
         use std::hash::BuildHasher;
         self.hasher.hash_one(text)
     }
-}
-
-/// True when a Contact has this parameter, or at least its name behind a semicolon, in any case.
-fn mentions(contact: &str, name: &[u8]) -> bool {
-    let contact = contact.as_bytes();
-    memchr::memchr_iter(b';', contact).any(|at| {
-        let rest = contact[at + 1..].trim_ascii_start();
-        rest.get(..name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name))
-    })
 }
 
 /// The only element of a list.

@@ -27,6 +27,17 @@ enum Admission {
     Dropped(&'static str),
 }
 
+/// What was read of a request while it was checked.
+pub(super) struct Read<'a> {
+    pub(super) checked: Checked<'a>,
+    /// A Contact is for emergency calls.
+    pub(super) sos: bool,
+    /// A Contact has a reg-id.
+    pub(super) has_reg_id: bool,
+    /// reg-id and instance of the first Contact that has both (RFC 5626).
+    pub(super) flow: Option<(u32, &'a str)>,
+}
+
 impl Pcscf {
     pub(super) fn on_request(
         &mut self,
@@ -96,12 +107,12 @@ impl Pcscf {
                 self.heard(now, flow);
             }
         }
-        let checked = match self.check(message) {
-            Ok(checked) => checked,
+        let read = match self.check(message) {
+            Ok(read) => read,
             Err(refusal) => return self.refuse_unchecked(now, packet, message, server, &refusal, out),
         };
         match method {
-            Method::Register => self.on_register(now, packet, message, &checked, server, over, out),
+            Method::Register => self.on_register(now, packet, message, &read, server, over, out),
             _ => self.on_other(now, packet, message, Some(server), over, out),
         }
     }
@@ -168,20 +179,26 @@ impl Pcscf {
     }
 
     /// RFC 3261 clause 16.3.
-    fn check<'a>(&self, message: &Message<'a>) -> Result<Checked<'a>, Refusal> {
-        let checked = message.checked()?;
+    fn check<'a>(&self, message: &Message<'a>) -> Result<Read<'a>, Refusal> {
+        let (mut sos, mut has_reg_id, mut flow) = (false, false, None);
+        let checked = message.checked_with(|contact| {
+            sos |= contact.address.uri.params.has("sos");
+            has_reg_id |= contact.reg_id().is_some();
+            flow = flow.or_else(|| contact.reg_id().zip(contact.instance()));
+        })?;
+        let read = Read { checked, sos, has_reg_id, flow };
         if checked.max_forwards == Some(0) {
             return Err(Refusal::TooManyHops);
         }
         if !message.has_any(NameSet::of(&[HeaderName::ProxyRequire])) || is_sec_agree(message, HeaderName::ProxyRequire)
         {
-            return Ok(checked);
+            return Ok(read);
         }
         let unknown: Vec<&str> = message
             .elements(HeaderName::ProxyRequire)
             .filter(|tag| !KNOWN_TAGS.iter().any(|known| tag.eq_ignore_ascii_case(known)))
             .collect();
-        if unknown.is_empty() { Ok(checked) } else { Err(Refusal::UnknownExtension { tags: unknown.join(", ") }) }
+        if unknown.is_empty() { Ok(read) } else { Err(Refusal::UnknownExtension { tags: unknown.join(", ") }) }
     }
 
     /// A request other than REGISTER: that of a registered UE is passed on. `server`: `None` for ACK.

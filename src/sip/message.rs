@@ -91,9 +91,9 @@ pub struct Message<'a> {
     text: &'a str,
     start: StartLine<'a>,
     table: Table,
-    /// The topmost Via and the rest of its line, read at once: the transaction layer, [`Message::check`] and whoever
-    /// answers all need it.
-    top: Result<(Via<'a>, Option<&'a str>), HeaderError>,
+    /// The topmost Via of a request, and the rest of its line, read at once: the transaction layer, [`Message::check`] and
+    /// whoever answers all need it. That of a response is the receiver's own: its branch is all that is looked at.
+    top: Option<Result<(Via<'a>, Option<&'a str>), HeaderError>>,
 }
 
 impl<'a> Message<'a> {
@@ -140,7 +140,7 @@ impl<'a> Message<'a> {
                 return Err(HeaderError::bad(name, "two different values"));
             }
         }
-        let (via, mut rest) = self.top.clone()?;
+        let (via, mut rest) = self.read_top()?;
         let mut lines = self.values(HeaderName::Via).skip(1);
         while let Some(list) = rest.or_else(|| lines.next()) {
             rest = Via::parse(list)?.1;
@@ -273,13 +273,17 @@ impl<'a> Message<'a> {
     /// The topmost Via.
     #[inline]
     pub fn via(&self) -> Result<Via<'a>, HeaderError> {
-        self.top.clone().map(|(via, _)| via)
+        self.read_top().map(|(via, _)| via)
     }
 
-    /// The topmost Via, if it is well-formed, and the rest of its line after the comma.
+    /// The topmost Via of a request, if it is well-formed, and the rest of its line after the comma.
     #[inline]
     pub(crate) fn top_via(&self) -> Option<&(Via<'a>, Option<&'a str>)> {
-        self.top.as_ref().ok()
+        self.top.as_ref()?.as_ref().ok()
+    }
+
+    fn read_top(&self) -> Result<(Via<'a>, Option<&'a str>), HeaderError> {
+        self.top.clone().unwrap_or_else(|| Via::parse(self.mandatory(HeaderName::Via)?))
     }
 
     /// From.
@@ -372,9 +376,10 @@ impl<'a> Message<'a> {
     #[inline]
     fn new(split: Split<'a>, table: Table) -> Self {
         let Split { bytes, text, start } = split;
-        let top = match table.first(HeaderName::Via) {
-            Some(slot) => Via::parse(slot.value(text)),
-            None => Err(missing(HeaderName::Via)),
+        let top = match (start, table.first(HeaderName::Via)) {
+            (StartLine::Response { .. }, _) => None,
+            (_, Some(slot)) => Some(Via::parse(slot.value(text))),
+            (_, None) => Some(Err(missing(HeaderName::Via))),
         };
         Self { bytes, text, start, table, top }
     }

@@ -1,6 +1,6 @@
 //! Bytes to the table of lines.
 
-use super::header::grammar;
+use super::header::grammar::{self, ONES};
 use super::message::StartLine;
 use super::table::{Slot, Table};
 use super::{HeaderName, Method};
@@ -75,7 +75,7 @@ pub(crate) fn split<'a>(bytes: &'a [u8], table: &mut Table) -> Result<Split<'a>,
     let end = lines(bytes, start_end, table)?;
     let text = simdutf8::basic::from_utf8(&bytes[..end]).map_err(|_| ParseError::Encoding)?;
     let start = start_line(without_line_end(&text[..start_end]))?;
-    let body = match content_length(bytes, table)? {
+    let body = match content_length(text, table)? {
         Some(length) if length > bytes.len() - end => return Err(ParseError::ContentLength),
         Some(length) => length,
         None => bytes.len() - end,
@@ -96,7 +96,7 @@ pub(crate) fn salvage<'a>(bytes: &'a [u8], table: &mut Table) -> Option<Split<'a
     // The table holds the lines before the fault.
     let end = match lines(bytes, start_end, table) {
         Ok(end) => end,
-        Err(_) => table.iter().last().map_or(start_end, |slot| usize::from(slot.end)),
+        Err(_) => table.last_mut().map_or(start_end, |slot| usize::from(slot.end)),
     };
     let text = std::str::from_utf8(&bytes[..end]).ok()?;
     let line = without_line_end(&text[..start_end]);
@@ -111,74 +111,65 @@ pub(crate) fn salvage<'a>(bytes: &'a [u8], table: &mut Table) -> Option<Split<'a
 fn lines(bytes: &[u8], from: usize, table: &mut Table) -> Result<usize, ParseError> {
     let mut start = from;
     loop {
-        if let Some(b'\r' | b'\n') = bytes.get(start) {
-            match bytes[start..] {
+        let rest = bytes.get(start..).unwrap_or_default();
+        if let [..=b' ', ..] = rest {
+            match rest {
                 [b'\n', ..] => return Ok(start + 1),
                 [b'\r', b'\n', ..] => return Ok(start + 2),
+                [b' ' | b'\t', ..] => {
+                    let slot = table.last_mut().ok_or(ParseError::HeaderLine)?;
+                    start = fold(bytes, start, slot)?;
+                    continue;
+                }
                 _ => {}
             }
         }
-        let (name, name_end, colon) = name(bytes, start)?;
-        let text_end = line_break(bytes, colon + 1);
-        let (mut end, mut is_plain) = behind_line_break(bytes, text_end)?;
-        // Nearly every value stands between one space and CRLF.
-        let mut value_end = text_end;
-        if is_blank(bytes, end) || bytes[text_end - 1] <= b' ' {
-            while is_blank(bytes, end) {
-                (end, is_plain) = (line_end(bytes, end)?.0, false);
-            }
-            value_end = colon + 1 + bytes[colon + 1..end].trim_ascii_end().len();
-        }
-        let value_start = match bytes[colon + 1..value_end] {
-            [b' ', first, ..] if first > b' ' => colon + 2,
-            ref value => colon + 1 + grammar::span(value, grammar::LWS),
+        // A known name up to the colon is a token, which need not be looked at octet by octet.
+        let (name, name_length, colon) = match HeaderName::at_start_of(rest) {
+            Some((name, length)) => (name, length, length),
+            None => unusual_name(rest)?,
         };
-        table.push(Slot {
-            name,
-            is_plain,
-            start: start as u16,
-            name_end: name_end as u16,
-            value_start: value_start as u16,
-            value_end: value_end as u16,
-            end: end as u16,
-        })?;
+        let value = start + colon + 1;
+        let text_end = line_break(bytes, value);
+        let (end, is_plain) = behind_line_break(bytes, text_end)?;
+        // Nearly every value stands between one space and CRLF.
+        let (value_start, value_end) = match bytes[value..text_end] {
+            [b' ', first, ..] if first > b' ' && bytes[text_end - 1] > b' ' => ((value + 1) as u16, text_end as u16),
+            _ => without_blanks(bytes, value, text_end),
+        };
+        let name_end = (start + name_length) as u16;
+        table.push(Slot { name, is_plain, start: start as u16, name_end, value_start, value_end, end: end as u16 })?;
         start = end;
     }
 }
 
-/// The name of the line at `start`, where it ends, and where its colon is.
-#[inline]
-fn name(bytes: &[u8], start: usize) -> Result<(HeaderName, usize, usize), ParseError> {
-    // A known name up to the colon is a token, which need not be looked at octet by octet.
-    if let Some(length) = near_colon(&bytes[start..]) {
-        let name = HeaderName::from_bytes(&bytes[start..start + length]);
-        if name != HeaderName::Other {
-            return Ok((name, start + length, start + length));
-        }
-    }
-    unusual_name(bytes, start)
+/// Adds the line at `start` to that before it and returns where it ends.
+#[inline(never)]
+fn fold(bytes: &[u8], start: usize, slot: &mut Slot) -> Result<usize, ParseError> {
+    let (end, _) = line_end(bytes, start)?;
+    (slot.value_start, slot.value_end) = without_blanks(bytes, usize::from(slot.value_start), end);
+    (slot.end, slot.is_plain) = (end as u16, false);
+    Ok(end)
 }
 
-/// As [`name`], of a name that is unknown or has white space before its colon.
+/// The range from `start` to `end` without the white space at both ends.
 #[inline(never)]
-fn unusual_name(bytes: &[u8], start: usize) -> Result<(HeaderName, usize, usize), ParseError> {
-    let name_end = start + grammar::span(&bytes[start..], grammar::TOKEN);
-    let colon = name_end + blanks(&bytes[name_end..]);
-    match bytes.get(colon) {
-        Some(b':') if name_end > start => Ok((HeaderName::from_bytes(&bytes[start..name_end]), name_end, colon)),
+fn without_blanks(bytes: &[u8], start: usize, end: usize) -> (u16, u16) {
+    let end = start + bytes[start..end].trim_ascii_end().len();
+    let start = start + grammar::span(&bytes[start..end], grammar::LWS);
+    (start as u16, end as u16)
+}
+
+/// The name of the line that `rest` begins with, its length, and where the colon is: an unknown name, a compact one, or
+/// one with white space before its colon.
+#[inline(never)]
+fn unusual_name(rest: &[u8]) -> Result<(HeaderName, usize, usize), ParseError> {
+    let length = grammar::span(rest, grammar::TOKEN);
+    let colon = length + blanks(&rest[length..]);
+    match rest.get(colon) {
+        Some(b':') if length > 0 => Ok((HeaderName::from_bytes(&rest[..length]), length, colon)),
         None => Err(ParseError::Truncated),
         _ => Err(ParseError::HeaderLine),
-    }
-}
-
-/// Where the colon is in the first 32 octets.
-#[inline]
-fn near_colon(line: &[u8]) -> Option<usize> {
-    let colon_in = |block: &[u8; 16]| first_below(u128::from_le_bytes(*block) ^ (ONES * b':' as u128), 1);
-    let (first, rest) = line.split_first_chunk()?;
-    match colon_in(first) {
-        16 => rest.first_chunk().map(|second| 16 + colon_in(second)).filter(|&colon| colon < 32),
-        colon => Some(colon),
     }
 }
 
@@ -186,14 +177,19 @@ fn near_colon(line: &[u8]) -> Option<usize> {
 #[inline]
 fn line_break(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
-    // Lines are so short that a search in larger steps is done before it pays. Without a way out on the first such octet,
-    // all of a block are looked at together.
-    for block in bytes[from..].as_chunks::<16>().0 {
+    // Without a way out on the first such octet, all of a block are looked at together.
+    for block in bytes[from..].as_chunks::<32>().0 {
         if block.iter().fold(false, |found, &b| found | (b <= b'\r')) {
-            at += first_below(u128::from_le_bytes(*block), b'\r' + 1);
+            for word in block.as_chunks::<8>().0 {
+                let low = first_low(word);
+                at += low;
+                if low < 8 {
+                    break;
+                }
+            }
             break;
         }
-        at += 16;
+        at += 32;
     }
     if matches!(bytes.get(at), Some(b'\r' | b'\n')) { at } else { next_line_break(bytes, at) }
 }
@@ -204,15 +200,14 @@ fn next_line_break(bytes: &[u8], from: usize) -> usize {
     memchr2(b'\r', b'\n', &bytes[from..]).map_or(bytes.len(), |length| from + length)
 }
 
-/// Which octet of `block` is the first below `limit` (at most 128), 16 if none. Subtraction sets the highest bit of that
-/// octet, and borrows only from those above it.
+/// Which octet of `word` is the first that is CR or below, 8 if none. Subtraction sets the highest bit of that octet, and
+/// borrows only from those above it.
 #[inline]
-const fn first_below(block: u128, limit: u8) -> usize {
-    let marks = block.wrapping_sub(ONES * limit as u128) & !block & (ONES << 7);
+const fn first_low(word: &[u8; 8]) -> usize {
+    let word = u64::from_le_bytes(*word);
+    let marks = word.wrapping_sub(ONES * (b'\r' + 1) as u64) & !word & (ONES << 7);
     marks.trailing_zeros() as usize / 8
 }
-
-const ONES: u128 = u128::from_le_bytes([1; 16]);
 
 /// Where the line whose CR or LF is at `at` ends, its line end included, and whether that is CRLF. A lone CR inside a
 /// line is a line end to some and none to others, so it is refused.
@@ -233,27 +228,21 @@ fn line_end(bytes: &[u8], from: usize) -> Result<(usize, bool), ParseError> {
     behind_line_break(bytes, line_break(bytes, from))
 }
 
-/// True when a space or tab is at `at`: there, the line before it goes on.
-#[inline]
-fn is_blank(bytes: &[u8], at: usize) -> bool {
-    matches!(bytes.get(at), Some(b' ' | b'\t'))
-}
-
 /// The start line without its line end.
 fn start_line(line: &str) -> Result<StartLine<'_>, ParseError> {
-    if let Some(rest) = strip_sip(line) {
-        let (version, rest) = rest.split_once(' ').ok_or(ParseError::StartLine)?;
-        check_version(version)?;
-        // Some elements leave out the space before an empty reason phrase.
-        let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
-        let status = grammar::digits(code.as_bytes()).ok_or(ParseError::StartLine)?;
-        return match status {
-            100..700 if code.len() == 3 => Ok(StartLine::Response { status: status as u16, reason }),
-            _ => Err(ParseError::Status),
-        };
-    }
     let bytes = line.as_bytes();
     let method_end = grammar::span(bytes, grammar::TOKEN);
+    // Nearly every request line is three words.
+    if let Some(uri) = line[method_end..].strip_prefix(' ').and_then(|rest| rest.strip_suffix(" SIP/2.0"))
+        && method_end > 0
+        && !uri.is_empty()
+        && uri.bytes().fold(true, |is_word, b| is_word & (b > b' ') & (b != 0x7f))
+    {
+        return Ok(StartLine::Request { method: Method::from_token(&line[..method_end]), uri });
+    }
+    if let Some(rest) = strip_sip(line) {
+        return status_line(rest);
+    }
     let uri_end =
         method_end + 1 + line.get(method_end + 1..).map_or(0, |rest| memchr(b' ', rest.as_bytes()).unwrap_or(0));
     if method_end == 0 || bytes.get(method_end) != Some(&b' ') || uri_end == method_end + 1 {
@@ -261,11 +250,31 @@ fn start_line(line: &str) -> Result<StartLine<'_>, ParseError> {
     }
     let (method, uri, version) = (&line[..method_end], &line[method_end + 1..uri_end], &line[uri_end + 1..]);
     check_version(strip_sip(version).ok_or(ParseError::StartLine)?)?;
-    // Without a way out on the first such octet, many are looked at together.
-    if uri.bytes().fold(false, |found, b| found | b.is_ascii_control()) {
+    if uri.bytes().any(|b| b.is_ascii_control()) {
         return Err(ParseError::StartLine);
     }
     Ok(StartLine::Request { method: Method::from_token(method), uri })
+}
+
+/// What follows `SIP/` in the first line of a response.
+fn status_line(rest: &str) -> Result<StartLine<'_>, ParseError> {
+    // Nearly everybody writes it so.
+    if let [b'2', b'.', b'0', b' ', hundreds @ b'1'..=b'6', tens @ b'0'..=b'9', ones @ b'0'..=b'9', b' ', ..] =
+        *rest.as_bytes()
+    {
+        let digit = |digit: u8| u16::from(digit - b'0');
+        let status = digit(hundreds) * 100 + digit(tens) * 10 + digit(ones);
+        return Ok(StartLine::Response { status, reason: &rest["2.0 200 ".len()..] });
+    }
+    let (version, rest) = rest.split_once(' ').ok_or(ParseError::StartLine)?;
+    check_version(version)?;
+    // Some elements leave out the space before an empty reason phrase.
+    let (code, reason) = rest.split_once(' ').unwrap_or((rest, ""));
+    let status = grammar::digits(code.as_bytes()).ok_or(ParseError::StartLine)?;
+    match status {
+        100..700 if code.len() == 3 => Ok(StartLine::Response { status: status as u16, reason }),
+        _ => Err(ParseError::Status),
+    }
 }
 
 fn check_version(version: &str) -> Result<(), ParseError> {
@@ -285,16 +294,15 @@ fn strip_sip(text: &str) -> Option<&str> {
 }
 
 /// The one value of Content-Length, `None` if absent. Repetitions must agree.
-fn content_length(bytes: &[u8], table: &Table) -> Result<Option<usize>, ParseError> {
-    let mut length = None;
-    for slot in table.named(HeaderName::ContentLength) {
-        let value = &bytes[usize::from(slot.value_start)..usize::from(slot.value_end)];
-        let value = parse_length(value).ok_or(ParseError::ContentLength)?;
-        if length.replace(value).is_some_and(|other| other != value) {
-            return Err(ParseError::ContentLength);
-        }
+fn content_length(text: &str, table: &Table) -> Result<Option<usize>, ParseError> {
+    let Some(first) = table.first(HeaderName::ContentLength) else { return Ok(None) };
+    let length = |slot: &Slot| parse_length(slot.value(text).as_bytes());
+    let first = length(first).ok_or(ParseError::ContentLength)?;
+    let has_other = |table: &Table| table.named(HeaderName::ContentLength).any(|slot| length(slot) != Some(first));
+    if table.repeated().contains(HeaderName::ContentLength) && has_other(table) {
+        return Err(ParseError::ContentLength);
     }
-    Ok(length)
+    Ok(Some(first))
 }
 
 /// A Content-Length.

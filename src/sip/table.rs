@@ -39,7 +39,7 @@ pub(crate) struct Table {
 }
 
 /// Handsets send 13 to 25 headers.
-const INLINE: usize = 40;
+const INLINE: usize = 32;
 const NAMES: usize = HeaderName::ALL.len() + 1;
 
 impl Table {
@@ -78,6 +78,11 @@ impl Table {
         }
         self.len += 1;
         Ok(())
+    }
+
+    /// The line that was added last.
+    pub(crate) fn last_mut(&mut self) -> Option<&mut Slot> {
+        self.more.last_mut().or_else(|| self.slots[..self.len.min(INLINE)].last_mut())
     }
 
     /// How many lines.

@@ -29,6 +29,11 @@ pub struct Uri<'a> {
 impl<'a> Uri<'a> {
     /// Reads a whole URI; nothing may follow it.
     pub fn parse(text: &'a str) -> Result<Self, HeaderError> {
+        if let Some((uri, length)) = Self::usual(text)
+            && length == text.len()
+        {
+            return Ok(uri);
+        }
         if clean_length(text.as_bytes()) != text.len() {
             return Err(fault("an octet that no URI may hold"));
         }
@@ -41,6 +46,33 @@ impl<'a> Uri<'a> {
         let rest = self.text.get(self.scheme.len() + 1..).unwrap_or_default();
         let Some(user) = self.user else { return rest };
         rest.get(..user.len() + 1 + self.host.len()).unwrap_or(rest)
+    }
+
+    /// Reads the URI at the start of `text`, up to its end or a closing angle bracket, and tells its length, if it is
+    /// `sip:[user@]host[:port]` and its user part nothing but letters, digits and a few marks.
+    pub(crate) fn usual(text: &'a str) -> Option<(Self, usize)> {
+        const SCHEME: &[u8] = b"sip:";
+        let bytes = text.as_bytes();
+        let start = SCHEME.len() + usize::from(bytes.strip_prefix(SCHEME)?.first() == Some(&b'+'));
+        let name_end = start + via::host_length(&bytes[start..])?;
+        let (user, host, host_end) = match bytes.get(name_end) {
+            Some(b'@') => {
+                let host_end = name_end + 1 + via::host_length(&bytes[name_end + 1..])?;
+                (Some(text.get(SCHEME.len()..name_end)?), text.get(name_end + 1..host_end)?, host_end)
+            }
+            _ if start > SCHEME.len() => return None,
+            _ => (None, text.get(start..name_end)?, name_end),
+        };
+        let (port, end) = match bytes.get(host_end) {
+            Some(b':') => {
+                let (port, length) =
+                    grammar::leading_number(&bytes[host_end + 1..]).filter(|&(_, length)| length > 0)?;
+                (Some(u16::try_from(port).ok()?), host_end + 1 + length)
+            }
+            _ => (None, host_end),
+        };
+        let uri = Self { user, host, port, ..Self::new(text.get(..end)?, "sip") };
+        matches!(bytes.get(end), None | Some(b'>')).then_some((uri, end))
     }
 
     /// Reads a whole URI of which [`clean_length`] has seen every octet.
@@ -219,7 +251,7 @@ fn is_sip(scheme: &str) -> bool {
 pub(crate) fn clean_length(text: &[u8]) -> usize {
     let mut at = 0;
     loop {
-        at += grammar::span(&text[at..], URI);
+        at += grammar::long_span(&text[at..], URI, grammar::is_of_uri);
         match text[at..] {
             [b'%', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => at += 3,
             _ => return at,
@@ -438,6 +470,21 @@ mod tests {
             let mut again = String::new();
             uri(&out).canonical(&mut again);
             assert_eq!(again, out);
+        }
+    }
+
+    #[test]
+    fn a_usual_uri_is_read_as_every_other() {
+        for text in ["sip:a.b@c.d:5060", "sip:+1-2@3.4.5.6", "sip:a", "sip:a:1", "sip:a@[::1]:7"] {
+            let (usual, length) = Uri::usual(text).unwrap();
+            let read = Uri::parse_clean(text).unwrap();
+            assert_eq!((usual.text, usual.scheme, usual.user), (read.text, read.scheme, read.user));
+            assert_eq!((usual.host, usual.port, length), (read.host, read.port, text.len()));
+            assert_eq!(Uri::usual(&format!("{text}>;x")).map(|(uri, _)| uri.text), Some(text));
+        }
+        for text in ["sip:a%41@b", "sip:a@b;lr", "sip:+1", "sip:a@b:", "sip:a@b:65536", "SIP:a@b", "sip:a:b@c", "tel:1"]
+        {
+            assert!(Uri::usual(text).is_none(), "{text}");
         }
     }
 

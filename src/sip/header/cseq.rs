@@ -17,6 +17,15 @@ impl<'a> CSeq<'a> {
     /// Reads the value.
     pub fn parse(value: &'a str) -> Result<Self, HeaderError> {
         let bytes = value.as_bytes();
+        // Nearly everybody has one space between a number and a known method.
+        if let Some((number @ ..=LARGEST, length)) = grammar::leading_number(bytes)
+            && length > 0
+            && bytes.get(length) == Some(&b' ')
+            && let method @ (Method::Register | Method::Invite | Method::Subscribe | Method::Notify) =
+                Method::from_token(&value[length + 1..])
+        {
+            return Ok(Self { number: number as u32, method });
+        }
         let number = bytes.iter().take_while(|b| b.is_ascii_digit()).count();
         let space = grammar::span(&bytes[number..], grammar::LWS);
         let method = grammar::span(&bytes[number + space..], grammar::TOKEN);
@@ -27,12 +36,14 @@ impl<'a> CSeq<'a> {
             return Err(HeaderError::bad(HeaderName::CSeq, "something follows the method"));
         }
         let (number, method) = (&value[..number], &value[number + space..]);
-        match grammar::number(number, (1 << 31) - 1) {
+        match grammar::number(number, LARGEST) {
             Some(number) => Ok(Self { number: number as u32, method: Method::from_token(method) }),
             None => Err(HeaderError::bad(HeaderName::CSeq, "number is 2^31 or larger")),
         }
     }
 }
+
+const LARGEST: u64 = (1 << 31) - 1;
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! Digest credentials and challenges (RFC 2617, RFC 7616, RFC 3310, TS 24.229 clause 7.2A).
 
-use super::grammar::{self, Parsed};
+use super::grammar;
 use super::{HeaderError, HeaderName};
 use nom::Parser;
 use nom::branch::alt;
@@ -39,24 +39,30 @@ impl<'a> Digest<'a> {
         let text = grammar::trim(value);
         let Some(list) = scheme(text).map_err(fault)? else { return Ok(None) };
         let mut this = Self { text, ..Self::default() };
-        let mut rest = list;
+        let mut at = 0;
         loop {
-            rest = super::name_addr::skip_commas(rest);
-            if rest.is_empty() {
+            at = behind_commas(list, at);
+            if at == list.len() {
                 break;
             }
-            let (name, (value, _), after) = parameter(rest).ok_or_else(|| fault("expected name=value"))?;
-            let after = grammar::after_lws(after);
-            if !after.is_empty() && !after.starts_with(',') {
-                return Err(fault("expected a comma after a parameter"));
-            }
+            let (field, value) = match this.usual_parameter(list, at) {
+                Some((field, value, after)) => {
+                    at = after;
+                    (Some(field), value)
+                }
+                None => {
+                    let (name, (value, _), after) = parameter(list, at).ok_or_else(|| fault("expected name=value"))?;
+                    at = after + grammar::span(&list.as_bytes()[after..], grammar::LWS);
+                    if !matches!(list.as_bytes()[at..], [] | [b',', ..]) {
+                        return Err(fault("expected a comma after a parameter"));
+                    }
+                    (this.field(name.as_bytes()), value)
+                }
+            };
             // Two values of one parameter could be read differently by two elements.
-            if let Some(field) = this.field(name)
-                && field.replace(value).is_some()
-            {
+            if field.is_some_and(|field| field.replace(value).is_some()) {
                 return Err(fault("a parameter is there twice"));
             }
-            rest = after;
         }
         if this.auts.is_some_and(|auts| !is_base64(auts)) {
             return Err(fault("auts is not base64"));
@@ -66,17 +72,28 @@ impl<'a> Digest<'a> {
 
     /// All parameters in order as written, unknown ones included: name, value without quotes, whether it was quoted.
     pub fn params(&self) -> impl Iterator<Item = (&'a str, &'a str, bool)> + use<'a> {
-        let mut rest = scheme(self.text).ok().flatten().unwrap_or("");
+        let (list, mut at) = (scheme(self.text).ok().flatten().unwrap_or(""), 0);
         std::iter::from_fn(move || {
-            let (name, (value, quoted), after) = parameter(super::name_addr::skip_commas(rest))?;
-            rest = after;
+            let (name, (value, quoted), after) = parameter(list, behind_commas(list, at))?;
+            at = after;
             Some((name, value, quoted))
         })
     }
 
+    /// A known parameter at `at` as nearly all write it, without white space: where its value goes, that, and where what
+    /// follows begins. A known name is a token, which need not be looked at octet by octet.
+    #[inline]
+    fn usual_parameter(&mut self, list: &'a str, at: usize) -> Option<(&mut Option<&'a str>, &'a str, usize)> {
+        let name_end = at + grammar::near(&list.as_bytes()[at..], b'=')?;
+        let field = self.field(&list.as_bytes()[at..name_end])?;
+        let (value, _, after) = grammar::usual_value(list, name_end + 1, grammar::DIGEST)?;
+        matches!(list.as_bytes().get(after), None | Some(b',')).then_some((field, value, after))
+    }
+
     /// Where the value of a known parameter goes.
-    fn field(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
-        let is = |known: &str| grammar::same(name.as_bytes(), known.as_bytes());
+    #[inline]
+    fn field(&mut self, name: &[u8]) -> Option<&mut Option<&'a str>> {
+        let is = |known: &str| grammar::same(name, known.as_bytes());
         Some(match name.len() {
             2 if is("nc") => &mut self.nc,
             2 if is("ck") => &mut self.ck,
@@ -120,27 +137,21 @@ fn scheme(text: &str) -> Result<Option<&str>, &'static str> {
     Ok(scheme.eq_ignore_ascii_case("Digest").then_some(list))
 }
 
-/// `name = value`: the name, the value without quotes and whether it had them, and what follows.
-#[inline]
-fn parameter(input: &str) -> Option<(&str, (&str, bool), &str)> {
-    // Nearly every parameter has no white space.
-    let name_end = grammar::span(input.as_bytes(), grammar::TOKEN);
-    match grammar::usual_pair(input, name_end, grammar::DIGEST) {
-        None => any_parameter(input).ok().map(|(rest, (name, value))| (name, value, rest)),
-        usual => usual,
-    }
+/// Where the next parameter of `list` begins, or it ends: empty elements are left out.
+fn behind_commas(list: &str, at: usize) -> usize {
+    let skipped = list.as_bytes()[at..].iter().take_while(|&&b| b == b',' || grammar::is(b, grammar::LWS));
+    at + skipped.count()
 }
 
-/// A parameter with white space, or none.
-fn any_parameter(input: &str) -> Parsed<'_, (&str, (&str, bool))> {
+/// `name = value` at `at`: the name, the value without quotes and whether it had them, and where what follows begins.
+/// Some phones leave `response=` without quotes and without value.
+fn parameter(list: &str, at: usize) -> Option<(&str, (&str, bool), usize)> {
     let quoted = map(grammar::quoted, |value| (value, true));
     let plain = map(grammar::run(grammar::DIGEST), |value| (value, false));
-    separated_pair(grammar::token, grammar::separator(b'='), alt((quoted, plain, empty))).parse(input)
-}
-
-/// Some phones leave `response=` without quotes and without value.
-fn empty(input: &str) -> Parsed<'_, (&str, bool)> {
-    success(("", false)).parse(input)
+    let mut parser =
+        separated_pair(grammar::token, grammar::separator(b'='), alt((quoted, plain, success(("", false)))));
+    let (rest, (name, value)) = parser.parse(&list[at..]).ok()?;
+    Some((name, value, list.len() - rest.len()))
 }
 
 fn is_base64(text: &str) -> bool {

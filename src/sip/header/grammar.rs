@@ -51,6 +51,48 @@ pub(crate) fn span(text: &[u8], class: u8) -> usize {
     at
 }
 
+/// As [`span`], for a class whose runs are long: whole blocks are looked at together by `is_of_class`, which agrees with
+/// the table.
+#[inline]
+pub(crate) fn long_span(text: &[u8], class: u8, is_of_class: impl Fn(u8) -> bool) -> usize {
+    let is_whole = |block: &&[u8; 16]| block.iter().fold(true, |whole, &b| whole & is_of_class(b));
+    let whole = 16 * text.as_chunks().0.iter().take_while(is_whole).count();
+    whole + span(&text[whole..], class)
+}
+
+/// Where the first `octet` is among the first octets of `text`, as far as a name goes, and these in words of eight.
+#[inline]
+pub(crate) fn near(text: &[u8], octet: u8) -> Option<usize> {
+    let mut words = text.as_chunks().0.iter().take(3).enumerate();
+    words.find_map(|(n, word)| {
+        Some(first_in(u64::from_le_bytes(*word), octet)).filter(|&at| at < 8).map(|at| 8 * n + at)
+    })
+}
+
+/// Which octet of `word` is the first that is `octet`, 8 if none. Subtraction sets the highest bit of that octet, and
+/// borrows only from those above it.
+#[inline]
+pub(crate) const fn first_in(word: u64, octet: u8) -> usize {
+    let zero_there = word ^ (ONES * octet as u64);
+    let marks = zero_there.wrapping_sub(ONES) & !zero_there & (ONES << 7);
+    marks.trailing_zeros() as usize / 8
+}
+
+/// 1 in each octet.
+pub(crate) const ONES: u64 = u64::from_le_bytes([1; 8]);
+
+/// [`URI`] as comparisons, for [`long_span`].
+#[inline]
+pub(crate) const fn is_of_uri(b: u8) -> bool {
+    (b > b' ') & (b != b'"') & (b != b'%') & (b != b'<') & (b != b'>') & (b != 0x7f)
+}
+
+/// [`HOST`] as comparisons, for [`long_span`].
+#[inline]
+pub(crate) const fn is_of_host(b: u8) -> bool {
+    ((b | 0x20).wrapping_sub(b'a') < 26) | (b.wrapping_sub(b'0') < 10) | (b == b'-') | (b == b'.') | (b == b'_')
+}
+
 /// `text` after the octets of white space at its start.
 #[inline]
 pub(crate) fn after_lws(text: &str) -> &str {
@@ -103,39 +145,37 @@ pub(crate) fn value(input: &str) -> Parsed<'_, &str> {
     alt((quoted, run(VALUE))).parse(input)
 }
 
-/// `; name [= value]` as nearly all write it: without white space. The name, the value, and what follows; `None` is left
-/// to [`next_parameter`].
+/// `; name [= value]` at `at` as nearly all write it: without white space. The name, the value, and where what follows
+/// begins; `None` is left to [`next_parameter`].
 #[inline]
-pub(crate) fn usual_parameter(input: &str) -> Option<(&str, Option<&str>, &str)> {
-    let bytes = input.as_bytes();
-    if bytes.first() != Some(&b';') {
+pub(crate) fn usual_parameter(text: &str, at: usize) -> Option<(&str, Option<&str>, usize)> {
+    let bytes = text.as_bytes();
+    if bytes.get(at) != Some(&b';') {
         return None;
     }
-    let end = 1 + span(&bytes[1..], TOKEN);
-    match bytes.get(end) {
-        None | Some(b';' | b',') if end > 1 => Some((&input[1..end], None, &input[end..])),
+    let name_end = at + 1 + span(&bytes[at + 1..], TOKEN);
+    let (value, end) = match bytes.get(name_end) {
         Some(b'=') => {
-            let (name, (value, _), rest) = usual_pair(&input[1..], end - 1, VALUE)?;
-            Some((name, Some(value), rest))
+            let (value, _, end) = usual_value(text, name_end + 1, VALUE)?;
+            (Some(value), end)
         }
-        _ => None,
-    }
+        None | Some(b';' | b',') => (None, name_end),
+        _ => return None,
+    };
+    let name = text.get(at + 1..name_end).filter(|name| !name.is_empty())?;
+    Some((name, value, end))
 }
 
-/// `name=value` without white space, the name of `name_end` octets: the name, the value and whether it was quoted, and
-/// what follows. An unquoted value is of `class`.
+/// The value at `at`, in quotes or of `class`: it without quotes, whether it had them, and where what follows begins.
 #[inline]
-pub(crate) fn usual_pair(input: &str, name_end: usize, class: u8) -> Option<(&str, (&str, bool), &str)> {
-    let (bytes, start) = (input.as_bytes(), name_end + 1);
-    if name_end == 0 || bytes.get(name_end) != Some(&b'=') {
-        return None;
+pub(crate) fn usual_value(text: &str, at: usize, class: u8) -> Option<(&str, bool, usize)> {
+    let bytes = text.as_bytes();
+    if bytes.get(at) == Some(&b'"') {
+        let end = closing_quote(bytes, at + 1)?;
+        return Some((text.get(at + 1..end)?, true, end + 1));
     }
-    if bytes.get(start) == Some(&b'"') {
-        let end = closing_quote(bytes, start + 1)?;
-        return Some((&input[..name_end], (&input[start + 1..end], true), &input[end + 1..]));
-    }
-    let end = start + span(&bytes[start..], class);
-    (end > start).then(|| (&input[..name_end], (&input[start..end], false), &input[end..]))
+    let end = at + span(bytes.get(at..)?, class);
+    Some((text.get(at..end).filter(|value| !value.is_empty())?, false, end))
 }
 
 /// `name [= value]`. Handsets put a bare quoted string into P-Access-Network-Info: its name keeps the quotes.
@@ -335,6 +375,18 @@ mod tests {
             assert_eq!((span(&text, TOKEN), span(&text[..length], TOKEN)), (length, length));
         }
         assert_eq!(span(b"a;;;bcd", TOKEN), 1);
+    }
+
+    #[test]
+    fn comparisons_agree_with_the_table() {
+        for byte in 0..=u8::MAX {
+            assert_eq!((is_of_uri(byte), is_of_host(byte)), (is(byte, URI), is(byte, HOST)), "{byte:#x}");
+        }
+        for length in 0..50 {
+            let text = [&[b'a'; 50][..length], b"<aaaaaaaaaaaaaaaa"].concat();
+            assert_eq!(long_span(&text, URI, is_of_uri), length);
+            assert_eq!(long_span(&text[..length], HOST, is_of_host), length);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Header names.
 
+use super::grammar::{ONES, first_in};
 use std::fmt;
 
 macro_rules! names {
@@ -102,14 +103,37 @@ impl HeaderName {
     }
 
     /// As [`HeaderName::from_text`].
-    #[inline(always)]
     pub(crate) fn from_bytes(text: &[u8]) -> Self {
-        let [first, .., last] = *text else { return Self::from_compact(text) };
-        let index = LONG[slot(text.len(), first, text[text.len() / 2], last, MULTIPLIER)];
-        match Self::ALL.get(index as usize) {
-            Some(&(name, long, _)) if is_same(text, long.as_bytes()) => name,
-            _ => Self::Other,
+        let mut line = [b':'; 8 * (WORDS + 1)];
+        match line.get_mut(..text.len()) {
+            Some(name) if text.len() > 1 => name.copy_from_slice(text),
+            _ => return Self::from_compact(text),
         }
+        Self::at_start_of(&line).filter(|&(_, length)| length == text.len()).map_or(Self::Other, |(name, _)| name)
+    }
+
+    /// Recognises the long form, in any case, that a line begins with, and tells its length, where the colon is. `None`:
+    /// another name, white space before the colon, or fewer than eight octets behind the name.
+    #[inline]
+    pub(crate) fn at_start_of(line: &[u8]) -> Option<(Self, usize)> {
+        let words = line.as_chunks::<8>().0;
+        let mut hash = 0;
+        for (n, word) in words.iter().take(WORDS).enumerate() {
+            let word = u64::from_le_bytes(*word);
+            let colon = first_in(word, b':');
+            if colon == 8 {
+                hash = mix(hash, word);
+                continue;
+            }
+            let last = word & ((1 << (8 * colon)) - 1);
+            let index = usize::from(LONG[slot(mix(hash, last))]);
+            let (&(name, long, _), as_written) = (Self::ALL.get(index)?, LONG_WORDS.get(index)?);
+            let length = 8 * n + colon;
+            let before = words.iter().zip(&as_written[..n]).all(|(a, b)| u64::from_le_bytes(*a) == *b);
+            let is_same = (before && last == as_written[n]) || is_same_in_other_case(&line[..length], long.as_bytes());
+            return (length == long.len() && is_same).then_some((name, length));
+        }
+        None
     }
 
     /// Recognises a compact form.
@@ -122,27 +146,6 @@ impl HeaderName {
             _ => Self::Other,
         }
     }
-}
-
-/// True when two names are the same in any case. Nearly all are written as in the standard, which two comparisons of a
-/// fixed length show.
-#[inline]
-fn is_same(text: &[u8], long: &[u8]) -> bool {
-    let is_equal = match text.len() {
-        length if length != long.len() => return false,
-        2..=3 => ends_agree::<2>(text, long),
-        4..=7 => ends_agree::<4>(text, long),
-        8..=15 => ends_agree::<8>(text, long),
-        16..=32 => ends_agree::<16>(text, long),
-        _ => false,
-    };
-    is_equal || is_same_in_other_case(text, long)
-}
-
-/// True when the first `N` octets and the last `N` are equal.
-#[inline]
-fn ends_agree<const N: usize>(a: &[u8], b: &[u8]) -> bool {
-    a.first_chunk::<N>() == b.first_chunk() && a.last_chunk::<N>() == b.last_chunk()
 }
 
 #[cold]
@@ -205,49 +208,57 @@ static COMPACT: [u8; 26] = {
     table
 };
 
-/// Index into [`HeaderName::ALL`] by [`slot`]: a perfect hash, so that one comparison decides.
+/// A long form is shorter than this many words of eight octets.
+const WORDS: usize = 4;
+
+/// The long forms of [`HeaderName::ALL`], zeros behind them.
+static LONG_WORDS: [[u64; WORDS]; HeaderName::ALL.len()] = {
+    let mut all = [[0; WORDS]; HeaderName::ALL.len()];
+    let mut i = 0;
+    while i < HeaderName::ALL.len() {
+        all[i] = words_of(HeaderName::ALL[i].1);
+        i += 1;
+    }
+    all
+};
+
+const fn words_of(name: &str) -> [u64; WORDS] {
+    let (name, mut words, mut i) = (name.as_bytes(), [0; WORDS], 0);
+    while i < name.len() {
+        words[i / 8] |= (name[i] as u64) << (8 * (i % 8));
+        i += 1;
+    }
+    words
+}
+
+/// Index into [`HeaderName::ALL`] by [`slot`] of the hash of the long form: a perfect hash, so that one comparison decides.
 static LONG: [u8; 256] = {
     let mut table = [NONE; 256];
     let mut i = 0;
     while i < HeaderName::ALL.len() {
-        table[slot_of(HeaderName::ALL[i].1, MULTIPLIER)] = i as u8;
+        let name = HeaderName::ALL[i].1;
+        let (words, mut hash, mut n) = (words_of(name), 0, 0);
+        while n <= name.len() / 8 {
+            hash = mix(hash, words[n]);
+            n += 1;
+        }
+        assert!(table[slot(hash)] == NONE, "another multiplier is needed");
+        table[slot(hash)] = i as u8;
         i += 1;
     }
     table
 };
 
-/// The first multiplier of a fixed sequence that gives every name its own slot.
-const MULTIPLIER: u32 = {
-    let mut multiplier: u32 = 0xcd38_f5c3;
-    while !is_perfect(multiplier) {
-        multiplier = multiplier.wrapping_mul(1_664_525).wrapping_add(1_013_904_223) | 1;
-    }
-    multiplier
-};
-
-const fn is_perfect(multiplier: u32) -> bool {
-    let mut taken = [false; 256];
-    let mut i = 0;
-    while i < HeaderName::ALL.len() {
-        let slot = slot_of(HeaderName::ALL[i].1, multiplier);
-        if taken[slot] {
-            return false;
-        }
-        taken[slot] = true;
-        i += 1;
-    }
-    true
+/// Adds the next word of a name to its hash. Bit 5 set makes letters lower case; what it does to other octets is harmless,
+/// the name is compared afterwards.
+const fn mix(hash: u64, word: u64) -> u64 {
+    /// Gives every name its own slot.
+    const MULTIPLIER: u64 = 0x0f6b_768d_c7c0_f509;
+    (hash ^ (word | ONES << 5)).wrapping_mul(MULTIPLIER)
 }
 
-const fn slot_of(name: &str, multiplier: u32) -> usize {
-    let bytes = name.as_bytes();
-    slot(bytes.len(), bytes[0], bytes[bytes.len() / 2], bytes[bytes.len() - 1], multiplier)
-}
-
-/// Bit 5 set makes letters lower case; what it does to other octets is harmless, the name is compared afterwards.
-const fn slot(length: usize, first: u8, middle: u8, last: u8, multiplier: u32) -> usize {
-    let key = u32::from_le_bytes([first, middle, last, length as u8]) | 0x0020_2020;
-    (key.wrapping_mul(multiplier) >> 24) as usize
+const fn slot(hash: u64) -> usize {
+    (hash >> 56) as usize
 }
 
 impl fmt::Display for HeaderName {

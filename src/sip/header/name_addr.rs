@@ -46,12 +46,11 @@ impl<'a> NameAddr<'a> {
         let (display, uri, after) = match bracket(list).map_err(fault)? {
             Some(open) => {
                 let inside = &list[open + 1..];
-                let close = clean_length(inside.as_bytes());
-                if inside.as_bytes().get(close) != Some(&b'>') {
-                    return Err(fault("an octet that no URI may hold, or no closing angle bracket"));
-                }
+                let (uri, close) = match Uri::usual(inside).filter(|&(_, close)| close < inside.len()) {
+                    Some(usual) => usual,
+                    None => any_uri(header, inside)?,
+                };
                 let display = if open == 0 { "" } else { grammar::trim(&list[..open]) };
-                let uri = Uri::parse_clean(&inside[..close]).map_err(|error| error.within(header))?;
                 ((!display.is_empty()).then_some(display), uri, &inside[close + 1..])
             }
             None => {
@@ -88,6 +87,15 @@ impl<'a> NameAddr<'a> {
     }
 }
 
+/// The URI that a closing angle bracket ends, and its length.
+fn any_uri(header: HeaderName, inside: &str) -> Result<(Uri<'_>, usize), HeaderError> {
+    let close = clean_length(inside.as_bytes());
+    if inside.as_bytes().get(close) != Some(&b'>') {
+        return Err(HeaderError::bad(header, "an octet that no URI may hold, or no closing angle bracket"));
+    }
+    Ok((Uri::parse_clean(&inside[..close]).map_err(|error| error.within(header))?, close))
+}
+
 /// `list` without commas and white space at its start: empty elements are left out.
 pub(crate) fn skip_commas(list: &str) -> &str {
     let skipped = list.bytes().take_while(|&b| b == b',' || grammar::is(b, grammar::LWS)).count();
@@ -95,6 +103,7 @@ pub(crate) fn skip_commas(list: &str) -> &str {
 }
 
 /// Where the angle bracket of the element at the start of `list` is, past its display name.
+#[inline]
 fn bracket(list: &str) -> Result<Option<usize>, &'static str> {
     let bytes = list.as_bytes();
     match bytes.first() {

@@ -13,10 +13,10 @@ impl<'a> Params<'a> {
     /// All parameters in order: name, and value if there is `=`. A quoted value comes without its quotes, escapes
     /// unresolved.
     pub fn iter(&self) -> impl Iterator<Item = (&'a str, Option<&'a str>)> + use<'a> {
-        let mut rest = self.text;
+        let (text, mut at) = (self.text, 0);
         std::iter::from_fn(move || {
-            let (name, value, after) = next(rest)?;
-            rest = after;
+            let (name, value, after) = next(text, at)?;
+            at = after;
             Some((name, value))
         })
     }
@@ -43,23 +43,26 @@ impl<'a> Params<'a> {
         input: &'a str,
         mut see: impl FnMut(&'a str, Option<&'a str>),
     ) -> Result<(Self, &'a str), &'static str> {
-        let mut rest = input;
-        while let Some((name, value, after)) = next(rest) {
+        let mut at = 0;
+        while let Some((name, value, after)) = next(input, at) {
             see(name, value);
-            rest = after;
+            at = after;
         }
-        let text = &input[..input.len() - rest.len()];
+        let (text, rest) = input.split_at(at);
         let rest = grammar::after_lws(rest);
         if rest.starts_with([';', '=']) { Err("malformed parameter") } else { Ok((Self { text }, rest)) }
     }
 }
 
-/// The parameter at the start of `rest` with its `;`: name, value, and what follows.
+/// The parameter at `at` with its `;`: name, value, and where what follows begins.
 #[inline]
-fn next(rest: &str) -> Option<(&str, Option<&str>, &str)> {
-    match grammar::usual_parameter(rest) {
-        None if rest.is_empty() => None,
-        None => grammar::next_parameter(rest).ok().map(|(after, (name, value))| (name, value, after)),
+fn next(text: &str, at: usize) -> Option<(&str, Option<&str>, usize)> {
+    match grammar::usual_parameter(text, at) {
+        None if at == text.len() => None,
+        None => {
+            let (after, (name, value)) = grammar::next_parameter(&text[at..]).ok()?;
+            Some((name, value, text.len() - after.len()))
+        }
         usual => usual,
     }
 }

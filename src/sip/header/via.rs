@@ -3,6 +3,7 @@
 use super::grammar::{self, HOST, LWS, Parsed};
 use super::params::Params;
 use super::{HeaderError, HeaderName};
+use memchr::memchr2;
 use nom::Parser;
 use nom::character::complete::digit1;
 use nom::combinator::opt;
@@ -32,13 +33,9 @@ impl<'a> Via<'a> {
     /// Reads one element; returns it and the rest of the line after the comma, if any.
     pub fn parse(text: &'a str) -> Result<(Self, Option<&'a str>), HeaderError> {
         let fault = |fault| HeaderError::bad(HeaderName::Via, fault);
-        let (rest, transport) = sent_protocol(text).map_err(|_| fault("expected SIP/2.0/transport"))?;
-        let (rest, (host, port)) = sent_by(rest).map_err(|_| fault("expected a host and a port"))?;
-        let port = match port {
-            Some(digits) => {
-                Some(grammar::number(digits, 65535).ok_or_else(|| fault("port is larger than 65535"))? as u16)
-            }
-            None => None,
+        let (transport, host, port, rest) = match usual_start(text) {
+            Some(usual) => usual,
+            None => any_start(text).map_err(fault)?,
         };
         let (mut branch, mut maddr, mut received, mut has_rport) = (None, None, None, false);
         let (params, rest) = Params::take(rest, |name, value| {
@@ -92,23 +89,61 @@ impl<'a> Via<'a> {
     }
 }
 
+/// `branch` of the first element of `list`. Where it is the first parameter, as in what we write, nothing else is read.
+pub(crate) fn first_branch(list: &str) -> Option<&str> {
+    let parameters = memchr2(b';', b',', list.as_bytes())?;
+    if let Some((BRANCH, Some(branch), _)) = grammar::usual_parameter(list, parameters) {
+        return Some(branch);
+    }
+    Via::parse(list).ok()?.0.branch()
+}
+
+const BRANCH: &str = "branch";
+
 /// An IP address; IPv6 with or without brackets.
 pub(crate) fn address(host: &str) -> Option<std::net::IpAddr> {
     host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host).parse().ok()
 }
 
-/// `SIP / 2.0 / transport`; the name of the protocol is not looked at.
-fn sent_protocol(input: &str) -> Parsed<'_, &str> {
-    // Nearly everybody writes it so.
-    if let Some(rest) = input.strip_prefix("SIP/2.0/") {
-        let end = grammar::span(rest.as_bytes(), grammar::TOKEN);
-        if let [b' ', first, ..] = rest.as_bytes()[end..]
-            && end > 0
-            && !grammar::is(first, LWS)
-        {
-            return Ok((&rest[end + 1..], &rest[..end]));
-        }
+/// Transport, host and port of sent-by, and what follows.
+type Start<'a> = (&'a str, &'a str, Option<u16>, &'a str);
+
+/// `SIP/2.0/transport host [:port]` as nearly everybody writes it.
+#[inline]
+fn usual_start(text: &str) -> Option<Start<'_>> {
+    let bytes = text.as_bytes();
+    let transport_end = PROTOCOL.len() + grammar::span(bytes.strip_prefix(PROTOCOL)?, grammar::TOKEN);
+    if bytes.get(transport_end) != Some(&b' ') {
+        return None;
     }
+    let host_end = transport_end + 1 + host_length(&bytes[transport_end + 1..])?;
+    let (port, end) = match bytes.get(host_end) {
+        Some(b':') => {
+            let (port, length) = grammar::leading_number(&bytes[host_end + 1..]).filter(|&(_, length)| length > 0)?;
+            (Some(u16::try_from(port).ok()?), host_end + 1 + length)
+        }
+        _ => (None, host_end),
+    };
+    let transport = text.get(PROTOCOL.len()..transport_end).filter(|transport| !transport.is_empty())?;
+    let is_usual = matches!(bytes.get(end), None | Some(b';' | b','));
+    is_usual.then_some((transport, text.get(transport_end + 1..host_end)?, port, text.get(end..)?))
+}
+
+const PROTOCOL: &[u8] = b"SIP/2.0/";
+
+/// The same in any form. The name of the protocol is not looked at.
+fn any_start(text: &str) -> Result<Start<'_>, &'static str> {
+    let (rest, transport) = sent_protocol(text).map_err(|_| "expected SIP/2.0/transport")?;
+    let (rest, (host, port)) = sent_by(rest).map_err(|_| "expected a host and a port")?;
+    let port = match port {
+        Some(digits) => Some(grammar::number(digits, 65535).ok_or("port is larger than 65535")? as u16),
+        None => None,
+    };
+    Ok((transport, host, port, rest))
+}
+
+/// `SIP / 2.0 / transport`
+fn sent_protocol(input: &str) -> Parsed<'_, &str> {
     let slash = || grammar::separator(b'/');
     let name = delimited(grammar::lws, grammar::token, slash());
     let version = delimited(grammar::lws, grammar::token, slash());
@@ -119,31 +154,30 @@ fn sent_protocol(input: &str) -> Parsed<'_, &str> {
 /// `host [: port]`
 fn sent_by(input: &str) -> Parsed<'_, (&str, Option<&str>)> {
     let (rest, host) = host(input)?;
-    if let [] | [b';' | b',', ..] = rest.as_bytes() {
-        return Ok((rest, (host, None)));
-    }
-    // Nearly every port follows its colon at once, and its parameters it.
-    if let [b':', port @ ..] = rest.as_bytes()
-        && let digits = port.iter().take_while(|b| b.is_ascii_digit()).count()
-        && digits > 0
-        && let Some(b';') = port.get(digits)
-    {
-        return Ok((&rest[1 + digits..], (host, Some(&rest[1..=digits]))));
-    }
     let (rest, port) = opt(preceded(grammar::separator(b':'), digit1)).parse(rest)?;
     Ok((rest, (host, port)))
 }
 
 /// A host name, an IPv4 address, or an IPv6 reference.
 pub(crate) fn host(input: &str) -> Parsed<'_, &str> {
-    let bytes = input.as_bytes();
-    let end = if let [b'[', inside @ ..] = bytes {
-        let length = grammar::span(inside, grammar::IPV6);
-        if length > 0 && inside.get(length) == Some(&b']') { length + 2 } else { 0 }
-    } else {
-        grammar::span(bytes, HOST)
+    match host_length(input.as_bytes()) {
+        Some(end) => Ok((&input[end..], &input[..end])),
+        None => Err(nom::Err::Error(())),
+    }
+}
+
+/// How many octets at the start are a host.
+#[inline]
+pub(crate) fn host_length(text: &[u8]) -> Option<usize> {
+    let length = match text {
+        [b'[', inside @ ..] => {
+            let length = grammar::span(inside, grammar::IPV6);
+            if length > 0 && inside.get(length) == Some(&b']') { length + 2 } else { 0 }
+        }
+        [b'0'..=b'9', ..] => grammar::span(text, HOST),
+        _ => grammar::long_span(text, HOST, grammar::is_of_host),
     };
-    if end > 0 { Ok((&input[end..], &input[..end])) } else { Err(nom::Err::Error(())) }
+    (length > 0).then_some(length)
 }
 
 #[cfg(test)]
@@ -169,6 +203,19 @@ mod tests {
         let without = Via::parse("SIP/2.0/UDP h;received=2001:DB8::1").unwrap().0;
         assert_eq!(with.received(), without.received());
         assert!(with.received().is_some());
+    }
+
+    #[test]
+    fn the_first_branch_is_that_of_the_first_element() {
+        for (list, branch) in [
+            ("SIP/2.0/UDP h:5060;branch=z9hG4bKa;rport, SIP/2.0/UDP i;branch=z9hG4bKb", Some("z9hG4bKa")),
+            ("SIP/2.0/UDP h;rport;x=\";branch=b\"; BRANCH = z9hG4bKa", Some("z9hG4bKa")),
+            ("SIP/2.0/UDP h, SIP/2.0/UDP i;branch=z9hG4bKb", None),
+            ("SIP/2.0/UDP h", None),
+            ("h;x", None),
+        ] {
+            assert_eq!(first_branch(list), branch, "{list}");
+        }
     }
 
     #[test]

@@ -6,7 +6,8 @@ use super::table::{Buffers, Handle, Members, Slab};
 use super::{ClientId, EndCause, Ended, Incoming, Shared, Timer, Timers};
 use crate::packet::{Connection, ConnectionState, Outbox, Route, Transport};
 use crate::random::Token;
-use crate::sip::{Message, Method};
+use crate::sip::header::via;
+use crate::sip::{HeaderName, Message, Method};
 use crate::time::{Duration, Instant};
 
 /// All client transactions of one element.
@@ -197,7 +198,7 @@ impl<C> Clients<C> {
                 buffers.give(fallback.request);
             }
             if matches!(client.state, State::Ended) {
-                self.slab.remove(handle);
+                self.slab.free(handle);
             }
         }
         self.ended = 0;
@@ -262,8 +263,8 @@ impl<C> Clients<C> {
             }
             (ClientTimer::F, State::Proceeding(_)) if !client.is_invite => self.end(handle, EndCause::Timeout, ended),
             (ClientTimer::K, State::Completed | State::Acknowledged(_) | State::Accepted(_)) => {
-                let client = self.slab.remove(handle).expect("just found");
-                shared.buffers.give(client.request);
+                shared.buffers.give(std::mem::take(&mut client.request));
+                self.slab.free(handle);
             }
             (ClientTimer::Cancel, State::Trying(..) | State::Proceeding(_)) => {
                 client.repeat_cancel(now, handle, out, shared);
@@ -282,7 +283,7 @@ impl<C> Clients<C> {
 
     /// The transaction whose branch is in the topmost Via, and the method in CSeq (RFC 3261 clause 17.1.3).
     fn find<'m>(&self, message: &Message<'m>) -> Option<(Handle, Method<'m>)> {
-        let (id, token) = Branch::read(message.top_via()?.0.branch()?)?;
+        let (id, token) = Branch::read(via::first_branch(message.header(HeaderName::Via)?)?)?;
         self.slab.get(id.into()).filter(|client| client.token.as_bytes() == token.as_bytes())?;
         Some((id.into(), message.cseq().ok()?.method))
     }

@@ -388,15 +388,17 @@ impl Servers {
     }
 
     fn remove(&mut self, handle: Handle, shared: &mut Shared) {
-        let Some(server) = self.slab.remove(handle) else { return };
+        let Some(server) = self.slab.get_mut(handle) else { return };
+        shared.buffers.give(std::mem::take(&mut server.buffer));
+        let reconnect = server.reconnect;
         forget(&mut self.by_key, server.key_hash, handle.index);
         if let Some(hash) = server.call_hash {
             forget(&mut self.by_call, hash, handle.index);
         }
-        if let Some(reconnect) = server.reconnect {
+        self.slab.free(handle);
+        if let Some(reconnect) = reconnect {
             self.leave(reconnect.place);
         }
-        shared.buffers.give(server.buffer);
     }
 
     fn leave(&mut self, place: u32) {
