@@ -29,7 +29,7 @@ impl Icscf {
                     Part::Line(line) if line.name == HeaderName::Via && own_via => {
                         own_via = false;
                         // Without a comma the line is ours alone.
-                        if line.value.contains(',')
+                        if memchr::memchr(b',', line.value.as_bytes()).is_some()
                             && let Ok((_, Some(rest))) = Via::parse(line.value)
                         {
                             w.header(HeaderName::Via, rest.trim_start());

@@ -252,9 +252,12 @@ fn username<'a>(message: &Message<'a>) -> Result<Option<&'a str>, Refusal> {
         && let Some(end) = memchr2(b'"', b'\\', text.as_bytes())
         && text.as_bytes()[end] == b'"'
     {
-        return Ok(Some(&text[..end]).filter(|username| username.contains('@')));
+        return Ok(Some(&text[..end]).filter(|username| memchr::memchr(b'@', username.as_bytes()).is_some()));
     }
-    Ok(message.authorization()?.and_then(|c| c.username).filter(|username| username.contains('@')))
+    Ok(message
+        .authorization()?
+        .and_then(|c| c.username)
+        .filter(|username| memchr::memchr(b'@', username.as_bytes()).is_some()))
 }
 
 /// The first element of P-Visited-Network-ID without parameters and quotes.

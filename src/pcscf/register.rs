@@ -224,7 +224,10 @@ impl Pcscf {
 
     /// Whose REGISTER it is: the user name, or the IMPI that To implies (TS 23.003 clause 13.3).
     fn user_of(&self, message: &Message<'_>, credentials: Option<&Digest<'_>>) -> Result<FlowKey, HeaderError> {
-        match credentials.and_then(|c| c.username).filter(|username| username.contains('@')) {
+        match credentials
+            .and_then(|c| c.username)
+            .filter(|username| memchr::memchr(b'@', username.as_bytes()).is_some())
+        {
             Some(username) => Ok(FlowKey::of(&self.hasher, username)),
             None => Ok(FlowKey::of(&self.hasher, &impi_of(&message.to()?.uri))),
         }

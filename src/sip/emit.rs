@@ -123,7 +123,7 @@ impl<'b> Writer<'b> {
 
     /// Ends the line whose value begins at `start`.
     fn end_line(&mut self, start: usize) -> &mut Self {
-        if memchr2(b'\r', b'\n', &self.out[start..]).is_some() {
+        if !is_one_line(&self.out[start..]) {
             let value = self.out.split_off(start);
             one_line(self.out, &value);
         }
@@ -255,6 +255,9 @@ fn lines_as_received(out: &mut Vec<u8>, raw: &[u8], is_plain: bool) {
 
 /// Appends a value; a run of line ends and white space around it becomes one space.
 fn one_line(out: &mut Vec<u8>, value: &[u8]) {
+    if is_one_line(value) {
+        return out.extend_from_slice(value);
+    }
     let mut rest = value;
     while let Some(end) = memchr2(b'\r', b'\n', rest) {
         out.extend_from_slice(rest[..end].trim_ascii_end());
@@ -262,6 +265,16 @@ fn one_line(out: &mut Vec<u8>, value: &[u8]) {
         rest = rest[end..].trim_ascii_start();
     }
     out.extend_from_slice(rest);
+}
+
+/// True when there is nothing in `value` that could end a line; false for some others, too.
+fn is_one_line(value: &[u8]) -> bool {
+    // Without a way out on the first such octet, all of a block are looked at together.
+    let is_clean = |block: &[u8; 16]| block.iter().fold(true, |clean, &b| clean & (b > b'\r'));
+    match value.last_chunk() {
+        Some(last) => is_clean(last) && value.as_chunks().0.iter().all(is_clean),
+        None => value.iter().all(|&b| b > b'\r'),
+    }
 }
 
 #[cfg(test)]

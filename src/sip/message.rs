@@ -213,17 +213,21 @@ impl<'a> Message<'a> {
     /// when [`HeaderName::Other`] is among `names`.
     #[inline]
     pub fn parts(&self, names: NameSet) -> impl Iterator<Item = Part<'a>> + '_ {
-        let mut next = 0;
+        let (mut rest, mut more) = self.table.slices();
         std::iter::from_fn(move || {
-            let first = self.table.line(next)?;
-            next += 1;
+            if rest.is_empty() {
+                rest = std::mem::take(&mut more);
+            }
+            let (first, behind) = rest.split_first()?;
+            rest = behind;
             if names.contains(first.name) {
                 return Some(Part::Line(self.line(first)));
             }
             let (mut end, mut is_plain) = (first.end, first.is_plain);
-            while let Some(slot) = self.table.line(next).filter(|slot| !names.contains(slot.name)) {
-                (end, is_plain) = (slot.end, is_plain & slot.is_plain);
-                next += 1;
+            while let [slot, behind @ ..] = rest
+                && !names.contains(slot.name)
+            {
+                (end, is_plain, rest) = (slot.end, is_plain & slot.is_plain, behind);
             }
             let raw = self.bytes.get(usize::from(first.start)..usize::from(end)).unwrap_or_default();
             Some(Part::Run(Run { raw, is_plain }))

@@ -174,7 +174,7 @@ fn unusual_name(rest: &[u8]) -> Result<(HeaderName, usize, usize), ParseError> {
 }
 
 /// Where the first CR or LF at or after `from` is; where the bytes end, if there is none.
-#[inline]
+#[inline(always)]
 fn line_break(bytes: &[u8], from: usize) -> usize {
     let mut at = from;
     // Without a way out on the first such octet, all of a block are looked at together.

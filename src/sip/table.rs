@@ -109,6 +109,12 @@ impl Table {
         }
     }
 
+    /// Every line, in order, the first ones and the others.
+    #[inline]
+    pub(crate) fn slices(&self) -> (&[Slot], &[Slot]) {
+        (&self.slots[..self.len.min(INLINE)], &self.more)
+    }
+
     /// Every line, in order.
     #[inline]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Slot> {

@@ -2,7 +2,7 @@
 //!
 //! Character classes are one table look-up an octet; every class is ASCII, so the splits fall on character borders.
 
-use memchr::{memchr, memchr2, memchr3};
+use memchr::{memchr, memchr3};
 use nom::branch::alt;
 use nom::combinator::{opt, recognize};
 use nom::sequence::preceded;
@@ -63,19 +63,21 @@ pub(crate) fn long_span(text: &[u8], class: u8, is_of_class: impl Fn(u8) -> bool
 /// Where the first `octet` is among the first octets of `text`, as far as a name goes, and these in words of eight.
 #[inline]
 pub(crate) fn near(text: &[u8], octet: u8) -> Option<usize> {
-    let mut words = text.as_chunks().0.iter().take(3).enumerate();
-    words.find_map(|(n, word)| {
-        Some(first_in(u64::from_le_bytes(*word), octet)).filter(|&at| at < 8).map(|at| 8 * n + at)
-    })
+    for (n, word) in text.as_chunks().0.iter().take(3).enumerate() {
+        let marks = marks(u64::from_le_bytes(*word), octet);
+        if marks != 0 {
+            return Some(8 * n + marks.trailing_zeros() as usize / 8);
+        }
+    }
+    None
 }
 
-/// Which octet of `word` is the first that is `octet`, 8 if none. Subtraction sets the highest bit of that octet, and
-/// borrows only from those above it.
+/// The highest bit of the first octet of `word` that is `octet`, perhaps with higher ones; 0 if there is none. Subtraction
+/// sets that bit, and borrows only from the octets above it.
 #[inline]
-pub(crate) const fn first_in(word: u64, octet: u8) -> usize {
+pub(crate) const fn marks(word: u64, octet: u8) -> u64 {
     let zero_there = word ^ (ONES * octet as u64);
-    let marks = zero_there.wrapping_sub(ONES) & !zero_there & (ONES << 7);
-    marks.trailing_zeros() as usize / 8
+    zero_there.wrapping_sub(ONES) & !zero_there & (ONES << 7)
 }
 
 /// 1 in each octet.
@@ -292,15 +294,30 @@ pub(crate) fn split_element(list: &str) -> (&str, &str) {
 }
 
 /// The quote that closes a string whose inside starts at `from`.
+#[inline]
 fn closing_quote(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
-        at += memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        at += quote_or_escape(bytes.get(at..)?)?;
         if bytes[at] == b'"' {
             return Some(at);
         }
         at += 2;
     }
+}
+
+/// Where the first quote or backslash is. Strings are so short that a search in larger steps does not pay.
+#[inline]
+fn quote_or_escape(text: &[u8]) -> Option<usize> {
+    let (words, rest) = text.as_chunks();
+    for (n, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let marks = marks(word, b'"') | marks(word, b'\\');
+        if marks != 0 {
+            return Some(8 * n + marks.trailing_zeros() as usize / 8);
+        }
+    }
+    rest.iter().position(|b| matches!(b, b'"' | b'\\')).map(|at| 8 * words.len() + at)
 }
 
 /// Splits after `length` octets.

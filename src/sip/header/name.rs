@@ -1,6 +1,6 @@
 //! Header names.
 
-use super::grammar::{ONES, first_in};
+use super::grammar::{ONES, marks};
 use std::fmt;
 
 macro_rules! names {
@@ -114,24 +114,24 @@ impl HeaderName {
 
     /// Recognises the long form, in any case, that a line begins with, and tells its length, where the colon is. `None`:
     /// another name, white space before the colon, or fewer than eight octets behind the name.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn at_start_of(line: &[u8]) -> Option<(Self, usize)> {
         let words = line.as_chunks::<8>().0;
         let mut hash = 0;
         for (n, word) in words.iter().take(WORDS).enumerate() {
             let word = u64::from_le_bytes(*word);
-            let colon = first_in(word, b':');
-            if colon == 8 {
+            let colon = marks(word, b':');
+            if colon == 0 {
                 hash = mix(hash, word);
                 continue;
             }
-            let last = word & ((1 << (8 * colon)) - 1);
-            let index = usize::from(LONG[slot(mix(hash, last))]);
-            let (&(name, long, _), as_written) = (Self::ALL.get(index)?, LONG_WORDS.get(index)?);
-            let length = 8 * n + colon;
-            let before = words.iter().zip(&as_written[..n]).all(|(a, b)| u64::from_le_bytes(*a) == *b);
-            let is_same = (before && last == as_written[n]) || is_same_in_other_case(&line[..length], long.as_bytes());
-            return (length == long.len() && is_same).then_some((name, length));
+            // The octets before the colon.
+            let last = word & ((1 << (colon.trailing_zeros() & !7)) - 1);
+            let long = LONG.get(usize::from(LONG_BY_HASH[slot(mix(hash, last))]))?;
+            let length = 8 * n + colon.trailing_zeros() as usize / 8;
+            let as_written = last == long.words[n] && (0..n).all(|n| u64::from_le_bytes(words[n]) == long.words[n]);
+            let is_same = as_written || is_same_in_other_case(&line[..length], long.name.as_str().as_bytes());
+            return (length == long.length && is_same).then_some((long.name, length));
         }
         None
     }
@@ -208,15 +208,25 @@ static COMPACT: [u8; 26] = {
     table
 };
 
+/// A long form of [`HeaderName::ALL`].
+#[derive(Clone, Copy)]
+struct Long {
+    /// Its text, zeros behind it.
+    words: [u64; WORDS],
+    length: usize,
+    name: HeaderName,
+}
+
 /// A long form is shorter than this many words of eight octets.
 const WORDS: usize = 4;
 
-/// The long forms of [`HeaderName::ALL`], zeros behind them.
-static LONG_WORDS: [[u64; WORDS]; HeaderName::ALL.len()] = {
-    let mut all = [[0; WORDS]; HeaderName::ALL.len()];
+/// In the order of [`HeaderName::ALL`].
+static LONG: [Long; HeaderName::ALL.len()] = {
+    let mut all = [Long { words: [0; WORDS], length: 0, name: HeaderName::Other }; HeaderName::ALL.len()];
     let mut i = 0;
     while i < HeaderName::ALL.len() {
-        all[i] = words_of(HeaderName::ALL[i].1);
+        let (name, text, _) = HeaderName::ALL[i];
+        all[i] = Long { words: words_of(text), length: text.len(), name };
         i += 1;
     }
     all
@@ -231,8 +241,8 @@ const fn words_of(name: &str) -> [u64; WORDS] {
     words
 }
 
-/// Index into [`HeaderName::ALL`] by [`slot`] of the hash of the long form: a perfect hash, so that one comparison decides.
-static LONG: [u8; 256] = {
+/// Index into [`LONG`] by [`slot`] of the hash: a perfect hash, so that one comparison decides.
+static LONG_BY_HASH: [u8; 256] = {
     let mut table = [NONE; 256];
     let mut i = 0;
     while i < HeaderName::ALL.len() {
