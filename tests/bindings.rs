@@ -6,6 +6,7 @@ mod common;
 
 use common::{Recorder, pass, run};
 use imsreg::config::{Scenario, Setting, load_scenario};
+use imsreg::cx::ReasonCode;
 use imsreg::event::Role;
 use imsreg::pcscf::Pcscf;
 use imsreg::random::Random;
@@ -51,10 +52,34 @@ fn a_flow_of_rfc_5626_is_marked_by_the_p_cscf_and_required_by_the_registrar() {
         "{answer}"
     );
 
-    // Where the profile does not allow it, the registrar says so.
+    // Where the profile does not allow it, the registrar says so, and the UE does without.
     let simulation = run(&scenario(&[("ue.reg_id", "1"), ("pcscf.outbound", "false")], 1, 5));
     assert_eq!(texts(&simulation, "439 REGISTER").len(), 3, "{}", simulation.world().tap.trace());
-    assert_eq!(simulation.registered(), 0);
+    assert_eq!(simulation.registered(), 1);
+}
+
+#[test]
+fn two_flows_of_a_ue_live_beside_each_other_and_are_told_of_together() {
+    let settings =
+        [("ue.reg_id", "1"), ("ue.second_flow", "127.0.0.1:5060"), ("ue.subscribe", "true"), ("wiring", "local")];
+    let mut simulation = run(&scenario(&settings, 1, 5));
+    let trace = simulation.world().tap.trace();
+    assert_eq!(
+        (simulation.registered(), simulation.world().ims().sa_sets()),
+        (1, 4),
+        "two sets, at either end: {trace}"
+    );
+    let answer = texts(&simulation, "200 REGISTER").pop().expect("it is registered");
+    assert!(answer.contains(";reg-id=1") && answer.contains(";reg-id=2"), "{answer}");
+    // The network ends both: the UE hears of both in one subscription, and forms both again.
+    let impi = ue(&simulation, 0).config().impi.to_string();
+    let hss = simulation.world().ims().of_role(Role::Hss).expect("there is one");
+    simulation.world_mut().command(hss, |element, now, out| {
+        let hss = element.as_hss_mut().expect("the HSS");
+        hss.deregister(now, &impi, ReasonCode::ServerChange, out).expect("he is served");
+    });
+    pass(&mut simulation, 5);
+    assert_eq!(simulation.world().ims().sa_sets(), 4, "{}", simulation.world().tap.trace());
 }
 
 /// Seconds of the scenario and messages from `second` on, without Diameter's base protocol and reg event.

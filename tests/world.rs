@@ -45,6 +45,7 @@ fn world(transport: Transport, links: Links, seed: u64) -> (World<Recorder>, Ele
         refresh: false,
         subscribe: false,
         reg_id: None,
+        second_flow: None,
         gruu: false,
         emergency: false,
         epoch: Epoch::SIMULATION,

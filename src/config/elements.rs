@@ -241,6 +241,7 @@ impl Profile {
             refresh: section.refresh,
             subscribe: section.subscribe,
             reg_id: section.reg_id,
+            second_flow: section.second_flow,
             gruu: section.gruu,
             emergency: section.emergency,
             epoch,

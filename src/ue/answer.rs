@@ -8,7 +8,7 @@ use super::keep_alive::KeepAlive;
 use super::misbehaviour::Misbehaviour;
 use super::register::contact_uri;
 use super::security::{Agreement, Allocator, BEYOND_REGISTRATION, SET_UP, Set, TEMPORARY};
-use super::timers::{back_off, refresh_after};
+use super::timers::refresh_after;
 use super::{Failed, Goal, Registration, State, Ue, UeConfig, Waiting, remove, retry_after, tell};
 use crate::aka::usim::Verdict;
 use crate::aka::{Ck, Ik};
@@ -258,6 +258,7 @@ impl Ue {
             self.start(now, Goal::Deregistered, false, out);
         } else {
             self.watch(now, !attempt.renews, out);
+            self.form_second_flow(now, attempt.renews, message, out);
         }
     }
 
@@ -316,6 +317,7 @@ impl Ue {
                 attempt.too_brief = true;
                 self.ask(now, attempt, agree, out);
             }
+            439 if self.does_without_flow() => self.ask(now, attempt, agree, out),
             420 if agree && attempt.over.is_none() && self.config.sec_agree == SecAgreePolicy::Offered => {
                 if !message.has_option(HeaderName::Unsupported, "sec-agree") {
                     return Err(attempt);
@@ -361,7 +363,7 @@ impl Ue {
             self.state = State::Failed(Failed { status });
             return;
         }
-        let after = retry_after.unwrap_or_else(|| back_off(&self.config.retry, self.failures, &mut self.random));
+        let after = retry_after.unwrap_or_else(|| self.wait_after_failure());
         tell(out, || What::RetryAt { after, cause });
         let retry_at = now + after;
         // A registration that outlives a wait that the network asked for is refreshed; else it starts over.

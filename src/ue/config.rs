@@ -60,6 +60,8 @@ pub struct UeConfig {
     pub subscribe: bool,
     /// A flow of RFC 5626 is asked for by this reg-id, where there is an instance.
     pub reg_id: Option<u32>,
+    /// The P-CSCF of a second flow, of the next reg-id; it may be the same one.
+    pub second_flow: Option<SocketAddr>,
     /// GRUUs are supported: those given name this UE to its peers (RFC 5627).
     pub gruu: bool,
     /// Registered for emergency calls (`sos`; TS 24.229 clause 5.1.6): it is not refreshed unless a call goes on, nobody

@@ -13,12 +13,22 @@ impl Ue {
     /// Registers for emergency calls, beside a usual registration or without.
     pub fn register_emergency(&mut self, now: Instant, out: &mut Outbox) {
         let Self { emergency, config, random, .. } = self;
-        let other = emergency.get_or_insert_with(|| Box::new(Self::new(config.for_emergency(), random.fork())));
-        // There is one USIM, whichever registration its last challenge was for.
-        if let (Some(own), Some(others)) = (&config.usim, &mut other.config.usim) {
-            take_newer(others, own);
+        emergency.get_or_insert_with(|| Box::new(Self::new(config.for_emergency(), random.fork())));
+        self.share_usim();
+        if let Some(other) = &mut self.emergency {
+            other.register(now, out);
         }
-        other.register(now, out);
+    }
+
+    /// There is one USIM, whichever registration its last challenge was for.
+    pub(super) fn share_usim(&mut self) {
+        let Self { config, emergency, second, .. } = self;
+        let Some(own) = &mut config.usim else { return };
+        let others = || emergency.iter().chain(second.iter());
+        others().filter_map(|other| other.config.usim.as_ref()).for_each(|other| take_newer(own, other));
+        for other in emergency.iter_mut().chain(second) {
+            other.config.usim.iter_mut().for_each(|other| take_newer(other, own));
+        }
     }
 
     /// The emergency registration, if there has been one.
@@ -26,17 +36,16 @@ impl Ue {
         self.emergency.as_deref()
     }
 
-    /// True for a packet of the emergency registration.
-    pub(super) fn is_for_emergency(&self, packet: &Packet<'_>) -> bool {
-        let Some(other) = &self.emergency else { return false };
+    /// True for a packet of this registration, which is beside another one at the same address.
+    pub(super) fn is_receiver(&self, packet: &Packet<'_>) -> bool {
         match packet.sa {
             Some(sa) => {
-                let established = other.registration.as_ref().and_then(|r| r.set.as_ref());
-                other.retiring.iter().chain(established).chain(other.temporary()).any(|set| set.id == sa.set)
+                let established = self.registration.as_ref().and_then(|r| r.set.as_ref());
+                self.retiring.iter().chain(established).chain(self.temporary()).any(|set| set.id == sa.set)
             }
             None => {
                 let (State::Registering(Registering { sent, .. }) | State::Answering(Answering { sent, .. })) =
-                    &other.state
+                    &self.state
                 else {
                     return false;
                 };
@@ -53,7 +62,8 @@ impl UeConfig {
         let (first, port_s) = self.protected_ports;
         let behind = first.saturating_add(self.port_c_pool.saturating_mul(2));
         let ports = if port_s == behind + 1 { (behind + 2, behind + 3) } else { (behind, behind + 1) };
-        Self { emergency: true, protected_ports: ports, subscribe: false, reg_id: None, gruu: false, ..self.clone() }
+        let usual = Self { second_flow: None, subscribe: false, reg_id: None, gruu: false, ..self.clone() };
+        Self { emergency: true, protected_ports: ports, ..usual }
     }
 }
 

@@ -68,7 +68,7 @@ impl Failure {
     pub(super) const fn is_final(&self) -> bool {
         matches!(
             self,
-            Self::Refused { status: 403, .. }
+            Self::Refused { status: 403 | 439, .. }
                 | Self::RefusedAfterInvalid { status: 403, .. }
                 | Self::ChallengesInvalid(_)
                 | Self::PasswordRefused

@@ -12,6 +12,7 @@ mod config;
 mod dialog;
 mod emergency;
 mod failure;
+mod flows;
 mod gruu;
 mod identities;
 mod keep_alive;
@@ -43,6 +44,7 @@ use crate::time::{Duration, Instant};
 use attempt::{Answering, Registering, Securing};
 use calls::Calls;
 use challenge::Credentials;
+use flows::Flow;
 use gruu::Gruus;
 use identities::Other;
 use keep_alive::KeepAlive;
@@ -71,6 +73,9 @@ pub struct Ue {
     watching: Option<Box<Watching>>,
     /// Registered for emergency calls, beside.
     emergency: Option<Box<Self>>,
+    /// The second flow of RFC 5626, beside.
+    second: Option<Box<Self>>,
+    flow: Flow,
     /// Sets that newer ones have replaced, each until its end.
     retiring: Vec<Set>,
     /// Expiry to ask for, in seconds: as configured, or what a 423 wanted.
@@ -183,6 +188,8 @@ impl Ue {
             keep_alive: None,
             watching: None,
             emergency: None,
+            second: None,
+            flow: Flow::default(),
             retiring: Vec::new(),
             expires: u32::try_from(config.expires.as_secs()).unwrap_or(u32::MAX),
             failures: 0,
@@ -214,6 +221,9 @@ impl Ue {
     /// Starts a de-registration. A REGISTER under way is waited for. An emergency registration ends by its expiry.
     pub fn deregister(&mut self, now: Instant, out: &mut Outbox) {
         self.goal = Goal::Deregistered;
+        if let Some(second) = &mut self.second {
+            second.deregister(now, out);
+        }
         if self.is_busy() {
             return;
         }
@@ -269,13 +279,13 @@ impl Ue {
 
     /// Takes a SIP packet.
     pub fn receive(&mut self, now: Instant, packet: &Packet<'_>, out: &mut Outbox) {
+        self.compare_flows();
+        if let Some(other) = self.receiver(packet) {
+            other.receive(now, packet, out);
+            return self.share_usim();
+        }
         if is_keep_alive(packet.bytes) {
             return self.on_keep_alive(now, packet, out);
-        }
-        if self.is_for_emergency(packet)
-            && let Some(other) = &mut self.emergency
-        {
-            return other.receive(now, packet, out);
         }
         let message = match Message::parse(packet.bytes) {
             Ok(message) => message,
@@ -325,9 +335,8 @@ impl Ue {
 
     /// News of a connection.
     pub fn connection(&mut self, now: Instant, connection: &Connection, out: &mut Outbox) {
-        if let Some(other) = &mut self.emergency {
-            other.connection(now, connection, out);
-        }
+        self.compare_flows();
+        self.beside_mut().for_each(|other| other.connection(now, connection, out));
         let mut ended = Vec::new();
         if connection.state != ConnectionState::Opened {
             self.transactions.connection_lost(now, connection, out, &mut ended);
@@ -337,17 +346,13 @@ impl Ue {
 
     /// A set of SAs is installed: what waits for it may leave.
     pub fn sa_installed(&mut self, now: Instant, set: SaSetId, out: &mut Outbox) {
-        if let Some(other) = &mut self.emergency {
-            other.sa_installed(now, set, out);
-        }
+        self.beside_mut().for_each(|other| other.sa_installed(now, set, out));
         self.on_set_up(now, set, out);
     }
 
     /// A set of SAs could not be installed.
     pub fn sa_failed(&mut self, now: Instant, failure: &SaFailure, out: &mut Outbox) {
-        if let Some(other) = &mut self.emergency {
-            other.sa_failed(now, failure, out);
-        }
+        self.beside_mut().for_each(|other| other.sa_failed(now, failure, out));
         self.on_set_up_failed(now, failure.set, failure.cause.clone(), out);
     }
 

@@ -74,6 +74,9 @@ impl Ue {
         content: Content<'_>,
         out: &mut Outbox,
     ) -> Result<(), CannotSend> {
+        if let Some(flow) = self.flow_for_requests() {
+            return flow.standalone(now, method, to, content, out);
+        }
         let way = self.way().ok_or(CannotSend::NotRegistered)?;
         let mut dialog = self.outside(to)?;
         let asked = Asked::Standalone { method, to: to.into() };

@@ -116,7 +116,7 @@ pub(super) fn contact_uri(config: &UeConfig, reachable: SocketAddr) -> String {
 
 impl UeConfig {
     /// reg-id of the flow asked for. It means nothing without an instance (RFC 5626 clause 4.2).
-    fn flow(&self) -> Option<u32> {
+    pub(super) fn flow(&self) -> Option<u32> {
         self.reg_id.filter(|_| self.instance.is_some() && !self.emergency)
     }
 }

@@ -25,17 +25,15 @@ impl Ue {
         let keep_alive = self.keep_alive.as_ref().map(|k| k.due());
         let watching = self.next_watching_timeout();
         let refresh = refresh.into_iter().chain(registration.filter(|_| idle).and_then(|r| r.next_other())).min();
-        let emergency = self.emergency.as_ref().and_then(|other| other.next_timeout());
-        let all =
-            [self.transactions.next_timeout(), retry, refresh, expiry, sets, calls, keep_alive, watching, emergency];
+        let beside = self.beside().filter_map(Self::next_timeout).min();
+        let all = [self.transactions.next_timeout(), retry, refresh, expiry, sets, calls, keep_alive, watching, beside];
         all.into_iter().flatten().min()
     }
 
     /// Runs what is due.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Outbox) {
-        if let Some(other) = &mut self.emergency {
-            other.handle_timeout(now, out);
-        }
+        self.compare_flows();
+        self.beside_mut().for_each(|other| other.handle_timeout(now, out));
         let mut ended = Vec::new();
         self.transactions.handle_timeout(now, out, &mut ended);
         self.on_ended(now, ended, out);

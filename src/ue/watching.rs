@@ -147,7 +147,7 @@ impl Ue {
                 clause: "RFC 3261 clause 12.2.1.1",
             });
         }
-        let mut own = Verdict::Bound;
+        let (mut own, mut other) = (Verdict::Bound, Verdict::Bound);
         let mut needs_full_state = false;
         if !notify.body().is_empty() {
             let verdict = watching.watcher.take(notify.body(), &set);
@@ -157,7 +157,13 @@ impl Ue {
             needs_full_state = verdict.needs_full_state;
             let reachable = self.way().map_or(self.config.local, |way| way.reachable);
             let contact = contact_uri(&self.config, reachable);
-            own = verdict.document.as_ref().map_or(Verdict::Bound, |document| read(document, &contact));
+            let read = |contact: &str| verdict.document.as_ref().map_or(Verdict::Bound, |d| read(d, contact));
+            own = read(&contact);
+            if let Some(second) = &self.second
+                && let Some(way) = second.way()
+            {
+                other = read(&contact_uri(&second.config, way.reachable));
+            }
         }
         let state = notify.header(HeaderName::SubscriptionState).and_then(|s| SubscriptionState::parse(s).ok());
         let ended = state.filter(|s| s.state.eq_ignore_ascii_case("terminated"));
@@ -172,11 +178,13 @@ impl Ue {
             watching.refresh_at = Some(now + refresh_after(Duration::from_secs(left.into())));
         }
         // The sets outlive a registration that is watched: only then is nobody watching any more.
-        match own {
-            Verdict::Ended(event, retry_after) => self.obey(now, event, retry_after, out),
-            Verdict::Shortened(left) => self.shorten(now, left),
-            Verdict::Bound => {}
+        if let Some(second) = &mut self.second {
+            match (&own, other) {
+                (Verdict::Ended(..), Verdict::Ended(..)) => second.end_with_first_flow(now, out),
+                (_, other) => second.follow(now, other, out),
+            }
         }
+        self.follow(now, own, out);
         if has_ended {
             self.watching = None;
         }
@@ -184,6 +192,14 @@ impl Ue {
             self.watch(now, true, out);
         } else if needs_full_state {
             self.send_subscribe(now, out);
+        }
+    }
+
+    fn follow(&mut self, now: Instant, verdict: Verdict, out: &mut Outbox) {
+        match verdict {
+            Verdict::Ended(event, retry_after) => self.obey(now, event, retry_after, out),
+            Verdict::Shortened(left) => self.shorten(now, left),
+            Verdict::Bound => {}
         }
     }
 

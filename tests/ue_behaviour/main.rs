@@ -3,6 +3,7 @@
 mod agreement;
 mod calls;
 mod challenges;
+mod flows;
 mod identities;
 mod keep_alive;
 mod messages;

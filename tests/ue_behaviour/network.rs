@@ -85,6 +85,7 @@ impl Network {
             refresh: true,
             subscribe: false,
             reg_id: None,
+            second_flow: None,
             gruu: false,
             emergency: false,
             epoch: Epoch::SIMULATION,

@@ -279,6 +279,7 @@ fn ue(section: &mut UeSection, mut f: Fields<'_>, faults: &mut Collector) {
     set(&mut section.refresh, f.leaf("refresh", FLAG, faults));
     set(&mut section.subscribe, f.leaf("subscribe", FLAG, faults));
     set_some(&mut section.reg_id, f.leaf("reg_id", COUNT, faults));
+    set_some(&mut section.second_flow, f.leaf("second_flow", LISTENER, faults));
     set(&mut section.gruu, f.leaf("gruu", FLAG, faults));
     set(&mut section.emergency, f.leaf("emergency", FLAG, faults));
     f.finish(faults);

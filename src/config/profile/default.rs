@@ -137,6 +137,7 @@ impl Default for Profile {
                 refresh: true,
                 subscribe: true,
                 reg_id: None,
+                second_flow: None,
                 gruu: false,
                 emergency: false,
             },

@@ -300,6 +300,8 @@ pub struct UeSection {
     pub subscribe: bool,
     /// `reg_id`
     pub reg_id: Option<u32>,
+    /// `second_flow`
+    pub second_flow: Option<SocketAddr>,
     /// `gruu`
     pub gruu: bool,
     /// `emergency`

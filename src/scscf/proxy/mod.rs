@@ -288,6 +288,10 @@ impl Scscf {
         if self.leaves_server_out(now, progress, out) || self.tries_others(now, progress, out) {
             return;
         }
+        if let Progress::Exhausted { context, status: FLOW_FAILED } = progress {
+            // It is between proxies: who asked would take it for a 400 (RFC 5626 clause 11.5).
+            return self.refuse_opened(now, context, &Refusal::NotReachable, out);
+        }
         let Self { proxying, transactions, .. } = self;
         if let Progress::Exhausted { context, .. } = progress {
             proxying.contexts.conclude(&mut Io { now, transactions, out }, context);
