@@ -231,3 +231,18 @@ fn with_a_new_flow_the_others_come_back() {
     s.register(&plain.answering(&challenge));
     assert!(!Sar::decode(&s.asked()).unwrap().multiple_registration);
 }
+
+/// RFC 5626 clause 11.5: an end never receives a 430.
+#[test]
+fn where_every_flow_has_failed_the_sender_hears_480() {
+    let (mut s, ..) = two_flows();
+    call(&mut s, 1);
+    for expected in [2, 1] {
+        let (text, by) = went_by(&mut s);
+        assert_eq!(by, expected);
+        s.answer(&text, 430);
+    }
+    assert_eq!(status(&s.sent().text), 480);
+    s.assign(Assign::TimeoutDeregistration, CxResult::SUCCESS, None);
+    assert_eq!((bound(&s), s.element.forwarding()), (0, 0));
+}
