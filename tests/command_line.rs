@@ -216,8 +216,7 @@ fn unprivileged_ends_register_through_esp() {
     for (transport, pair) in [("udp", "hmac-sha-1-96/aes-cbc"), ("tcp", "hmac-md5-96/null")] {
         let algorithms = format!("ue.algorithms=[{pair}]");
         let esp = ["--ipsec", "unprivileged", "--esp-port", "4501", "--transport", transport, "--set", &algorithms];
-        // Subscribed, the UE is sent a NOTIFY, over a connection that the P-CSCF opens.
-        let more = ["--set", "ue.subscribe=true", "--deregister", "--json"];
+        let more = ["--deregister", "--json"];
         let output = imsreg(&[base.as_slice(), &keys, &esp, &more].concat(), &[]);
         let out = text(&output.stdout);
         assert!(output.status.success(), "{transport}: {out}{}", text(&output.stderr));
@@ -225,6 +224,11 @@ fn unprivileged_ends_register_through_esp() {
         let has = |event: &str| events.iter().any(|e| e["event"] == event);
         assert!(has("sa-established") && has("message-received") && has("deregistered"), "{out}");
     }
+    // Subscribed, the UE is sent a NOTIFY over a connection that the P-CSCF opens.
+    let esp = ["--ipsec", "unprivileged", "--esp-port", "4501", "--set", "ue.subscribe=true", "--stay", "--json"];
+    let is_notify = |line: &str| line.contains(r#""label":"NOTIFY"#) && line.contains(r#""transport":"TCP""#);
+    let mut stays = start_reading(&[base.as_slice(), &keys, &esp].concat(), is_notify);
+    assert!(end(&mut stays.0).success());
     // What is not sealed reaches no protected port.
     let clear = ["--ipsec", "none", "--timeout", "2"];
     let output = imsreg(&[base.as_slice(), &keys, &clear].concat(), &[]);
@@ -309,7 +313,7 @@ fn what_the_first_run_suggests_works() {
     for (place, more) in [(Place(8), &[][..]), (Place(9), &recorded)] {
         let flags = place.flags();
         let args: Vec<&str> = more.iter().copied().chain(flags.iter().map(String::as_str)).collect();
-        let (mut network, line, before) = start_reading(&args, "be another UE: ");
+        let (mut network, line, before) = start_reading(&args, |line| line.starts_with("be another UE: "));
         // What follows the registration has a ladder of its own.
         let (first, second) = before.split_once("What followed the 200:\n").expect("the UE subscribes");
         assert!(first.contains("12 SIP and 8 Cx messages") && !first.contains("SUBSCRIBE"), "{first}");
@@ -381,12 +385,12 @@ fn start_serve(args: &[&str]) -> (Running, String) {
 
 /// Starts the command and waits for a line that begins so.
 fn start(args: &[&str], wanted: &str) -> (Running, String) {
-    let (running, line, _) = start_reading(args, wanted);
+    let (running, line, _) = start_reading(args, |line| line.starts_with(wanted));
     (running, line)
 }
 
 /// The same, with what came before that line.
-fn start_reading(args: &[&str], wanted: &str) -> (Running, String, String) {
+fn start_reading(args: &[&str], wanted: impl Fn(&str) -> bool) -> (Running, String, String) {
     let mut child = Command::new(env!("CARGO_BIN_EXE_imsreg"))
         .args(args)
         .env_remove("IMSREG_PROFILE")
@@ -399,10 +403,10 @@ fn start_reading(args: &[&str], wanted: &str) -> (Running, String, String) {
     let mut before = String::new();
     let line = lines.by_ref().map_while(Result::ok).find(|line| {
         before.extend([line, "\n"]);
-        line.starts_with(wanted)
+        wanted(line)
     });
     let line = line.unwrap_or_else(|| {
-        panic!("imsreg ended with {:?} before it said {wanted}", child.wait());
+        panic!("imsreg ended with {:?} before it said what was waited for:\n{before}", child.wait());
     });
     // The rest of its output is nobody's business, but the pipe must not break.
     std::mem::forget(lines);

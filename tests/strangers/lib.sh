@@ -167,14 +167,9 @@ shared() {
     return 1
 }
 
-# Runs a probe suite with --json and counts it: PASS passed, FAIL failed, SKIP not run.
-probe_suite() {
-    local name=$1 out status
-    shift
-    out=$(mktemp "$target/probe.XXXXXX")
-    "$@" --quiet --json "$out"
-    status=$?
-    "$python" - "$name" "$out" >>"$IMSREG_TALLY" <<'PY'
+# Counts what a probe suite wrote: PASS passed, FAIL failed, SKIP not run.
+count_probes() {
+    "$python" - "$1" "$2" >>"$IMSREG_TALLY" <<'PY'
 import json, sys
 r = json.load(open(sys.argv[2]))
 print("ran", r["pass"] + r["fail"])
@@ -183,6 +178,16 @@ for p in r["probes"]:
     if p["verdict"] == "SKIP":
         print("not_run 1 %s %s: %s" % (sys.argv[1], p["id"], p["detail"]))
 PY
+}
+
+# Runs a probe suite with --json and counts it.
+probe_suite() {
+    local name=$1 out status
+    shift
+    out=$(mktemp "$target/probe.XXXXXX")
+    "$@" --quiet --json "$out"
+    status=$?
+    count_probes "$name" "$out"
     rm -f "$out"
     return $status
 }

@@ -23,7 +23,7 @@ use socket2::{Socket, Type};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
 use tokio::task::JoinHandle;
@@ -56,7 +56,12 @@ impl Userspace {
 }
 
 impl Plane for Userspace {
-    fn prepare(&self, socket: &Socket, _local: SocketAddr) -> io::Result<()> {
+    fn prepare(&self, socket: &Socket, local: SocketAddr) -> io::Result<()> {
+        if local.ip() == IpAddr::V6(Ipv6Addr::LOCALHOST) {
+            // RFC 4291 clause 2.5.3.
+            let why = "no packet for ::1 may come from a device; take another address, or plane unprivileged";
+            return Err(io::Error::new(io::ErrorKind::Unsupported, why));
+        }
         socket.bind_device(Some(self.lift.device.name().as_bytes()))?;
         if socket.r#type()? == Type::STREAM {
             socket.set_tcp_mss(SEGMENT)?;
