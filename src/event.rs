@@ -168,6 +168,18 @@ pub enum What {
         /// Why, in words.
         cause: &'static str,
     },
+    /// A TLS session carries a registration from now on.
+    TlsBound {
+        /// Its far end.
+        ue: SocketAddr,
+    },
+    /// A TLS session carries nothing any more.
+    TlsUnbound {
+        /// Its far end.
+        ue: SocketAddr,
+        /// Why, in words.
+        cause: &'static str,
+    },
     /// Clear text arrived where an SA must be used, or the other way round.
     PacketDropped {
         /// The sender.

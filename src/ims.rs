@@ -144,12 +144,19 @@ pub struct Listener {
     pub udp: bool,
     /// True for Diameter where SCTP is wanted.
     pub sctp: bool,
+    /// True for SIP over TLS, which has a port of its own.
+    pub tls: bool,
 }
 
 impl Listener {
     /// UDP and TCP, unprotected.
     pub const fn sip(address: SocketAddr, role: Role) -> Self {
-        Self { address, protocol: Protocol::Sip, role, protected: false, tcp: true, udp: true, sctp: false }
+        Self { address, protocol: Protocol::Sip, role, protected: false, tcp: true, udp: true, sctp: false, tls: false }
+    }
+
+    /// TLS alone.
+    pub const fn tls(address: SocketAddr, role: Role) -> Self {
+        Self { tcp: false, udp: false, tls: true, ..Self::sip(address, role) }
     }
 
     /// For Diameter peers, over TCP, SCTP or both.

@@ -280,9 +280,18 @@ pub struct RegisterArgs {
     /// Our address
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = source)]
     pub source: Option<SocketAddr>,
-    /// Transport of the first REGISTER: udp or tcp
+    /// Transport of the first REGISTER: udp or tcp; or tls for all messages
     #[arg(long)]
     pub transport: Option<String>,
+    /// Certificates of the authorities that the P-CSCF is believed by, or its own
+    #[arg(long, value_name = "FILE.pem", conflicts_with = "tls_insecure")]
+    pub tls_trust: Option<PathBuf>,
+    /// Name that the certificate of the P-CSCF must have; else its address
+    #[arg(long, value_name = "NAME", requires = "tls_trust")]
+    pub tls_name: Option<String>,
+    /// Believe any certificate: for a lab
+    #[arg(long)]
+    pub tls_insecure: bool,
     /// What carries protected messages: none (they stay in clear), userspace, kernel, unprivileged
     #[arg(long, value_name = "PLANE")]
     pub ipsec: Option<String>,

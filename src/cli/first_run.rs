@@ -38,7 +38,7 @@ pub(super) async fn run(args: FirstRunArgs) -> Result<(), Failure> {
         FlagsOf::FirstRun,
         OpenPlane::default(),
     )?;
-    let pcscf = profile.pcscf.listen[0];
+    let pcscf = profile.pcscf_for_ue();
     let mut ue = profile.ue(&subscription, pcscf, profile.ue.address, clock.epoch());
     // As handsets do; nobody would see it where the run ends at the 200.
     ue.subscribe = !args.once;

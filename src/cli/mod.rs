@@ -9,6 +9,7 @@ mod register;
 mod report;
 mod serve;
 mod simulate;
+mod tls;
 
 use crate::config::Faults;
 use crate::live::BindError;

@@ -2,6 +2,7 @@
 
 use super::Failure;
 use super::args::FlagsOf;
+use super::tls;
 use crate::application_server::ApplicationServer;
 use crate::config::{Elements, Profile, Subscribers};
 use crate::event::Role;
@@ -35,6 +36,11 @@ pub(super) fn build(
 ) -> Result<Network, Failure> {
     let mut sockets = Sockets::over(plane);
     open_port_zero(profile, elements, &mut sockets, flags)?;
+    if elements.pcscf
+        && let Some(section) = &profile.pcscf.tls
+    {
+        sockets.speak(tls::of_pcscf(profile, section)?);
+    }
     let mut random = seed()?;
     let mut ims = Ims::new(profile.wiring);
     let taken = |e: crate::ims::AddressTaken| Failure::Usage(e.to_string());
@@ -111,6 +117,10 @@ fn open_port_zero(
             open(address, Listener::sip(*address, role))?;
         }
     }
+    if let Some(tls) = profile.pcscf.tls.as_mut().filter(|_| elements.pcscf) {
+        let listener = Listener::tls(tls.listen, Role::Pcscf);
+        open(&mut tls.listen, listener)?;
+    }
     Ok(())
 }
 
@@ -126,6 +136,7 @@ pub(super) const fn key_of(listener: &Listener) -> &'static str {
     match (listener.role, listener.protected, listener.tcp) {
         (Role::Pcscf, true, true) => "pcscf.port_s",
         (Role::Pcscf, true, false) => "pcscf.port_c",
+        (Role::Pcscf, false, _) if listener.tls => "pcscf.tls.listen",
         (Role::Pcscf, false, _) => "pcscf.listen",
         (Role::Icscf, ..) => "icscf.listen",
         (Role::Scscf, ..) => "scscf.listen",

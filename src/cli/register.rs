@@ -2,7 +2,7 @@
 
 use super::args::{FlagsOf, RegisterArgs};
 use super::record::Record;
-use super::{Failure, Interrupt, first_run, network, report};
+use super::{Failure, Interrupt, first_run, network, report, tls};
 use crate::aka::usim::Usim;
 use crate::config::{PlaneChoice, Profile, Subscription, UeSection, load_profile, load_subscribers, write_usim_file};
 use crate::event::Role;
@@ -10,6 +10,7 @@ use crate::ims::{ElementId, Ims, Listener, Wiring};
 use crate::ladder::{Columns, Options};
 use crate::live::plane::OpenPlane;
 use crate::live::{Clock, Live, Sockets};
+use crate::packet::Transport;
 use crate::random::Random;
 use crate::time::Duration;
 use crate::ue::{Misbehaviour, Ue, UeStatus};
@@ -37,6 +38,9 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
         None => SocketAddr::new(source_towards(args.pcscf)?, 0),
     };
     let mut sockets = Sockets::over(OpenPlane::open(profile.ue.ipsec, profile.ue.esp_port, network::seed()?).await?);
+    if profile.ue.transport == Transport::Tls {
+        sockets.speak(tls::of_ue(&args)?);
+    }
     let listener = Listener::sip(source, Role::Ue);
     let local = sockets.bind(&listener).map_err(|e| Failure::Bind(e, FlagsOf::Register))?;
     let mut random = network::seed()?;

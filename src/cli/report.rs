@@ -16,7 +16,7 @@ pub(super) fn list<T: Display>(items: &[T]) -> String {
 pub(super) fn ready_line(listeners: &[Listener], realm: &str, control: Option<&Path>) -> String {
     let mut line = format!("ready realm={realm}");
     for listener in shown(listeners) {
-        line.push_str(&format!(" {}={}", key(listener.role), listener.address));
+        line.push_str(&format!(" {}={}", key(listener), listener.address));
     }
     if let Some(path) = control {
         line.push_str(&format!(" control={}", path.display()));
@@ -28,7 +28,7 @@ pub(super) fn ready_line(listeners: &[Listener], realm: &str, control: Option<&P
 pub(super) fn ready_json(listeners: &[Listener], realm: &str, control: Option<&Path>) {
     let mut addresses: Map<String, Value> = Map::new();
     for listener in shown(listeners) {
-        let entry = addresses.entry(key(listener.role)).or_insert_with(|| json!([]));
+        let entry = addresses.entry(key(listener)).or_insert_with(|| json!([]));
         if let Some(list) = entry.as_array_mut() {
             list.push(json!(listener.address.to_string()));
         }
@@ -76,8 +76,9 @@ fn shown(listeners: &[Listener]) -> impl Iterator<Item = &Listener> {
     listeners.iter().filter(|l| !l.protected)
 }
 
-const fn key(role: Role) -> &'static str {
-    match role {
+const fn key(listener: &Listener) -> &'static str {
+    match listener.role {
+        Role::Pcscf if listener.tls => "pcscf-tls",
         Role::Ue => "ue",
         Role::Pcscf => "pcscf",
         Role::Icscf => "icscf",

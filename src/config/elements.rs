@@ -1,7 +1,7 @@
 //! From a profile to the configuration of each element: what the file leaves out is derived here.
 
 use super::fault::Faults;
-use super::profile::{DiameterIdentity, HostPort, Peer, Profile};
+use super::profile::{DiameterIdentity, HostPort, Peer, Profile, SecurityMechanism};
 use super::ue::Subscription;
 use super::value::uri_host;
 use crate::application_server::ApplicationServerConfig;
@@ -9,7 +9,7 @@ use crate::diameter::peer::{NodeConfig, PeerConfig, Side};
 use crate::hss::HssConfig;
 use crate::icscf::{IcscfConfig, ScscfEntry};
 use crate::packet::Transport;
-use crate::pcscf::PcscfConfig;
+use crate::pcscf::{PcscfConfig, TlsAccess, TlsRank};
 use crate::scscf::ScscfConfig;
 use crate::time::Epoch;
 use crate::ue::UeConfig;
@@ -70,8 +70,12 @@ impl Profile {
             host: self.pcscf_host(),
             port_s: section.port_s,
             port_c: section.port_c.clone(),
+            tls: section.tls.as_ref().map(|tls| TlsAccess { listen: tls.listen, rank: rank(&section.mechanisms) }),
             sec_agree: section.sec_agree,
-            algorithms: section.algorithms.clone(),
+            algorithms: match section.mechanisms.contains(&SecurityMechanism::Ipsec3gpp) {
+                true => section.algorithms.clone(),
+                false => Vec::new(),
+            },
             full_list_in_401: section.full_list_in_401,
             core: core.unwrap_or(section.listen[0]),
             next_hops,
@@ -213,6 +217,12 @@ impl Profile {
         }
     }
 
+    /// Where a UE of this profile finds the P-CSCF of this profile.
+    pub fn pcscf_for_ue(&self) -> SocketAddr {
+        let tls = self.pcscf.tls.as_ref().filter(|_| self.ue.transport == Transport::Tls);
+        tls.map_or(self.pcscf.listen[0], |tls| tls.listen)
+    }
+
     /// A simulated UE with the habits of this profile. `local` is its unprotected address.
     pub fn ue(&self, subscription: &Subscription, pcscf: SocketAddr, local: SocketAddr, epoch: Epoch) -> UeConfig {
         let section = &self.ue;
@@ -248,7 +258,7 @@ impl Profile {
         }
     }
 
-    fn pcscf_host(&self) -> Box<str> {
+    pub(crate) fn pcscf_host(&self) -> Box<str> {
         self.pcscf.host.clone().unwrap_or_else(|| format!("pcscf.{}", self.realm).into())
     }
 
@@ -365,6 +375,16 @@ impl Profile {
     fn fault(&self, key: &str, message: String) -> Faults {
         let source = self.origins.first().map_or_else(|| "profile".to_owned(), |origin| origin.path.clone());
         Faults::one(source, key, message)
+    }
+}
+
+/// Where TLS stands among the mechanisms.
+fn rank(mechanisms: &[SecurityMechanism]) -> TlsRank {
+    let place = |wanted| mechanisms.iter().position(|m| *m == wanted);
+    match (place(SecurityMechanism::Tls), place(SecurityMechanism::Ipsec3gpp)) {
+        (None, _) => TlsRank::NotAgreed,
+        (Some(tls), Some(ipsec)) if ipsec < tls => TlsRank::AfterIpsec,
+        (Some(_), _) => TlsRank::Preferred,
     }
 }
 

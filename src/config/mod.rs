@@ -30,6 +30,7 @@ mod read;
 mod scenario;
 mod source;
 mod subscribers;
+mod tls;
 mod ue;
 mod usim_file;
 mod value;
@@ -40,10 +41,12 @@ pub use fault::{Fault, Faults};
 pub use mask::mask_value;
 pub use profile::{
     ApplicationServerSection, DiameterIdentity, DiameterSection, HostPort, HssSection, IcscfSection, PcscfSection,
-    Peer, PlaneChoice, Profile, ScscfSection, Setting, UeSection, load_profile,
+    Peer, PlaneChoice, Profile, ScscfSection, SecurityMechanism, Setting, UeSection, load_profile,
 };
 pub use scenario::{Action, ByNetwork, NetworkFault, Scenario, Step, load_scenario};
 pub use source::{Origin, embedded_profiles, hss_data_of};
 pub use subscribers::{Subscribers, load_subscribers};
+pub(crate) use tls::certificates;
+pub use tls::{TlsIdentity, TlsSection};
 pub use ue::{Subscription, UeFlags};
 pub use usim_file::{read_usim_file, write_usim_file};

@@ -1,6 +1,6 @@
 //! The leaves of configuration files: what each may be, and how to say so.
 
-use super::profile::{Peer, PlaneChoice};
+use super::profile::{Peer, PlaneChoice, SecurityMechanism};
 use super::read::Leaf;
 use crate::application_server::Reaction;
 use crate::diameter::peer::Side;
@@ -83,6 +83,23 @@ pub(super) const TRANSPORT: Leaf<Transport> = Leaf {
         _ => None,
     },
     expected: "udp or tcp",
+};
+
+pub(super) const UE_TRANSPORT: Leaf<Transport> = Leaf {
+    read: |t| match t {
+        "tls" => Some(Transport::Tls),
+        _ => (TRANSPORT.read)(t),
+    },
+    expected: "udp, tcp or tls",
+};
+
+pub(super) const MECHANISM: Leaf<SecurityMechanism> = Leaf {
+    read: |t| match t {
+        "ipsec-3gpp" => Some(SecurityMechanism::Ipsec3gpp),
+        "tls" => Some(SecurityMechanism::Tls),
+        _ => None,
+    },
+    expected: "ipsec-3gpp or tls",
 };
 
 pub(super) const DIAMETER_TRANSPORT: Leaf<Transport> = Leaf {

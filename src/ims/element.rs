@@ -165,6 +165,7 @@ impl Element {
                 let config = e.config();
                 let mut all: Vec<Listener> = config.listen.iter().copied().map(sip).collect();
                 all.extend((!config.listen.contains(&config.core)).then(|| sip(config.core)));
+                all.extend(config.tls.map(|tls| Listener::tls(tls.listen, role)));
                 let mut addresses: Vec<IpAddr> = config.listen.iter().map(SocketAddr::ip).collect();
                 addresses.sort_unstable();
                 addresses.dedup();

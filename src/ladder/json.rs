@@ -68,6 +68,12 @@ fn event(at: Instant, event: &Event) -> String {
         What::SaRemoved { set, cause } => {
             o.text("set", &set.to_string()).text("cause", cause);
         }
+        What::TlsBound { ue } => {
+            o.text("ue", &ue.to_string());
+        }
+        What::TlsUnbound { ue, cause } => {
+            o.text("ue", &ue.to_string()).text("cause", cause);
+        }
         What::PacketDropped { from, to, cause } => {
             o.text("source", &from.to_string()).text("destination", &to.to_string()).text("cause", cause);
         }
@@ -156,6 +162,8 @@ const fn name(what: &What) -> &'static str {
         What::SaInstalled { .. } => "sa-installed",
         What::SaEstablished { .. } => "sa-established",
         What::SaRemoved { .. } => "sa-removed",
+        What::TlsBound { .. } => "tls-bound",
+        What::TlsUnbound { .. } => "tls-unbound",
         What::PacketDropped { .. } => "packet-dropped",
         What::OfferSkipped { .. } => "offer-skipped",
         What::PeerOpen { .. } => "peer-open",

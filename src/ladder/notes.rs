@@ -57,6 +57,8 @@ pub(super) fn text(event: &Event, sets: &mut SetNumbers) -> Option<String> {
             format!("SA set {} established for {} s", sets.of(event.role, *set), lifetime.as_secs())
         }
         What::SaRemoved { set, cause } => format!("SA set {} removed: {cause}", sets.of(event.role, *set)),
+        What::TlsBound { ue } => format!("the TLS session with {ue} carries the registration"),
+        What::TlsUnbound { ue, cause } => format!("no TLS session with {ue} any more: {cause}"),
         What::PacketDropped { from, to, cause } => format!("packet {from} to {to} dropped: {cause}"),
         What::OfferSkipped { unknown } => format!("skipped in the offer: {unknown}"),
         What::PeerDown { host, cause } => format!("Diameter peer {host} down: {cause}"),

@@ -14,11 +14,13 @@ mod shard;
 mod sockets;
 mod state;
 mod stream;
+mod tls;
 
 pub use clock::Clock;
 pub use control::{Answer, ControlSocket};
 pub use sockets::{BindError, Sockets};
 pub use state::{Recovered, StateDir, StateFault};
+pub use tls::{Tls, TlsFault, Trust};
 
 use crate::ims::{Element, ElementId, Ims, Tap};
 use crate::packet::Outbox;
@@ -57,7 +59,9 @@ impl Live {
             sockets.bind(&listener)?;
         }
         let plane = std::mem::take(&mut sockets.plane);
+        let tls = std::mem::take(&mut sockets.speaks);
         let shared = Rc::new(RefCell::new(Shard::new(ims, plane, clock, tap, state)));
+        shared.borrow_mut().tls = tls;
         sockets.serve(&shared);
         shared.borrow_mut().protected.plane.start(&shared);
         shard::run_timers(&shared);

@@ -7,6 +7,7 @@ use super::sockets::UdpSockets;
 use super::state::StateDir;
 use super::state::journal::{self, Journal};
 use super::stream::Streams;
+use super::tls::Tls;
 use crate::ims::{ElementId, Ims, Outward, SaAnswers, Tap};
 use crate::packet::{Connection, Effect, Packet, Route, Transport};
 use crate::time::Instant;
@@ -24,6 +25,7 @@ pub(super) struct Shard {
     pub(super) clock: Clock,
     pub(super) udp: UdpSockets,
     pub(super) streams: Streams,
+    pub(super) tls: Tls,
     pub(super) protected: Protected,
     /// Where records go, with a state directory.
     pub(super) journal: Option<Journal>,
@@ -50,6 +52,7 @@ impl Shard {
             clock,
             udp: UdpSockets::default(),
             streams: Streams::default(),
+            tls: Tls::default(),
             protected: Protected::new(plane),
             journal: state.map(Journal::new),
             changed: Rc::new(Notify::new()),

@@ -1,9 +1,10 @@
-//! Listening sockets: UDP and TCP on every SIP address of every element, TCP and SCTP for Diameter.
+//! Listening sockets: UDP and TCP on every SIP address of every element, TLS on its own, TCP and SCTP for Diameter.
 
 use super::plane::{OpenPlane, Plane};
 use super::ports::{self, Holder};
 use super::shard::{self, Shared};
 use super::stream;
+use super::tls::{self, Tls};
 use crate::ims::Listener;
 use crate::packet::{Packet, Protocol, Route, Transport};
 use socket2::{Domain, SockRef, Socket, Type};
@@ -23,6 +24,9 @@ pub struct Sockets {
     udp: HashMap<SocketAddr, UdpSocket>,
     tcp: HashMap<SocketAddr, (TcpListener, Protocol)>,
     sctp: HashMap<SocketAddr, TcpListener>,
+    tls: HashMap<SocketAddr, TcpListener>,
+    /// What TLS is spoken with.
+    pub(super) speaks: Tls,
 }
 
 /// A listener that cannot be opened.
@@ -30,7 +34,7 @@ pub struct Sockets {
 pub struct BindError {
     /// Which.
     pub listener: Listener,
-    /// UDP, TCP or SCTP.
+    /// UDP, TCP, TLS or SCTP.
     pub transport: Transport,
     /// What the system said.
     pub source: io::Error,
@@ -63,6 +67,11 @@ impl Sockets {
     /// None yet; protected ones will be carried by `plane`.
     pub fn over(plane: OpenPlane) -> Self {
         Self { plane, ..Self::default() }
+    }
+
+    /// TLS is spoken with this.
+    pub fn speak(&mut self, tls: Tls) {
+        self.speaks = tls;
     }
 
     /// Opens what `listener` names, unless it is open. Port 0: the system chooses one, free for UDP and TCP alike, and
@@ -103,6 +112,11 @@ impl Sockets {
                 address = socket.local_addr().map_err(|e| fail(Transport::Sctp, e))?;
                 self.sctp.insert(address, socket);
             }
+            if listener.tls && !self.tls.contains_key(&address) {
+                let socket = bind_stream(Transport::Tls, address, None).map_err(|e| fail(Transport::Tls, e))?;
+                address = socket.local_addr().map_err(|e| fail(Transport::Tls, e))?;
+                self.tls.insert(address, socket);
+            }
             if let Some(socket) = udp {
                 self.udp.insert(address, socket);
             }
@@ -118,6 +132,9 @@ impl Sockets {
         }
         for (_, (listener, protocol)) in self.tcp {
             tokio::task::spawn_local(stream::accept(listener, Transport::Tcp, protocol, Rc::clone(shared)));
+        }
+        for listener in self.tls.into_values() {
+            tokio::task::spawn_local(tls::accept(listener, Rc::clone(shared)));
         }
         for listener in self.sctp.into_values() {
             let (transport, protocol) = (Transport::Sctp, Protocol::Diameter);

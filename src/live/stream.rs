@@ -1,4 +1,4 @@
-//! TCP connections and SCTP associations: framing inwards, queues outwards.
+//! TCP connections, TLS sessions and SCTP associations: framing inwards, queues outwards.
 //!
 //! SCTP is used by its one-to-one sockets (RFC 6458 clause 4), which behave as streams that keep the borders of what is
 //! written: one write is one user message, as RFC 6733 clause 2.1 wants it. The payload protocol identifier stays zero,
@@ -6,6 +6,7 @@
 
 use super::plane::{InsideStream, Plane};
 use super::shard::{self, Shared};
+use super::tls;
 use crate::diameter;
 use crate::ims::ElementId;
 use crate::packet::{Connection, ConnectionState, Packet, Protocol, Route, Transport};
@@ -21,6 +22,7 @@ use std::rc::Rc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{Notify, mpsc};
+use tokio_rustls::TlsStream;
 
 /// A connection: transport, local end, remote end.
 pub(super) type Ends = (Transport, SocketAddr, SocketAddr);
@@ -44,6 +46,8 @@ struct Stream {
     unread: Rc<Notify>,
     /// It is to end at once, by a reset.
     reset: Rc<Notify>,
+    /// It ends when what is queued has left: nothing new goes there.
+    closing: Cell<bool>,
 }
 
 /// What carries a stream.
@@ -52,6 +56,8 @@ pub(super) enum Line {
     Plain(TcpStream),
     /// TCP within the process.
     Inside(InsideStream),
+    /// TLS over TCP.
+    Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl Line {
@@ -59,6 +65,7 @@ impl Line {
         match self {
             Self::Plain(stream) => stream.local_addr(),
             Self::Inside(stream) => Ok(stream.local_addr()),
+            Self::Tls(stream) => stream.get_ref().0.local_addr(),
         }
     }
 }
@@ -100,7 +107,7 @@ impl Streams {
         }
         let connection = if from.port() == 0 {
             let ours = |(t, l, r): &Ends, s: &Stream| {
-                *t == transport && *r == to && l.ip() == from.ip() && s.owner == Some(owner)
+                *t == transport && *r == to && l.ip() == from.ip() && s.owner == Some(owner) && !s.closing.get()
             };
             self.open.iter().find(|(ends, s)| ours(ends, s)).map(|(_, s)| s)
         } else {
@@ -108,7 +115,12 @@ impl Streams {
         };
         // A connection that has just ended has no receiver any more: open another one.
         let sent = connection.is_some_and(|s| s.write(bytes));
-        if !sent {
+        if !sent && transport == Transport::Tls && from.port() != 0 {
+            // Whoever is meant was behind that session.
+            let (state, protocol, shared) = (ConnectionState::Failed, route.protocol, Rc::clone(shared));
+            let news = Connection { local: from, remote: to, transport, protocol, inbound: false, state };
+            tokio::task::spawn_local(async move { shard::news(&shared, Some(owner), news) });
+        } else if !sent {
             self.connect(shared, owner, route, vec![bytes.to_vec()]);
         }
     }
@@ -131,7 +143,10 @@ impl Streams {
                 }
             };
             let opened = tokio::time::timeout(CONNECT_PATIENCE, dial(line, to)).await;
-            let stream = opened.map_err(io::Error::from).flatten();
+            let stream = match opened.map_err(io::Error::from).flatten() {
+                Ok(Line::Plain(stream)) if transport == Transport::Tls => tls::handshake(stream, to, &shared).await,
+                line => line,
+            };
             let waiting = shared.borrow_mut().streams.opening.remove(&(owner, ends)).unwrap_or_default();
             let asked = |local, state| Connection { local, remote: to, transport, protocol, inbound: false, state };
             match stream.and_then(|s| Ok((s.local_addr()?, s))) {
@@ -153,6 +168,7 @@ impl Streams {
     /// Ends a connection after what is queued.
     pub(super) fn close(&self, ends: Ends) {
         if let Some(stream) = self.open.get(&ends) {
+            stream.closing.set(true);
             let _ = stream.queue.send(Command::Close);
         }
     }
@@ -216,9 +232,6 @@ pub(super) fn lacks_sctp(error: &io::Error) -> bool {
 }
 
 fn bind(transport: Transport, from: SocketAddr, plane: Option<&dyn Plane>) -> io::Result<Socket> {
-    if transport == Transport::Tls {
-        return Err(io::ErrorKind::Unsupported.into());
-    }
     let socket = socket(transport, from, plane)?;
     socket.bind(&from.into())?;
     Ok(socket)
@@ -252,8 +265,14 @@ pub(super) async fn run(
     let ends = (transport, local, remote);
     let (queue, mut commands) = mpsc::unbounded_channel();
     let (queued, unread, reset) = (Rc::new(Cell::new(0)), Rc::new(Notify::new()), Rc::new(Notify::new()));
-    let opened =
-        Stream { owner, queue, queued: Rc::clone(&queued), unread: Rc::clone(&unread), reset: Rc::clone(&reset) };
+    let opened = Stream {
+        owner,
+        queue,
+        queued: Rc::clone(&queued),
+        unread: Rc::clone(&unread),
+        reset: Rc::clone(&reset),
+        closing: Cell::new(false),
+    };
     for bytes in first {
         opened.write(&bytes);
     }
@@ -296,6 +315,15 @@ pub(super) async fn run(
                 stream.try_write(&bytes);
             }
         }
+        Line::Tls(stream) => {
+            let _ = stream.get_ref().0.set_nodelay(true);
+            let (mut read, mut write) = tokio::io::split(stream);
+            tokio::select! {
+                () = receive(&mut read, connection, &shared) => {}
+                () = transmit(&mut write, transport, &mut commands, &queued) => {}
+                () = unread.notified() => {}
+            }
+        }
     }
     shared.borrow_mut().streams.open.remove(&ends);
     shard::news(&shared, owner, Connection { state: ConnectionState::Closed, ..connection });
@@ -313,7 +341,7 @@ async fn transmit(
         batch.extend_from_slice(&bytes);
         let mut close = false;
         // What one write holds is one user message of SCTP.
-        while transport == Transport::Tcp
+        while transport.is_stream()
             && let Ok(next) = commands.try_recv()
         {
             match next {
@@ -321,7 +349,11 @@ async fn transmit(
                 Command::Close => close = true,
             }
         }
-        if stream.write_all(&batch).await.is_err() || close {
+        let written = match stream.write_all(&batch).await {
+            Ok(()) => stream.flush().await,
+            error => error,
+        };
+        if written.is_err() || close {
             break;
         }
         queued.set(queued.get() - batch.len());
@@ -428,7 +460,7 @@ mod tests {
     async fn lesson_60_what_is_queued_for_a_peer_that_does_not_read_is_bounded() {
         let (queue, mut commands) = mpsc::unbounded_channel();
         let (unread, reset) = (Rc::default(), Rc::default());
-        let stream = Stream { owner: None, queue, queued: Rc::default(), unread, reset };
+        let stream = Stream { owner: None, queue, queued: Rc::default(), unread, reset, closing: Cell::default() };
         let message = vec![b'x'; 1 << 20];
         for _ in 0..64 {
             assert!(stream.write(&message));

@@ -2,15 +2,16 @@
 
 use super::Pcscf;
 use super::books::Opening;
-use super::flow::{Asked, Challenging, Held, Origin};
+use super::flow::{Agreement, Asked, Challenging, Held, Origin};
 use super::from_core::{FromCore, Keys, Strip};
 use super::refusal::Refusal;
+use super::tls;
 use super::to_core::write_again;
 use super::to_ue::Answer;
 use crate::event::{Event, Role, What};
 use crate::identity::{Impi, Impu};
 use crate::ipsec::association::SaSetId;
-use crate::packet::Outbox;
+use crate::packet::{Outbox, Transport};
 use crate::sip::header::contact::Contacts;
 use crate::sip::header::name_addr::NameAddr;
 use crate::sip::transaction::{ClientId, Ended};
@@ -35,8 +36,12 @@ impl Pcscf {
             300..=399 | 408 | 480 => self.on_next_hop(now, client, context, out),
             // RFC 3263 clause 4.3: one that is overloaded has failed; the others may not.
             503 if context.hop + 1 < self.config.next_hops.len() => self.on_next_hop(now, client, context, out),
-            _ => {
+            status => {
+                let failed = self.failed_session(context.server, status);
                 self.relay(now, &context, &response, out);
+                if let Some(way) = failed {
+                    tls::close(way, "the authentication has failed", out);
+                }
                 self.end_attempt(now, &context);
             }
         }
@@ -72,6 +77,10 @@ impl Pcscf {
             }
             return;
         };
+        let (offer, client) = match *agreement {
+            Agreement::Sas { offer, client } => (offer, client),
+            Agreement::Tls { client } => return self.on_401_for_tls(now, server, (flow, client), response, out),
+        };
         let keys = match keys {
             Some(keys) => keys,
             None if self.config.accept_challenge_without_keys => Keys::unknown(),
@@ -86,7 +95,7 @@ impl Pcscf {
             },
         };
         let nonce = self.hash_of_nonce(response.nonce().unwrap_or_default());
-        let opening = Opening { flow, ue, here, over, agreement, keys, nonce };
+        let opening = Opening { flow, ue, here, over, offer, client, keys, nonce };
         match self.books.open(now, opening, &mut self.random, out) {
             Ok(opened) => {
                 let set = self.books.get(opened).expect("just opened");
@@ -136,35 +145,36 @@ impl Pcscf {
         response: &FromCore<'_>,
         out: &mut Outbox,
     ) {
-        if let (Origin::Clear { .. }, Some(_)) = (context.origin, &context.agreement) {
-            // Without a challenge there are no keys and no SAs, and the UE asked for both.
-            self.refuse_instead(now, context.server, response, &Refusal::NotChallenged, out);
-            return;
-        }
         // Over TCP the transaction ends with its answer.
         let way_back = match context.origin {
             Origin::Clear { .. } => self.to_ue.route(context.server),
             Origin::Protected(_) => None,
         };
+        if let (Some(way), Some(agreement)) = (way_back, context.agreement.as_deref())
+            && !(matches!(agreement, Agreement::Tls { .. }) && way.transport == Transport::Tls)
+        {
+            // Without a challenge there are no keys and no SAs, nor a TLS session, and the UE asked for them.
+            self.refuse_instead(now, context.server, response, &Refusal::NotChallenged, out);
+            return;
+        }
         self.relay(now, context, response, out);
         let Ok(to) = context.asked.to() else { return };
         let mut aor = String::with_capacity(to.uri.text.len());
         to.uri.canonical(&mut aor);
         let granted = granted(&context.asked, response);
-        let core = &self.core;
-        let impi = || {
-            let request = core.sent(client).and_then(|sent| Message::parse(sent).ok());
+        let impi = |this: &Self| {
+            let request = this.core.sent(client).and_then(|sent| Message::parse(sent).ok());
             let credentials = request.and_then(|r| r.authorization().ok().flatten());
             Impi::from(credentials.and_then(|c| c.username).unwrap_or_default())
         };
         match granted {
             Granted::Nothing => {}
             Granted::End => {
-                self.books.deregister(now, context.flow, &aor);
+                self.deregister(now, context.flow, &aor, out);
                 let cause = "the UE asked for it";
                 out.event(|| Event {
                     role: Role::Pcscf,
-                    what: What::Deregistered { impi: impi(), impu: Impu::from(aor), cause },
+                    what: What::Deregistered { impi: impi(self), impu: Impu::from(aor), cause },
                 });
             }
             Granted::For(expires) => {
@@ -181,14 +191,15 @@ impl Pcscf {
                         None
                     }
                 };
+                self.bind_tls(context.flow, way_back, context.agreement.is_some(), out);
                 self.books.register(context.flow, now + expires, &identities, &service_route, in_clear);
                 out.event(|| {
                     let impu = Impu::from(identities.lines().next().unwrap_or(&aor));
-                    Event { role: Role::Pcscf, what: What::Registered { impi: impi(), impu, expires } }
+                    Event { role: Role::Pcscf, what: What::Registered { impi: impi(self), impu, expires } }
                 });
                 // An emergency registration is nobody's business (TS 24.229 clause 5.2.10).
                 let is_watched = self.watching.is_some() && !context.flow.is_emergency();
-                let watched = is_watched.then(&impi);
+                let watched = is_watched.then(|| impi(self));
                 self.watch(now, context.flow);
                 if let Some(impi) = watched {
                     let default = identities.lines().next().unwrap_or(&aor);

@@ -1,5 +1,6 @@
 //! What a P-CSCF is told.
 
+use super::tls::TlsAccess;
 use crate::ipsec::association::Algorithms;
 use crate::packet::Transport;
 use crate::sip::overload::Limits;
@@ -31,6 +32,8 @@ pub struct PcscfConfig {
     pub port_s: u16,
     /// The pool of port_pc, on every address of `listen`.
     pub port_c: RangeInclusive<u16>,
+    /// UEs are served over TLS, too.
+    pub tls: Option<TlsAccess>,
     /// Policy.
     pub sec_agree: SecAgreePolicy,
     /// Priority list of pairs, the best first: also the static Security-Server list.

@@ -233,14 +233,15 @@ impl Shared {
     }
 }
 
-/// A UE as clear text shows it: its address, and its port where many UEs share an address.
+/// A UE as clear text shows it: its address, and its port where many UEs share an address. Over TLS it is one connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Place {
     pub(super) address: IpAddr,
     pub(super) port: u16,
+    pub(super) over_tls: bool,
 }
 
-/// Where a subscriber without SAs is registered.
+/// Where a subscriber without SAs is registered: in clear, or over TLS.
 #[derive(Debug)]
 pub(super) struct InClear {
     pub(super) place: Place,
@@ -413,9 +414,11 @@ pub(super) enum Origin {
 
 /// The mechanism chosen, and the header that offered it.
 #[derive(Debug)]
-pub(super) struct Agreement {
-    pub(super) offer: Offer,
-    pub(super) client: Rc<str>,
+pub(super) enum Agreement {
+    /// ipsec-3gpp.
+    Sas { offer: Offer, client: Rc<str> },
+    /// TLS, which is there already or comes with the answer to the challenge.
+    Tls { client: Rc<str> },
 }
 
 impl Set {

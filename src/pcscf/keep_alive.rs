@@ -2,7 +2,7 @@
 
 use super::Pcscf;
 use crate::event::{Event, Role, What};
-use crate::packet::{Outbox, Packet};
+use crate::packet::{Outbox, Packet, Transport};
 use crate::sip::header::via::Via;
 use crate::sip::keep_alive::answer;
 use crate::time::Instant;
@@ -14,6 +14,7 @@ impl Pcscf {
         let established = over.and_then(|o| self.books.get(o)).filter(|set| set.phase.is_established());
         let is_welcome = match packet.sa {
             Some(_) => established.is_some(),
+            None if packet.transport == Transport::Tls => true,
             None => !self.is_protected(packet.to) && !self.books.has_established(packet.from),
         };
         let flow = established.map(|set| set.flow);

@@ -19,12 +19,14 @@ mod refuse;
 mod register;
 mod request;
 mod shed;
+mod tls;
 mod to_core;
 mod to_ue;
 mod view;
 mod watching;
 
 pub use config::{PcscfConfig, SecAgreePolicy};
+pub use tls::{TlsAccess, TlsRank};
 pub use view::SaSetView;
 
 use crate::event::{Event, Role, What};
@@ -46,6 +48,7 @@ use liveness::Liveness;
 use passing::{Names, Passage};
 use refusal::Refusal;
 use std::net::IpAddr;
+use tls::Tls;
 use to_core::Texts;
 use to_ue::ToUe;
 use watching::Watching;
@@ -65,6 +68,8 @@ pub struct Pcscf {
     liveness: Option<Box<Liveness>>,
     /// `None` where registrations are not watched.
     watching: Option<Box<Watching>>,
+    /// `None` where nobody is served over TLS.
+    tls: Option<Box<Tls>>,
     books: Books,
     random: Random,
     hasher: FixedState,
@@ -96,6 +101,7 @@ impl Pcscf {
             names: Names::new(&config),
             liveness: config.options_interval.map(|interval| Box::new(Liveness::new(interval))),
             watching: config.subscribe.then(Box::default),
+            tls: config.tls.map(|access| Box::new(Tls::new(access))),
             books,
             hasher: FixedState::with_seed(random.next_u64()),
             random,
@@ -162,6 +168,7 @@ impl Pcscf {
         let mut unanswered = Vec::new();
         self.to_ue.connection_lost(now, connection, out, &mut unanswered);
         self.on_unanswered(now, unanswered, out);
+        self.on_tls_news(connection, out);
         let mut ended = Vec::new();
         self.core.connection_lost(now, connection, out, &mut ended);
         for ended in ended {
@@ -185,7 +192,8 @@ impl Pcscf {
         let transactions = [self.to_ue.next_timeout(), self.core.next_timeout(), self.proxy.next_timeout()];
         let liveness = self.liveness.as_ref().and_then(|l| l.next_timeout());
         let watching = self.watching.as_ref().and_then(|w| w.next_timeout());
-        transactions.into_iter().chain([self.books.next_timeout(), liveness, watching]).flatten().min()
+        let tls = self.tls.as_ref().and_then(|t| t.next_timeout());
+        transactions.into_iter().chain([self.books.next_timeout(), liveness, watching, tls]).flatten().min()
     }
 
     /// Runs what is due.
@@ -203,6 +211,9 @@ impl Pcscf {
         }
         self.books.handle_timeout(now, out);
         self.answer_unheard(now, out);
+        if let Some(tls) = &mut self.tls {
+            tls.handle_timeout(now);
+        }
     }
 
     fn on_response(&mut self, now: Instant, packet: &Packet<'_>, message: &Message<'_>, out: &mut Outbox) {

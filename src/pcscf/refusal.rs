@@ -13,15 +13,19 @@ pub(super) enum Refusal {
     NoCommonMechanism,
     /// An agreement asked for across another proxy.
     NotFirstHop,
-    /// The answer to a challenge whose agreement names SAs came without them.
+    /// The answer to a challenge whose agreement names SAs or TLS came without them.
     AnswerInClear,
+    /// The answer to a challenge came over another TLS session than the challenge went.
+    AnswerElsewhere,
+    /// The identity has a TLS session, and this came by another way.
+    BesideTls,
     /// The set of SAs of this attempt could not be made.
     SetUpFailed { cause: SaFault },
     /// Security-Verify is missing or not what was sent.
     VerifyDiffers,
     /// Security-Client is missing or not what was challenged.
     ClientDiffers,
-    /// The SA belongs to another IMPI.
+    /// The SA or TLS session belongs to another IMPI.
     ForeignIdentity,
     /// Via names another address than the SA's.
     ForeignVia,
@@ -81,6 +85,8 @@ impl Refusal {
             Self::TooManyHops => 483,
             Self::NoCommonMechanism
             | Self::AnswerInClear
+            | Self::AnswerElsewhere
+            | Self::BesideTls
             | Self::VerifyDiffers
             | Self::ClientDiffers
             | Self::NothingToInstall => 494,
@@ -97,6 +103,7 @@ impl Refusal {
             Self::Malformed { .. } => "RFC 3261 clause 16.3",
             Self::AgreementWanted | Self::NoCommonMechanism | Self::NotFirstHop => "RFC 3329 clause 2.3.1",
             Self::AnswerInClear | Self::SetUpFailed { .. } => "TS 33.203 clause 7.2",
+            Self::AnswerElsewhere | Self::BesideTls => "TS 33.203 clause O.4.2",
             Self::VerifyDiffers | Self::ClientDiffers => "RFC 3329 clause 2.3.1, TS 33.203 clause 7.2",
             Self::ForeignIdentity | Self::ForeignVia | Self::NothingToInstall => "TS 24.229 clause 5.2.2.2",
             Self::NoKeys | Self::NotChallenged => "TS 24.229 clause 5.2.2.1",
@@ -120,17 +127,19 @@ impl Refusal {
             Self::AgreementWanted => "no security agreement asked for",
             Self::NoCommonMechanism => "no usable mechanism in Security-Client",
             Self::NotFirstHop => "security agreement asked for across another proxy",
-            Self::AnswerInClear => "answer to a challenge in clear, after SAs were agreed",
+            Self::AnswerInClear => "answer to a challenge in clear, after protection was agreed",
+            Self::AnswerElsewhere => "answer to a challenge over another TLS session than that of the challenge",
+            Self::BesideTls => "the identity has a TLS session, and this did not come over it",
             Self::VerifyDiffers => "Security-Verify is not the Security-Server that was sent",
             Self::ClientDiffers => "Security-Client is not the one that was challenged",
-            Self::ForeignIdentity => "the SA belongs to another private identity",
+            Self::ForeignIdentity => "the SA or TLS session belongs to another private identity",
             Self::ForeignVia => "Via names another address than that of the SA",
             Self::NothingToInstall => "challenged without a Security-Client to make SAs of",
             Self::OfferInUse => "SPIs or ports of Security-Client are in use",
             Self::TooManySets => "three sets of SAs are alive",
             Self::NoPortLeft => "every port_pc is in use for this UE",
             Self::NoKeys => "challenge without CK and IK",
-            Self::NotChallenged => "accepted without a challenge, so that no SA protects it",
+            Self::NotChallenged => "accepted without a challenge, so that nothing protects it",
             Self::TooManyHops => "Max-Forwards is 0",
             Self::Merged => "the same request came by another branch",
             Self::NothingToCancel => "CANCEL of no request",

@@ -3,6 +3,7 @@
 use super::Pcscf;
 use super::from_core::FromCore;
 use super::refusal::Refusal;
+use super::tls::MIRROR;
 use super::to_ue::Answer;
 use crate::event::{Event, Role, What};
 use crate::identity::Spi;
@@ -12,6 +13,15 @@ use crate::sip::transaction::ServerId;
 use crate::sip::{HeaderError, HeaderName, Message};
 use crate::time::Instant;
 use std::net::SocketAddr;
+
+/// The Security-Server list that a UE has seen.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Listed {
+    /// That of a set.
+    Sas(Endpoint, Algorithms),
+    /// TLS alone.
+    Tls,
+}
 
 impl Pcscf {
     /// Answers a request of a UE with a refusal.
@@ -36,7 +46,7 @@ impl Pcscf {
         message: &Message<'_>,
         server: ServerId,
         refusal: &Refusal,
-        sent: Option<(Endpoint, Algorithms)>,
+        sent: Option<Listed>,
         out: &mut Outbox,
     ) {
         let list = self.list_of(refusal, sent);
@@ -66,17 +76,23 @@ impl Pcscf {
     }
 
     /// 421 and 494 carry our list (RFC 3329 clause 2.3.1): the one that was sent, or one with numbers that nobody has.
-    fn list_of(&mut self, refusal: &Refusal, sent: Option<(Endpoint, Algorithms)>) -> Option<String> {
+    fn list_of(&mut self, refusal: &Refusal, sent: Option<Listed>) -> Option<String> {
         if !matches!(refusal.status(), 421 | 494) {
             return None;
         }
-        if let Some((endpoint, algorithms)) = sent {
-            return Some(self.security_server(algorithms, endpoint));
+        match sent {
+            Some(Listed::Sas(endpoint, algorithms)) => return Some(self.security_server(algorithms, endpoint)),
+            Some(Listed::Tls) => return Some(MIRROR.to_owned()),
+            None => {}
         }
         let mut spi = || Spi(self.random.next_u32() | Spi::FIRST.0);
         let (spi_c, spi_s) = (spi(), spi());
         let endpoint = Endpoint { spi_c, spi_s, port_c: *self.config.port_c.start(), port_s: self.config.port_s };
-        Some(self.static_list(endpoint))
+        let list = self.static_list(endpoint);
+        Some(match &self.tls {
+            Some(tls) => tls.complete(list),
+            None => list,
+        })
     }
 }
 

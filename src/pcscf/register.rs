@@ -4,7 +4,9 @@ use super::Pcscf;
 use super::config::SecAgreePolicy;
 use super::flow::{Agreement, Asked, Beside, Challenging, FlowKey, Origin, Set, SetRef, Short};
 use super::refusal::Refusal;
+use super::refuse::Listed;
 use super::request::{Read, wants_agreement};
+use super::tls::{self, is_tls};
 use super::to_core::{Additions, via_count, write_register};
 use crate::event::{Event, Role, What};
 use crate::ipsec::association::{Algorithms, Endpoint, PortPair};
@@ -39,10 +41,10 @@ impl From<HeaderError> for Refused {
 }
 
 /// What examination has found.
-struct Examined {
-    flow: FlowKey,
-    agreement: Option<Box<Agreement>>,
-    integrity: Option<&'static str>,
+pub(super) struct Examined {
+    pub(super) flow: FlowKey,
+    pub(super) agreement: Option<Box<Agreement>>,
+    pub(super) integrity: Option<&'static str>,
 }
 
 impl Pcscf {
@@ -60,7 +62,8 @@ impl Pcscf {
     ) {
         let examined = match over {
             Some(set) => self.examine_protected(packet, message, &read.checked, set, out),
-            None => self.examine_clear(packet.from, message, read, out),
+            None if packet.transport == Transport::Tls => self.examine_tls(packet, message, read, out),
+            None => self.examine_clear(packet, message, read, out),
         };
         match examined {
             Ok(examined) => {
@@ -68,7 +71,10 @@ impl Pcscf {
                 self.forward(now, packet.from, message, read, server, origin, examined, out);
             }
             Err(Refused { refusal, failed }) => {
-                let list = over.and_then(|o| self.books.get(o)).map(|s| (s.pcscf(self.config.port_s), s.algorithms));
+                let list = match over.and_then(|o| self.books.get(o)) {
+                    Some(set) => Some(Listed::Sas(set.pcscf(self.config.port_s), set.algorithms)),
+                    None => (packet.transport == Transport::Tls).then_some(Listed::Tls),
+                };
                 self.refuse_with_list(now, packet.from, message, server, &refusal, list, out);
                 if let Some(set) = failed {
                     self.books.fail(now, set);
@@ -92,29 +98,35 @@ impl Pcscf {
 
     fn examine_clear(
         &self,
-        source: SocketAddr,
+        packet: &Packet<'_>,
         message: &Message<'_>,
         read: &Read<'_>,
         out: &mut Outbox,
     ) -> Result<Examined, Refused> {
+        let source = packet.from;
         let credentials = message.authorization()?;
-        if let Some(nonce) = credentials.filter(is_answer).and_then(|c| c.nonce)
-            && self.books.is_agreed(self.hash_of_nonce(nonce))
-        {
-            return Err(Refusal::AnswerInClear.into());
+        if let Some(nonce) = credentials.filter(is_answer).and_then(|c| c.nonce) {
+            let nonce = self.hash_of_nonce(nonce);
+            if self.books.is_agreed(nonce) || self.tls.as_ref().is_some_and(|tls| tls.is_agreed(nonce)) {
+                return Err(Refusal::AnswerInClear.into());
+            }
         }
         let agreement = match self.config.sec_agree {
             SecAgreePolicy::Off => None,
-            policy => self.negotiate(message, policy, out)?,
+            policy => self.negotiate(message, policy, false, out)?,
         };
         let user = self.user_of(message, credentials.as_ref())?;
         let same_user = |flow: &FlowKey| agreement.is_none() && flow.is_of_same_user(user);
         let flow = match self.beside(read) {
             Some(beside) => user.beside(beside),
             // `*` and queries name no flow.
-            None => self.books.registered_in_clear(source).filter(same_user).unwrap_or(user),
+            None => self.books.registered_in_clear(source, packet.transport).filter(same_user).unwrap_or(user),
         };
-        let is_aka = agreement.is_some() || credentials.is_some_and(|c| is_aka(&c));
+        if let Some(refusal) = self.refuses_beside_tls(flow, agreement.as_deref()) {
+            return Err(refusal.into());
+        }
+        let for_sas = matches!(agreement.as_deref(), Some(Agreement::Sas { .. }));
+        let is_aka = for_sas || credentials.is_some_and(|c| is_aka(&c));
         let integrity = match &credentials {
             None => None,
             Some(_) if is_aka => Some("no"),
@@ -132,10 +144,11 @@ impl Pcscf {
     }
 
     /// RFC 3329 clause 2.3.1, with the exception of TS 24.229: a REGISTER with a usable offer goes on.
-    fn negotiate(
+    pub(super) fn negotiate(
         &self,
         message: &Message<'_>,
         policy: SecAgreePolicy,
+        over_tls: bool,
         out: &mut Outbox,
     ) -> Result<Option<Box<Agreement>>, Refusal> {
         let tagged = |name| wants_agreement(message, name);
@@ -143,7 +156,7 @@ impl Pcscf {
         if asked && via_count(message) > 1 {
             return Err(Refusal::NotFirstHop);
         }
-        if let Some(agreement) = self.agreement(message, out) {
+        if let Some(agreement) = self.offered(message, over_tls, out) {
             return Ok(Some(agreement));
         }
         match policy {
@@ -156,16 +169,30 @@ impl Pcscf {
         }
     }
 
-    /// The mechanism of our priority list that Security-Client offers.
-    fn agreement(&self, message: &Message<'_>, out: &mut Outbox) -> Option<Box<Agreement>> {
+    /// The mechanism that is chosen of what Security-Client offers. Over TLS only TLS makes sense.
+    pub(super) fn offered(&self, message: &Message<'_>, over_tls: bool, out: &mut Outbox) -> Option<Box<Agreement>> {
         let mut choice = negotiate::Choice::new(&self.config.algorithms);
         let offers = message.values(HeaderName::SecurityClient);
-        Mechanisms::read(HeaderName::SecurityClient, offers, |mechanism| choice.see(mechanism)).ok()?;
+        let mut offers_tls = false;
+        Mechanisms::read(HeaderName::SecurityClient, offers, |mechanism| match self.tls {
+            Some(_) if is_tls(mechanism) => offers_tls = true,
+            _ => choice.see(mechanism),
+        })
+        .ok()?;
         let (offer, unknown) = choice.made();
+        let offer = offer.filter(|_| !over_tls);
         if !unknown.is_empty() {
             out.event(|| Event { role: Role::Pcscf, what: What::OfferSkipped { unknown } });
         }
-        Some(Box::new(Agreement { offer: offer?, client: joined(message, HeaderName::SecurityClient) }))
+        if offers_tls && self.tls.as_ref().is_some_and(|tls| tls.is_chosen(offer.is_some())) {
+            return Some(tls::agreement(message));
+        }
+        Some(Box::new(Agreement::Sas { offer: offer?, client: joined(message, HeaderName::SecurityClient) }))
+    }
+
+    /// The same over security associations: what new ones are made of.
+    fn offered_again(&self, message: &Message<'_>, out: &mut Outbox) -> Option<Box<Agreement>> {
+        self.offered(message, false, out).filter(|agreement| matches!(**agreement, Agreement::Sas { .. }))
     }
 
     fn examine_protected(
@@ -193,12 +220,12 @@ impl Pcscf {
             // Octet for octet what was challenged: read then, with this result.
             Some(challenged) if is_joined(message, HeaderName::SecurityClient, &challenged.client) => {
                 let client = Rc::clone(&challenged.client);
-                Some(Box::new(Agreement { offer: alone(set.algorithms, set.ue), client }))
+                Some(Box::new(Agreement::Sas { offer: alone(set.algorithms, set.ue), client }))
             }
             Some(challenged) if !is_same_client(message, &challenged.client) => {
                 return Err(ends(Refusal::ClientDiffers));
             }
-            _ => self.agreement(message, out),
+            _ => self.offered_again(message, out),
         };
         Ok(Examined { flow, agreement, integrity: credentials.is_some().then_some("yes") })
     }
@@ -223,7 +250,11 @@ impl Pcscf {
     }
 
     /// Whose REGISTER it is: the user name, or the IMPI that To implies (TS 23.003 clause 13.3).
-    fn user_of(&self, message: &Message<'_>, credentials: Option<&Digest<'_>>) -> Result<FlowKey, HeaderError> {
+    pub(super) fn user_of(
+        &self,
+        message: &Message<'_>,
+        credentials: Option<&Digest<'_>>,
+    ) -> Result<FlowKey, HeaderError> {
         match credentials
             .and_then(|c| c.username)
             .filter(|username| memchr::memchr(b'@', username.as_bytes()).is_some())
@@ -235,7 +266,7 @@ impl Pcscf {
 
     /// What the flow is for that a REGISTER in clear begins, if it is to live beside the usual one. Over security
     /// associations it is that of their set.
-    fn beside(&self, read: &Read<'_>) -> Option<Beside> {
+    pub(super) fn beside(&self, read: &Read<'_>) -> Option<Beside> {
         if read.sos {
             return Some(Beside::Emergency);
         }
@@ -310,7 +341,7 @@ impl Pcscf {
         list
     }
 
-    /// Our whole list: it does not depend on what anybody offered (RFC 3329 clause 2.3.1).
+    /// Our ipsec-3gpp elements: they do not depend on what anybody offered (RFC 3329 clause 2.3.1).
     pub(super) fn static_list(&self, endpoint: Endpoint) -> String {
         self.static_text.with(&endpoint)
     }
@@ -332,7 +363,7 @@ const fn alone(algorithms: Algorithms, endpoint: Endpoint) -> negotiate::Offer {
 
 /// True for credentials that answer a challenge. An empty response reports a wrong MAC, `auts` an SQN out of range: with
 /// these the UE asks for another challenge, and it has no SAs (TS 24.229 clause 5.1.1.5.3).
-fn is_answer(credentials: &Digest<'_>) -> bool {
+pub(super) fn is_answer(credentials: &Digest<'_>) -> bool {
     credentials.response.is_some_and(|r| !r.is_empty()) && credentials.auts.is_none()
 }
 
@@ -340,14 +371,14 @@ fn is_aka(credentials: &Digest<'_>) -> bool {
     credentials.algorithm.and_then(|a| a.get(..3)).is_some_and(|a| a.eq_ignore_ascii_case("AKA"))
 }
 
-fn is_same_client(message: &Message<'_>, challenged: &str) -> bool {
+pub(super) fn is_same_client(message: &Message<'_>, challenged: &str) -> bool {
     let then = Mechanisms::parse(HeaderName::SecurityClient, std::iter::once(challenged));
     let now = message.security(HeaderName::SecurityClient);
     then.is_ok_and(|then| now.is_ok_and(|now| negotiate::same(&then, &now)))
 }
 
 /// The values of all lines of one header as one list.
-fn joined(message: &Message<'_>, name: HeaderName) -> Rc<str> {
+pub(super) fn joined(message: &Message<'_>, name: HeaderName) -> Rc<str> {
     if let Some(value) = message.only(name) {
         return value.into();
     }

@@ -8,7 +8,7 @@ use super::refusal::Refusal;
 use super::to_ue::Answer;
 use crate::event::{Event, Role, What};
 use crate::ipsec::association::PortPair;
-use crate::packet::{Outbox, Packet, Route};
+use crate::packet::{Outbox, Packet, Route, Transport};
 use crate::sip::message::Checked;
 use crate::sip::transaction::{Incoming, ServerId};
 use crate::sip::{HeaderName, Message, Method, NameSet, Uri};
@@ -17,7 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 
 /// What may become of a packet before any transaction is made for it.
 enum Admission {
-    /// It came in clear.
+    /// It came in clear, or over TLS.
     Clear,
     /// It came over this set.
     Protected(SetRef),
@@ -47,15 +47,16 @@ impl Pcscf {
         method: Method<'_>,
         out: &mut Outbox,
     ) {
+        let is_protected = packet.sa.is_some() || packet.transport == Transport::Tls;
         if method != Method::Register
-            && packet.sa.is_none()
+            && !is_protected
             && let Some(token) = self.names.user_in_route(message)
             && self.is_core(packet.from.ip())
         {
             return self.on_request_of_core(now, packet, message, token, out);
         }
         if method == Method::Notify
-            && packet.sa.is_none()
+            && !is_protected
             && self.is_core(packet.from.ip())
             && let Some(flow) = self.notified_flow(message)
         {
@@ -139,7 +140,9 @@ impl Pcscf {
     /// What the plane cannot know: whose SAs these are, and who must not speak in clear (TS 33.203 clause 7.1).
     fn admit(&self, packet: &Packet<'_>, message: &Message<'_>, method: Method<'_>) -> Admission {
         if packet.sa.is_none() {
-            return if self.is_protected(packet.to) {
+            return if packet.transport == Transport::Tls {
+                Admission::Clear
+            } else if self.is_protected(packet.to) {
                 Admission::Dropped("clear text at a protected port")
             } else if !self.books.has_established(packet.from)
                 || method == Method::Register && self.begins_again(message)
@@ -212,9 +215,10 @@ impl Pcscf {
         out: &mut Outbox,
     ) {
         let wants_agreement = |name| wants_agreement(message, name);
+        let is_protected = over.is_some() || packet.transport == Transport::Tls;
         let flow = match over {
             Some(over) => self.books.get(over).map(|set| set.flow).filter(|flow| self.books.is_registered(*flow)),
-            None => self.books.registered_in_clear(packet.from),
+            None => self.books.registered_in_clear(packet.from, packet.transport),
         };
         let refusal = if let Some(server) = server
             && message.method() == Some(Method::Options)
@@ -224,13 +228,13 @@ impl Pcscf {
             let answer =
                 Answer::Own { request: message, source: packet.from, status: 200, headers: &headers, body: "" };
             return self.to_ue.answer(now, server, &answer, out);
-        } else if over.is_none()
+        } else if !is_protected
             && self.config.sec_agree != SecAgreePolicy::Off
             && (wants_agreement(HeaderName::Require) || wants_agreement(HeaderName::ProxyRequire))
         {
             Refusal::NoCommonMechanism
         } else if let Some(flow) = flow {
-            let sender = Sender { flow, over, source: packet.from, here: packet.to };
+            let sender = Sender { flow, over, source: packet.from, here: packet.to, transport: packet.transport };
             return self.on_request_of_ue(now, message, server, sender, out);
         } else {
             Refusal::NotRegistered
@@ -240,8 +244,11 @@ impl Pcscf {
         }
     }
 
-    /// True for port_ps and the pool of port_pc.
+    /// True for port_ps, the pool of port_pc, and the port of TLS: nothing is taken there in clear.
     pub(super) fn is_protected(&self, here: SocketAddr) -> bool {
+        if self.config.tls.is_some_and(|tls| tls.listen == here) {
+            return true;
+        }
         (here.port() == self.config.port_s || self.config.port_c.contains(&here.port()))
             && self.config.listen.iter().any(|l| l.ip() == here.ip())
             && !self.config.listen.contains(&here)

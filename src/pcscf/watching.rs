@@ -207,7 +207,7 @@ impl Pcscf {
         let Ending { impi, identities, .. } = ending;
         for impu in identities {
             if self.books.registrations(flow).iter().any(|r| r.holds(impu.as_str())) {
-                self.books.deregister(now, flow, impu.as_str());
+                self.deregister(now, flow, impu.as_str(), out);
                 let what = What::Deregistered { impi: impi.clone(), impu, cause: "the network has ended it" };
                 out.event(|| Told { role: Role::Pcscf, what });
             }

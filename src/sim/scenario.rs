@@ -53,7 +53,7 @@ impl<T: Tap> Simulation<T> {
     pub fn new(scenario: &Scenario, tap: T) -> Result<Self, Faults> {
         let profile = load_profile(&scenario.profile, &scenario.settings)?;
         let subscribers = load_subscribers(&scenario.hss_data, &profile)?;
-        let access = profile.pcscf(Elements::ALL)?.listen[0];
+        let access = profile.pcscf_for_ue();
         let mut subscriptions = Vec::new();
         for number in 0..scenario.ues {
             subscriptions.push(subscription(&subscribers, number, scenario)?);

@@ -15,16 +15,15 @@ pub type Hosts = BTreeMap<Box<str>, IpAddr>;
 /// and there is none over UDP. `transport=tls`, deprecated and still written, asks for one hop of it.
 pub fn resolve(uri: &Uri<'_>, hosts: &Hosts, listen: &[SocketAddr], transport: Transport) -> Option<(Route, usize)> {
     let ip = uri.ip().or_else(|| address(hosts, uri.host))?;
-    let is = |named: Option<&str>, name: &str| named.is_some_and(|named| named.eq_ignore_ascii_case(name));
-    let transport = match uri.params.value("transport") {
-        udp if uri.is_sips() && is(udp, "udp") => return None,
-        named if uri.is_sips() || is(named, "tls") => Transport::Tls,
-        tcp if is(tcp, "tcp") => Transport::Tcp,
-        udp if is(udp, "udp") => Transport::Udp,
-        _ => transport,
+    let named = |name: &str| uri.params.value("transport").is_some_and(|named| named.eq_ignore_ascii_case(name));
+    let transport = match () {
+        () if uri.is_sips() && named("udp") => return None,
+        () if uri.is_sips() || named("tls") => Transport::Tls,
+        () if named("tcp") => Transport::Tcp,
+        () if named("udp") => Transport::Udp,
+        () => transport,
     };
-    let usual = if transport == Transport::Tls { SIPS_PORT } else { SIP_PORT };
-    let to = SocketAddr::new(ip, uri.port.unwrap_or(usual));
+    let to = SocketAddr::new(ip, uri.port.unwrap_or(usual_port(transport)));
     let listener = listen.iter().position(|own| own.is_ipv4() == to.is_ipv4())?;
     let own = listen[listener];
     let from = match transport {
@@ -35,15 +34,15 @@ pub fn resolve(uri: &Uri<'_>, hosts: &Hosts, listen: &[SocketAddr], transport: T
     Some((Route::sip(transport, from, to), listener))
 }
 
+/// The port of a URI that names none (RFC 3261 clause 19.1.2; RFC 3263 clause 4.2 for `transport=tls`).
+pub const fn usual_port(transport: Transport) -> u16 {
+    if matches!(transport, Transport::Tls) { 5061 } else { 5060 }
+}
+
 fn address(hosts: &Hosts, host: &str) -> Option<IpAddr> {
     let known = hosts.get(host).copied();
     known.or_else(|| hosts.iter().find(|(name, _)| name.eq_ignore_ascii_case(host)).map(|(_, ip)| *ip))
 }
-
-/// RFC 3261 clause 19.1.2.
-const SIP_PORT: u16 = 5060;
-/// The same, and RFC 3263 clause 4.2 for `transport=tls`.
-const SIPS_PORT: u16 = 5061;
 
 #[cfg(test)]
 mod tests {

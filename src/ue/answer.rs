@@ -7,7 +7,7 @@ use super::gruu::Gruus;
 use super::keep_alive::KeepAlive;
 use super::misbehaviour::Misbehaviour;
 use super::register::contact_uri;
-use super::security::{Agreement, Allocator, BEYOND_REGISTRATION, SET_UP, Set, TEMPORARY};
+use super::security::{Agreement, Allocator, BEYOND_REGISTRATION, Proposal, SET_UP, Set, TEMPORARY};
 use super::timers::refresh_after;
 use super::{Failed, Goal, Registration, State, Ue, UeConfig, Waiting, remove, retry_after, tell};
 use crate::aka::usim::Verdict;
@@ -15,7 +15,7 @@ use crate::aka::{Ck, Ik};
 use crate::event::What;
 use crate::identity::Impu;
 use crate::ipsec::association::{Algorithms, Mode, SaSet, SaSetId};
-use crate::packet::{Effect, Outbox, SaFault};
+use crate::packet::{Effect, Outbox, SaFault, Transport};
 use crate::pcscf::SecAgreePolicy;
 use crate::sip::header::contact::{Contact, Contacts};
 use crate::sip::transaction::ClientId;
@@ -137,7 +137,7 @@ impl Ue {
         ik: Ik,
         out: &mut Outbox,
     ) -> Result<Option<(Set, Algorithms)>, Failure> {
-        let Some(proposal) = &attempt.proposal else { return Ok(None) };
+        let Some(Proposal::Sas { endpoint, .. }) = &attempt.proposal else { return Ok(None) };
         let Some(agreement) = Agreement::read(message, &self.config.algorithms)? else {
             // What runs over SAs stays there.
             let may_do_without = self.config.sec_agree == SecAgreePolicy::Offered && attempt.over.is_none();
@@ -145,8 +145,8 @@ impl Ue {
         };
         let Agreement { algorithms, pcscf, verify } = agreement;
         let (ck, ik, ue) = match &mut self.wrong {
-            Some(wrong) => wrong.install(ck, ik, proposal.endpoint),
-            None => (ck, ik, proposal.endpoint),
+            Some(wrong) => wrong.install(ck, ik, *endpoint),
+            None => (ck, ik, *endpoint),
         };
         if !attempt.renews {
             self.forget_overtaken(ue, pcscf, out);
@@ -184,7 +184,7 @@ impl Ue {
             return self.fail(now, &attempt, &Failure::ChallengesInvalid(attempt.invalid), None, out);
         }
         if attempt.proposal.is_some() {
-            attempt.proposal = Some(self.propose());
+            attempt.proposal = self.proposal();
         }
         let authorization = credentials.authorization(&self.config, &mut self.random);
         let sent = self.send(now, &attempt, attempt.over.as_ref(), &authorization, Stage::Register, out);
@@ -211,7 +211,9 @@ impl Ue {
             return self.end_registration("de-registered by the user", now, out);
         }
         let carried = answer.as_ref().and_then(|a| a.temporary.as_ref()).or(attempt.over.as_ref());
-        if carried.is_none() && self.config.usim.is_some() && self.config.sec_agree == SecAgreePolicy::Required {
+        let is_protected = carried.is_some() || attempt.mirror.is_some();
+        let wants_protection = self.config.usim.is_some() || self.config.transport == Transport::Tls;
+        if !is_protected && wants_protection && self.config.sec_agree == SecAgreePolicy::Required {
             return self.fail(now, &attempt, &Failure::NotProtected, None, out);
         }
         let port = carried.map_or_else(|| self.config.local.port(), |set| set.ue.port_s);
@@ -240,6 +242,7 @@ impl Ue {
         let impu = associated.first().unwrap_or(&self.config.impu).clone();
         self.registration = Some(Registration {
             set,
+            mirror: attempt.mirror,
             credentials,
             associated,
             service_route: message.elements(HeaderName::ServiceRoute).map(Into::into).collect(),
@@ -349,6 +352,9 @@ impl Ue {
             return self.end_registration("de-registration unanswered or refused", now, out);
         }
         self.failures += 1;
+        if self.registration.is_none() {
+            self.end_session(out);
+        }
         if self.goal == Goal::Deregistered {
             return self.deregister(now, out);
         }
@@ -387,6 +393,7 @@ impl Ue {
             for set in self.retiring.drain(..).chain(registration.set) {
                 remove(out, set.id, "registration ended");
             }
+            self.end_session(out);
         }
         self.drop_calls("registration ended", out);
         let impi = &self.config.impi;

@@ -4,11 +4,10 @@ use super::challenge::{self, Credentials};
 use super::failure::{Failure, Stage};
 use super::register::{Register, Sequence};
 use super::security::{Proposal, Set};
-use super::{Asked, Goal, State, Ue, UeConfig, remove};
+use super::{Asked, Goal, State, Ue, remove};
 use crate::identity::Impu;
 use crate::ipsec::association::{Algorithms, SaSetId};
-use crate::packet::{Outbox, Route, Transport};
-use crate::pcscf::SecAgreePolicy;
+use crate::packet::{Outbox, Transport};
 use crate::sip::transaction::{ClientId, EndCause, Ended};
 use crate::time::Instant;
 use std::net::SocketAddr;
@@ -59,6 +58,8 @@ pub(super) struct Attempt {
     pub(super) over: Option<Set>,
     /// The Security-Client of the last REGISTER; `None`: no agreement is wanted.
     pub(super) proposal: Option<Proposal>,
+    /// Security-Server of the agreement on TLS.
+    pub(super) mirror: Option<Box<str>>,
     /// The nonce answered last.
     pub(super) nonce: Option<Box<str>>,
     /// Valid challenges answered.
@@ -98,6 +99,7 @@ impl Ue {
         let over = registration.and_then(|r| r.set.clone());
         let nonce = registration.and_then(|r| r.credentials.as_ref()).map(|c| c.challenge.nonce.clone());
         let renews = registration.is_some();
+        let mirror = registration.and_then(|r| r.mirror.clone());
         if !renews {
             self.sequence = Sequence::new(&mut self.random);
         }
@@ -107,6 +109,7 @@ impl Ue {
             renews,
             over,
             proposal: None,
+            mirror,
             nonce,
             answered: 0,
             proxied: 0,
@@ -117,13 +120,12 @@ impl Ue {
 
     /// Sends its first REGISTER.
     pub(super) fn begin(&mut self, now: Instant, attempt: Attempt, out: &mut Outbox) {
-        let wanted = self.config.sec_agree != SecAgreePolicy::Off && self.config.usim.is_some();
-        self.ask(now, attempt, wanted, out);
+        self.ask(now, attempt, true, out);
     }
 
-    /// Sends the REGISTER that expects a challenge.
+    /// Sends the REGISTER that expects a challenge. `agree`: with what the policy wants of an agreement.
     pub(super) fn ask(&mut self, now: Instant, mut attempt: Attempt, agree: bool, out: &mut Outbox) {
-        attempt.proposal = agree.then(|| self.propose());
+        attempt.proposal = if agree { self.proposal() } else { None };
         // TS 24.229 clause 5.1.1.4.2: the last credentials go with the registration that they belong to.
         let credentials = self.registration.as_mut().filter(|_| attempt.renews).and_then(|r| r.credentials.as_mut());
         let authorization = match credentials {
@@ -168,12 +170,12 @@ impl Ue {
             expires: if attempt.goal == Goal::Registered { self.expires } else { 0 },
             authorization,
             proxy_authorization: proxy_authorization.as_deref(),
-            security_client: attempt.proposal.as_ref().map(|p| &*p.text),
-            security_verify: set.map(|s| &*s.verify),
+            security_client: attempt.proposal.as_ref().map(Proposal::text),
+            security_verify: set.map(|s| &*s.verify).or(attempt.mirror.as_deref()),
         };
         let route = match set {
             Some(set) => set.route(self.config.transport, self.config.local.ip(), self.config.pcscf.ip()),
-            None => clear_route(&self.config),
+            None => self.clear_route(),
         };
         let mut branch = String::new();
         let write = |bytes: &mut Vec<u8>, transport: Transport, id: &str| {
@@ -219,15 +221,6 @@ impl Ue {
             }
         }
     }
-}
-
-pub(super) fn clear_route(config: &UeConfig) -> Route {
-    let from = match config.transport {
-        Transport::Udp => config.local,
-        // A listener has the port itself.
-        Transport::Tcp | Transport::Tls | Transport::Sctp => SocketAddr::new(config.local.ip(), 0),
-    };
-    Route::sip(config.transport, from, config.pcscf)
 }
 
 pub(super) fn remove_temporary(answer: Option<Box<Answer>>, cause: &'static str, out: &mut Outbox) {

@@ -32,7 +32,7 @@ pub(super) enum Failure {
     ChallengedTooOften(u8),
     #[error("{0} challenges in a row with a wrong MAC or SQN; a valid AUTN was expected (TS 24.229 clause 5.1.1.5.3)")]
     ChallengesInvalid(u8),
-    #[error("401 without Security-Server; the P-CSCF's SPIs and ports were expected (TS 24.229 clause 5.1.1.5.1)")]
+    #[error("401 without Security-Server; the mechanism of the P-CSCF was expected (TS 24.229 clause 5.1.1.5.1)")]
     SecurityServerMissing,
     #[error("401 whose Security-Server holds no complete mechanism that was offered (RFC 3329 clause 2.3.1)")]
     NoCommonMechanism,

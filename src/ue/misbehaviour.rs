@@ -61,10 +61,12 @@ impl Wrong {
 
     /// What it offers in place of an honest proposal.
     pub(super) fn propose(&mut self, config: &UeConfig, mut honest: Proposal) -> Proposal {
-        if self.how == Misbehaviour::ReusedSpi {
-            let first = *self.spis.get_or_insert((honest.endpoint.spi_c, honest.endpoint.spi_s));
-            (honest.endpoint.spi_c, honest.endpoint.spi_s) = first;
-            honest.text = offer(config, &honest.endpoint);
+        if self.how == Misbehaviour::ReusedSpi
+            && let Proposal::Sas { endpoint, text } = &mut honest
+        {
+            let first = *self.spis.get_or_insert((endpoint.spi_c, endpoint.spi_s));
+            (endpoint.spi_c, endpoint.spi_s) = first;
+            *text = offer(config, endpoint);
         }
         honest
     }

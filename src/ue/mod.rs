@@ -25,6 +25,7 @@ mod restoration;
 mod sdp;
 mod security;
 mod timers;
+mod tls;
 mod watching;
 
 pub use config::{InvitePolicy, KeepAlivePolicy, Login, RetryPolicy, UeConfig};
@@ -51,6 +52,7 @@ use keep_alive::KeepAlive;
 use misbehaviour::Wrong;
 use register::Sequence;
 use security::{Allocator, Set};
+use std::net::SocketAddr;
 use watching::Watching;
 
 /// The element.
@@ -78,6 +80,8 @@ pub struct Ue {
     flow: Flow,
     /// Sets that newer ones have replaced, each until its end.
     retiring: Vec<Set>,
+    /// Our end of the TLS connection, while there is one.
+    session: Option<SocketAddr>,
     /// Expiry to ask for, in seconds: as configured, or what a 423 wanted.
     expires: u32,
     /// Attempts failed in a row.
@@ -159,6 +163,8 @@ struct Failed {
 #[derive(Debug)]
 struct Registration {
     set: Option<Set>,
+    /// Security-Server of the agreement on TLS, which every request mirrors.
+    mirror: Option<Box<str>>,
     /// `None` where the network never asked.
     credentials: Option<Credentials>,
     associated: Box<[Impu]>,
@@ -191,6 +197,7 @@ impl Ue {
             second: None,
             flow: Flow::default(),
             retiring: Vec::new(),
+            session: None,
             expires: u32::try_from(config.expires.as_secs()).unwrap_or(u32::MAX),
             failures: 0,
             failure: None,
@@ -342,6 +349,7 @@ impl Ue {
             self.transactions.connection_lost(now, connection, out, &mut ended);
         }
         self.on_ended(now, ended, out);
+        self.on_tls_news(now, connection, out);
     }
 
     /// A set of SAs is installed: what waits for it may leave.
@@ -373,6 +381,9 @@ impl Ue {
 
     /// TS 33.203 clause 7.1: which packets may be looked at, given the SA that carried them.
     fn admit(&self, packet: &Packet<'_>, message: &Message<'_>) -> Result<(), &'static str> {
+        if self.is_in_clear_beside_tls(packet) {
+            return Err("clear text beside TLS");
+        }
         let established = self.registration.as_ref().and_then(|r| r.set.as_ref());
         let sent = match &self.state {
             State::Registering(Registering { sent, .. }) | State::Answering(Answering { sent, .. }) => Some(sent),

@@ -104,10 +104,7 @@ impl Ue {
                 reachable: SocketAddr::new(local.ip(), set.ue.port_s),
                 verify: Some(set.verify.clone()),
             },
-            None => {
-                let route = super::attempt::clear_route(&self.config);
-                Way { route, reachable: local, verify: None }
-            }
+            None => Way { route: self.clear_route(), reachable: local, verify: registration.mirror.clone() },
         })
     }
 
@@ -149,7 +146,8 @@ impl Registration {
     /// The P-CSCF, then the Service-Route (TS 24.229 clause 5.1.2A.1.1).
     fn preloaded(&self, config: &UeConfig) -> Vec<Box<str>> {
         let port = self.set.as_ref().map_or_else(|| config.pcscf.port(), |set| set.pcscf.port_s);
-        let pcscf = format!("<sip:{};lr>", SocketAddr::new(config.pcscf.ip(), port));
+        let tls = if config.transport == Transport::Tls { ";transport=tls" } else { "" };
+        let pcscf = format!("<sip:{}{tls};lr>", SocketAddr::new(config.pcscf.ip(), port));
         std::iter::once(pcscf.into()).chain(self.service_route.iter().cloned()).collect()
     }
 }

@@ -5,6 +5,7 @@ use super::attempt::{Answer, Answering, Attempt, remove_temporary};
 use super::challenge::{Challenge, Credentials, MAX_ANSWERS, Proof};
 use super::failure::{Failure, Stage};
 use super::outgoing::Way;
+use super::security::Proposal;
 use super::{Asked, State, Ue};
 use crate::packet::{Outbox, Transport};
 use crate::sip::transaction::ClientId;
@@ -25,9 +26,16 @@ impl Ue {
             let fault = "a password is asked for, and there is none";
             return self.fail(now, &attempt, &Failure::Challenge { fault }, None, out);
         };
-        // An agreement that was offered needs keys, which a password does not make.
-        if attempt.proposal.is_some() && message.header(HeaderName::SecurityServer).is_some() {
-            return self.fail(now, &attempt, &Failure::NoCommonMechanism, None, out);
+        match attempt.proposal {
+            // These need keys, which a password does not make.
+            Some(Proposal::Sas { .. }) if message.header(HeaderName::SecurityServer).is_some() => {
+                return self.fail(now, &attempt, &Failure::NoCommonMechanism, None, out);
+            }
+            Some(Proposal::Tls) => match self.agree_on_tls(message) {
+                Ok(mirror) => attempt.mirror = mirror.or(attempt.mirror),
+                Err(failure) => return self.fail(now, &attempt, &failure, None, out),
+            },
+            _ => {}
         }
         if attempt.answered > 0 && !challenge.is_stale {
             return self.fail(now, &attempt, &Failure::PasswordRefused, None, out);

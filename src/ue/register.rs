@@ -108,9 +108,10 @@ impl Register<'_> {
 /// The URI that a UE at `reachable` registers.
 pub(super) fn contact_uri(config: &UeConfig, reachable: SocketAddr) -> String {
     let sos = if config.emergency { ";sos" } else { "" };
+    let tls = if config.transport == Transport::Tls { ";transport=tls" } else { "" };
     match Uri::parse(config.impu.as_str()).ok().and_then(|uri| uri.user) {
-        Some(user) => format!("sip:{user}@{reachable}{sos}"),
-        None => format!("sip:{reachable}{sos}"),
+        Some(user) => format!("sip:{user}@{reachable}{tls}{sos}"),
+        None => format!("sip:{reachable}{tls}{sos}"),
     }
 }
 

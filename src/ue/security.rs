@@ -13,11 +13,26 @@ use std::net::{IpAddr, SocketAddr};
 
 /// What one Security-Client says.
 #[derive(Clone, Debug)]
-pub(super) struct Proposal {
-    /// SPIs and ports, the same in every element.
-    pub(super) endpoint: Endpoint,
+pub(super) enum Proposal {
+    /// ipsec-3gpp.
+    Sas {
+        /// SPIs and ports, the same in every element.
+        endpoint: Endpoint,
+        /// The header value.
+        text: Box<str>,
+    },
+    /// TLS.
+    Tls,
+}
+
+impl Proposal {
     /// The header value.
-    pub(super) text: Box<str>,
+    pub(super) fn text(&self) -> &str {
+        match self {
+            Self::Sas { text, .. } => text,
+            Self::Tls => "tls",
+        }
+    }
 }
 
 /// A set of SAs as the UE remembers it, without keys.
@@ -115,7 +130,7 @@ impl Allocator {
         let spi_c = spi(Spi(0));
         let spi_s = spi(spi_c);
         let endpoint = Endpoint { spi_c, spi_s, port_c, port_s };
-        Proposal { endpoint, text: offer(config, &endpoint) }
+        Proposal::Sas { endpoint, text: offer(config, &endpoint) }
     }
 
     /// A name for a set. The P-CSCF of the same process counts from zero: the top bit of a name keeps them apart.

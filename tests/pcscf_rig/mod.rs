@@ -34,6 +34,7 @@ pub(crate) fn config() -> PcscfConfig {
         host: "pcscf.visited.example".into(),
         port_s: PORT_S,
         port_c: 5_100..=5_163,
+        tls: None,
         sec_agree: SecAgreePolicy::Required,
         algorithms: vec![SHA_AES, SHA_NULL, MD5_NULL],
         full_list_in_401: true,
@@ -161,6 +162,15 @@ impl Rig {
         self.drive(at);
         let (transport, protocol) = (Transport::Tcp, Protocol::Sip);
         let news = Connection { local, remote, transport, protocol, inbound: false, state };
+        self.pcscf.connection(Instant::from_millis(at), &news, &mut self.out);
+        self.collect(at);
+    }
+
+    /// The TLS connection between these ends is gone.
+    pub(crate) fn tls_lost(&mut self, at: u64, local: SocketAddr, remote: SocketAddr) {
+        self.drive(at);
+        let (transport, protocol, state) = (Transport::Tls, Protocol::Sip, ConnectionState::Closed);
+        let news = Connection { local, remote, transport, protocol, inbound: true, state };
         self.pcscf.connection(Instant::from_millis(at), &news, &mut self.out);
         self.collect(at);
     }
@@ -348,6 +358,7 @@ impl Rig {
                     self.order.push(format!("remove {id}"));
                     self.plane.remove(id);
                 }
+                Effect::Close { remote, .. } => self.order.push(format!("close {remote}")),
                 Effect::Event(event) => self.events.push(event.what),
                 other => panic!("unexpected effect {other:?}"),
             }

@@ -4,14 +4,15 @@ use super::{
     ApplicationServerSection, DiameterIdentity, HssSection, IcscfSection, PcscfSection, Profile, ScscfSection,
     UeSection,
 };
+use crate::config::TlsSection;
 use crate::config::fault::Collector;
 use crate::config::read::{self, Fields, Path, found};
 use crate::config::subscribers::filter_criteria;
 use crate::config::subscribers::value::{IMPU, USERNAME};
 use crate::config::value::{
     ACCEPT, ALGORITHMS, CHALLENGE, COUNT, DATE, DELAY, DIAMETER_TRANSPORT, DURATION, ENCRYPTION, FLAG, HOST, HOST_PORT,
-    INTEGRITY, INTERVAL, INVITE, IP, KEEP_ALIVE, LISTENER, NUMBER, PEER, PLANE, PORT, PORTS, REACTION, REALM,
-    SEC_AGREE, SIP_URI, SQN_SCHEME, TEXT, TOKEN, TRANSPORT, UNAUTHENTICATED, WATCHDOG, WIRING,
+    INTEGRITY, INTERVAL, INVITE, IP, KEEP_ALIVE, LISTENER, MECHANISM, NUMBER, PEER, PLANE, PORT, PORTS, REACTION,
+    REALM, SEC_AGREE, SIP_URI, SQN_SCHEME, TEXT, TOKEN, TRANSPORT, UE_TRANSPORT, UNAUTHENTICATED, WATCHDOG, WIRING,
 };
 use crate::config::yaml::{Node, Value};
 use crate::cx::user_data::InitialFilterCriteria;
@@ -90,6 +91,11 @@ fn pcscf(section: &mut PcscfSection, mut f: Fields<'_>, faults: &mut Collector) 
     set(&mut section.port_c, f.leaf("port_c", PORTS, faults));
     set(&mut section.ipsec, f.leaf("ipsec", PLANE, faults));
     set(&mut section.esp_port, f.leaf("esp_port", PORT, faults));
+    if let Some(tls) = f.fields("tls", faults) {
+        section.tls = TlsSection::read(tls, faults);
+    }
+    let mechanisms = f.list("mechanisms", MECHANISM, faults);
+    set(&mut section.mechanisms, mechanisms.filter(|list| !list.is_empty()));
     set(&mut section.sec_agree, f.leaf("sec_agree", SEC_AGREE, faults));
     algorithms(&mut section.algorithms, &mut f, faults);
     set(&mut section.full_list_in_401, f.leaf("full_list_in_401", FLAG, faults));
@@ -258,7 +264,7 @@ fn ue(section: &mut UeSection, mut f: Fields<'_>, faults: &mut Collector) {
     set_some(&mut section.port_c, f.leaf("port_c", PORT, faults));
     set_some(&mut section.port_s, f.leaf("port_s", PORT, faults));
     set(&mut section.port_c_pool, f.leaf("port_c_pool", PORT, faults));
-    set(&mut section.transport, f.leaf("transport", TRANSPORT, faults));
+    set(&mut section.transport, f.leaf("transport", UE_TRANSPORT, faults));
     set(&mut section.ipsec, f.leaf("ipsec", PLANE, faults));
     set(&mut section.esp_port, f.leaf("esp_port", PORT, faults));
     set(&mut section.sec_agree, f.leaf("sec_agree", SEC_AGREE, faults));

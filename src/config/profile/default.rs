@@ -2,7 +2,7 @@
 
 use super::{
     ApplicationServerSection, DiameterIdentity, DiameterSection, HssSection, IcscfSection, PcscfSection, PlaneChoice,
-    Profile, ScscfSection, UeSection,
+    Profile, ScscfSection, SecurityMechanism, UeSection,
 };
 use crate::application_server::Behaviour;
 use crate::hss::SqnScheme;
@@ -46,6 +46,8 @@ impl Default for Profile {
                 port_c: 5100..=5163,
                 ipsec: PlaneChoice::None,
                 esp_port: esp::PORT,
+                tls: None,
+                mechanisms: vec![SecurityMechanism::Ipsec3gpp, SecurityMechanism::Tls],
                 sec_agree: SecAgreePolicy::Required,
                 algorithms: default_algorithms(),
                 full_list_in_401: true,

@@ -9,7 +9,7 @@ pub use plane::PlaneChoice;
 
 use super::fault::{Collector, Faults};
 use super::source::Sources;
-use super::{Origin, layers};
+use super::{Origin, TlsSection, layers};
 use crate::application_server::Behaviour;
 use crate::cx::user_data::InitialFilterCriteria;
 use crate::diameter::peer::Side;
@@ -108,6 +108,10 @@ pub struct PcscfSection {
     pub ipsec: PlaneChoice,
     /// `esp_port`: UDP port of ESP under plane `unprivileged`.
     pub esp_port: u16,
+    /// `tls`; else nobody is served over TLS.
+    pub tls: Option<TlsSection>,
+    /// `mechanisms`: what security agreements are made on, the preferred first.
+    pub mechanisms: Vec<SecurityMechanism>,
     /// `sec_agree`
     pub sec_agree: SecAgreePolicy,
     /// `algorithms`
@@ -140,6 +144,15 @@ pub struct PcscfSection {
     pub lines: BTreeMap<IpAddr, Box<str>>,
     /// `strip_from_answers`
     pub strip_from_answers: Vec<Box<str>>,
+}
+
+/// A mechanism of RFC 3329.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SecurityMechanism {
+    /// `ipsec-3gpp`
+    Ipsec3gpp,
+    /// `tls`, which counts where there is a listener for it.
+    Tls,
 }
 
 /// How an element is named in Diameter; else by its role and the realm.

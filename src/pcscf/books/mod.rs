@@ -11,7 +11,7 @@ use super::allocate::Allocator;
 use super::flow::{Challenged, Flow, FlowKey, Held, Phase, Place, Registrations, Set, SetIndex, SetRef, Shared, Short};
 use crate::event::{Event, Role, What};
 use crate::ipsec::association::SaSetId;
-use crate::packet::{Effect, Outbox, Packet, SaFault};
+use crate::packet::{Effect, Outbox, Packet, SaFault, Transport};
 use crate::time::{Duration, Instant, Timeouts};
 use foldhash::fast::RandomState;
 use selectors::{Selector, Selectors};
@@ -133,8 +133,8 @@ impl Books {
     }
 
     /// Who is registered without SAs at `source`.
-    pub(super) fn registered_in_clear(&self, source: SocketAddr) -> Option<FlowKey> {
-        self.in_clear.get(&self.place(source)).copied()
+    pub(super) fn registered_in_clear(&self, source: SocketAddr, transport: Transport) -> Option<FlowKey> {
+        self.in_clear.get(&self.place_on(source, transport)).copied()
     }
 
     /// True when an answer to this nonce must come over SAs.
@@ -295,7 +295,14 @@ impl Books {
 
     fn place(&self, source: SocketAddr) -> Place {
         let port = if self.settings.many_ues_per_address { source.port() } else { 0 };
-        Place { address: source.ip(), port }
+        Place { address: source.ip(), port, over_tls: false }
+    }
+
+    fn place_on(&self, source: SocketAddr, transport: Transport) -> Place {
+        match transport {
+            Transport::Tls => Place { address: source.ip(), port: source.port(), over_tls: true },
+            _ => self.place(source),
+        }
     }
 
     /// The set between a port of a UE and one of ours.

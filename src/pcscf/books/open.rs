@@ -4,13 +4,15 @@ use super::selectors::Selector;
 use super::{Books, Due, low};
 use crate::event::{Event, Role, What};
 use crate::ipsec::association::{Mode, SaSet, SaSetId};
+use crate::ipsec::negotiate::Offer;
 use crate::packet::{Effect, Outbox, SaFault};
-use crate::pcscf::flow::{Agreement, Challenged, FlowKey, Held, Phase, Place, Set, SetRef, Short};
+use crate::pcscf::flow::{Challenged, FlowKey, Held, Phase, Place, Set, SetRef, Short};
 use crate::pcscf::from_core::Keys;
 use crate::pcscf::refusal::Refusal;
 use crate::random::Random;
 use crate::time::{Duration, Instant};
 use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
 
 /// What a set is made of.
 pub(in crate::pcscf) struct Opening {
@@ -19,7 +21,9 @@ pub(in crate::pcscf) struct Opening {
     pub(in crate::pcscf) here: IpAddr,
     /// The set over which the REGISTER came.
     pub(in crate::pcscf) over: Option<SetRef>,
-    pub(in crate::pcscf) agreement: Box<Agreement>,
+    /// What the UE offers, and the header that says so.
+    pub(in crate::pcscf) offer: Offer,
+    pub(in crate::pcscf) client: Rc<str>,
     pub(in crate::pcscf) keys: Keys,
     /// Hash of the nonce.
     pub(in crate::pcscf) nonce: Short,
@@ -34,15 +38,14 @@ impl Books {
         random: &mut Random,
         out: &mut Outbox,
     ) -> Result<SetRef, Refusal> {
-        let Opening { flow, ue, here, over, agreement, keys, nonce } = opening;
+        let Opening { flow, ue, here, over, offer, client, keys, nonce } = opening;
         let from_clear = over.is_none();
         let clear_port = match over.and_then(|o| self.get(o)) {
             Some(set) => set.clear_port,
             None => ue.port(),
         };
         let place = self.place(SocketAddr::new(ue.ip(), clear_port));
-        self.make_room(flow, (ue.ip(), place), over, &agreement, out)?;
-        let Agreement { offer, client } = *agreement;
+        self.make_room(flow, (ue.ip(), place), over, &offer, out)?;
         let address = ue.ip();
         let port_c = self
             .allocator
@@ -146,10 +149,10 @@ impl Books {
         flow: FlowKey,
         (address, place): (IpAddr, Place),
         over: Option<SetRef>,
-        agreement: &Agreement,
+        offer: &Offer,
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
-        let theirs = agreement.offer.endpoint;
+        let theirs = offer.endpoint;
         let is_over = |set: &Set| over.is_some_and(|o| o.id == set.id);
         let mut doomed = Vec::new();
         let mut alive = 0;

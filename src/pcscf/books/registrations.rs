@@ -1,7 +1,7 @@
 //! Who is registered, by what identities, until when.
 
 use super::{Books, Due};
-use crate::packet::Route;
+use crate::packet::{Route, Transport};
 use crate::pcscf::flow::{FlowKey, InClear, Phase, Registration, Registrations, Set, Shared};
 use crate::time::Instant;
 use std::net::SocketAddr;
@@ -42,7 +42,18 @@ impl Books {
     /// True when the subscriber has registered from this address and port without SAs, and nobody since.
     pub(in crate::pcscf) fn is_associated(&self, source: SocketAddr, flow: FlowKey) -> bool {
         let in_clear = self.flows.get(&flow).and_then(|f| f.in_clear.as_ref());
-        in_clear.is_some_and(|c| c.source == source) && self.registered_in_clear(source) == Some(flow)
+        in_clear
+            .is_some_and(|c| c.source == source && self.registered_in_clear(source, c.route.transport) == Some(flow))
+    }
+
+    /// The way from `source` is gone. False: it led to nobody.
+    pub(in crate::pcscf) fn lose_way(&mut self, source: SocketAddr, transport: Transport) -> bool {
+        let place = self.place_on(source, transport);
+        let Some(flow) = self.in_clear.remove(&place) else { return false };
+        if let Some(flow) = self.flows.get_mut(&flow) {
+            flow.in_clear = None;
+        }
+        true
     }
 
     /// Notes an implicit set as registered. `identities`: canonical, the default first, each ended by a line end.
@@ -60,7 +71,8 @@ impl Books {
             self.shared = Rc::new(Shared { service_route: service_route.into(), host: host.into() });
         }
         let new = Registration::new(until, identities, Rc::clone(&self.shared));
-        let in_clear = in_clear.map(|(source, route)| InClear { place: self.place(source), source, route });
+        let in_clear =
+            in_clear.map(|(source, route)| InClear { place: self.place_on(source, route.transport), source, route });
         let this = self.flows.entry(flow).or_default();
         if this.registrations.is_empty() {
             this.registrations = Registrations::One(new);

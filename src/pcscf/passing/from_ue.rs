@@ -63,7 +63,8 @@ impl Pcscf {
             Some(_) => SocketAddr::new(sender.here.ip(), self.config.port_s),
             None => sender.here,
         };
-        let record_route = request.makes_dialog().then(|| self.record_route(sender.flow, ue_side, false));
+        let record_route =
+            request.makes_dialog().then(|| self.record_route(sender.flow, (ue_side, sender.transport), false));
         let identity = self.asserted(message, sender.flow);
         let icid = self.random.token::<20>();
         let hop = Hop { route, may_switch: true, sent_by: &self.texts.sent_by, timers: self.config.core_timers };

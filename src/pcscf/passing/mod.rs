@@ -16,7 +16,7 @@ use super::Pcscf;
 use super::flow::{FlowKey, SetRef};
 use super::refusal::Refusal;
 use super::to_ue::Answer;
-use crate::packet::Outbox;
+use crate::packet::{Outbox, Transport};
 use crate::sip::proxy::{Branch, Cancelled, Fault};
 use crate::sip::transaction::ServerId;
 use crate::sip::{HeaderName, Message};
@@ -49,6 +49,7 @@ pub(super) struct Sender {
     pub(super) source: SocketAddr,
     /// Where it arrived.
     pub(super) here: SocketAddr,
+    pub(super) transport: Transport,
 }
 
 impl Pcscf {
@@ -86,11 +87,14 @@ impl Pcscf {
     }
 
     /// Our elements of Record-Route, the topmost first: that of the side to which a request goes (RFC 5658).
-    fn record_route(&self, flow: FlowKey, ue_side: SocketAddr, towards_ue: bool) -> String {
+    fn record_route(&self, flow: FlowKey, ue_side: (SocketAddr, Transport), towards_ue: bool) -> String {
+        let (ue_side, transport) = ue_side;
+        // What follows in the dialog stays on the TLS session.
+        let tls = if transport == Transport::Tls { ";transport=tls" } else { "" };
         let token = flow.token(&self.hasher);
         let token = std::str::from_utf8(&token).expect("characters of an alphabet");
         let core = format!("<sip:{token}{}", self.texts.path.trim_ascii_end());
-        if towards_ue { format!("<sip:{ue_side};lr>, {core}") } else { format!("{core}, <sip:{ue_side};lr>") }
+        if towards_ue { format!("<sip:{ue_side}{tls};lr>, {core}") } else { format!("{core}, <sip:{ue_side}{tls};lr>") }
     }
 }
 

@@ -3,8 +3,10 @@
 //! Towards the core each names a subscriber by a token (RFC 5626 clause 5.3.1); towards UEs there is none, because the
 //! security association tells who sends. So a Route also tells from which side a request within a dialog comes.
 
+use crate::packet::Transport;
 use crate::pcscf::PcscfConfig;
 use crate::pcscf::flow::FlowKey;
+use crate::sip::destination::usual_port;
 use crate::sip::header::name_addr::NameAddr;
 use crate::sip::{HeaderName, Message, Uri};
 use foldhash::quality::FixedState;
@@ -33,7 +35,8 @@ pub(in crate::pcscf) enum Token {
 impl Names {
     pub(in crate::pcscf) fn new(config: &PcscfConfig) -> Self {
         let (core, port_s) = (config.core, config.port_s);
-        Self { host: config.host.clone(), core, listen: config.listen.clone().into(), port_s }
+        let listen = config.listen.iter().copied().chain(config.tls.map(|tls| tls.listen)).collect();
+        Self { host: config.host.clone(), core, listen, port_s }
     }
 
     /// True for a URI that names us, on either side; the port counts (field lesson 31).
@@ -41,7 +44,7 @@ impl Names {
         if !uri.is_sip() {
             return false;
         }
-        let port = uri.port.unwrap_or(SIP_PORT);
+        let port = uri.port.unwrap_or_else(|| usual_port(transport_of(uri)));
         let ports = |ip: IpAddr| {
             let own = |a: &SocketAddr| a.ip() == ip && (a.port() == port || port == self.port_s);
             own(&self.core) || self.listen.iter().any(own)
@@ -74,4 +77,7 @@ impl Token {
     }
 }
 
-const SIP_PORT: u16 = 5060;
+fn transport_of(uri: &Uri<'_>) -> Transport {
+    let names_tls = || uri.params.value("transport").is_some_and(|named| named.eq_ignore_ascii_case("tls"));
+    if uri.is_sips() || names_tls() { Transport::Tls } else { Transport::Udp }
+}

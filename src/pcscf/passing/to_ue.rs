@@ -75,7 +75,8 @@ impl Pcscf {
         let wants_tcp = Uri::parse(request.uri)
             .is_ok_and(|uri| uri.params.value("transport").is_some_and(|t| t.eq_ignore_ascii_case("tcp")));
         let way = self.way_to_ue(now, flow, wants_tcp).filter(|_| !self.is_silent(flow)).ok_or(Refusal::FlowGone)?;
-        let record_route = request.makes_dialog().then(|| self.record_route(flow, way.here, true));
+        let record_route =
+            request.makes_dialog().then(|| self.record_route(flow, (way.here, way.route.transport), true));
         let sent_by = way.here.to_string();
         let hop = Hop { route: way.route, may_switch: true, sent_by: &sent_by, timers: self.config.gm_timers };
         let target = Target { uri: request.uri, routes: &request.routes, record_route: record_route.as_deref(), hop };
