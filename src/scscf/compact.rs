@@ -79,29 +79,21 @@ impl Compact {
 
     /// True when `packed` was made from `text`.
     pub(super) fn is(&self, packed: &[u8], text: &str) -> bool {
-        let mut text = text.as_bytes();
-        let mut rest = packed;
-        while let Some((&code, behind)) = rest.split_first() {
-            rest = behind;
-            let stripped = match code {
-                ESCAPE => {
-                    let Some((&b, behind)) = rest.split_first() else { return false };
-                    rest = behind;
-                    text.strip_prefix(&[b & !ESCAPED])
-                }
-                ..b' ' => {
-                    let (first, second) = self.long_form(code);
-                    text.strip_prefix(first.as_bytes()).and_then(|text| text.strip_prefix(second.as_bytes()))
-                }
-                _ => text.strip_prefix(&[code]),
-            };
-            let Some(left) = stripped else { return false };
+        let (mut rest, mut text) = (packed, text.as_bytes());
+        while let Some(at) = code_in(rest) {
+            let (plain, code, behind) = (&rest[..at], rest[at], &rest[at + 1..]);
+            let escaped = behind.first().filter(|_| code == ESCAPE).map(|b| b & !ESCAPED);
+            rest = &behind[usize::from(escaped.is_some())..];
+            let (first, second) = self.long_form(code);
+            let left = text.strip_prefix(plain).and_then(|text| text.strip_prefix(escaped.as_slice()));
+            let left = left.and_then(|text| text.strip_prefix(first.as_bytes())?.strip_prefix(second.as_bytes()));
+            let Some(left) = left else { return false };
             text = left;
         }
-        text.is_empty()
+        text == rest
     }
 
-    /// What a code other than [`ESCAPE`] stands for, in two pieces.
+    /// What a code stands for, in two pieces; nothing for [`ESCAPE`].
     fn long_form(&self, code: u8) -> (&str, &str) {
         let nth = |texts: &[&'static str], first: u8| texts.get(usize::from(code.wrapping_sub(first))).copied();
         match code {
@@ -119,13 +111,22 @@ impl Compact {
     }
 }
 
-/// Where the first control octet is, looked for in blocks.
+/// Where the first control octet is, looked for eight octets at a time: those below a space borrow from their highest
+/// bit, and so does an octet behind one of them, never one before.
 fn code_in(text: &[u8]) -> Option<usize> {
-    let (blocks, _) = text.as_chunks::<16>();
-    let plain = |block: &&[u8; 16]| !block.iter().fold(false, |any, b| any | (*b < b' '));
-    let from = 16 * blocks.iter().take_while(plain).count();
-    text[from..].iter().position(|b| *b < b' ').map(|at| from + at)
+    let (blocks, rest) = text.as_chunks::<8>();
+    for (n, block) in blocks.iter().enumerate() {
+        let octets = u64::from_le_bytes(*block);
+        let found = octets.wrapping_sub(SPACES) & !octets & HIGHEST_BITS;
+        if found != 0 {
+            return Some(8 * n + found.trailing_zeros() as usize / 8);
+        }
+    }
+    rest.iter().position(|b| *b < b' ').map(|at| 8 * blocks.len() + at)
 }
+
+const SPACES: u64 = u64::from_ne_bytes([b' '; 8]);
+const HIGHEST_BITS: u64 = u64::from_ne_bytes([0x80; 8]);
 
 /// What may begin a shorter form inside a text.
 const IS_SPECIAL: [bool; 256] = {
@@ -149,8 +150,9 @@ const ESCAPED: u8 = 0x40;
 /// How identities, Contacts and Paths begin.
 const SCHEMES: [&str; 3] = ["sip:", "<sip:", "tel:+"];
 
-/// What IMS devices write into their Contacts and P-CSCFs into their Paths.
-const PHRASES: [&str; 9] = [
+/// What IMS devices write into their Contacts, and P-CSCFs into their Paths and Record-Routes. Of two that begin alike
+/// the longer comes first.
+const PHRASES: [&str; 11] = [
     ";+sip.instance=\"<urn:gsma:imei:",
     ">\"",
     ";+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel\"",
@@ -159,6 +161,8 @@ const PHRASES: [&str; 9] = [
     ";+g.3gpp.mid-call",
     ";audio",
     ";video",
+    ";lr>, <sip:",
+    ";lr>",
     ";lr",
 ];
 
@@ -173,7 +177,8 @@ mod tests {
             ("", 0),
             ("001010000000001@ims.mnc001.mcc001.3gppnetwork.org", 16),
             ("sip:001010000000001@ims.mnc001.mcc001.3gppnetwork.org", 17),
-            ("<sip:abcdefghijklm@pcscf.ims.mnc001.mcc001.3gppnetwork.org;lr>", 23),
+            ("<sip:abcdefghijklm@pcscf.ims.mnc001.mcc001.3gppnetwork.org;lr>", 22),
+            ("<sip:a@pcscf.ims.mnc001.mcc001.3gppnetwork.org:5060;lr>, <sip:127.0.0.1:6100;lr>", 30),
             ("tel:+99912345", 9),
             (
                 ";+sip.instance=\"<urn:gsma:imei:86774304-000024-0>\";audio;+g.3gpp.smsip;+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel\"",
@@ -187,6 +192,20 @@ mod tests {
             assert!(!packed.contains(&0) && packed.len() <= most, "{} octets for {text:?}", packed.len());
             assert_eq!(c.text(&packed), text);
             assert!(c.is(&packed, text) && !c.is(&packed, "x") && !c.is(&packed, &format!("{text}x")));
+        }
+    }
+
+    #[test]
+    fn the_first_control_octet_is_found_wherever_it_stands() {
+        for (len, octet) in [(7, 0x1f), (8, 0), (9, b' '), (16, 0x7f), (17, 0xff), (23, 1)] {
+            for at in 0..len {
+                let mut text = vec![0x80; len];
+                text[at] = octet;
+                text[len - 1] = 0x1f;
+                let first = if octet < b' ' { at } else { len - 1 };
+                assert_eq!(code_in(&text), Some(first), "{octet} at {at} of {len}");
+                assert_eq!(code_in(&text[..first]), None);
+            }
         }
     }
 

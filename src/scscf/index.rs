@@ -5,10 +5,11 @@ use foldhash::fast::FixedState;
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 
-/// Which registrations may hold an identity: 32 bits of its hash decide, so whoever looks one up compares.
+/// Which registrations may hold an identity: 32 bits of its hash decide, so whoever looks one up compares. An entry goes
+/// with its registration, so the slot of that says enough.
 #[derive(Debug)]
 pub(super) struct Index {
-    entries: BTreeSet<(u32, Id)>,
+    entries: BTreeSet<(u32, u32)>,
     hasher: FixedState,
 }
 
@@ -19,18 +20,18 @@ impl Index {
 
     /// `id` holds `impu`, which is canonical.
     pub(super) fn insert(&mut self, impu: &str, id: Id) {
-        self.entries.insert((self.hash(impu), id));
+        self.entries.insert((self.hash(impu), id.index()));
     }
 
     /// `id` does not hold `impu` any more.
     pub(super) fn remove(&mut self, impu: &str, id: Id) {
-        self.entries.remove(&(self.hash(impu), id));
+        self.entries.remove(&(self.hash(impu), id.index()));
     }
 
-    /// Those that may hold `impu`.
-    pub(super) fn find(&self, impu: &str) -> impl Iterator<Item = Id> {
+    /// The slots of those that may hold `impu`.
+    pub(super) fn find(&self, impu: &str) -> impl Iterator<Item = u32> {
         let hash = self.hash(impu);
-        self.entries.range((hash, Id::FIRST)..=(hash, Id::LAST)).map(|(_, id)| *id)
+        self.entries.range((hash, 0)..=(hash, u32::MAX)).map(|(_, slot)| *slot)
     }
 
     fn hash(&self, impu: &str) -> u32 {

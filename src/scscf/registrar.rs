@@ -87,8 +87,8 @@ impl Registrar {
             }
             self.by_impu = Some(Box::new(index));
         }
-        let found = self.by_impu.iter().flat_map(|index| index.find(impu));
-        found.filter(|id| self.table.get(*id).is_some_and(|r| self.holds(r, impu))).collect()
+        let found = self.by_impu.iter().flat_map(|index| index.find(impu)).filter_map(|slot| self.table.at(slot));
+        found.filter(|(_, r)| self.holds(r, impu)).map(|(id, _)| id).collect()
     }
 
     /// The identities of a set in order, and whether each is stated in P-Associated-URI (it is not barred).
@@ -206,7 +206,9 @@ impl Registrar {
     /// Something other than a binding comes due at `at`. Returns the deadline that needs a timer, if one is needed.
     pub(super) fn wake(&mut self, id: Id, at: Instant) -> Option<Instant> {
         let registration = self.table.get_mut(id)?;
-        if registration.timer <= second_before(at) {
+        // The first binding has its timer, whatever its fraction of a second.
+        let is_after_binding = registration.bindings.next_expiry().is_some_and(|next| next <= at);
+        if is_after_binding || registration.timer <= second_before(at) {
             return None;
         }
         registration.timer = second_before(at).saturating_add(1);

@@ -4,18 +4,13 @@ use foldhash::fast::FixedState;
 use std::collections::HashMap;
 
 /// Where a value is. Stale ids find nothing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Id {
     index: u32,
     generation: u32,
 }
 
 impl Id {
-    /// Not after any other.
-    pub(super) const FIRST: Self = Self { index: 0, generation: 0 };
-    /// Not before any other.
-    pub(super) const LAST: Self = Self { index: u32::MAX, generation: u32::MAX };
-
     /// The id of this slot and generation.
     pub(super) const fn new(index: u32, generation: u32) -> Self {
         Self { index, generation }
@@ -118,6 +113,12 @@ impl<T> Table<T> {
     /// The value, if it is still there.
     pub(super) fn get(&self, id: Id) -> Option<&T> {
         self.slots.get(id.index as usize).filter(|s| s.generation == id.generation)?.value.as_ref()
+    }
+
+    /// What is in a slot.
+    pub(super) fn at(&self, index: u32) -> Option<(Id, &T)> {
+        let slot = self.slots.get(index as usize)?;
+        Some((Id { index, generation: slot.generation }, slot.value.as_ref()?))
     }
 
     /// The value, if it is still there.
