@@ -180,7 +180,7 @@ impl Scscf {
         let AwaitingSaa { reply, planned, outbound, gruu, register, left: _, is_outdated } = waiting;
         let bindings = self.registrar.take_bindings(registration);
         let compact = &self.registrar.compact;
-        let is_first = bindings.iter().all(|b| b.is_emergency(compact));
+        let is_first = bindings.iter().all(|b| b.is_emergency());
         let (bindings, replaced) = rebind(bindings, planned, self.config.digest.parallel_contacts, now, compact);
         if let Some(deadline) = self.registrar.bind(registration, bindings) {
             self.timeouts.at(deadline, Due::Expiry(registration));
@@ -269,7 +269,7 @@ impl Scscf {
         let before = registration.map_or(&[][..], |id| self.registrar.bindings(id));
         let stays = |b: &&super::binding::Binding| {
             (b.is_flow() || !replaces_all)
-                && !b.is_emergency(&self.registrar.compact)
+                && !b.is_emergency()
                 && !wanted.iter().any(|w| b.is_of(&w.key(), &self.registrar.compact))
         };
         bound + before.iter().filter(stays).count()

@@ -45,7 +45,7 @@ impl Binding {
     /// The same as it goes on from what was bound before.
     pub(super) fn refreshing(mut self, before: &Self, compact: &Compact) -> Self {
         self.texts[..EVENT].copy_from_slice(&before.texts[..EVENT]);
-        self.texts[EVENT] = LastEvent::Refreshed as u8;
+        self.set_event(LastEvent::Refreshed);
         self.texts[NAMED..START].copy_from_slice(&before.texts[NAMED..START]);
         if let Some((own, first)) = self.first_cseq().zip(before.first_cseq())
             && own != first
@@ -62,7 +62,7 @@ impl Binding {
         let is_earlier = at < self.expires_at;
         if is_earlier {
             self.expires_at = at;
-            self.texts[EVENT] = LastEvent::Shortened as u8;
+            self.set_event(LastEvent::Shortened);
         }
         is_earlier
     }
@@ -89,11 +89,15 @@ impl Binding {
 
     /// What happened to it last.
     pub(super) fn event(&self) -> LastEvent {
-        match self.texts[EVENT] {
+        match self.texts[EVENT] & !FLAGS {
             1 => LastEvent::Refreshed,
             2 => LastEvent::Shortened,
             _ => LastEvent::Registered,
         }
+    }
+
+    fn set_event(&mut self, event: LastEvent) {
+        self.texts[EVENT] = self.texts[EVENT] & FLAGS | event as u8;
     }
 
     /// True when it was made by a REGISTER for `impu`, which is canonical: for others of the set it was made implicitly.
@@ -112,14 +116,15 @@ impl Binding {
     }
 
     /// A binding for emergency calls (TS 24.229 clause 5.1.6.2).
-    pub(super) fn is_emergency(&self, compact: &Compact) -> bool {
-        is_emergency(&self.texts, compact)
+    pub(super) fn is_emergency(&self) -> bool {
+        self.texts[EVENT] & EMERGENCY != 0
     }
 
     /// The CSeq of the REGISTER since which the temporary GRUUs of this Call-ID are valid (RFC 5628 clause 5.2);
     /// `None`: it has no GRUUs.
     pub(super) fn first_cseq(&self) -> Option<u32> {
-        std::str::from_utf8(text(&self.texts, FIRST_CSEQ)).ok()?.parse().ok()
+        let has_gruus = self.texts[EVENT] & GRUUS != 0;
+        has_gruus.then(|| std::str::from_utf8(text(&self.texts, FIRST_CSEQ)).ok()?.parse().ok())?
     }
 
     /// What temporary GRUUs are made of: the hash of Call-ID, and CSeq.
@@ -150,13 +155,17 @@ impl Binding {
                     && Params { text: &compact.text(text(&self.texts, PARAMS)) }.value("+sip.instance") == key.instance
             }
             None => {
-                let own = compact.text(text(&self.texts, URI));
+                let own = text(&self.texts, URI);
+                if compact.is(own, key.uri) {
+                    return true;
+                }
+                let own = compact.text(own);
                 // A binding for emergency calls is never one without, whatever else is equal.
                 let equivalent = |own: Uri<'_>| {
                     Uri::parse(key.uri)
                         .is_ok_and(|other| own.equivalent(&other) && own.params.has("sos") == other.params.has("sos"))
                 };
-                own == key.uri || Uri::parse(&own).is_ok_and(equivalent)
+                Uri::parse(&own).is_ok_and(equivalent)
             }
         }
     }
@@ -265,6 +274,7 @@ impl Planned {
         let mut this = Self::of(register.call_id, register.cseq, &register.impu, paths, wanted, compact, scratch);
         if register.supports_gruu && wanted.contact.instance().is_some() {
             this.texts = [&this.texts, &b"\0"[..], Decimal::new(register.cseq).as_bytes()].concat().into();
+            this.texts[EVENT] |= GRUUS;
         }
         this
     }
@@ -282,7 +292,7 @@ impl Planned {
         scratch.clear();
         // Written when it is bound.
         scratch.extend_from_slice(&[0; EVENT]);
-        scratch.push(LastEvent::Registered as u8);
+        scratch.push(LastEvent::Registered as u8 | if wanted.is_emergency() { EMERGENCY } else { 0 });
         scratch.extend_from_slice(&hashed_identity(impu));
         let address = &wanted.contact.address;
         compact.pack(address.uri.text, scratch);
@@ -312,8 +322,8 @@ impl Planned {
     }
 
     /// A binding for emergency calls.
-    pub(super) fn is_emergency(&self, compact: &Compact) -> bool {
-        is_emergency(&self.texts, compact)
+    pub(super) fn is_emergency(&self) -> bool {
+        self.texts[EVENT] & EMERGENCY != 0
     }
 
     /// True when `binding` is of the same UE end. Most often the octets say so.
@@ -388,8 +398,13 @@ const PATH: usize = 2;
 const CALL_ID: usize = 3;
 /// In decimal digits.
 const FIRST_CSEQ: usize = 4;
-/// Where [`LastEvent`] is: behind the second in which the binding was made.
+/// Where [`LastEvent`] is, with [`FLAGS`]: behind the second in which the binding was made.
 const EVENT: usize = size_of::<Second>();
+/// It is for emergency calls.
+const EMERGENCY: u8 = 0x80;
+/// It has GRUUs.
+const GRUUS: u8 = 0x40;
+const FLAGS: u8 = EMERGENCY | GRUUS;
 /// In place of that second.
 const UNKNOWN: Second = Second::MAX;
 /// Where the hash of the identity named is.
@@ -429,13 +444,6 @@ fn hashed_identity(impu: &str) -> [u8; START - NAMED] {
     [hash[0], hash[1]]
 }
 
-/// The octets tell most bindings from those for emergency calls without more.
-fn is_emergency(texts: &[u8], compact: &Compact) -> bool {
-    let uri = text(texts, URI);
-    memchr::memchr_iter(b';', uri).any(|at| uri[at + 1..].get(..3).is_some_and(|p| p.eq_ignore_ascii_case(b"sos")))
-        && Uri::parse(&compact.text(uri)).is_ok_and(|uri| uri.params.has("sos"))
-}
-
 /// The header parameters that a binding keeps (TS 24.229 clause 5.4.1.2.2): all but `expires`, which the 200 states
 /// anew, and GRUUs, which only a registrar gives.
 fn kept_params(text: &str) -> Cow<'_, str> {
@@ -454,30 +462,41 @@ fn kept_params(text: &str) -> Cow<'_, str> {
 /// True for parameters of which all are kept and none has white space around it. Says `false` too for some that are
 /// merely unusual: names that begin like those which are dropped, folds, empty pieces.
 fn is_kept_as_written(text: &[u8]) -> bool {
-    let mut octets = text.iter().copied();
-    let mut is_start = false;
-    while let Some(octet) = octets.next() {
-        match octet {
-            b';' if !is_start => {
-                is_start = true;
-                continue;
-            }
-            b'"' => loop {
-                match octets.next() {
-                    Some(b'"') => break,
-                    Some(b'\\') if octets.next().is_some_and(|escaped| !matches!(escaped, b'\r' | b'\n')) => {}
-                    Some(b'\\' | b'\r' | b'\n') | None => return false,
-                    Some(_) => {}
-                }
-            },
-            b'e' | b'E' | b'p' | b'P' | b't' | b'T' if is_start => return false,
-            b';' | b' ' | b'\t' | b'\r' | b'\n' => return false,
-            _ => {}
+    let mut rest = text;
+    while let [b';', parameter @ ..] = rest {
+        if matches!(parameter, [] | [b';' | b'e' | b'E' | b'p' | b'P' | b't' | b'T', ..]) {
+            return false;
         }
-        is_start = false;
+        let (mut at, mut is_quoted) = (0, false);
+        rest = loop {
+            let Some(plain) = parameter[at..].iter().position(|b| IS_MARK[usize::from(*b)]) else {
+                return !is_quoted;
+            };
+            at += plain;
+            match parameter[at] {
+                b';' if !is_quoted => break &parameter[at..],
+                b'"' => is_quoted = !is_quoted,
+                b'\\' if is_quoted && !matches!(parameter.get(at + 1), None | Some(b'\r' | b'\n')) => at += 1,
+                b'\\' if !is_quoted => {}
+                b';' | b' ' | b'\t' if is_quoted => {}
+                _ => return false,
+            }
+            at += 1;
+        };
     }
-    !is_start && text.first().is_none_or(|first| *first == b';')
+    rest.is_empty()
 }
+
+/// What ends a parameter, or makes it one to be looked at.
+const IS_MARK: [bool; 256] = {
+    let mut is_mark = [false; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        is_mark[octet] = matches!(octet as u8, b';' | b'"' | b'\\' | b' ' | b'\t' | b'\r' | b'\n');
+        octet += 1;
+    }
+    is_mark
+};
 
 fn is_kept(piece: &str) -> bool {
     let name = &piece[..memchr(b'=', piece.as_bytes()).unwrap_or(piece.len())];

@@ -132,6 +132,9 @@ impl Scscf {
             }
             Err(refusal) => self.refuse_waiting(now, &waiting.reply, &refusal, out),
         }
+        if let Some(open) = waiting.open {
+            self.kept.give(open.message);
+        }
     }
 
     fn send_challenge(&mut self, now: Instant, reply: &Reply, challenged: &Challenged, out: &mut Outbox) {

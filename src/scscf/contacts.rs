@@ -95,13 +95,13 @@ pub(super) struct Replaces {
 
 impl Replaces {
     /// What these Contacts replace; only their like where `parallel` ones are kept for one IMPI.
-    pub(super) fn of(planned: &[Planned], parallel: bool, compact: &Compact) -> Self {
+    pub(super) fn of(planned: &[Planned], parallel: bool) -> Self {
         let mut this = Self { usual: false, emergency: false };
         if parallel {
             return this;
         }
         for p in planned.iter().filter(|p| !p.is_flow() && !p.expires.is_zero()) {
-            if p.is_emergency(compact) {
+            if p.is_emergency() {
                 this.emergency = true;
             } else {
                 this.usual = true;
@@ -111,11 +111,11 @@ impl Replaces {
     }
 
     /// True for a binding that goes, or is one of those that come.
-    pub(super) fn takes(self, binding: &Binding, compact: &Compact) -> bool {
+    pub(super) fn takes(self, binding: &Binding) -> bool {
         if self.usual == self.emergency {
             return self.usual && !binding.is_flow();
         }
-        !binding.is_flow() && binding.is_emergency(compact) == self.emergency
+        !binding.is_flow() && binding.is_emergency() == self.emergency
     }
 }
 
@@ -129,8 +129,8 @@ pub(super) fn rebind(
     compact: &Compact,
 ) -> (Vec<Binding>, Vec<Binding>) {
     let mut replaced = Vec::new();
-    let replaces = Replaces::of(&planned, parallel, compact);
-    replaced.extend(bindings.extract_if(.., |b| replaces.takes(b, compact)));
+    let replaces = Replaces::of(&planned, parallel);
+    replaced.extend(bindings.extract_if(.., |b| replaces.takes(b)));
     for p in planned {
         let take = |list: &mut Vec<Binding>| {
             let at = list.iter().position(|b| p.is_of(b, compact));

@@ -29,7 +29,7 @@ impl Scscf {
         let compact = &self.registrar.compact;
         let named = |b: &Binding| match wish {
             Wish::Unbind(wanted) => wanted.iter().any(|w| b.is_of(&w.key(), compact)),
-            _ => !b.is_emergency(compact),
+            _ => !b.is_emergency(),
         };
         if let Wish::Unbind(wanted) = wish {
             let bound = self.registrar.bindings(id);
@@ -47,7 +47,7 @@ impl Scscf {
         for binding in &mut removed {
             binding.ended_by(register.call_id, register.cseq, &self.registrar.compact);
         }
-        let (ended, emergency) = (kept.is_empty(), kept.iter().all(|b| b.is_emergency(&self.registrar.compact)));
+        let (ended, emergency) = (kept.is_empty(), kept.iter().all(|b| b.is_emergency()));
         if let Some(deadline) = self.registrar.bind(id, kept) {
             self.timeouts.at(deadline, Due::Expiry(id));
         }

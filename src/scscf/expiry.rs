@@ -52,7 +52,7 @@ impl Scscf {
             if let Some(deadline) = self.registrar.bind(id, bindings) {
                 self.timeouts.at(deadline, Due::Expiry(id));
             }
-            let is_usual = |b: &Binding| !b.is_emergency(&self.registrar.compact);
+            let is_usual = |b: &Binding| !b.is_emergency();
             match (gone.iter().any(is_usual), self.registrar.bindings(id).iter().any(is_usual)) {
                 (false, _) => {}
                 (true, true) => self.notify_changed(now, id, &gone, ContactEvent::Expired, out),
@@ -66,7 +66,7 @@ impl Scscf {
             self.expire_subscriptions(now, id, out);
             return;
         }
-        let was_announced = gone.iter().any(|b| !b.is_emergency(&self.registrar.compact));
+        let was_announced = gone.iter().any(|b| !b.is_emergency());
         let hss = self.registrar.hss_of(id);
         let Some(registration) = self.registrar.get(id) else { return };
         let (impi, impu) = (self.registrar.impi(registration), self.registrar.default_impu(registration));

@@ -5,7 +5,7 @@ use super::register::Register;
 use super::{Scratch, Scscf};
 use crate::sip::emit::reason_phrase;
 use crate::sip::transaction::ServerId;
-use crate::sip::{HeaderName, Message, NameSet, Part, Writer};
+use crate::sip::{HeaderName, Message, Writer};
 
 /// The answer to one REGISTER as far as it depends on the REGISTER alone.
 pub(super) struct Reply {
@@ -43,10 +43,8 @@ impl Scscf {
         let start = w.raw().len();
         copy_common(request, register.has_to_tag, tag.as_str(), &mut w);
         let common = w.raw().len() - start;
-        for part in request.parts(NameSet::of(&[HeaderName::Path])) {
-            if let Part::Line(line) = part {
-                w.copy(&line);
-            }
+        for line in request.lines_of(HeaderName::Path) {
+            w.copy(&line);
         }
         let path = w.raw().len() - start;
         if let Some(vector) = request.header(HeaderName::PChargingVector) {

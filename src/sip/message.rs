@@ -208,6 +208,12 @@ impl<'a> Message<'a> {
         self.table.iter().map(|slot| self.line(slot))
     }
 
+    /// The lines of one header, in order.
+    #[inline]
+    pub fn lines_of(&self, name: HeaderName) -> impl Iterator<Item = Line<'a>> + '_ {
+        self.table.named(name).map(|slot| self.line(slot))
+    }
+
     /// The header lines in order, cut so that lines of `names` come one by one and everything between them in runs. A
     /// proxy rewrites the former and copies the latter with one call. Headers without a [`HeaderName`] are one by one
     /// when [`HeaderName::Other`] is among `names`.

@@ -22,7 +22,12 @@ use crate::time::Instant;
 use std::rc::Rc;
 
 /// A REGISTER while the HSS says how its user is authenticated.
-pub(in crate::scscf) type OpenRegister = Box<[u8]>;
+pub(in crate::scscf) struct OpenRegister {
+    /// All of it, from [`Scscf::kept`].
+    pub(in crate::scscf) message: Vec<u8>,
+    /// It answers a challenge, of which nothing is known here.
+    has_nonce: bool,
+}
 
 /// What the HSS has for a user.
 pub(in crate::scscf) enum Offered {
@@ -42,7 +47,8 @@ impl Scscf {
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
         let mut waiting = self.awaiting_maa(server, register, None);
-        waiting.open = Some(register.message.bytes().into());
+        let message = self.kept.take(register.message.bytes());
+        waiting.open = Some(OpenRegister { message, has_nonce: register.nonce().is_some() });
         self.ask_for_vector(now, register, waiting, out);
         Ok(())
     }
@@ -50,12 +56,12 @@ impl Scscf {
     /// What is no AKA vector; `None`: it is one, or should be.
     pub(in crate::scscf) fn offered(
         &self,
-        register: &[u8],
+        register: &OpenRegister,
         item: &AuthItem<'_>,
         hss: HssId,
     ) -> Result<Option<Offered>, Refusal> {
         let is = |scheme: &str| item.scheme.is_some_and(|given| given.eq_ignore_ascii_case(scheme));
-        let message = || Message::parse(register).expect("it was parsed when it came");
+        let message = || Message::parse(&register.message).expect("it was parsed when it came");
         let granted = |is_granted: bool| {
             if is_granted { Ok(Some(Offered::Granted)) } else { Err(Refusal::AccessDiffers) }
         };
@@ -63,12 +69,7 @@ impl Scscf {
             let digest = item.digest.as_ref().ok_or(Refusal::VectorIncomplete)?;
             let credentials = credentials(digest, item.context, hss).ok_or(Refusal::VectorIncomplete)?;
             let nonce = item.authenticate.and_then(|nonce| std::str::from_utf8(nonce).ok()).map(Into::into);
-            let message = message();
-            let given =
-                message.authorization().ok().flatten().filter(|given| given.nonce.is_some_and(|n| !n.is_empty()));
-            let stale = given.is_some_and(|given| {
-                matches!(credentials.check(&given, "REGISTER", message.body()), Ok(Checked::Right { .. }))
-            });
+            let stale = register.has_nonce && is_right(&credentials, &message());
             Ok(Some(Offered::Digest { credentials, nonce, stale }))
         } else if is(scheme::NASS_BUNDLED) {
             granted(is_on(&message(), &item.lines))
@@ -90,7 +91,7 @@ impl Scscf {
     ) {
         match offered {
             Offered::Granted => {
-                let register = waiting.open.as_deref().unwrap_or_default();
+                let register = waiting.open.as_ref().map_or(&[][..], |open| &open.message);
                 self.serve_kept(now, waiting.reply.server, register, hss, out);
             }
             Offered::Digest { credentials, nonce, stale } => {
@@ -166,7 +167,7 @@ impl Parameters<'_> {
     }
 
     fn value(&self, algorithm: Option<&str>) -> String {
-        let mut value = format!("Digest realm=\"{}\",nonce=\"{}\"", self.credentials.realm, self.nonce);
+        let mut value = ["Digest realm=\"", &self.credentials.realm, "\",nonce=\"", self.nonce, "\""].concat();
         let mut add = |before: &str, text: Option<&str>, after: &str| {
             if let Some(text) = text {
                 value.extend([before, text, after]);
@@ -178,6 +179,14 @@ impl Parameters<'_> {
         add(",stale=", self.stale.then_some("true"), "");
         value
     }
+}
+
+/// True when the sender of a REGISTER knows the password.
+fn is_right(credentials: &Credentials, register: &Message<'_>) -> bool {
+    let given = register.authorization().ok().flatten();
+    given.is_some_and(|given| {
+        matches!(credentials.check(&given, "REGISTER", register.body()), Ok(Checked::Right { .. }))
+    })
 }
 
 /// What the HSS gave, if it is whole: HA1, or the recorded response in its place.

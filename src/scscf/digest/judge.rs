@@ -167,11 +167,10 @@ fn is_auth_int(qop: &str) -> Result<bool, Refusal> {
 fn authentication_info(given: &Digest<'_>, rspauth: Option<&str>, next: Option<&str>) -> Option<Box<str>> {
     let mut info = String::new();
     if let (Some(rspauth), Some(qop), Some(cnonce), Some(nc)) = (rspauth, given.qop, given.cnonce, given.nc) {
-        info = format!("qop={qop},rspauth=\"{rspauth}\",cnonce=\"{cnonce}\",nc={nc}");
+        info = ["qop=", qop, ",rspauth=\"", rspauth, "\",cnonce=\"", cnonce, "\",nc=", nc].concat();
     }
     if let Some(next) = next {
-        let comma = if info.is_empty() { "" } else { "," };
-        info.push_str(&format!("{comma}nextnonce=\"{next}\""));
+        info.extend([if info.is_empty() { "" } else { "," }, "nextnonce=\"", next, "\""]);
     }
     (!info.is_empty()).then(|| info.into())
 }

@@ -79,10 +79,9 @@ impl Scscf {
     /// Ends what the network ends: all bindings but those for emergency calls, which outlive it. Application servers and
     /// watchers hear of it. True when nothing is left.
     fn terminate_registration(&mut self, now: Instant, id: Id, event: ContactEvent, out: &mut Outbox) -> bool {
-        let compact = &self.registrar.compact;
         let (kept, gone): (Vec<Binding>, Vec<Binding>) = {
             let bindings = self.registrar.bindings(id).iter();
-            let is_kept: Vec<bool> = bindings.map(|b| b.is_emergency(compact)).collect();
+            let is_kept: Vec<bool> = bindings.map(|b| b.is_emergency()).collect();
             let mut is_kept = is_kept.into_iter();
             self.registrar.take_bindings(id).into_iter().partition(|_| is_kept.next().unwrap_or(false))
         };

@@ -48,8 +48,7 @@ impl Scscf {
         for id in self.registrar.serving(&canonical(impu.to_owned())) {
             self.registrar.challenge_next(id);
             let mut bindings = self.registrar.take_bindings(id);
-            let compact = &self.registrar.compact;
-            let shorten = |b: &mut Binding| !b.is_emergency(compact) && b.shorten(now + within);
+            let shorten = |b: &mut Binding| !b.is_emergency() && b.shorten(now + within);
             let shortened = bindings.iter_mut().map(shorten).filter(|shortened| *shortened).count();
             self.rebind(id, bindings);
             if shortened > 0 {

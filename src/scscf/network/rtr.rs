@@ -27,7 +27,7 @@ impl Scscf {
         let (mut pairs, mut protected) = (Vec::new(), 0);
         for id in named.iter().filter(|_| survives) {
             let bindings = self.registrar.bindings(*id);
-            let emergency = bindings.iter().filter(|b| b.is_emergency(&self.registrar.compact)).count();
+            let emergency = bindings.iter().filter(|b| b.is_emergency()).count();
             if let Some(registration) = self.registrar.get(*id).filter(|_| emergency > 0) {
                 pairs.push((self.registrar.impi(registration), self.registrar.default_impu(registration)));
                 protected += usize::from(emergency == bindings.len());

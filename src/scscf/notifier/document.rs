@@ -22,7 +22,7 @@ pub(super) struct Gone {
 impl Gone {
     /// Bindings that `event` ended. Those for emergency calls are nobody's business.
     pub(super) fn all(bindings: &[Binding], event: ContactEvent, compact: &Compact) -> Vec<Self> {
-        let reported = bindings.iter().filter(|b| !b.is_emergency(compact));
+        let reported = bindings.iter().filter(|b| !b.is_emergency());
         let gone = |b: &Binding| {
             let (uri, params, call_id, cseq) = (b.contact(compact), b.params(compact), b.call_id(compact), b.cseq());
             Self { uri, params, call_id, cseq, event }
@@ -42,7 +42,7 @@ pub(super) fn write(
     out: &mut Vec<u8>,
 ) {
     let compact = &registrar.compact;
-    let bindings = registration.bindings.as_slice().iter().filter(|b| !b.is_emergency(compact));
+    let bindings = registration.bindings.as_slice().iter().filter(|b| !b.is_emergency());
     let bound: Vec<_> = bindings.map(|b| (b, b.contact(compact), b.params(compact), b.call_id(compact))).collect();
     let state = match (bound.is_empty(), gone.is_empty()) {
         (false, _) => RegistrationState::Active,

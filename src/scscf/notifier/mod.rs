@@ -23,7 +23,7 @@ use crate::packet::Outbox;
 use crate::reginfo::{self, ContactEvent};
 use crate::sip::header::event::Event;
 use crate::sip::transaction::ServerId;
-use crate::sip::{Checked, HeaderName, Message, NameSet, Part, Uri, destination};
+use crate::sip::{Checked, HeaderName, Message, Uri, destination};
 use crate::time::Instant;
 use document::Gone;
 use notify::Owed;
@@ -173,7 +173,7 @@ impl Scscf {
         let is_bound = |id: &Id| !self.registrar.bindings(*id).is_empty();
         let registration = found.into_iter().find(is_bound).ok_or(Refusal::NothingBound)?;
         let entry = self.registrar.get(registration).ok_or(Refusal::NothingBound)?;
-        let is_emergency = |b: &Binding| b.is_emergency(&self.registrar.compact);
+        let is_emergency = |b: &Binding| b.is_emergency();
         if !authorise::may_watch(&self.registrar, entry, subscribe.message)
             || entry.bindings.as_slice().iter().all(is_emergency)
         {
@@ -249,10 +249,8 @@ impl Scscf {
         let Self { transactions, route_base, .. } = self;
         transactions.respond(now, server, 200, out, |bytes| {
             let mut w = super::answer::begin(subscribe.message, 200, &tag, bytes);
-            for part in subscribe.message.parts(NameSet::of(&[HeaderName::RecordRoute])) {
-                if let Part::Line(line) = part {
-                    w.copy(&line);
-                }
+            for line in subscribe.message.lines_of(HeaderName::RecordRoute) {
+                w.copy(&line);
             }
             w.header_parts(HeaderName::Contact, &["<sip:", route_base, ">"]);
             w.header_number(HeaderName::Expires, subscribe.expires.as_secs());

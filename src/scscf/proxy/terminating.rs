@@ -63,7 +63,7 @@ impl Scscf {
     ) -> Result<(), Refusal> {
         let registrations = self.registrar.serving(&called.impu);
         let bindings = registrations.iter().flat_map(|id| self.registrar.bindings(*id).iter().map(|b| (*id, b)));
-        let bindings = bindings.filter(|(_, binding)| !binding.is_emergency(&self.registrar.compact));
+        let bindings = bindings.filter(|(_, binding)| !binding.is_emergency());
         let is_called = |binding: &Binding| match &called.device {
             Some(gr) => gruu::names(gr, binding, &self.registrar.compact),
             None => true,

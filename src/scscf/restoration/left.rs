@@ -26,8 +26,8 @@ impl Left<'_> {
     /// The AVP: what `planned` makes of `bindings`.
     pub(in crate::scscf) fn write(&self, planned: &[Planned], bindings: &[Binding]) -> Vec<u8> {
         let Self { config, compact, now, impi, ref subscriptions } = *self;
-        let replaces = Replaces::of(planned, config.digest.parallel_contacts, compact);
-        let stays = |b: &&Binding| !replaces.takes(b, compact) && !planned.iter().any(|p| p.is_of(b, compact));
+        let replaces = Replaces::of(planned, config.digest.parallel_contacts);
+        let stays = |b: &&Binding| !replaces.takes(b) && !planned.iter().any(|p| p.is_of(b, compact));
         let kept = bindings.iter().filter(stays).map(|b| (b.stated(compact), b.expires_at));
         let bound = planned.iter().filter(|p| !p.expires.is_zero());
         let mut stated: Vec<(Stated, Instant)> =

@@ -125,7 +125,7 @@ impl Scscf {
                 self.end_assignment(now, info.impi, &user.impu, kind, Some(hss), out);
                 continue;
             }
-            let emergency = bindings.iter().all(|b| b.is_emergency(&self.registrar.compact));
+            let emergency = bindings.iter().all(|b| b.is_emergency());
             let data = self.user_data(saa, &user.impu, emergency, out)?.ok_or(Refusal::BadUserData)?;
             let registration = self.registrar.insert(now, info.impi, data);
             self.registrar.set_hss(registration, Some(hss));

@@ -66,8 +66,7 @@ impl Scscf {
         if self.has_criteria(registration) {
             let kind = if is_first { RegistrationType::InitialRegistration } else { RegistrationType::ReRegistration };
             // An emergency registration is for emergency calls alone, whatever services the user has.
-            let compact = &self.registrar.compact;
-            let bindings = self.registrar.bindings(registration).iter().filter(|b| !b.is_emergency(compact));
+            let bindings = self.registrar.bindings(registration).iter().filter(|b| !b.is_emergency());
             let Some(last) = bindings.map(|b| b.expires_at).max() else { return self.kept.give(register) };
             let left = last.saturating_since(now);
             let answer = last_answer(out).to_vec();
