@@ -188,6 +188,13 @@ fn register_against_serve_and_back() {
     assert!(end(&mut serve.0).success());
 }
 
+#[test]
+fn the_first_run_takes_no_plane() {
+    let output = imsreg(&["--once", "--set", "ue.ipsec=unprivileged"], &Place(21).flags());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("serve and register"), "{}", text(&output.stderr));
+}
+
 /// Sealed Gm without any privilege: ESP in UDP between the two, over one port of the P-CSCF's.
 #[test]
 fn unprivileged_ends_register_through_esp() {

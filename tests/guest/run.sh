@@ -16,7 +16,7 @@ for script in "$root"/tests/guest/*.sh; do
     [ "$name" = run ] && continue
     start=$SECONDS
     printf -- '-- guest: %s\n' "$name"
-    UML_TIMEOUT=400 "$guest" env -u LD_PRELOAD IMSREG_TALLY="$IMSREG_TALLY" IMSREG_BIN="$imsreg" IMSREG_SHARED="$IMSREG_SHARED" \
+    UML_TIMEOUT=1200 "$guest" env -u LD_PRELOAD IMSREG_TALLY="$IMSREG_TALLY" IMSREG_BIN="$imsreg" IMSREG_SHARED="$IMSREG_SHARED" \
         CARGO_TARGET_DIR="$target" PATH="$PATH" bash "$script"
     code=$?
     [ $code -eq 0 ] || status=1

@@ -336,3 +336,65 @@ impl TxToken for Sending<'_> {
 const MTU: usize = 1_380;
 const BUFFER: usize = 65_536;
 const ENETDOWN: i32 = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Carries packets between two stacks until both are quiet; what `b` accepts.
+    fn exchange(a: &mut Stack, b: &mut Stack) -> Vec<(Held, SocketAddr)> {
+        let mut accepted = Vec::new();
+        loop {
+            a.turn();
+            accepted.extend(b.turn());
+            let (from_a, from_b) = (a.sent(), b.sent());
+            if from_a.is_empty() && from_b.is_empty() {
+                return accepted;
+            }
+            from_a.into_iter().for_each(|packet| b.take(packet));
+            from_b.into_iter().for_each(|packet| a.take(packet));
+        }
+    }
+
+    #[test]
+    fn a_connection_leaves_a_listener_for_the_next_one() {
+        for (here, there) in [("127.0.0.1:31000", "127.0.0.1:6100"), ("[fd90::2]:31000", "[fd90::1]:6100")] {
+            let (here, there): (SocketAddr, SocketAddr) = (here.parse().unwrap(), there.parse().unwrap());
+            let (mut a, mut b) = (Stack::new(here.ip(), 1), Stack::new(there.ip(), 2));
+            b.listen(there.port());
+            let mut other = here;
+            other.set_port(31_002);
+            for from in [here, other] {
+                let held = a.connect(from, there).unwrap();
+                let accepted = exchange(&mut a, &mut b);
+                let [(end, local)] = &accepted[..] else { panic!("{} accepted", accepted.len()) };
+                assert_eq!((*local, b.owns(end), a.owns(end)), (there, true, false));
+                let socket = b.sockets.get::<Socket<'_>>(end.handle);
+                assert_eq!(socket.remote_endpoint().map(SocketAddr::from), Some(from));
+                assert_eq!(a.sockets.get::<Socket<'_>>(held.handle).state(), State::Established);
+            }
+            // Where nobody listens, it is refused.
+            b.end(there.port());
+            other.set_port(31_004);
+            let held = a.connect(other, there).unwrap();
+            assert!(exchange(&mut a, &mut b).is_empty());
+            assert_eq!(a.sockets.get::<Socket<'_>>(held.handle).state(), State::Closed);
+        }
+    }
+
+    #[test]
+    fn no_packet_is_larger_than_what_fits_with_esp_around_it() {
+        let (here, there): (SocketAddr, SocketAddr) =
+            ("[fd90::2]:31000".parse().unwrap(), "[fd90::1]:6100".parse().unwrap());
+        let (mut a, mut b) = (Stack::new(here.ip(), 1), Stack::new(there.ip(), 2));
+        b.listen(there.port());
+        let held = a.connect(here, there).unwrap();
+        exchange(&mut a, &mut b);
+        let sent = a.sockets.get_mut::<Socket<'_>>(held.handle).send_slice(&[b'x'; 5_000]).unwrap();
+        a.turn();
+        let packets = a.sent();
+        let octets: usize = packets.iter().map(|packet| packet.len() - 60).sum();
+        assert!((4_900..=sent).contains(&octets), "{octets} of {sent} octets in {} packets", packets.len());
+        assert!(packets.iter().all(|packet| packet.len() <= MTU));
+    }
+}

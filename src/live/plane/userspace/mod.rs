@@ -99,7 +99,12 @@ impl Plane for Userspace {
         let task = self.task.take();
         let lift = Rc::clone(&self.lift);
         Box::pin(async move {
-            let ends = std::mem::take(&mut lift.state.borrow_mut().ends);
+            let ends = {
+                let mut state = lift.state.borrow_mut();
+                // It holds us, and we hold it.
+                state.watcher = None;
+                std::mem::take(&mut state.ends)
+            };
             for end in ends.into_values() {
                 end.outside.close().await;
             }
