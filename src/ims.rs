@@ -24,6 +24,7 @@ use address::Address;
 use local::{Delivery, LocalConnections};
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 /// How elements of one process reach each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +55,18 @@ pub trait Tap {
     fn wants_events(&self) -> bool {
         true
     }
+    /// Who looks at what a plane puts on the wire; asked once, when the driver starts.
+    fn wire(&self) -> Option<Rc<dyn Wire>> {
+        None
+    }
+}
+
+/// Sees sets of SAs as a plane carries them: clear text passes the [`Tap`], ESP passes here.
+pub trait Wire {
+    /// The plane made this set: what goes over its SAs is ESP on the wire.
+    fn sealed(&self, set: &SaSet);
+    /// An IP packet with ESP in it, as it is sent or received.
+    fn packet(&self, packet: &[u8]);
 }
 
 /// Looks at nothing.

@@ -4,13 +4,21 @@
 #[path = "ladder_rows/registration.rs"]
 mod registration;
 
-use imsreg::capture::Entry;
+use imsreg::aka::{Ck, Ik};
 use imsreg::capture::pcapng::Writer;
+use imsreg::capture::{Entry, esp_sa};
+use imsreg::identity::Spi;
+use imsreg::ip::transport::{ACK, Segment, TcpFields, write_tcp, write_udp};
+use imsreg::ip::{self, Upper};
+use imsreg::ipsec::association::{Algorithms, Encryption, Endpoint, Integrity, Mode, PortPair, SaId, SaSet, SaSetId};
+use imsreg::ipsec::esp::Engine;
 use imsreg::packet::{Packet, Protocol, Transport};
+use imsreg::random::Random;
 use imsreg::time::{Epoch, Instant};
 use pcap_file::pcapng::{Block, PcapNgReader};
 use std::collections::BTreeMap;
 use std::io::Cursor;
+use std::net::SocketAddr;
 use std::process::Command;
 
 struct Frame {
@@ -124,3 +132,112 @@ fn tshark_reads_sip_and_diameter_and_finds_nothing_malformed() {
     std::fs::remove_file(&path).unwrap();
     assert_eq!((counts, wrong), (vec![13, 8, 0, 0], 0));
 }
+
+/// What is under ESP on one interface is the clear text of the other, for all pairs but aes-gmac, which tshark does not know.
+#[test]
+fn tshark_opens_esp_with_the_key_file() {
+    let (mut file, mut keys) = (Vec::new(), String::new());
+    let mut writer = Writer::new(&mut file, Epoch::SIMULATION).unwrap();
+    let mut messages = 0;
+    for (number, (integrity, encryption)) in (1..).zip(PAIRS) {
+        for (ue, pcscf) in [("10.45.0.2", "10.45.0.1"), ("2001:db8::2", "2001:db8::1")] {
+            let spi = if ue.contains(':') { 1_000 } else { 2_000 } + 10 * u32::from(number);
+            let set = SaSet {
+                id: SaSetId(spi.into()),
+                ue_address: ue.parse().unwrap(),
+                pcscf_address: pcscf.parse().unwrap(),
+                ue: Endpoint { spi_c: Spi(spi), spi_s: Spi(spi + 1), port_c: 31_000 + number, port_s: 32_000 + number },
+                pcscf: Endpoint { spi_c: Spi(spi + 2), spi_s: Spi(spi + 3), port_c: 19_900 + number, port_s: 19_800 },
+                algorithms: Algorithms { integrity, encryption },
+                mode: Mode::Transport,
+                ck: Ck([0xc0 + number as u8; 16]),
+                ik: Ik([0x10 + number as u8; 16]),
+                at_ue: true,
+            };
+            keys.push_str(&esp_sa(&set).unwrap());
+            writer.sealed(set.id).unwrap();
+            let mut ends = [true, false].map(|at_ue| {
+                let mut engine = Engine::new(Random::seeded(number.into()));
+                engine.install(&SaSet { at_ue, ..set.clone() }).unwrap();
+                engine
+            });
+            let at_ue = |port| SocketAddr::new(set.ue_address, port);
+            let at_pcscf = |port| SocketAddr::new(set.pcscf_address, port);
+            let (uc, us) = (at_ue(set.ue.port_c), at_ue(set.ue.port_s));
+            let (pc, ps) = (at_pcscf(set.pcscf.port_c), at_pcscf(set.pcscf.port_s));
+            let (uc_ps, us_pc) = (PortPair::UcPs, PortPair::UsPc);
+            for (from, to, transport, pair) in [
+                (uc, ps, Transport::Udp, uc_ps),
+                (pc, us, Transport::Udp, us_pc),
+                (ps, uc, Transport::Tcp, uc_ps),
+                (us, pc, Transport::Udp, us_pc),
+            ] {
+                messages += 1;
+                let text = format!(
+                    "MESSAGE sip:a@b SIP/2.0\r\nVia: SIP/2.0/UDP {from};branch=z9hG4bK{messages}\r\nCall-ID: {messages}@x\r\n\
+                     From: <sip:a@b>;tag=1\r\nTo: <sip:a@b>\r\nCSeq: {messages} MESSAGE\r\nContent-Length: 0\r\n\r\n"
+                );
+                let mut segment = Vec::new();
+                let upper = match transport {
+                    Transport::Udp => {
+                        write_udp(&mut segment, from, to, text.as_bytes());
+                        Upper::Udp
+                    }
+                    _ => {
+                        let fields = TcpFields { sequence: 1, acknowledged: 1, flags: ACK };
+                        write_tcp(&mut segment, from, to, fields, text.as_bytes());
+                        Upper::Tcp
+                    }
+                };
+                let mut packet = Vec::new();
+                let begun = ip::begin(&mut packet, from.ip(), to.ip(), ip::ESP);
+                let inner = Segment { source: from.ip(), destination: to.ip(), upper, octets: &segment };
+                ends[usize::from(from.ip() == set.pcscf_address)].seal(&inner, &mut packet).unwrap();
+                begun.finish(&mut packet);
+                let sa = Some(SaId { set: set.id, pair });
+                let hop = Packet { bytes: text.as_bytes(), protocol: Protocol::Sip, transport, from, to, sa };
+                let Entry::Hop(hop) = Entry::hop(Instant::from_millis(messages), &hop) else { unreachable!() };
+                writer.hop(&hop).unwrap();
+                writer.wire(Instant::from_millis(messages), &packet).unwrap();
+            }
+        }
+    }
+    writer.finish().unwrap();
+    // A Wireshark profile that holds nothing else.
+    let profile = std::env::temp_dir().join(format!("imsreg-capture-esp-{}", std::process::id()));
+    std::fs::create_dir_all(&profile).unwrap();
+    let path = profile.join("capture.pcapng");
+    std::fs::write(&path, file).unwrap();
+    std::fs::write(profile.join("esp_sa"), keys).unwrap();
+    let tshark = |arguments: &[&str]| {
+        let mut command = Command::new("tshark");
+        command.env("WIRESHARK_CONFIG_DIR", &profile).current_dir(&profile);
+        command.args(["-o", "esp.enable_encryption_decode:TRUE", "-o", "esp.enable_authentication_check:TRUE"]);
+        let output = command.args(arguments).output().ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).lines().map(str::to_owned).collect::<Vec<_>>())
+    };
+    // Apart, because a TCP connection that is on both interfaces is one for tshark.
+    for interface in ["wire", "clear"] {
+        let only = format!("frame.interface_name == \"{interface}\"");
+        if tshark(&["-r", "capture.pcapng", "-Y", &only, "-w", interface]).is_none() {
+            eprintln!("not run: tshark is not installed");
+            return;
+        }
+    }
+    let fields = ["-T", "fields", "-e", "sip.Call-ID", "-e", "sip.CSeq", "-e", "sip.Via"];
+    let read = |file: &str, filter: &str| tshark(&[&["-r", file, "-Y", filter][..], &fields].concat()).unwrap();
+    let (wire, clear) = (read("wire", "sip && esp.icv_good == 1"), read("clear", "sip"));
+    assert_eq!((wire.len() as u64, read("wire", "!(esp.icv_good == 1)").len()), (messages, 0));
+    assert_eq!(wire, clear);
+    std::fs::remove_dir_all(&profile).unwrap();
+}
+
+const PAIRS: [(Integrity, Encryption); 7] = [
+    (Integrity::HmacMd5, Encryption::Null),
+    (Integrity::HmacMd5, Encryption::AesCbc),
+    (Integrity::HmacMd5, Encryption::DesEde3Cbc),
+    (Integrity::HmacSha1, Encryption::Null),
+    (Integrity::HmacSha1, Encryption::AesCbc),
+    (Integrity::HmacSha1, Encryption::DesEde3Cbc),
+    (Integrity::Null, Encryption::AesGcm),
+];

@@ -1,9 +1,12 @@
 //! Traffic and events in the order in which they happened: what ladders are drawn from and captures written.
 
+mod esp_sa;
 #[cfg(feature = "live")]
 mod headers;
 #[cfg(feature = "live")]
 pub mod pcapng;
+
+pub use esp_sa::esp_sa;
 
 use crate::event::Event;
 use crate::ipsec::association::SaId;

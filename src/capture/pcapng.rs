@@ -1,10 +1,12 @@
 //! Writing a capture while it happens: pcapng with synthetic IP, UDP, TCP and SCTP headers, as Wireshark reads it.
 //!
-//! What went over TLS is written in clear, on a TCP connection with its addresses: the file is for reading SIP, and keys of
+//! What went over SAs whose packets a plane hands in as well is there twice: as ESP on the interface `wire`, where all that
+//! is in clear on the wire is too, and as text on the interface `clear`. What went over TLS is written in clear, on a TCP connection with its addresses: the file is for reading SIP, and keys of
 //! sessions are nobody's business.
 
 use super::Hop;
 use super::headers::{self, ACK, FIN, LARGEST_PAYLOAD, PSH, SYN, TcpFields};
+use crate::ipsec::association::SaSetId;
 use crate::packet::Transport;
 use crate::time::{Epoch, Instant};
 use pcap_file::pcapng::PcapNgWriter;
@@ -12,7 +14,7 @@ use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketBlock;
 use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionBlock, InterfaceDescriptionOption};
 use pcap_file::{DataLink, PcapError};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -27,6 +29,9 @@ pub struct Writer<W: Write> {
     associations: HashMap<(SocketAddr, SocketAddr), u32>,
     /// Ports given to senders that only said "any port", by address and server.
     any_port: HashMap<(IpAddr, SocketAddr), u16>,
+    /// Sets whose packets come in as they are on the wire.
+    sealed: HashSet<SaSetId>,
+    has_clear: bool,
     frame: Vec<u8>,
     last: Instant,
 }
@@ -35,25 +40,43 @@ pub struct Writer<W: Write> {
 #[derive(Debug)]
 struct Connection {
     next: [u32; 2],
+    interface: u32,
 }
 
 impl<W: Write> Writer<W> {
     /// Writes the head of the file.
     pub fn new(out: W, epoch: Epoch) -> io::Result<Self> {
         let mut blocks = PcapNgWriter::new(out).map_err(to_io)?;
-        // The crate counts nanoseconds; a reader takes microseconds unless it is told.
-        let options = vec![InterfaceDescriptionOption::IfTsResol(9)];
-        let interface = InterfaceDescriptionBlock { linktype: DataLink::RAW, snaplen: 0, options };
-        blocks.write_pcapng_block(interface).map_err(to_io)?;
+        blocks.write_pcapng_block(interface("wire")).map_err(to_io)?;
         Ok(Self {
             blocks,
             epoch,
             connections: HashMap::new(),
             associations: HashMap::new(),
             any_port: HashMap::new(),
+            sealed: HashSet::new(),
+            has_clear: false,
             frame: Vec::new(),
             last: Instant::ZERO,
         })
+    }
+
+    /// From now on, messages over the SAs of this set are clear text that is not on the wire.
+    pub fn sealed(&mut self, set: SaSetId) -> io::Result<()> {
+        self.sealed.insert(set);
+        if !self.has_clear {
+            self.blocks.write_pcapng_block(interface("clear")).map_err(to_io)?;
+            self.has_clear = true;
+        }
+        Ok(())
+    }
+
+    /// Adds an IP packet as it is on the wire.
+    pub fn wire(&mut self, at: Instant, packet: &[u8]) -> io::Result<()> {
+        self.last = self.last.max(at);
+        self.frame.clear();
+        self.frame.extend_from_slice(packet);
+        self.write(at, WIRE)
     }
 
     /// Adds a message. A TCP connection that was not seen before is opened first.
@@ -64,7 +87,7 @@ impl<W: Write> Writer<W> {
                 let payload = &hop.bytes[..hop.bytes.len().min(LARGEST_PAYLOAD)];
                 self.frame.clear();
                 headers::udp(&mut self.frame, hop.from, hop.to, payload);
-                self.write(hop.at)
+                self.write(hop.at, self.interface_of(hop))
             }
             Transport::Tcp | Transport::Tls => self.stream(hop),
             Transport::Sctp => self.association(hop),
@@ -93,7 +116,7 @@ impl<W: Write> Writer<W> {
         let at = hop.at;
         let (from, to) = self.ends(hop.from, hop.to);
         if !self.connections.contains_key(&(from, to)) && !self.connections.contains_key(&(to, from)) {
-            self.connections.insert((from, to), Connection { next: [0, 0] });
+            self.connections.insert((from, to), Connection { next: [0, 0], interface: self.interface_of(hop) });
             self.segment(at, from, to, SYN, b"")?;
             self.segment(at, to, from, SYN | ACK, b"")?;
             self.segment(at, from, to, ACK, b"")?;
@@ -112,7 +135,7 @@ impl<W: Write> Writer<W> {
         *sent = sent.wrapping_add(1);
         self.frame.clear();
         headers::sctp(&mut self.frame, from, to, number, &hop.bytes[..hop.bytes.len().min(LARGEST_PAYLOAD)]);
-        self.write(hop.at)
+        self.write(hop.at, WIRE)
     }
 
     /// The addresses to write: port 0 becomes a port of its own, and answers go to it.
@@ -139,13 +162,18 @@ impl<W: Write> Writer<W> {
         let counted = u32::from(flags & (SYN | FIN) != 0) + u32::try_from(data.len()).unwrap_or(0);
         connection.next[own] = connection.next[own].wrapping_add(counted);
         self.frame.clear();
+        let interface = connection.interface;
         headers::tcp(&mut self.frame, from, to, fields, data);
-        self.write(at)
+        self.write(at, interface)
     }
 
-    fn write(&mut self, at: Instant) -> io::Result<()> {
+    fn interface_of(&self, hop: &Hop) -> u32 {
+        if hop.sa.is_some_and(|sa| self.sealed.contains(&sa.set)) { CLEAR } else { WIRE }
+    }
+
+    fn write(&mut self, at: Instant, interface_id: u32) -> io::Result<()> {
         let block = EnhancedPacketBlock {
-            interface_id: 0,
+            interface_id,
             timestamp: Duration::from_micros(self.epoch.unix_micros(at)),
             original_len: u32::try_from(self.frame.len()).unwrap_or(u32::MAX),
             data: Cow::Borrowed(&self.frame),
@@ -160,6 +188,16 @@ impl<W: Write> fmt::Debug for Writer<W> {
         f.debug_struct("Writer").field("connections", &self.connections.len()).finish_non_exhaustive()
     }
 }
+
+fn interface(name: &'static str) -> InterfaceDescriptionBlock<'static> {
+    // The crate counts nanoseconds; a reader takes microseconds unless it is told.
+    let options = vec![InterfaceDescriptionOption::IfName(name.into()), InterfaceDescriptionOption::IfTsResol(9)];
+    InterfaceDescriptionBlock { linktype: DataLink::RAW, snaplen: 0, options }
+}
+
+/// The interfaces, in the order in which they are described.
+const WIRE: u32 = 0;
+const CLEAR: u32 = 1;
 
 fn to_io(error: PcapError) -> io::Error {
     match error {

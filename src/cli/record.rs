@@ -2,17 +2,19 @@
 
 use super::Failure;
 use crate::capture::pcapng::Writer;
-use crate::capture::{Capture, Entry};
+use crate::capture::{Capture, Entry, esp_sa};
 use crate::event::{Event, What};
-use crate::ims::Tap;
+use crate::ims::{Tap, Wire};
+use crate::ipsec::association::SaSet;
 use crate::ladder::{Options, json};
 use crate::live::Clock;
 use crate::packet::Packet;
 use crate::time::Instant;
 use std::cell::RefCell;
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
-use std::path::Path;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write as _};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// Where a run is recorded; every copy is the same record.
@@ -25,6 +27,8 @@ struct Inner {
     clock: Option<Clock>,
     capture: Option<Capture>,
     file: Option<Writer<BufWriter<File>>>,
+    /// Beside the capture file: the ESP keys of the sets in it, once there is one.
+    keys: Keys,
     lines: Option<Options>,
     /// A file that could not be written is said once.
     file_failed: Option<String>,
@@ -41,6 +45,7 @@ impl Record {
             clock,
             capture: None,
             file: None,
+            keys: Keys::default(),
             lines: None,
             file_failed: None,
             events: false,
@@ -62,13 +67,17 @@ impl Record {
         inner.events = true;
     }
 
-    /// Writes every message to a pcapng file.
+    /// Writes every message to a pcapng file, what a plane seals also as it is on the wire, and its keys beside it.
     pub(super) fn write_to(&self, path: &Path) -> Result<(), Failure> {
         let fail = |e: &dyn std::fmt::Display| Failure::Usage(format!("--capture {}: {e}", path.display()));
         let file = File::create(path).map_err(|e| fail(&e))?;
         let writer = Writer::new(BufWriter::new(file), self.0.borrow().clock.map(|c| c.epoch()).unwrap_or_default())
             .map_err(|e| fail(&e))?;
-        self.0.borrow_mut().file = Some(writer);
+        let mut inner = self.0.borrow_mut();
+        inner.file = Some(writer);
+        let mut keys = path.as_os_str().to_owned();
+        keys.push(".esp_sa");
+        inner.keys.path = keys.into();
         Ok(())
     }
 
@@ -107,19 +116,67 @@ impl Record {
     fn add(&self, entry: &Entry) {
         let mut inner = self.0.borrow_mut();
         let inner = &mut *inner;
-        if let (Some(file), Entry::Hop(hop)) = (&mut inner.file, entry)
-            && let Err(e) = file.hop(hop)
-        {
-            inner.file_failed = Some(e.to_string());
-            inner.file = None;
+        if let (Some(file), Entry::Hop(hop)) = (&mut inner.file, entry) {
+            let written = file.hop(hop);
+            inner.written(written);
         }
         if let Some(options) = &inner.lines {
-            let mut out = std::io::stdout().lock();
+            let mut out = io::stdout().lock();
             let _ = writeln!(out, "{}", json::entry(entry, options));
         }
         if let Some(capture) = &mut inner.capture {
             capture.entries.push(entry.clone());
         }
+    }
+}
+
+impl Wire for Record {
+    fn sealed(&self, set: &SaSet) {
+        let mut inner = self.0.borrow_mut();
+        let Inner { file: Some(file), keys, .. } = &mut *inner else { return };
+        let written = file.sealed(set.id).and_then(|()| keys.add(set));
+        inner.written(written);
+    }
+
+    fn packet(&self, packet: &[u8]) {
+        let at = self.stamp(Instant::ZERO);
+        let mut inner = self.0.borrow_mut();
+        if let Some(file) = &mut inner.file {
+            let written = file.wire(at, packet);
+            inner.written(written);
+        }
+    }
+}
+
+impl Inner {
+    /// The capture ends where it cannot be written.
+    fn written(&mut self, result: io::Result<()>) {
+        if let Err(e) = result {
+            self.file_failed = Some(e.to_string());
+            self.file = None;
+        }
+    }
+}
+
+/// A file that its owner alone may read.
+#[derive(Default)]
+struct Keys {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Keys {
+    fn add(&mut self, set: &SaSet) -> io::Result<()> {
+        let Some(lines) = esp_sa(set) else { return Ok(()) };
+        if self.file.is_none() {
+            // What an earlier run left may be open to others.
+            match fs::remove_file(&self.path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+            self.file = Some(OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.path)?);
+        }
+        self.file.as_mut().map_or(Ok(()), |file| file.write_all(lines.as_bytes()))
     }
 }
 
@@ -141,6 +198,10 @@ impl Tap for Record {
             self.0.borrow_mut().answered = Some(status);
         }
         self.add(&Entry::Event { at: now, event: event.clone() });
+    }
+
+    fn wire(&self) -> Option<Rc<dyn Wire>> {
+        self.0.borrow().file.is_some().then(|| Rc::new(self.clone()) as Rc<dyn Wire>)
     }
 
     fn wants_events(&self) -> bool {

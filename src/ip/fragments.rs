@@ -32,7 +32,8 @@ pub fn split(packet: &[u8], mtu: usize, identification: u32, mut each: impl FnMu
         if is_v4 {
             #[expect(clippy::cast_possible_truncation, reason = "IPv4 has room for the lower half")]
             part[4..6].copy_from_slice(&(identification as u16).to_be_bytes());
-            part[6..8].copy_from_slice(&(offset / 8 | (u16::from(more) << 13)).to_be_bytes());
+            let more = u16::from(more) << 13;
+            part[6..8].copy_from_slice(&(more | (offset / 8)).to_be_bytes());
         } else {
             part[6] = FRAGMENT;
             part.extend_from_slice(&[header.protocol, 0]);

@@ -58,7 +58,10 @@ impl Live {
         for listener in ims.listeners() {
             sockets.bind(&listener)?;
         }
-        let plane = std::mem::take(&mut sockets.plane);
+        let mut plane = std::mem::take(&mut sockets.plane);
+        if let Some(wire) = tap.wire() {
+            plane.0.watch(wire);
+        }
         let tls = std::mem::take(&mut sockets.speaks);
         let shared = Rc::new(RefCell::new(Shard::new(ims, plane, clock, tap, state)));
         shared.borrow_mut().tls = tls;

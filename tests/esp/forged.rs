@@ -25,12 +25,15 @@ fn judged(link: &mut Link, sequence: u32, parts: &[&[u8]]) -> Result<Vec<u8>, Dr
     opened.map(|opened| out[opened.data].to_vec())
 }
 
+/// A trailer, and the data or the reason.
+type Case = (&'static [u8], Result<&'static [u8], Drop>);
+
 #[test]
 fn trailers() {
     let mut link = Link::new(PAIRS[0], false, false);
     let (from, to) = link.ends(0);
     let datagram = segment(from, to, Upper::Udp, b"dat");
-    let cases: &[(&[u8], Result<&[u8], Drop>)] = &[
+    let cases: &[Case] = &[
         (&[1, 2, 3, 3, 17], Ok(b"dat")),
         // More padding than needed hides a length (RFC 4303 clause 2.4).
         (&[1, 2, 3, 4, 5, 6, 7, 7, 17], Ok(b"dat")),

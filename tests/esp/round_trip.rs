@@ -170,7 +170,8 @@ fn a_thousand_sets_on_one_host() {
         let from = (set.ue_address, set.ue.port_c).into();
         let to = (set.pcscf_address, set.pcscf.port_s).into();
         let octets = segment(from, to, Upper::Udp, b"REGISTER");
-        (esp.clear(), out.clear());
+        esp.clear();
+        out.clear();
         let inner =
             Segment { source: set.ue_address, destination: set.pcscf_address, upper: Upper::Udp, octets: &octets };
         let sealed = ues.seal(&inner, &mut esp).unwrap();

@@ -1,9 +1,9 @@
 //! UDP-encapsulated tunnel mode (TS 33.203 annex M, RFC 3948): a NAT stands between.
 
 use super::property::{ADDRESSES, Link, PAIRS, segment};
-use imsreg::ip::Upper;
 use imsreg::ip::transport::Segment;
-use imsreg::ipsec::esp::{Carrier, Datagram, Drop, KEEP_ALIVE, Opened, PORT, Sealed};
+use imsreg::ip::{self, Packet, Upper};
+use imsreg::ipsec::esp::{Carrier, Datagram, Drop, KEEP_ALIVE, Opened, PORT, Sealed, write_packet};
 use std::net::IpAddr;
 
 fn from_ue(link: &mut Link) -> (Vec<u8>, Sealed) {
@@ -73,6 +73,23 @@ fn answers_reach_the_ue() {
     let opened = link.ue.open(pcscf, elsewhere, way.sealed.carrier, &way.esp, &mut out);
     assert_eq!(opened, Err(Drop::UnknownSpi), "outside, the UE is at its outer address");
     assert_eq!(link.open(1, &way.esp, &mut out).unwrap().source, link.ends(1).0);
+}
+
+#[test]
+fn whole_packets_are_what_the_carrier_says() {
+    let mut link = Link::new(PAIRS[4], false, true);
+    let way = link.seal(0, Upper::Udp, b"REGISTER");
+    let Sealed { source, destination, carrier, .. } = way.sealed;
+    let mut out = Vec::new();
+    write_packet(&mut out, source, destination, carrier, &way.esp);
+    let packet = Packet::parse(&out).unwrap();
+    let segment = Segment { source, destination, upper: Upper::Udp, octets: packet.payload };
+    let checked = segment.check().unwrap();
+    assert_eq!((checked.source.port(), checked.destination.port(), checked.data), (PORT, PORT, &way.esp[..]));
+    out.clear();
+    write_packet(&mut out, source, destination, Carrier::Ip, &way.esp);
+    let packet = Packet::parse(&out).unwrap();
+    assert_eq!((packet.header.protocol, packet.payload), (ip::ESP, &way.esp[..]));
 }
 
 #[test]

@@ -15,6 +15,6 @@ mod vectors;
 
 pub use counters::Counters;
 pub use drop::Drop;
-pub use encapsulation::{Datagram, KEEP_ALIVE, PORT};
+pub use encapsulation::{Datagram, KEEP_ALIVE, PORT, write_packet};
 pub use engine::{Carrier, Engine, Opened, Sealed};
 pub use transform::overhead;

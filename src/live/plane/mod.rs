@@ -14,6 +14,7 @@ pub(super) use unprivileged::{Inside, InsideStream};
 use super::shard::Shared;
 use crate::config::PlaneChoice;
 use crate::event::{Event, Role, What};
+use crate::ims::Wire;
 use crate::ipsec::association::{SaSet, SaSetId};
 use crate::ipsec::esp;
 use crate::random::Random;
@@ -43,6 +44,9 @@ pub(super) trait Plane {
     /// The protected port `local` is closed.
     fn release(&self, local: SocketAddr);
 
+    /// From now on, tells of every set and packet that it carries.
+    fn watch(&mut self, _wire: Rc<dyn Wire>) {}
+
     /// Makes the four SAs of a set, all of them or none. To make a set again changes nothing.
     fn install(&mut self, set: &SaSet, shared: &Shared) -> Installation;
 
@@ -70,6 +74,15 @@ pub(super) enum Installation {
     Pending,
     /// Nothing of the set is there, for this cause.
     Failed(String),
+}
+
+/// Shows an ESP packet to whoever looks.
+fn show(wire: Option<&dyn Wire>, source: IpAddr, destination: IpAddr, carrier: esp::Carrier, octets: &[u8]) {
+    if let Some(wire) = wire {
+        let mut packet = Vec::new();
+        esp::write_packet(&mut packet, source, destination, carrier, octets);
+        wire.packet(&packet);
+    }
 }
 
 /// A plane that is ready for its first set.

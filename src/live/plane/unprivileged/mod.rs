@@ -10,6 +10,7 @@ pub(in crate::live) use tcp::InsideStream;
 
 use super::{Installation, Plane};
 use crate::event::Role;
+use crate::ims::Wire;
 use crate::ip::transport::{Segment, write_udp};
 use crate::ip::{self, Packet as IpPacket, Upper};
 use crate::ipsec::association::{SaSet, SaSetId};
@@ -59,10 +60,18 @@ impl Plane for Unprivileged {
         }
     }
 
+    fn watch(&mut self, wire: Rc<dyn Wire>) {
+        self.0.state.borrow_mut().wire = Some(wire);
+    }
+
     fn install(&mut self, set: &SaSet, _shared: &Shared) -> Installation {
         let mut state = self.0.state.borrow_mut();
+        let known = state.engine.contains(set.id);
         if state.engine.install(set).is_err() {
             return Installation::Failed("its SPIs or ports belong to a set alive".to_owned());
+        }
+        if let (Some(wire), false) = (&state.wire, known) {
+            wire.sealed(set);
         }
         state.role = if set.at_ue { Role::Ue } else { Role::Pcscf };
         if set.at_ue {
@@ -110,6 +119,8 @@ struct State {
     shared: Option<Shared>,
     /// As what packets that are not let in are told.
     role: Role,
+    /// Who looks at ESP itself.
+    wire: Option<Rc<dyn Wire>>,
     /// Kept for their memory.
     segment: Vec<u8>,
     esp: Vec<u8>,
@@ -198,6 +209,7 @@ impl Inside {
     fn inward(self: &Rc<Self>, from: SocketAddr, local: IpAddr, datagram: &[u8]) {
         let Datagram::Esp(esp) = Datagram::of(datagram) else { return };
         let mut state = self.state.borrow_mut();
+        state.show(from, local, true, esp);
         let mut segment = std::mem::take(&mut state.segment);
         segment.clear();
         let opened = state.engine.open(from.ip(), local, Carrier::Ip, esp, &mut segment);
@@ -273,6 +285,7 @@ impl State {
             peers: HashMap::new(),
             shared: None,
             role: Role::Pcscf,
+            wire: None,
             segment: Vec::new(),
             esp: Vec::new(),
         }
@@ -280,16 +293,31 @@ impl State {
 
     /// Seals a segment and sends it to where its set's other side is.
     fn seal(&mut self, segment: Segment<'_>) {
-        let Self { engine, ends, peers, esp, .. } = self;
+        let mut esp = std::mem::take(&mut self.esp);
+        let Self { engine, ends, peers, .. } = self;
         esp.clear();
-        let sent = engine.seal(&segment, esp).map_err(|reason| reason.to_string()).and_then(|sealed| {
+        let sent = engine.seal(&segment, &mut esp).map_err(|reason| reason.to_string()).and_then(|sealed| {
             let peer = peers.get(&sealed.sa.set).ok_or("nothing has come from the other side yet")?;
             let end = ends.get(&segment.source).ok_or("no protected port has that address")?;
-            send_at_once(&end.socket, esp, *peer).map_err(|error| error.to_string())
+            send_at_once(&end.socket, &esp, *peer).map_err(|error| error.to_string()).map(|_| *peer)
         });
-        if let Err(cause) = sent {
-            tracing::debug!(source = %segment.source, destination = %segment.destination, cause, "protected packet not sent");
+        match sent {
+            Ok(peer) => self.show(peer, segment.source, false, &esp),
+            Err(cause) => {
+                let Segment { source, destination, .. } = segment;
+                tracing::debug!(%source, %destination, cause, "protected packet not sent");
+            }
         }
+        self.esp = esp;
+    }
+
+    /// Shows an ESP packet between the socket of `local` and the other side.
+    fn show(&self, peer: SocketAddr, local: IpAddr, inbound: bool, esp: &[u8]) {
+        let (Some(wire), Some(end)) = (&self.wire, self.ends.get(&local)) else { return };
+        let here = SocketAddr::new(local, end.socket.local_addr().map_or(0, |address| address.port()));
+        let (from, to) = if inbound { (peer, here) } else { (here, peer) };
+        let carrier = Carrier::Udp { source_port: from.port(), destination_port: to.port() };
+        super::show(Some(&**wire), from.ip(), to.ip(), carrier, esp);
     }
 }
 

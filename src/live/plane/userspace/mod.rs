@@ -10,6 +10,7 @@ mod outside;
 use super::{Installation, Plane, Unavailable};
 use crate::config::PlaneChoice;
 use crate::event::Role;
+use crate::ims::Wire;
 use crate::ip::transport::Segment;
 use crate::ip::{self, Packet, Upper};
 use crate::ipsec::association::{Mode, SaSet, SaSetId};
@@ -48,6 +49,7 @@ impl Userspace {
             sets: HashMap::new(),
             replays: Vec::new(),
             watcher: None,
+            wire: None,
             segment: Vec::new(),
             packet: Vec::new(),
         };
@@ -70,6 +72,10 @@ impl Plane for Userspace {
     }
 
     fn release(&self, _local: SocketAddr) {}
+
+    fn watch(&mut self, wire: Rc<dyn Wire>) {
+        self.lift.state.borrow_mut().wire = Some(wire);
+    }
 
     fn install(&mut self, set: &SaSet, shared: &Shared) -> Installation {
         if self.task.is_none() {
@@ -131,6 +137,8 @@ struct State {
     replays: Vec<SaSetId>,
     /// Who is told of packets that are not let in, and as what.
     watcher: Option<(Shared, Role)>,
+    /// Who looks at ESP itself.
+    wire: Option<Rc<dyn Wire>>,
     /// Kept for their memory.
     segment: Vec<u8>,
     packet: Vec<u8>,
@@ -157,6 +165,9 @@ impl Lift {
             return Err(format!("no ESP at {local}: {error}"));
         }
         state.sets.insert(set.id, local);
+        if let Some(wire) = &state.wire {
+            wire.sealed(set);
+        }
         Ok(())
     }
 
@@ -187,12 +198,13 @@ impl Lift {
         let ip::Header { source, destination, protocol, fragment: None } = packet.header else { return };
         let Some(upper) = Upper::from_number(protocol) else { return };
         let mut state = self.state.borrow_mut();
-        let State { engine, ends, packet: out, replays, .. } = &mut *state;
+        let State { engine, ends, wire, packet: out, replays, .. } = &mut *state;
         out.clear();
         let segment = Segment { source, destination, upper, octets: packet.payload };
         let sent = engine.seal(&segment, out).map_err(|reason| reason.to_string()).and_then(|sealed| {
             let end = ends.get(&sealed.source).ok_or_else(|| "no end of a set has that address".to_owned())?;
             for _ in 0..=usize::from(replays.contains(&sealed.sa.set)) {
+                super::show(wire.as_deref(), sealed.source, sealed.destination, sealed.carrier, out);
                 end.outside.send(sealed.destination, sealed.carrier, out).map_err(|error| error.to_string())?;
             }
             Ok(())
@@ -205,7 +217,8 @@ impl Lift {
     /// Opens an ESP packet and hands what is in it to the protected sockets.
     fn inward(&self, source: IpAddr, destination: IpAddr, carrier: Carrier, esp: &[u8]) {
         let mut state = self.state.borrow_mut();
-        let State { engine, segment, packet, watcher, .. } = &mut *state;
+        let State { engine, segment, packet, watcher, wire, .. } = &mut *state;
+        super::show(wire.as_deref(), source, destination, carrier, esp);
         segment.clear();
         match engine.open(source, destination, carrier, esp, segment) {
             Ok(opened) => {
