@@ -251,6 +251,39 @@ fn a_crowd_is_registered_in_the_end_by_a_network_that_sheds() {
     }
 }
 
+/// A hundred who were refused at one moment do not come back at one moment; who is challenged answers at once.
+#[test]
+fn lesson_85_a_crowd_comes_back_spread_and_answers_challenges_at_once() {
+    let mut scenario = scenario("loss");
+    scenario.faults.clear();
+    scenario.ues = 100;
+    scenario.until = Duration::from_secs(120);
+    set(&mut scenario, "limits.waiting", "3");
+    set(&mut scenario, "ue.subscribe", "false");
+    let simulation = run(&scenario);
+    let (mut refused_at, mut back_at) = (Vec::new(), Vec::new());
+    for ue in simulation.ues() {
+        let ip = ue.config().local.ip();
+        let all = simulation.world().tap.hops.iter().filter(|hop| hop.from.ip() == ip || hop.to.ip() == ip);
+        let all: Vec<_> = all.filter(|hop| hop.name.ends_with("REGISTER") || hop.from.ip() == ip).collect();
+        for pair in all.windows(2).filter(|pair| pair[0].name == "401 REGISTER") {
+            // A hop has the time at which it arrives.
+            assert!(pair[1].from.ip() == ip && pair[1].at - pair[0].at <= 50, "{} at {}", pair[1].name, pair[1].at);
+        }
+        let is_refusal = |name: &str| ["500 REGISTER", "503 REGISTER"].contains(&name);
+        if let Some(at) = all.iter().position(|hop| is_refusal(&hop.name)) {
+            refused_at.push(all[at].at);
+            back_at.extend(all.get(at + 1).map(|hop| hop.at));
+        }
+    }
+    let span = |times: &[u64]| times.iter().max().zip(times.iter().min()).map_or(0, |(last, first)| last - first);
+    assert!(refused_at.len() > 50 && span(&refused_at) < 1_000, "{refused_at:?}");
+    assert_eq!(back_at.len(), refused_at.len());
+    // Half to one and a half of 30 s; a hundred spread over 30 s are some three a second.
+    let most = back_at.iter().map(|at| back_at.iter().filter(|other| (*at..at + 1_000).contains(other)).count()).max();
+    assert!(span(&back_at) > 20_000 && most.is_some_and(|most| most <= 15), "{most:?} in a second: {back_at:?}");
+}
+
 /// One in five is lost, both ways, on every link: UDP everywhere, so that nothing is repeated but by SIP itself.
 #[test]
 fn twenty_percent_loss_on_every_link_prevents_no_registration() {
