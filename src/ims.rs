@@ -358,7 +358,7 @@ impl Ims {
     ) {
         let mut world = World { now, out, tap };
         if self.slots[owner.0].sas.contains(failure.set) {
-            self.slots[owner.0].sas.remove(failure.set);
+            self.end_set(owner.0, failure.set);
             self.call(owner.0, &mut world, |e, o| e.sa_failed(now, failure, o));
         }
         self.deliver(&mut world);
@@ -453,7 +453,7 @@ impl Ims {
                 }
             },
             Effect::RemoveSa(set) => {
-                self.slots[slot].sas.remove(set);
+                self.end_set(slot, set);
                 if self.sa_answers == SaAnswers::Driver {
                     world.out.push(slot, Effect::RemoveSa(set));
                 }
@@ -564,6 +564,16 @@ impl Ims {
         let packet = Packet { sa, ..*packet };
         let now = world.now;
         self.call(slot, world, |e, o| e.receive(now, &packet, o));
+    }
+
+    /// Takes a set out of the table, and the ports of a UE that no other set of it has.
+    fn end_set(&mut self, slot: usize, set: SaSetId) {
+        let Slot { element, sas } = &mut self.slots[slot];
+        let ends = sas.local_ends(set).filter(|_| matches!(element, Element::Ue(_)));
+        sas.remove(set);
+        for end in ends.into_iter().flatten().filter(|end| !sas.has_local_end(*end)) {
+            self.owners.remove(&Address(end));
+        }
     }
 
     /// A UE's protected ports come and go with its sets; those of a P-CSCF are listeners.

@@ -243,6 +243,69 @@ fn unprivileged_ends_register_through_esp() {
     assert!(end(&mut serve.0).success());
 }
 
+/// UEs that do their SAs wrong on request: the command says how it ended, `imsreg sa` why their packets were dropped.
+#[test]
+fn ues_that_misbehave_are_withstood() {
+    let (place, scratch) = (Place(20), Scratch::new("misbehave"));
+    let socket = scratch.0.join("socket").to_str().expect("UTF-8").to_owned();
+    let (sip, diameter) = (place.at(5060), place.at(3868));
+    let listeners = [format!("icscf.listen={}", place.at(4060)), format!("scscf.listen={}", place.at(6060))];
+    let mut serve = start_serve(&[
+        "serve",
+        "--sip",
+        &sip,
+        "--diameter",
+        &diameter,
+        "--set",
+        &listeners[0],
+        "--set",
+        &listeners[1],
+        "--set",
+        "scscf.challenge=always",
+        "--sec-agree",
+        "required",
+        "--ipsec",
+        "unprivileged",
+        "--esp-port",
+        "4502",
+        "--control",
+        &socket,
+    ]);
+    let register = |how: &str, number: u32| {
+        let imsi = format!("{}", 1_010_000_001_000_u64 + u64::from(number));
+        let imsi = format!("00{imsi}");
+        let source = Place(21).host();
+        let base = ["register", "--pcscf", &sip, "--source", &source, "--imsi", &imsi, "--timeout", "3"];
+        let more = ["--subscriber", "hss-data/lab.yaml", "--ipsec", "unprivileged", "--esp-port", "4502"];
+        imsreg(&[&base[..], &more, &["--misbehave", how]].concat(), &[])
+    };
+    let dropped = |reason: &str| {
+        let said = imsreg(&["sa", "--socket", &socket, "--json"], &[]);
+        let said: serde_json::Value = serde_json::from_slice(&said.stdout).expect("one JSON object");
+        let sets = said["sets"].as_array().expect("sets");
+        sets.iter().filter_map(|set| set["packets"]["dropped"][reason].as_u64()).sum::<u64>()
+    };
+    for (number, (how, reason)) in
+        [("old-keys", "icv"), ("wrong-expansion", "icv"), ("wrong-ports", "selector")].into_iter().enumerate()
+    {
+        let before = dropped(reason);
+        let output = register(how, number as u32);
+        assert_eq!(output.status.code(), Some(1), "{how}: {}", text(&output.stdout));
+        assert!(dropped(reason) > before, "{how}: {}", text(&output.stderr));
+    }
+    let output = register("replay", 3);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(dropped("replayed") > 0);
+    for (number, how, status) in [(4, "wrong-response", "403"), (5, "reused-spi", "403")] {
+        let output = register(how, number);
+        assert_eq!(output.status.code(), Some(1), "{how}: {}", text(&output.stdout));
+        assert!(text(&output.stderr).contains(status), "{how}: {}", text(&output.stderr));
+    }
+    let clear = imsreg(&["register", "--pcscf", &sip, "--imsi", "001010000001000", "--misbehave", "replay"], &[]);
+    assert_eq!(clear.status.code(), Some(2), "{}", text(&clear.stderr));
+    assert!(end(&mut serve.0).success());
+}
+
 #[test]
 fn ctl_shows_registrations_and_security_associations_of_a_running_serve() {
     let (place, scratch) = (Place(13), Scratch::new("ctl"));
@@ -286,6 +349,9 @@ fn ctl_shows_registrations_and_security_associations_of_a_running_serve() {
     let sa = said(imsreg(&["sa", "--socket", &socket, "--json"], &[]));
     let set = &sa["sets"][0];
     assert_eq!((&set["phase"], &set["ue"]["address"]), (&"established".into(), &source.into()));
+    assert!(set["seconds_old"].as_u64().is_some_and(|age| age < 30) && set["packets"].is_null(), "{set}");
+    let line = sa["lines"][1].as_str().expect("a line");
+    assert!(line.contains(" s old, ") && line.ends_with("sip:..1000@ims.mnc001.mcc001.3gppnetwork.org"), "{line}");
     assert_eq!((&set["pcscf"]["port_s"], &set["identities"][0]), (&6100.into(), &impu.into()));
 
     // Challenged at its next REGISTER, which is due before the shortened end.

@@ -193,6 +193,63 @@ fn lesson_08_one_collision_does_not_end_security_server_for_ever() {
     assert_eq!(rig.plane.len(), 1);
 }
 
+/// Where a plane holds a set of an earlier process in the way of the next port_pc, one attempt fails, and the next has
+/// other numbers.
+#[test]
+fn lesson_09_what_an_earlier_process_left_locks_nobody_out() {
+    let (mut rig, mut phone) = (Rig::new(config()), Phone::new(1));
+    rig.register(0, &mut phone, 600);
+    let left = imsreg::ipsec::association::SaSet {
+        id: imsreg::ipsec::association::SaSetId(1 << 60),
+        ..rig.installed[0].clone()
+    };
+    let mut next = Rig::new(config());
+    next.plane.install(&left).expect("an empty plane");
+    phone.change();
+    phone.send_first(&mut next, 1_000);
+    next.fail_to_challenge(1_010);
+    next.register(40_000, &mut phone, 600);
+    assert_eq!(next.plane.len(), 2);
+}
+
+/// Half done is not done: an answer that comes after reg-await-auth's start counts from the answer, one that never comes
+/// ends the attempt after five seconds, and a second REGISTER does not wait for the first one's set.
+#[test]
+fn lesson_24_a_plane_that_says_nothing_fails_the_registration_after_five_seconds() {
+    let (mut rig, mut phone) = (Rig::new(config()), Phone::new(1));
+    rig.slow_plane = true;
+    phone.send_first(&mut rig, 0);
+    let request = rig.forwarded();
+    rig.core_sends(10, &challenge(&request, "nonce10"));
+    rig.drive(5_009);
+    assert!(rig.to_ue.iter().all(|sent| sent.status() == 100), "{:?}", rig.to_ue);
+    rig.to_ue.clear();
+    rig.drive(5_010);
+    assert_eq!(rig.answer().status(), 500);
+    assert_eq!((rig.pcscf.sa_sets(), rig.pcscf.subscribers()), (0, 0));
+    rig.plane_answers(5_100);
+    rig.plane = Default::default();
+    rig.silent();
+
+    // Another attempt overtakes: the first is answered, the second has its set.
+    phone.change();
+    phone.send_first(&mut rig, 10_000);
+    let request = rig.forwarded();
+    rig.core_sends(10_010, &challenge(&request, "nonce1"));
+    phone.change();
+    phone.send_first(&mut rig, 10_500);
+    let request = rig.forwarded();
+    rig.core_sends(10_510, &challenge(&request, "nonce2"));
+    assert_eq!(rig.answer().status(), 500);
+    rig.plane_answers(11_000);
+    let answer = rig.answer();
+    assert_eq!((answer.status(), rig.pcscf.sa_sets()), (401, 1));
+    phone.note(&answer);
+    phone.send_protected(&mut rig, 11_020);
+    rig.accept(11_030, 600);
+    assert_eq!(rig.extended.last().map(|(_, until)| *until), Some(641));
+}
+
 #[test]
 fn lesson_11_lifetime_is_that_of_the_grant() {
     let (mut rig, mut phone) = (Rig::new(config()), Phone::new(1));

@@ -249,10 +249,11 @@ fn ues_that_do_it_wrong_are_not_registered() {
         (Misbehaviour::WrongExpansion, Some(Drop::Icv), None),
         (Misbehaviour::WrongPorts, Some(Drop::Selector), None),
         (Misbehaviour::WrongResponse, None, Some("403 REGISTER")),
+        (Misbehaviour::MacFailure, None, Some("401 REGISTER")),
     ] {
         let mut simulation = start("first-registration", &SMALL);
         let id = simulation.ue(0);
-        simulation.world_mut().command(id, |element, _, _| element.as_ue_mut().unwrap().misbehave(how));
+        simulation.world_mut().command(id, |element, _, _| element.as_ue_mut().unwrap().misbehave(Some(how)));
         simulation.run();
         let trace = simulation.world().tap.trace();
         assert_eq!(simulation.registered(), 0, "{how:?}\n{trace}");
@@ -270,7 +271,9 @@ fn ues_that_do_it_wrong_are_not_registered() {
 fn a_replay_is_dropped() {
     let mut simulation = start("first-registration", &SMALL);
     let id = simulation.ue(0);
-    simulation.world_mut().command(id, |element, _, _| element.as_ue_mut().unwrap().misbehave(Misbehaviour::Replay));
+    simulation
+        .world_mut()
+        .command(id, |element, _, _| element.as_ue_mut().unwrap().misbehave(Some(Misbehaviour::Replay)));
     simulation.run();
     assert_eq!((simulation.registered(), dropped(&simulation, Drop::Replayed)), (1, 1));
 }
@@ -280,7 +283,9 @@ fn a_replay_is_dropped() {
 fn spis_offered_again_are_refused_and_the_old_set_serves() {
     let mut simulation = start("re-authentication", &SMALL);
     let id = simulation.ue(0);
-    simulation.world_mut().command(id, |element, _, _| element.as_ue_mut().unwrap().misbehave(Misbehaviour::ReusedSpi));
+    simulation
+        .world_mut()
+        .command(id, |element, _, _| element.as_ue_mut().unwrap().misbehave(Some(Misbehaviour::ReusedSpi)));
     simulation.run();
     let refused = told(&simulation, |role, what| {
         role == Role::Pcscf && matches!(what, What::Refused { status: 403, cause, .. } if cause.contains("in use"))
@@ -338,4 +343,36 @@ fn lesson_21_a_wave_at_a_slow_plane_registers() {
     simulation.run();
     assert_eq!((simulation.registered(), sets(&simulation)), (5, (10, 10)), "{}", simulation.world().tap.trace());
     assert!(simulation.ues().all(|ue| ue.status() == UeStatus::Registered));
+}
+
+/// De-registration over TCP (SL-06, field lesson 18): the 200 goes through the set, then its connections end, then the
+/// set, 64*T1 later; nothing of it leaves in clear.
+#[test]
+fn the_200_then_the_connections_then_the_set() {
+    let mut life = scenario("first-registration", &[("ue.transport", "tcp")]);
+    life.until = Duration::from_secs(2);
+    let mut simulation = Simulation::new(&life, Recorder::default()).unwrap_or_else(|f| panic!("{f}"));
+    simulation.run();
+    let protected = |simulation: &Simulation<Recorder>| {
+        let all = simulation.world().connections_of(host(UE));
+        all.iter().filter(|(client, _)| client.port() == 31_000).count()
+    };
+    assert_eq!((simulation.registered(), protected(&simulation)), (1, 1));
+    let (id, begun) = (simulation.ue(0), simulation.world().now());
+    simulation.world_mut().command(id, |element, now, out| element.as_ue_mut().unwrap().deregister(now, out));
+    pass(&mut simulation, 127);
+    let trace = simulation.world().tap.trace();
+    let last = simulation.world().tap.hops.iter().rfind(|hop| hop.to.ip() == host(UE)).expect("an answer");
+    assert_eq!((&*last.name, last.to.port()), ("200 REGISTER", 31_000), "{trace}");
+    // The UE is done with its set at the 200, and with it go the connections; the P-CSCF keeps its own for copies.
+    assert_eq!((sets(&simulation), protected(&simulation)), ((1, 1), 0), "{trace}");
+    pass(&mut simulation, 3);
+    assert_eq!(sets(&simulation), (0, 0), "{trace}");
+    let removed = simulation.world().tap.capture.entries.iter().filter_map(|entry| match entry {
+        Entry::Event { at, event } if matches!(event.what, What::SaRemoved { .. }) => Some((event.role, *at)),
+        _ => None,
+    });
+    let removed: Vec<(Role, Instant)> = removed.collect();
+    assert!(matches!(removed[..], [(Role::Ue, _), (Role::Pcscf, _)]), "{removed:?}");
+    assert!(removed[1].1 >= begun + Duration::from_secs(128), "{removed:?}");
 }

@@ -301,7 +301,7 @@ pub struct RegisterArgs {
     /// required, offered or off
     #[arg(long, value_name = "POLICY")]
     pub sec_agree: Option<String>,
-    /// Do security associations wrong: old-keys, wrong-expansion, reused-spi, replay, wrong-ports or wrong-response
+    /// Do security associations wrong: old-keys, wrong-expansion, reused-spi, replay, wrong-ports, wrong-response or mac-failure
     #[arg(long, value_name = "HOW", value_parser = misbehaviour)]
     pub misbehave: Option<Misbehaviour>,
     /// Register for emergency calls (sos): such a registration is not ended, it expires

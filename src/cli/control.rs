@@ -5,8 +5,10 @@ use super::args::{CtlArgs, CtlCommand, Reason};
 use crate::config::{Profile, load_subscribers};
 use crate::cx::ReasonCode;
 use crate::event::Role;
+use crate::identity::Impu;
 use crate::ims::{Element, Order};
-use crate::live::{Answer, ControlSocket, Live};
+use crate::ipsec::association::SaSetId;
+use crate::live::{Answer, ControlSocket, Live, SaTraffic};
 use crate::pcscf::SaSetView;
 use crate::scscf::{ContactView, RegistrationView, Termination};
 use crate::sip::Uri;
@@ -59,10 +61,13 @@ pub(super) fn answers(profile: Profile) -> Answer {
 
 fn answer(live: &Live, profile: &Profile, request: &Value) -> Value {
     let done = match request["do"].as_str() {
-        Some("sa") => Ok(live.look_now(|ims, now| {
-            let pcscf = ims.of_role(Role::Pcscf).and_then(|id| ims.element(id).as_pcscf());
-            pcscf.map(|pcscf| sets(&pcscf.sa_set_views(), now))
-        })),
+        Some("sa") => {
+            let views = live.look_now(|ims, now| {
+                let pcscf = ims.of_role(Role::Pcscf).and_then(|id| ims.element(id).as_pcscf());
+                pcscf.map(|pcscf| (pcscf.sa_set_views(), now))
+            });
+            Ok(views.map(|(views, now)| sets(&views, now, |set| live.sa_traffic(set))))
+        }
         Some("registrations") => canonical(request).map(|impu| {
             live.look_now(|ims, now| {
                 let scscf = ims.of_role(Role::Scscf).and_then(|id| ims.element(id).as_scscf());
@@ -154,13 +159,26 @@ fn ask(path: &Path, request: &Value) -> io::Result<Value> {
     serde_json::from_str(&line).map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "no answer in JSON"))
 }
 
-fn sets(views: &[SaSetView], now: Instant) -> Value {
+fn sets(views: &[SaSetView], now: Instant, traffic: impl Fn(SaSetId) -> Option<SaTraffic>) -> Value {
     let mut lines = vec![format!("{} sets of security associations", views.len())];
     let mut objects = Vec::new();
     for v in views {
         let left = v.ends.saturating_since(now).as_secs();
+        let traffic = traffic(v.id);
+        let age = traffic.map_or(0, |traffic| traffic.age.as_secs());
+        let counters = traffic.and_then(|traffic| traffic.counters);
+        let drops: Vec<(&str, u64)> = counters
+            .iter()
+            .flat_map(|c| c.drops().map(|(reason, n)| (reason.as_str(), n)).collect::<Vec<_>>())
+            .collect();
+        let counted = counters.map_or_else(String::new, |c| {
+            let dropped: String = drops.iter().map(|(reason, n)| format!(", {n} dropped ({reason})")).collect();
+            format!(", {} in, {} out{dropped}", c.opened, c.sealed)
+        });
+        // An operator's screen is no place for whole identities; JSON has them.
+        let owners: Vec<String> = v.identities.iter().map(|i| format!("{:?}", Impu::from(i.as_str()))).collect();
         lines.push(format!(
-            "{:>4}  {:<11} {} ports {}/{} spi {}/{}  <>  {} ports {}/{} spi {}/{}  {}, {left} s left  {}",
+            "{:>4}  {:<11} {} ports {}/{} spi {}/{}  <>  {} ports {}/{} spi {}/{}  {}, {age} s old, {left} s left{counted}  {}",
             v.id,
             v.phase,
             v.ue_address,
@@ -174,11 +192,16 @@ fn sets(views: &[SaSetView], now: Instant) -> Value {
             v.spis.0,
             v.spis.1,
             v.algorithms,
-            v.identities.join(" "),
+            owners.join(" "),
         ));
         let end = |address: &dyn ToString, spis: (u32, u32), ports: (u16, u16)| json!({"address": address.to_string(), "spi_c": spis.0, "spi_s": spis.1, "port_c": ports.0, "port_s": ports.1});
+        let counted = counters.map(|c| {
+            json!({"in": c.opened, "in_octets": c.opened_octets, "out": c.sealed, "out_octets": c.sealed_octets,
+                "dropped": drops.iter().map(|(reason, n)| ((*reason).to_owned(), json!(n))).collect::<serde_json::Map<_, _>>()})
+        });
         objects.push(json!({
             "set": v.id.0, "phase": v.phase, "algorithms": v.algorithms.to_string(), "seconds_left": left,
+            "seconds_old": age, "packets": counted,
             "ue": end(&v.ue_address, (v.ue.spi_c.0, v.ue.spi_s.0), (v.ue.port_c, v.ue.port_s)),
             "pcscf": end(&v.pcscf_address, (v.spis.0.0, v.spis.1.0), v.ports),
             "identities": v.identities,

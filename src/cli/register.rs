@@ -52,9 +52,7 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
 
     let mut ims = Ims::new(Wiring::Wire);
     let mut ue = Ue::new(config, random);
-    if let Some(how) = args.misbehave {
-        ue.misbehave(how);
-    }
+    ue.misbehave(args.misbehave);
     let ue = ims.add(ue).map_err(|e| Failure::Usage(e.to_string()))?;
     let record = Record::new(Some(clock));
     let columns = Columns::from_listeners([(local, Role::Ue), (args.pcscf, Role::Pcscf)]);

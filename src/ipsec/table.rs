@@ -199,6 +199,22 @@ impl SaTable {
         }
     }
 
+    /// The local ends of the SAs of a set that is alive.
+    pub fn local_ends(&self, set: SaSetId) -> Option<[SocketAddr; 2]> {
+        let at = self.ids.find(&self.sets, &set, Entry::id)?;
+        Some(self.ends_of(&self.sets[at as usize]))
+    }
+
+    /// True when a set alive has a local end at this address and port. Looks at all of them: for UEs, who have few.
+    pub fn has_local_end(&self, end: SocketAddr) -> bool {
+        let alive = |at: &usize| !self.free.iter().any(|free| *free as usize == *at);
+        (0..self.sets.len()).filter(alive).any(|at| self.ends_of(&self.sets[at]).contains(&end))
+    }
+
+    fn ends_of(&self, entry: &Entry) -> [SocketAddr; 2] {
+        entry.ports.map(|(local, _)| SocketAddr::new(self.addresses[entry.here as usize], local))
+    }
+
     /// True while `set` is alive.
     pub fn contains(&self, set: SaSetId) -> bool {
         self.ids.find(&self.sets, &set, Entry::id).is_some()

@@ -98,7 +98,7 @@ impl Style {
         let at = arrow.at.saturating_since(self.start);
         let time = format!("{:>3} {:>4}.{:06}", arrow.number, at.as_secs(), at.subsec_micros());
         line.put(0, time.get(..MARGIN - 1).unwrap_or(&time));
-        line.put(left, &if arrow.protected { "═" } else { "─" }.repeat(right - left));
+        line.put(left, &if arrow.sa.is_some() { "═" } else { "─" }.repeat(right - left));
         if from < to {
             line.put(right - 1, "▶");
         } else {
@@ -108,6 +108,9 @@ impl Style {
         let label = cut(&arrow.summary.label, room);
         let start = left + 2;
         line.put(start, &label);
+        if let Some(number) = arrow.sa.filter(|_| label.chars().count() + SA_ROOM < room) {
+            line.put(right - SA_ROOM, &format!("SA{number}"));
+        }
         let code = self.paint(arrow);
         let mut out = line.painted(start, label.chars().count(), code);
         let mut details = arrow.summary.details.clone();
@@ -165,6 +168,9 @@ impl Style {
         })
     }
 }
+
+/// What the name of an SA needs before the head of an arrow.
+const SA_ROOM: usize = 6;
 
 /// Characters at places.
 #[derive(Default, Debug)]

@@ -23,6 +23,9 @@ fn message(hop: &Hop, options: &Options) -> String {
     o.text("source", &hop.from.to_string()).text("destination", &hop.to.to_string());
     o.text("protocol", &protocol).text("transport", hop.transport.as_str());
     o.raw("protected", if hop.sa.is_some() { "true" } else { "false" });
+    if let Some(sa) = hop.sa {
+        o.raw("set", &sa.set.to_string());
+    }
     let summary = super::summary(hop.protocol, &hop.bytes, options.show_keys);
     o.text("label", &summary.label).list("details", &summary.details);
     o.end()

@@ -15,6 +15,7 @@ pub use columns::Columns;
 use crate::capture::{Capture, Entry};
 use crate::diameter::{Header, dictionary};
 use crate::event::{Event, Role};
+use crate::ipsec::association::PortPair;
 use crate::packet::{Packet, Protocol};
 use crate::sip::{Message, Method};
 use crate::time::Instant;
@@ -151,8 +152,8 @@ pub struct Arrow {
     pub to: Role,
     /// SIP or Diameter.
     pub protocol: Protocol,
-    /// Carried by an SA.
-    pub protected: bool,
+    /// The SA that carried it, by its number in TS 33.203 clause 7.1: 1 and 4 towards the P-CSCF, 2 and 3 towards the UE.
+    pub sa: Option<u8>,
     /// What it says.
     pub summary: Summary,
     /// The number of the arrow that carried the same bytes the same way before.
@@ -237,7 +238,7 @@ impl Draughtsman {
             from,
             to,
             protocol: packet.protocol,
-            protected: packet.sa.is_some(),
+            sa: packet.sa.map(|sa| sa_number(sa.pair, from)),
             summary: summary(packet.protocol, packet.bytes, self.show_keys),
             repeats: (first != number).then_some(first),
         })
@@ -252,6 +253,15 @@ impl Draughtsman {
     /// What was seen so far.
     pub const fn counts(&self) -> Counts {
         self.counts
+    }
+}
+
+const fn sa_number(pair: PortPair, from: Role) -> u8 {
+    match (pair, from) {
+        (PortPair::UcPs, Role::Ue) => 1,
+        (PortPair::UsPc, Role::Ue) => 4,
+        (PortPair::UsPc, _) => 2,
+        (PortPair::UcPs, _) => 3,
     }
 }
 

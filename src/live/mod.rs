@@ -18,11 +18,13 @@ mod tls;
 
 pub use clock::Clock;
 pub use control::{Answer, ControlSocket};
+pub use protected::SaTraffic;
 pub use sockets::{BindError, Sockets};
 pub use state::{Recovered, StateDir, StateFault};
 pub use tls::{Tls, TlsFault, Trust};
 
 use crate::ims::{Element, ElementId, Ims, Tap};
+use crate::ipsec::association::SaSetId;
 use crate::packet::Outbox;
 use crate::time::{Duration, Instant};
 use shard::{Shard, Shared};
@@ -90,6 +92,12 @@ impl Live {
     pub fn look_now<T>(&self, look: impl FnOnce(&Ims, Instant) -> T) -> T {
         let shard = self.shared.borrow();
         look(&shard.ims, shard.clock.now())
+    }
+
+    /// What a set of SAs has carried, while it is alive.
+    pub fn sa_traffic(&self, set: SaSetId) -> Option<SaTraffic> {
+        let shard = self.shared.borrow();
+        protected::traffic(&shard, shard.clock.now(), set)
     }
 
     /// Waits until something has happened.

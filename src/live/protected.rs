@@ -7,8 +7,9 @@ use super::sockets::{bind_stream, bind_udp};
 use super::stream;
 use crate::ims::ElementId;
 use crate::ipsec::association::{SaSet, SaSetId};
+use crate::ipsec::esp::Counters;
 use crate::packet::{Protocol, SaFailure, SaFault, Transport};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -33,6 +34,16 @@ struct Set {
     at_ue: bool,
     /// Who is told of it.
     owner: ElementId,
+    since: Instant,
+}
+
+/// What a set has carried.
+#[derive(Clone, Copy, Debug)]
+pub struct SaTraffic {
+    /// How long it has lived.
+    pub age: Duration,
+    /// Packets through it and drops; `None` where the plane does not count.
+    pub counters: Option<Counters>,
 }
 
 enum Order {
@@ -53,7 +64,7 @@ pub(super) fn install(shard: &mut Shard, shared: &Shared, now: Instant, owner: E
         shard.protected.waiting.push_back(Order::Install(owner, set));
         return;
     }
-    let opened = open_ports(shard, shared, owner, &set);
+    let opened = open_ports(shard, shared, now, owner, &set);
     match opened.map(|()| shard.protected.plane.install(&set, shared)) {
         Ok(Installation::Done) => conclude(shard, now, set.id, Ok(())),
         Ok(Installation::Pending) => {}
@@ -69,6 +80,13 @@ pub(super) fn extend(shard: &mut Shard, now: Instant, set: SaSetId, until: Insta
     } else {
         shard.protected.plane.extend(set, until.saturating_since(now));
     }
+}
+
+/// What a set that is alive has carried.
+pub(super) fn traffic(shard: &Shard, now: Instant, set: SaSetId) -> Option<SaTraffic> {
+    let Protected { plane, sets, .. } = &shard.protected;
+    let age = now.saturating_since(sets.get(&set)?.since);
+    Some(SaTraffic { age, counters: plane.counters(set) })
 }
 
 /// Lets the plane send twice what leaves over a set.
@@ -155,14 +173,14 @@ fn end(shard: &mut Shard, set: SaSetId) {
 }
 
 /// Opens the two ports of a UE's set. Ports that are open stay so.
-fn open_ports(shard: &mut Shard, shared: &Shared, owner: ElementId, set: &SaSet) -> io::Result<()> {
+fn open_ports(shard: &mut Shard, shared: &Shared, since: Instant, owner: ElementId, set: &SaSet) -> io::Result<()> {
     let Shard { protected: Protected { plane, sets, listeners, .. }, udp, .. } = shard;
     let (local, remote) = if set.at_ue { (set.ue, set.pcscf) } else { (set.pcscf, set.ue) };
     let (here, there) =
         if set.at_ue { (set.ue_address, set.pcscf_address) } else { (set.pcscf_address, set.ue_address) };
     let pair = |l, r| (SocketAddr::new(here, l), SocketAddr::new(there, r));
     let pairs = [pair(local.port_c, remote.port_s), pair(local.port_s, remote.port_c)];
-    sets.insert(set.id, Set { pairs, at_ue: set.at_ue, owner });
+    sets.insert(set.id, Set { pairs, at_ue: set.at_ue, owner, since });
     if !set.at_ue {
         return Ok(());
     }

@@ -10,7 +10,7 @@ use crate::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Protoco
 use crate::random::Random;
 use crate::time::{Duration, Instant, Timeouts};
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Elements, links and a clock. `T` sees every packet as it is sent, also one that gets lost.
 #[derive(Debug)]
@@ -156,6 +156,12 @@ impl<T: Tap> World<T> {
     /// True while a reset is still to come.
     pub const fn awaits_reset(&self) -> bool {
         self.reset_after.is_some()
+    }
+
+    /// The connections of a host, client first.
+    pub fn connections_of(&self, host: IpAddr) -> Vec<(SocketAddr, SocketAddr)> {
+        let all = self.connections.list().into_iter().map(|(direction, _)| (direction.client, direction.server));
+        all.filter(|(client, server)| client.ip() == host || server.ip() == host).collect()
     }
 
     /// What the elements have recorded, by key: it outlives [`World::crash`].

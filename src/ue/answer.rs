@@ -62,7 +62,12 @@ impl Ue {
             return self.on_password_asked(now, attempt, challenge, message, out);
         };
         let impi = &self.config.impi;
+        let doubts = self.wrong.as_ref().is_some_and(|wrong| wrong.how == Misbehaviour::MacFailure);
         match usim.authenticate(&rand, &autn) {
+            Verdict::Accepted { .. } if doubts => {
+                tell(out, || What::MacFailure { impi: impi.clone() });
+                self.object(now, attempt, Credentials::new(challenge, Proof::MacFailure), out);
+            }
             Verdict::Accepted { res, ck, ik, .. } => {
                 tell(out, || What::AutnVerified { impi: impi.clone() });
                 let res = self.wrong.as_ref().map_or_else(|| res.clone(), |wrong| wrong.answer(res.clone()));

@@ -21,12 +21,21 @@ pub enum Misbehaviour {
     WrongPorts,
     /// The keys are right and RES is wrong.
     WrongResponse,
+    /// Every challenge counts as one with a wrong MAC (TS 33.102 clause 6.3.3).
+    MacFailure,
 }
 
 impl Misbehaviour {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::OldKeys, Self::WrongExpansion, Self::ReusedSpi, Self::Replay, Self::WrongPorts, Self::WrongResponse];
+    pub const ALL: [Self; 7] = [
+        Self::OldKeys,
+        Self::WrongExpansion,
+        Self::ReusedSpi,
+        Self::Replay,
+        Self::WrongPorts,
+        Self::WrongResponse,
+        Self::MacFailure,
+    ];
 
     /// As on the command line.
     pub const fn as_str(self) -> &'static str {
@@ -37,6 +46,7 @@ impl Misbehaviour {
             Self::Replay => "replay",
             Self::WrongPorts => "wrong-ports",
             Self::WrongResponse => "wrong-response",
+            Self::MacFailure => "mac-failure",
         }
     }
 
@@ -80,7 +90,8 @@ impl Wrong {
             }
             Misbehaviour::WrongExpansion => return (Ck(ik.0), Ik(ck.0), ue),
             Misbehaviour::WrongPorts => ue.port_c = ue.port_c.wrapping_add(WRONG_PORT),
-            Misbehaviour::ReusedSpi | Misbehaviour::Replay | Misbehaviour::WrongResponse => {}
+            Misbehaviour::ReusedSpi | Misbehaviour::Replay | Misbehaviour::WrongResponse | Misbehaviour::MacFailure => {
+            }
         }
         (ck, ik, ue)
     }

@@ -211,9 +211,9 @@ impl Ue {
         &self.config
     }
 
-    /// From now on it does its security associations wrong.
-    pub fn misbehave(&mut self, how: Misbehaviour) {
-        self.wrong = Some(Box::new(Wrong::new(how)));
+    /// From now on it does its security associations wrong, or right again.
+    pub fn misbehave(&mut self, how: Option<Misbehaviour>) {
+        self.wrong = how.map(|how| Box::new(Wrong::new(how)));
     }
 
     /// Starts a registration, or a re-registration at once.

@@ -16,7 +16,7 @@ use crate::config::PlaneChoice;
 use crate::event::{Event, Role, What};
 use crate::ims::Wire;
 use crate::ipsec::association::{SaSet, SaSetId};
-use crate::ipsec::esp;
+use crate::ipsec::esp::{self, Counters};
 use crate::random::Random;
 use crate::time::Duration;
 use socket2::Socket;
@@ -53,6 +53,11 @@ pub(super) trait Plane {
     /// Moves the end of life that the plane itself sees to: `life` from now. It is a backstop behind the SIP timers,
     /// never the first to act (TS 33.203 clause 7.4).
     fn extend(&mut self, set: SaSetId, life: Duration);
+
+    /// What went through a set that is alive; `None` where the plane does not count.
+    fn counters(&self, _set: SaSetId) -> Option<Counters> {
+        None
+    }
 
     /// From now on what leaves over a set leaves twice, for UEs that misbehave. Planes whose ESP is not ours cannot.
     fn replay(&mut self, _set: SaSetId) {}

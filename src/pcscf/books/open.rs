@@ -218,3 +218,69 @@ const REG_AWAIT_AUTH: Duration = Duration::from_secs(240);
 
 /// TS 33.203 clause 7.4: six SAs in each direction for one IMPI.
 const MAX_SETS: usize = 3;
+
+#[cfg(test)]
+mod tests {
+    use super::super::Settings;
+    use super::*;
+    use crate::ipsec::association::{Algorithms, Encryption, Endpoint, Integrity};
+    use crate::ipsec::table::SaTable;
+    use crate::pcscf::allocate::Allocator;
+    use foldhash::quality::FixedState;
+
+    const PCSCF: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    /// The set number `round` of UE `n`: four UEs share an address, and all of them offer the same ports again and again.
+    fn opening(n: u32, round: u16, over: Option<SetRef>) -> Opening {
+        let ip = IpAddr::V4(std::net::Ipv4Addr::from_bits(0x0a00_0000 + n / 4));
+        let base = 20_000 + 100 * u16::try_from(n % 4).unwrap();
+        let spi = 1_000 + (n % 4) * 100 + u32::from(round) * 2;
+        let endpoint = Endpoint { spi_c: Spi(spi), spi_s: Spi(spi + 1), port_c: base + 2 * round, port_s: base + 99 };
+        let algorithms = Algorithms { integrity: Integrity::HmacSha1, encryption: Encryption::AesCbc };
+        let offer = Offer { algorithms, endpoint, q: 1_000 };
+        Opening {
+            flow: FlowKey::of(&FixedState::with_seed(1), &format!("{n}@x")),
+            ue: SocketAddr::new(ip, base),
+            here: PCSCF,
+            over,
+            offer,
+            client: "".into(),
+            keys: Keys::unknown(),
+            nonce: Short::new(u64::from(n) << 8 | u64::from(round)),
+        }
+    }
+
+    /// Field lesson 19: 100,000 UEs with two sets each, in 64 port_pc. No SPI and no pair of ports meets another.
+    #[test]
+    fn lesson_19_numbers_neither_collide_nor_run_dry_at_100_000_ues() {
+        let settings = Settings { port_s: 6_100, grace: Duration::from_secs(128), many_ues_per_address: true };
+        let mut books = Books::new([PCSCF].into(), Allocator::new(5_100..=5_163), settings);
+        let (mut plane, mut random, mut out) = (SaTable::default(), Random::seeded(19), Outbox::without_events());
+        let (mut first, mut spis) = (Vec::new(), std::collections::HashSet::new());
+        for round in 0..2 {
+            for n in 0..UES {
+                let over = first.get(n as usize).copied().filter(|_| round > 0);
+                let set = books.open(Instant::ZERO, opening(n, round, over), &mut random, &mut out);
+                let set = set.unwrap_or_else(|refusal| panic!("{n} {round}: {refusal:?}"));
+                books.establish(Instant::ZERO, set, Duration::from_secs(3_600), &mut out);
+                for effect in out.take().1 {
+                    if let Effect::InstallSa(set) = effect {
+                        assert!(spis.insert(set.pcscf.spi_c) && spis.insert(set.pcscf.spi_s), "an SPI given twice");
+                        plane.install(&set).expect("no selectors of a set alive");
+                    }
+                }
+                if round == 0 {
+                    first.push(set);
+                }
+            }
+        }
+        let sets = 2 * UES as usize;
+        assert_eq!((plane.len(), books.set_count(), spis.len()), (sets, sets, 2 * sets));
+        books.handle_timeout(Instant::from_secs(3_631), &mut out);
+        assert_eq!((books.set_count(), books.next_timeout()), (0, None), "all numbers are free again");
+    }
+
+    const UES: u32 = 100_000;
+
+    use crate::identity::Spi;
+}

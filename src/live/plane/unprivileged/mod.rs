@@ -14,7 +14,7 @@ use crate::ims::Wire;
 use crate::ip::transport::{Segment, write_udp};
 use crate::ip::{self, Packet as IpPacket, Upper};
 use crate::ipsec::association::{SaSet, SaSetId};
-use crate::ipsec::esp::{Carrier, Datagram, Engine};
+use crate::ipsec::esp::{Carrier, Counters, Datagram, Engine};
 use crate::live::shard::{self, Shared};
 use crate::live::sockets::{bind_udp, send_at_once};
 use crate::packet::{Packet, Protocol, Route, Transport};
@@ -83,8 +83,17 @@ impl Plane for Unprivileged {
     // SIP timers end a set, and nothing of ours outlives the process.
     fn extend(&mut self, _set: SaSetId, _life: Duration) {}
 
+    fn counters(&self, set: SaSetId) -> Option<Counters> {
+        self.0.state.borrow().engine.counters_of(set)
+    }
+
+    fn replay(&mut self, set: SaSetId) {
+        self.0.state.borrow_mut().replays.push(set);
+    }
+
     fn remove(&mut self, set: SaSetId) {
         let mut state = self.0.state.borrow_mut();
+        state.replays.retain(|replayed| *replayed != set);
         state.engine.remove(set);
         state.peers.remove(&set);
     }
@@ -121,6 +130,8 @@ struct State {
     role: Role,
     /// Who looks at ESP itself.
     wire: Option<Rc<dyn Wire>>,
+    /// Those of UEs that misbehave: what leaves over them leaves twice.
+    replays: Vec<SaSetId>,
     /// Kept for their memory.
     segment: Vec<u8>,
     esp: Vec<u8>,
@@ -286,6 +297,7 @@ impl State {
             shared: None,
             role: Role::Pcscf,
             wire: None,
+            replays: Vec::new(),
             segment: Vec::new(),
             esp: Vec::new(),
         }
@@ -294,11 +306,14 @@ impl State {
     /// Seals a segment and sends it to where its set's other side is.
     fn seal(&mut self, segment: Segment<'_>) {
         let mut esp = std::mem::take(&mut self.esp);
-        let Self { engine, ends, peers, .. } = self;
+        let Self { engine, ends, peers, replays, .. } = self;
         esp.clear();
         let sent = engine.seal(&segment, &mut esp).map_err(|reason| reason.to_string()).and_then(|sealed| {
             let peer = peers.get(&sealed.sa.set).ok_or("nothing has come from the other side yet")?;
             let end = ends.get(&segment.source).ok_or("no protected port has that address")?;
+            for _ in 0..usize::from(replays.contains(&sealed.sa.set)) {
+                send_at_once(&end.socket, &esp, *peer).map_err(|error| error.to_string())?;
+            }
             send_at_once(&end.socket, &esp, *peer).map_err(|error| error.to_string()).map(|_| *peer)
         });
         match sent {

@@ -14,7 +14,7 @@ use crate::ims::Wire;
 use crate::ip::transport::Segment;
 use crate::ip::{self, Packet, Upper};
 use crate::ipsec::association::{Mode, SaSet, SaSetId};
-use crate::ipsec::esp::{Carrier, Engine};
+use crate::ipsec::esp::{Carrier, Counters, Engine};
 use crate::live::shard::Shared;
 use crate::random::Random;
 use crate::time::Duration;
@@ -89,6 +89,10 @@ impl Plane for Userspace {
 
     // Nothing of ours outlives the process, and SIP timers end a set.
     fn extend(&mut self, _set: SaSetId, _life: Duration) {}
+
+    fn counters(&self, set: SaSetId) -> Option<Counters> {
+        self.lift.state.borrow().engine.counters_of(set)
+    }
 
     fn replay(&mut self, set: SaSetId) {
         self.lift.state.borrow_mut().replays.push(set);
@@ -258,6 +262,7 @@ impl State {
 
     fn remove(&mut self, set: SaSetId) {
         self.engine.remove(set);
+        self.replays.retain(|replayed| *replayed != set);
         let Some(local) = self.sets.remove(&set) else { return };
         if let Some(end) = self.ends.get_mut(&local) {
             end.sets -= 1;
