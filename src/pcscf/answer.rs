@@ -15,7 +15,7 @@ use crate::packet::{Outbox, Transport};
 use crate::sip::header::contact::Contacts;
 use crate::sip::header::name_addr::NameAddr;
 use crate::sip::transaction::{ClientId, Ended};
-use crate::sip::{HeaderName, Message, Uri};
+use crate::sip::{HeaderError, HeaderName, Message, Uri};
 use crate::time::{Duration, Instant};
 
 impl Pcscf {
@@ -66,20 +66,18 @@ impl Pcscf {
             Origin::Protected(set) => Some(set),
             Origin::Clear { .. } => None,
         };
-        let Some(agreement) = agreement else {
-            match over {
+        let (offer, client) = match agreement.map(|agreement| *agreement) {
+            Some(Agreement::Sas { offer, client }) => (offer, client),
+            Some(Agreement::Tls { client }) => return self.on_401_for_tls(now, server, (flow, client), response, out),
+            Some(Agreement::Unread { client }) => match self.offer_for_sas(&client, out) {
+                Some(offer) => (offer, client),
                 // A new set needs new SPIs and ports of the UE (TS 33.203 clause 7.4).
-                Some(_) => self.refuse_instead(now, server, response, &Refusal::NothingToInstall, out),
-                None => {
-                    let answer = relayed(&self.strip, response, None);
-                    self.to_ue.answer(now, server, &answer, out);
-                }
+                None => return self.refuse_instead(now, server, response, &Refusal::NothingToInstall, out),
+            },
+            None => {
+                let answer = relayed(&self.strip, response, None);
+                return self.to_ue.answer(now, server, &answer, out);
             }
-            return;
-        };
-        let (offer, client) = match *agreement {
-            Agreement::Sas { offer, client } => (offer, client),
-            Agreement::Tls { client } => return self.on_401_for_tls(now, server, (flow, client), response, out),
         };
         let keys = match keys {
             Some(keys) => keys,
@@ -158,9 +156,10 @@ impl Pcscf {
             return;
         }
         self.relay(now, context, response, out);
-        let Ok(to) = context.asked.to() else { return };
-        let mut aor = String::with_capacity(to.uri.text.len());
-        to.uri.canonical(&mut aor);
+        let mut aor = String::with_capacity(USUAL_IDENTITIES);
+        if push_canonical(HeaderName::To, context.asked.to(), &mut aor).is_err() {
+            return;
+        }
         let granted = granted(&context.asked, response);
         let impi = |this: &Self| {
             let request = this.core.sent(client).and_then(|sent| Message::parse(sent).ok());
@@ -292,11 +291,7 @@ fn identities(response: &FromCore<'_>, aor: &str) -> String {
     let mut is_there = false;
     for element in response.elements(HeaderName::PAssociatedUri) {
         let start = all.len();
-        if let Some(canonical) = canonical(element) {
-            all.push_str(canonical);
-        } else if let Ok(address) = NameAddr::parse(HeaderName::PAssociatedUri, element) {
-            address.uri.canonical(&mut all);
-        } else {
+        if push_canonical(HeaderName::PAssociatedUri, element, &mut all).is_err() {
             continue;
         }
         is_there |= all[start..] == *aor;
@@ -307,6 +302,15 @@ fn identities(response: &FromCore<'_>, aor: &str) -> String {
         all.push('\n');
     }
     all
+}
+
+/// Appends the URI of an address in canonical form.
+fn push_canonical(name: HeaderName, address: &str, out: &mut String) -> Result<(), HeaderError> {
+    match canonical(address) {
+        Some(canonical) => out.push_str(canonical),
+        None => NameAddr::parse(name, address)?.uri.canonical(out),
+    }
+    Ok(())
 }
 
 /// The URI of an address that is `<sip:user@host>` of plain characters, in lower case what compares so: it is its own

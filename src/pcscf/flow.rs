@@ -10,7 +10,6 @@ use crate::ipsec::association::{Algorithms, Endpoint, SaId, SaSetId};
 use crate::ipsec::negotiate::Offer;
 use crate::packet::Route;
 use crate::sip::header::contact::Contacts;
-use crate::sip::header::name_addr::NameAddr;
 use crate::sip::transaction::ServerId;
 use crate::sip::{HeaderError, HeaderName, Message};
 use crate::time::Instant;
@@ -220,6 +219,15 @@ impl Registration {
         self.packed.lines().map(|i| if i.ends_with('@') { format!("{i}{}", self.shared.host) } else { i.to_owned() })
     }
 
+    /// True when it is of these identities, in this order. As for [`Registration::new`].
+    pub(super) fn is_of(&self, identities: &str, shared: &Shared) -> bool {
+        let mut rest = Some(&*self.packed);
+        for identity in identities.lines() {
+            rest = rest.and_then(|rest| rest.strip_prefix(shared.without_host(identity))?.strip_prefix('\n'));
+        }
+        rest == Some("") && *self.shared == *shared
+    }
+
     pub(super) fn holds(&self, identity: &str) -> bool {
         let short = self.shared.without_host(identity);
         self.packed.lines().any(|i| i == short)
@@ -380,8 +388,8 @@ impl Asked {
         Self { text: text.into(), to: to.len() }
     }
 
-    pub(super) fn to(&self) -> Result<NameAddr<'_>, HeaderError> {
-        NameAddr::parse(HeaderName::To, &self.text[..self.to])
+    pub(super) fn to(&self) -> &str {
+        &self.text[..self.to]
     }
 
     /// The URI of Contact where there is one address only, and its brackets come first.
@@ -419,6 +427,8 @@ pub(super) enum Agreement {
     Sas { offer: Offer, client: Rc<str> },
     /// TLS, which is there already or comes with the answer to the challenge.
     Tls { client: Rc<str> },
+    /// Of a REGISTER over SAs, where a challenge is rare: it is read when there is one.
+    Unread { client: Rc<str> },
 }
 
 impl Set {

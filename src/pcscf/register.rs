@@ -61,7 +61,7 @@ impl Pcscf {
         out: &mut Outbox,
     ) {
         let examined = match over {
-            Some(set) => self.examine_protected(packet, message, &read.checked, set, out),
+            Some(set) => self.examine_protected(packet, message, &read.checked, set),
             None if packet.transport == Transport::Tls => self.examine_tls(packet, message, read, out),
             None => self.examine_clear(packet, message, read, out),
         };
@@ -171,28 +171,39 @@ impl Pcscf {
 
     /// The mechanism that is chosen of what Security-Client offers. Over TLS only TLS makes sense.
     pub(super) fn offered(&self, message: &Message<'_>, over_tls: bool, out: &mut Outbox) -> Option<Box<Agreement>> {
-        let mut choice = negotiate::Choice::new(&self.config.algorithms);
-        let offers = message.values(HeaderName::SecurityClient);
-        let mut offers_tls = false;
-        Mechanisms::read(HeaderName::SecurityClient, offers, |mechanism| match self.tls {
-            Some(_) if is_tls(mechanism) => offers_tls = true,
-            _ => choice.see(mechanism),
-        })
-        .ok()?;
-        let (offer, unknown) = choice.made();
+        let (offer, offers_tls) = self.chosen(message.values(HeaderName::SecurityClient), out)?;
         let offer = offer.filter(|_| !over_tls);
-        if !unknown.is_empty() {
-            out.event(|| Event { role: Role::Pcscf, what: What::OfferSkipped { unknown } });
-        }
         if offers_tls && self.tls.as_ref().is_some_and(|tls| tls.is_chosen(offer.is_some())) {
             return Some(tls::agreement(message));
         }
         Some(Box::new(Agreement::Sas { offer: offer?, client: joined(message, HeaderName::SecurityClient) }))
     }
 
-    /// The same over security associations: what new ones are made of.
-    fn offered_again(&self, message: &Message<'_>, out: &mut Outbox) -> Option<Box<Agreement>> {
-        self.offered(message, false, out).filter(|agreement| matches!(**agreement, Agreement::Sas { .. }))
+    /// What new security associations are made of, after a challenge over those that there are. `client`: Security-Client
+    /// as one list.
+    pub(super) fn offer_for_sas(&self, client: &str, out: &mut Outbox) -> Option<negotiate::Offer> {
+        let (offer, offers_tls) = self.chosen(std::iter::once(client), out)?;
+        offer.filter(|_| !(offers_tls && self.tls.as_ref().is_some_and(|tls| tls.is_chosen(true))))
+    }
+
+    /// The best offer of SAs, and whether TLS is among the mechanisms and known here.
+    fn chosen<'a>(
+        &self,
+        client: impl Iterator<Item = &'a str>,
+        out: &mut Outbox,
+    ) -> Option<(Option<negotiate::Offer>, bool)> {
+        let mut choice = negotiate::Choice::new(&self.config.algorithms);
+        let mut offers_tls = false;
+        Mechanisms::read(HeaderName::SecurityClient, client, |mechanism| match self.tls {
+            Some(_) if is_tls(mechanism) => offers_tls = true,
+            _ => choice.see(mechanism),
+        })
+        .ok()?;
+        let (offer, unknown) = choice.made();
+        if !unknown.is_empty() {
+            out.event(|| Event { role: Role::Pcscf, what: What::OfferSkipped { unknown } });
+        }
+        Some((offer, offers_tls))
     }
 
     fn examine_protected(
@@ -201,7 +212,6 @@ impl Pcscf {
         message: &Message<'_>,
         checked: &Checked<'_>,
         over: SetRef,
-        out: &mut Outbox,
     ) -> Result<Examined, Refused> {
         let set = self.books.get(over).ok_or(Refusal::NotRegistered)?;
         let credentials = message.authorization()?;
@@ -225,7 +235,7 @@ impl Pcscf {
             Some(challenged) if !is_same_client(message, &challenged.client) => {
                 return Err(ends(Refusal::ClientDiffers));
             }
-            _ => self.offered_again(message, out),
+            _ => Some(Box::new(Agreement::Unread { client: joined(message, HeaderName::SecurityClient) })),
         };
         Ok(Examined { flow, agreement, integrity: credentials.is_some().then_some("yes") })
     }

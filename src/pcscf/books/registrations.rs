@@ -70,17 +70,19 @@ impl Books {
         if *self.shared.service_route != *service_route || *self.shared.host != *host {
             self.shared = Rc::new(Shared { service_route: service_route.into(), host: host.into() });
         }
-        let new = Registration::new(until, identities, Rc::clone(&self.shared));
         let in_clear =
             in_clear.map(|(source, route)| InClear { place: self.place_on(source, route.transport), source, route });
         let this = self.flows.entry(flow).or_default();
-        if this.registrations.is_empty() {
-            this.registrations = Registrations::One(new);
-        } else {
-            let mut all = std::mem::take(&mut this.registrations).into_vec();
-            all.retain(|r| !identities.lines().any(|i| r.holds(i)));
-            all.push(new);
-            this.registrations = all.into();
+        let new = || Registration::new(until, identities, Rc::clone(&self.shared));
+        match &mut this.registrations {
+            Registrations::None => this.registrations = Registrations::One(new()),
+            Registrations::One(known) if known.is_of(identities, &self.shared) => known.until = until,
+            all => {
+                let mut all = std::mem::take(all).into_vec();
+                all.retain(|r| !identities.lines().any(|i| r.holds(i)));
+                all.push(new());
+                this.registrations = all.into();
+            }
         }
         if let Some(in_clear) = in_clear {
             let place = in_clear.place;
