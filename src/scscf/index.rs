@@ -5,8 +5,8 @@ use foldhash::fast::FixedState;
 use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 
-/// Which registrations may hold an identity: 32 bits of its hash decide, so whoever looks one up compares. An entry goes
-/// with its registration, so the slot of that says enough.
+/// Which registrations may hold an identity: 32 bits of a hash of its user part decide, so whoever looks one up compares.
+/// A number as `tel:` and as `sip:` has one entry. It goes with its registration, so the slot of that says enough.
 #[derive(Debug)]
 pub(super) struct Index {
     entries: BTreeSet<(u32, u32)>,
@@ -35,6 +35,8 @@ impl Index {
     }
 
     fn hash(&self, impu: &str) -> u32 {
-        self.hasher.hash_one(impu) as u32
+        let behind_scheme = impu.split_once(':').map_or(impu, |(_, rest)| rest);
+        let user = behind_scheme.split(['@', ';']).next().unwrap_or_default();
+        self.hasher.hash_one(user) as u32
     }
 }

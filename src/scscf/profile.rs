@@ -136,7 +136,7 @@ struct Shape {
 }
 
 /// One of [`Profiles`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub(super) struct ProfileId(u32);
 
 /// Sets of filter criteria that are known here, by SharedIFCSetID (TS 29.228 annex B.2.1).

@@ -19,7 +19,8 @@ use std::num::NonZeroU16;
 
 /// A registered implicit set of one IMPI.
 pub(super) struct Registration {
-    /// IMPI, then the identities of the set in order, packed, zero octets between.
+    /// The SIP URI made from the IMPI, then the identities of the set in order, packed, zero octets between. That URI is
+    /// nearly always one of them: there [`OF_IMPI`] stands for it.
     texts: Box<[u8]>,
     /// What is bound to each identity of the set.
     pub(super) bindings: Bindings,
@@ -31,6 +32,23 @@ pub(super) struct Registration {
     /// Re-registrations since then that were not challenged.
     unchallenged: u16,
     hss: Option<HssId>,
+}
+
+impl Registration {
+    /// The private identity, packed.
+    fn impi(&self) -> &[u8] {
+        self.uri_of_impi().get(SCHEME..).unwrap_or_default()
+    }
+
+    /// The identities of the set in order, packed.
+    fn identities(&self) -> impl Iterator<Item = &[u8]> {
+        let set = self.texts.split(|b| *b == 0).skip(1);
+        set.map(|packed| if packed == [OF_IMPI] { self.uri_of_impi() } else { packed })
+    }
+
+    fn uri_of_impi(&self) -> &[u8] {
+        self.texts.split(|b| *b == 0).next().unwrap_or_default()
+    }
 }
 
 /// All registrations of this S-CSCF.
@@ -97,7 +115,7 @@ impl Registrar {
         registration: &'r Registration,
     ) -> impl Iterator<Item = (String, bool)> + 'r {
         let profile = self.profiles.get(registration.profile);
-        let identities = registration.texts.split(|b| *b == 0).skip(1).enumerate();
+        let identities = registration.identities().enumerate();
         identities.map(|(n, packed)| (self.compact.text(packed), profile.is_associated(n)))
     }
 
@@ -288,13 +306,13 @@ impl Registrar {
 
     /// The private identity of a registration.
     pub(super) fn impi(&self, registration: &Registration) -> String {
-        self.compact.text(registration.texts.split(|b| *b == 0).next().unwrap_or_default())
+        self.compact.text(registration.impi())
     }
 
     /// The default public identity: the first that is stated in P-Associated-URI. Where all are barred, which only an
     /// emergency registration may be, the first of the set.
     pub(super) fn default_impu(&self, registration: &Registration) -> String {
-        let first = || registration.texts.split(|b| *b == 0).nth(1);
+        let first = || registration.identities().next();
         self.associated(registration).next().or_else(first).map_or_else(String::new, |packed| self.compact.text(packed))
     }
 
@@ -315,7 +333,7 @@ impl Registrar {
     /// The identity by which application servers know a service profile of a registration: the first that is not barred.
     pub(super) fn identity_of_service(&self, registration: &Registration, service: usize) -> Option<String> {
         let profile = self.profiles.get(registration.profile);
-        let set = registration.texts.split(|b| *b == 0).skip(1).enumerate();
+        let set = registration.identities().enumerate();
         let mut named = set.filter(|(n, _)| profile.is_associated(*n) && profile.service_of(*n) == Some(service));
         named.next().map(|(_, packed)| self.compact.text(packed))
     }
@@ -383,28 +401,31 @@ impl Registrar {
     }
 
     fn of_impi(&self, impi: &str) -> impl Iterator<Item = (Id, &Registration)> {
-        let of = move |r: &Registration| self.compact.is(r.texts.split(|b| *b == 0).next().unwrap_or_default(), impi);
-        self.table.chain(self.hasher.hash_one(impi)).filter(move |(_, r)| of(r))
+        self.table.chain(self.hasher.hash_one(impi)).filter(move |(_, r)| self.compact.is(r.impi(), impi))
     }
 
     fn holds(&self, registration: &Registration, impu: &str) -> bool {
-        let set = || registration.texts.split(|b| *b == 0).skip(1);
-        set().any(|packed| self.compact.is(packed, impu))
-            || set().any(|packed| is_canonically(&self.compact.text(packed), impu))
+        let mut set = registration.identities();
+        set.any(|packed| self.compact.is(packed, impu))
+            || registration.identities().any(|packed| is_canonically(&self.compact.text(packed), impu))
     }
 
     fn associated<'r>(&'r self, registration: &'r Registration) -> impl Iterator<Item = &'r [u8]> {
         let profile = self.profiles.get(registration.profile);
-        let identities = registration.texts.split(|b| *b == 0).skip(1).enumerate();
+        let identities = registration.identities().enumerate();
         identities.filter(|(n, _)| profile.is_associated(*n)).map(|(_, packed)| packed)
     }
 
     fn pack(&self, impi: &str, identities: &[Cow<'_, str>]) -> Box<[u8]> {
         let mut texts = Vec::with_capacity(128);
+        self.compact.pack("sip:", &mut texts);
         self.compact.pack(impi, &mut texts);
         for identity in identities {
             texts.push(0);
-            self.compact.pack(identity, &mut texts);
+            match identity.strip_prefix("sip:") {
+                Some(rest) if rest == impi => texts.push(OF_IMPI),
+                _ => self.compact.pack(identity, &mut texts),
+            }
         }
         texts.into()
     }
@@ -424,6 +445,12 @@ pub(super) type Second = u32;
 pub(super) fn second_before(at: Instant) -> Second {
     Second::try_from(at.as_micros() / 1_000_000).unwrap_or(Second::MAX - 1)
 }
+
+/// Octets of `sip:`, packed.
+const SCHEME: usize = 1;
+
+/// Never in what [`Compact`] has packed.
+const OF_IMPI: u8 = 0x1d;
 
 /// In place of a number of re-registrations without challenge.
 const MUST_BE_CHALLENGED: u16 = u16::MAX;
@@ -455,6 +482,30 @@ pub(super) fn is_canonically(identity: &str, impu: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_identity_made_from_the_impi_is_kept_once() {
+        let registrar = Registrar::new(1, "home.example");
+        for impi in ["001010000000001@home.example", "user@else.where", "sip:odd@x"] {
+            let own = format!("sip:{impi}");
+            let identities = [Cow::Borrowed("tel:+1"), Cow::Owned(own.clone()), Cow::Borrowed("sip:+1@home.example")];
+            let texts = registrar.pack(impi, &identities);
+            assert_eq!(texts.iter().filter(|b| **b == OF_IMPI).count(), 1, "{impi}");
+            let bindings = Bindings::Many(Vec::new());
+            let registration = Registration {
+                texts,
+                bindings,
+                authenticated_at: 0,
+                timer: NO_TIMER,
+                profile: ProfileId::default(),
+                unchallenged: 0,
+                hss: None,
+            };
+            assert_eq!(registrar.impi(&registration), impi);
+            let set: Vec<String> = registration.identities().map(|packed| registrar.compact.text(packed)).collect();
+            assert_eq!(set, identities);
+        }
+    }
 
     #[test]
     fn an_entry_is_small() {

@@ -32,7 +32,7 @@ impl Scscf {
     /// Tells one watcher the state as it is, and what has ended.
     pub(super) fn notify(&mut self, now: Instant, id: Id, gone: &[Gone], out: &mut Outbox) {
         let Some(subscription) = self.notifier.subscriptions.get(id) else { return };
-        if subscription.is_outstanding {
+        if subscription.is_outstanding() {
             match self.notifier.owed.entry(id).or_insert_with(|| Owed::State(Vec::new())) {
                 Owed::State(owed) => owed.extend_from_slice(gone),
                 Owed::Last(..) => {}
@@ -44,7 +44,7 @@ impl Scscf {
         let Some(registration) = self.registrar.get(subscription.registration) else { return };
         let mut body = Vec::with_capacity(2_048);
         let gruus = |binding: &Binding, aor: &str| self.gruus_of(subscription.registration, binding, aor);
-        document::write(&self.registrar, now, registration, gone, subscription.sent, gruus, &mut body);
+        document::write(&self.registrar, now, registration, gone, subscription.sent(), gruus, &mut body);
         self.send(now, id, &body, State::Active { seconds }, out);
     }
 
@@ -52,7 +52,7 @@ impl Scscf {
     pub(super) fn notify_last(&mut self, now: Instant, id: Id, gone: &[Gone], reason: &'static str, out: &mut Outbox) {
         let Some(subscription) = self.notifier.subscriptions.get(id) else { return };
         let Some(registration) = self.registrar.get(subscription.registration) else { return };
-        let is_outstanding = subscription.is_outstanding;
+        let is_outstanding = subscription.is_outstanding();
         let mut all = match self.notifier.owed.remove(&id) {
             Some(Owed::State(owed)) => owed,
             _ => Vec::new(),
@@ -61,7 +61,7 @@ impl Scscf {
         let mut body = Vec::with_capacity(2_048);
         // Nothing comes between: the next NOTIFY is this one.
         let gruus = |binding: &Binding, aor: &str| self.gruus_of(subscription.registration, binding, aor);
-        document::write(&self.registrar, now, registration, &all, subscription.sent, gruus, &mut body);
+        document::write(&self.registrar, now, registration, &all, subscription.sent(), gruus, &mut body);
         self.tell(out, || What::SubscriptionEnded { impu: self.watched(id), cause: reason });
         self.unlink(id);
         if is_outstanding {
@@ -86,7 +86,7 @@ impl Scscf {
     pub(in crate::scscf) fn on_not_notified(&mut self, id: Id, cause: &'static str, out: &mut Outbox) {
         let Some(subscription) = self.notifier.subscriptions.get(id) else { return };
         let is_linked = !matches!(self.notifier.owed.get(&id), Some(Owed::Last(..)));
-        if is_linked && subscription.is_outstanding {
+        if is_linked && subscription.is_outstanding() {
             self.tell(out, || What::SubscriptionEnded { impu: self.watched(id), cause });
         }
         self.forget_subscription(id);
@@ -94,7 +94,7 @@ impl Scscf {
 
     fn on_through(&mut self, now: Instant, id: Id, out: &mut Outbox) {
         let Some(subscription) = self.notifier.subscriptions.get_mut(id) else { return };
-        subscription.is_outstanding = false;
+        subscription.answered();
         match self.notifier.owed.remove(&id) {
             None => {}
             Some(Owed::State(gone)) => self.notify(now, id, &gone, out),
@@ -111,9 +111,8 @@ impl Scscf {
         let tag = self.notifier.subscriptions.tag(id);
         let Some(subscription) = self.notifier.subscriptions.get_mut(id) else { return };
         let dialog = subscription.dialog(&self.registrar.compact);
-        subscription.sent += 1;
-        subscription.is_outstanding = true;
-        let cseq = subscription.sent;
+        subscription.send();
+        let cseq = subscription.sent();
         let way = Uri::parse(dialog.next_hop())
             .ok()
             .and_then(|uri| destination::resolve(&uri, &self.config.hosts, &self.config.listen, self.config.transport));

@@ -75,7 +75,7 @@ impl Scscf {
         // CSeq and version of what was sent before are not known. Both only ever rise by one with each NOTIFY, so the
         // clock is ahead of them.
         let seconds = self.config.diameter.epoch.unix_secs(now);
-        subscription.sent = u32::try_from(seconds).unwrap_or(u32::MAX) & LARGEST_CSEQ;
+        subscription.continue_from(u32::try_from(seconds).unwrap_or(u32::MAX));
         let id = self.notifier.subscriptions.insert(head, subscription);
         self.notifier.subscriptions.keep_tag(id, &tag);
         self.registrar.set_watchers(registration, id.index());
@@ -100,6 +100,3 @@ fn read(info: &SubscriptionInfo<'_>) -> Option<(Dialog, String)> {
     };
     Some((dialog, to.tag()?.to_owned()))
 }
-
-/// RFC 3261 clause 8.1.1.5.
-const LARGEST_CSEQ: u32 = 0x7fff_ffff;
