@@ -3,10 +3,10 @@
 //! Rewritten in what the phone sent: Route, which is the Service-Route of its registration.
 
 use crate::facts::{Allowed, assert_all_used, assert_same, both_given, only_theirs, recorded};
-use crate::network::{Network, Phone, plain, status, with};
+use crate::network::{Network, Phone, answer, body, plain, status, with};
 use crate::scratch::Scratch;
 use imsreg::packet::Transport;
-use imsreg::sip::{HeaderName, Message};
+use imsreg::sip::Message;
 use imsreg::time::Duration;
 use std::collections::BTreeSet;
 
@@ -68,19 +68,7 @@ fn a_call_that_rings_is_given_up() {
     let (mut network, caller, called) = network("replayed-ringing");
     sends(&mut network, &caller, "recorded/cancelled-01-invite.sip");
     let invite = network.hears(called.client);
-    assert_eq!(
-        invite.text.split_once("\r\n\r\n").map(|(_, body)| body),
-        recorded("recorded/cancelled-01-invite.sip").split_once("\r\n\r\n").map(|(_, body)| body)
-    );
-    let answer = |line: &str, of: &str| {
-        let mut text = format!("SIP/2.0 {line}\r\n");
-        for line in of.split("\r\n").filter(|l| ["Via:", "From:", "Call-ID:", "CSeq:"].iter().any(|n| l.starts_with(n)))
-        {
-            text += &format!("{line}\r\n");
-        }
-        let message = Message::parse(of.as_bytes()).unwrap();
-        text + &format!("To: {};tag=called\r\nContent-Length: 0\r\n\r\n", message.header(HeaderName::To).unwrap())
-    };
+    assert_eq!(body(&invite.text), body(&recorded("recorded/cancelled-01-invite.sip")));
     network.answers(&called, &invite, &answer("180 Ringing", &invite.text));
     assert_eq!(status(&network.told(caller.client)), 180);
     sends(&mut network, &caller, "recorded/cancelled-02-cancel.sip");

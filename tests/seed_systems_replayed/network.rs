@@ -240,6 +240,20 @@ pub(crate) fn with(text: &str, uri: Option<&str>, headers: &[(&str, Vec<String>)
     out.join("\r\n") + "\r\n\r\n" + body
 }
 
+/// A plain answer to a request, from the other side of a recording that has none.
+pub(crate) fn answer(line: &str, request: &str) -> String {
+    let copied = |l: &&str| ["Via:", "From:", "Call-ID:", "CSeq:"].iter().any(|name| l.starts_with(name));
+    let copied: String = request.split("\r\n").filter(copied).map(|line| format!("{line}\r\n")).collect();
+    let message = Message::parse(request.as_bytes()).unwrap();
+    let to = message.header(HeaderName::To).unwrap();
+    format!("SIP/2.0 {line}\r\n{copied}To: {to};tag=called\r\nContent-Length: 0\r\n\r\n")
+}
+
+/// What follows the empty line.
+pub(crate) fn body(text: &str) -> &str {
+    text.split_once("\r\n\r\n").expect("an empty line").1
+}
+
 /// Security-Server of a challenge.
 pub(crate) fn offered(challenge: &str) -> String {
     let message = Message::parse(challenge.as_bytes()).unwrap();

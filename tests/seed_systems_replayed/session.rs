@@ -9,7 +9,7 @@
 use crate::facts::{
     Allowed, anything, assert_all_used, assert_same, both_given, fewer, only_ours, only_theirs, recorded,
 };
-use crate::network::{Heard, Network, Phone, handset, plain, values, with};
+use crate::network::{Heard, Network, Phone, body, handset, plain, values, with};
 use crate::scratch::Scratch;
 use imsreg::packet::Transport;
 use imsreg::sip::{HeaderName, Message};
@@ -97,10 +97,6 @@ impl<'n> Dialog<'n> {
             self.routes.reverse();
         }
     }
-}
-
-fn body(text: &str) -> Option<&str> {
-    text.split_once("\r\n\r\n").map(|(_, body)| body)
 }
 
 /// Of a request, or of the request that a response answers.
