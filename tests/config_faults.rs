@@ -188,7 +188,10 @@ fn extends_must_end_and_be_there() {
     assert_eq!(shown[1], "c.yaml:3:9: wiring: \"x\" found, local or wire expected");
     let shown = load_profile("no-such", &[]).unwrap_err().to_string();
     assert!(shown.starts_with("profiles/no-such.yaml: cannot be read"), "{shown}");
-    assert!(shown.ends_with("built in are lab, volte, huawei-460-60, plain-digest, gb28181, hikvision"), "{shown}");
+    assert!(
+        shown.ends_with("built in are lab, volte, huawei-460-60, plain-digest, digest-tls, gb28181, hikvision"),
+        "{shown}"
+    );
 }
 
 #[test]

@@ -6,16 +6,18 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Files of the repository that are in the binary: path and content.
-const EMBEDDED: [(&str, &str); 10] = [
+const EMBEDDED: [(&str, &str); 12] = [
     ("profiles/lab.yaml", include_str!("../../profiles/lab.yaml")),
     ("profiles/volte.yaml", include_str!("../../profiles/volte.yaml")),
     ("profiles/huawei-460-60.yaml", include_str!("../../profiles/huawei-460-60.yaml")),
     ("profiles/plain-digest.yaml", include_str!("../../profiles/plain-digest.yaml")),
+    ("profiles/digest-tls.yaml", include_str!("../../profiles/digest-tls.yaml")),
     ("profiles/gb28181.yaml", include_str!("../../profiles/gb28181.yaml")),
     ("profiles/hikvision.yaml", include_str!("../../profiles/hikvision.yaml")),
     ("hss-data/lab.yaml", include_str!("../../hss-data/lab.yaml")),
     ("hss-data/huawei-460-60.yaml", include_str!("../../hss-data/huawei-460-60.yaml")),
     ("hss-data/plain-digest.yaml", include_str!("../../hss-data/plain-digest.yaml")),
+    ("hss-data/digest-tls.yaml", include_str!("../../hss-data/digest-tls.yaml")),
     ("hss-data/gb28181.yaml", include_str!("../../hss-data/gb28181.yaml")),
 ];
 

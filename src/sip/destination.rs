@@ -23,7 +23,7 @@ pub fn resolve(uri: &Uri<'_>, hosts: &Hosts, listen: &[SocketAddr], transport: T
         () if named("udp") => Transport::Udp,
         () => transport,
     };
-    let to = SocketAddr::new(ip, uri.port.unwrap_or(usual_port(transport)));
+    let to = SocketAddr::new(ip, uri.port.unwrap_or_else(|| usual_port(transport)));
     let listener = listen.iter().position(|own| own.is_ipv4() == to.is_ipv4())?;
     let own = listen[listener];
     let from = match transport {

@@ -313,14 +313,14 @@ impl Ue {
         status: u16,
         message: &Message<'_>,
         out: &mut Outbox,
-    ) -> Result<(), Attempt> {
+    ) -> Result<(), Box<Attempt>> {
         let agree = attempt.proposal.is_some();
         match status {
             423 if !attempt.too_brief && attempt.goal == Goal::Registered => {
                 let wanted = message.header(HeaderName::MinExpires).and_then(|v| v.trim().parse::<u32>().ok());
                 match wanted.filter(|secs| *secs > self.expires) {
                     Some(secs) => self.expires = secs,
-                    None => return Err(attempt),
+                    None => return Err(attempt.into()),
                 }
                 attempt.too_brief = true;
                 self.ask(now, attempt, agree, out);
@@ -328,11 +328,11 @@ impl Ue {
             439 if self.does_without_flow() => self.ask(now, attempt, agree, out),
             420 if agree && attempt.over.is_none() && self.config.sec_agree == SecAgreePolicy::Offered => {
                 if !message.has_option(HeaderName::Unsupported, "sec-agree") {
-                    return Err(attempt);
+                    return Err(attempt.into());
                 }
                 self.ask(now, attempt, false, out);
             }
-            _ => return Err(attempt),
+            _ => return Err(attempt.into()),
         }
         Ok(())
     }

@@ -14,3 +14,4 @@ mod reg_event;
 mod registration;
 mod requests;
 mod restoration;
+mod tls;

@@ -253,6 +253,7 @@ impl Network {
                 Effect::RemoveSa(id) => {
                     self.sets.remove(&id).expect("removed once");
                 }
+                Effect::Close { .. } => {}
                 Effect::Event(event) => self.events.push(event.what),
                 other => panic!("{other:?}"),
             }
