@@ -132,19 +132,27 @@ fn usual_item(list: &str) -> Option<(Item<'_>, &str)> {
 
 /// True when some parameter of `text` is called `ck` or `ik`, wherever it stands and however it is spaced or quoted.
 pub(super) fn names_a_key(text: &[u8]) -> bool {
-    // This letter is rarer than the sign of equality.
-    memchr2_iter(b'k', b'K', text).any(|at| {
-        let Some((before, first)) = text[..at].split_last().map(|(first, before)| (before, first)) else {
-            return false;
-        };
-        if !matches!(first, b'c' | b'C' | b'i' | b'I') {
-            return false;
-        }
-        let after = text[at + 1..].trim_ascii_start();
-        let after = after.strip_prefix(b"\"").unwrap_or(after).trim_ascii_start();
-        after.first() == Some(&b'=')
-            && !before.last().is_some_and(|b| b.is_ascii_alphanumeric() || PART_OF_A_WORD.contains(b))
-    })
+    may_name_a_key(text)
+        && memchr2_iter(b'k', b'K', text).any(|at| {
+            let Some((before, first)) = text[..at].split_last().map(|(first, before)| (before, first)) else {
+                return false;
+            };
+            if !matches!(first, b'c' | b'C' | b'i' | b'I') {
+                return false;
+            }
+            let after = text[at + 1..].trim_ascii_start();
+            let after = after.strip_prefix(b"\"").unwrap_or(after).trim_ascii_start();
+            after.first() == Some(&b'=')
+                && !before.last().is_some_and(|b| b.is_ascii_alphanumeric() || PART_OF_A_WORD.contains(b))
+        })
+}
+
+/// True when the letters of such a name stand side by side: hardly ever, and without a way out on the first pair many are
+/// looked at together.
+fn may_name_a_key(text: &[u8]) -> bool {
+    let Some((_, behind)) = text.split_first() else { return false };
+    let pairs = text.iter().zip(behind);
+    pairs.fold(false, |found, (&a, &b)| found | ((b | 0x20 == b'k') & ((a | 0x20 == b'c') | (a | 0x20 == b'i'))))
 }
 
 /// What stands within names, and within base64: a nonce may end in `+ik=`.

@@ -90,7 +90,9 @@ impl<'a> Mechanism<'a> {
         let (mut rest, mut numbers) = (after, None);
         loop {
             // All elements of one UE name the same SPIs and ports, and nearly always at their end.
-            if let Some(after) = this.take_numbers_of(before, rest) {
+            if let [b';', b's' | b'p', ..] = rest.as_bytes()
+                && let Some(after) = this.take_numbers_of(before, rest)
+            {
                 rest = after;
                 continue;
             }
@@ -128,7 +130,7 @@ impl<'a> Mechanism<'a> {
     }
 
     /// Reads the numbers of `before` where `rest` begins with the very same text.
-    #[inline]
+    #[inline(never)]
     fn take_numbers_of(&mut self, before: &Self, rest: &'a str) -> Option<&'a str> {
         let after = rest.strip_prefix(before.numbers?).filter(|_| !self.has_number())?;
         if !matches!(after.as_bytes(), [] | [b';' | b',', ..]) {
@@ -175,7 +177,7 @@ impl<'a> Mechanism<'a> {
     }
 
     /// Notes a number that is in range, ends where it should and is the first of its kind, and returns what follows.
-    #[inline]
+    #[inline(never)]
     fn take_number(&mut self, known: Known, text: &'a str) -> Option<&'a str> {
         let (number, length) = grammar::leading_number(text.as_bytes()).filter(|&(_, length)| length > 0)?;
         let after = &text[length..];
