@@ -1,7 +1,7 @@
 //! What carries ESP under the protected ports: one interface, and SIP code cannot tell which is behind it.
 //!
-//! The elements say which sets of SAs they want, [`super::protected`] opens and closes the ports that go with them, and
-//! a [`Plane`] makes the SAs. A plane is opened before the first protected port, sweeps then what an earlier run of its
+//! The elements say which sets of SAs they want, `live::protected` opens and closes the ports that go with them, and
+//! a `Plane` makes the SAs. A plane is opened before the first protected port, sweeps then what an earlier run of its
 //! own left, and leaves nothing behind when it is stopped.
 
 mod kernel;
