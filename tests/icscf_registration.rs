@@ -349,6 +349,34 @@ fn lesson_62_another_s_cscf_is_found_before_the_p_cscf_gives_up() {
     assert_eq!(i.answered(), 504);
 }
 
+/// product.md, overload: what has waited 8 s is dropped, whomever the HSS has kept waiting.
+#[test]
+fn the_waits_of_a_register_for_the_hss_add_up() {
+    for (uaa_after, patience) in [(0, 8_000), (3_000, 5_000), (4_900, 3_100)] {
+        let mut i = icscf();
+        i.sip(PCSCF, &first());
+        i.pass(Duration::from_millis(uaa_after));
+        i.uaa(Type::Registration, CxResult::FIRST_REGISTRATION, Some(FIRST), None);
+        let sent = i.sent();
+        assert!(sent.text.starts_with("REGISTER "));
+        // The S-CSCF waits for the HSS in its turn.
+        i.pass(Duration::from_millis(patience - 100));
+        i.quiet();
+        i.pass(Duration::from_millis(100));
+        if uaa_after == 0 {
+            // The S-CSCF is what is slow: another one may take over.
+            i.uaa(Type::RegistrationAndCapabilities, CxResult::SUCCESS, None, capabilities(&[1], &[]));
+            assert_eq!(i.sent().to, "127.0.0.4:6061".parse().unwrap());
+        } else {
+            assert_eq!(status(&i.sent().text), 504);
+        }
+        i.quiet();
+        // The late answer finds nobody.
+        i.scscf("127.0.0.3:6060", &sent.text, "SIP/2.0 200 OK", "");
+        assert!(i.next_sent().is_none_or(|sent| !sent.text.starts_with("SIP/2.0 200")));
+    }
+}
+
 #[test]
 fn lesson_90_a_lone_503_goes_on_as_500() {
     let mut i = icscf();

@@ -298,3 +298,34 @@ fn the_scscf_sheds_newcomers_and_keeps_whom_it_knows() {
     assert_eq!((s.element.registrations(), s.element.attempts()), (3, 0));
     s.challenge(&newcomer(40), 3);
 }
+
+/// What is never shed has an end too: at four times the limit it is dropped unanswered and without a trace, and counted.
+/// Its sender repeats it, and is served when there is room.
+#[test]
+fn a_flood_of_byes_is_bounded() {
+    let mut rig = pcscf(Limits { transactions: 4, ..Limits::default() });
+    let mut phone = Phone::new(1);
+    rig.register(0, &mut phone, 600_000);
+    rig.drive(200_000);
+    rig.to_core.clear();
+    let mut flood: Vec<String> = Vec::new();
+    for n in 0..40 {
+        let bye = phone.request("BYE", phone.port_s, "Route: <sip:s@10.0.0.2:6060;lr>\r\n");
+        let bye = bye.replacen(&format!("sip:{REALM}"), "sip:bob@198.51.100.7", 1);
+        let bye = bye.replacen(&format!("To: <{}>", phone.impu()), "To: <sip:bob@x>;tag=b", 1);
+        phone.send_over_sa(&mut rig, 200_001 + n, &bye);
+        flood.push(bye);
+    }
+    let held = rig.pcscf.transactions();
+    assert!((15..=18).contains(&held), "four times four, give or take what one request takes: {held}");
+    let (shed, dropped) = rig.pcscf.refused_for_overload();
+    assert!(shed == 0 && dropped > 20, "{dropped}");
+    let passed = rig.to_core.iter().filter(|sent| sent.text.starts_with("BYE ")).count();
+    assert_eq!(passed as u64 + dropped, 40);
+    assert!(rig.to_ue.iter().all(|sent| sent.at < 200_000 || sent.status() != 503), "nobody hears 503 to a BYE");
+    // Later the last of them is taken as if it came first.
+    rig.drive(400_000);
+    rig.to_core.clear();
+    phone.send_over_sa(&mut rig, 400_001, flood.last().expect("forty"));
+    assert!(rig.to_core.iter().any(|sent| sent.text.starts_with("BYE ")));
+}

@@ -9,7 +9,7 @@ use crate::packet::Outbox;
 use crate::sip::header::contact::Contacts;
 use crate::sip::transaction::{ClientId, ServerId, Timers};
 use crate::sip::{HeaderName, Message, NameSet};
-use crate::time::Instant;
+use crate::time::{Duration, Instant};
 use memchr::{memchr2, memchr2_iter, memchr3};
 use std::fmt;
 
@@ -21,6 +21,10 @@ pub(super) struct AwaitingUaa {
     pub(super) request: Vec<u8>,
     /// The S-CSCFs that failed, when this is the second choice.
     pub(super) failed: Option<Failed>,
+    /// When the HSS was asked.
+    asked_at: Instant,
+    /// How long it was waited for before.
+    waited: Duration,
 }
 
 /// A REGISTER that is with an S-CSCF; the client transaction has its text.
@@ -29,6 +33,8 @@ pub(super) struct AwaitingScscf {
     pub(super) server: ServerId,
     /// The S-CSCFs it was sent to, the present one last.
     pub(super) tried: Vec<Box<str>>,
+    /// How long the HSS was waited for.
+    waited: Duration,
 }
 
 /// Why another S-CSCF is looked for.
@@ -62,7 +68,7 @@ impl Icscf {
         }
         let mut request = self.spare.pop().unwrap_or_default();
         answer::one_hop_less(message, hops, &mut request);
-        let waiting = AwaitingUaa { server, request, failed: None };
+        let waiting = AwaitingUaa { server, request, failed: None, asked_at: now, waited: Duration::ZERO };
         self.send_uar(now, message, waiting, out)
     }
 
@@ -72,13 +78,14 @@ impl Icscf {
             .map_err(|fault| Refusal::HssFault(CxResult::Base(fault.code)))
             .and_then(|uaa| self.chosen(&uaa, waiting.failed.as_ref()));
         match (outcome, waiting) {
-            (Ok(name), AwaitingUaa { server, request, failed }) => {
+            (Ok(name), AwaitingUaa { server, request, failed, asked_at, waited }) => {
+                let waited = waited + now.saturating_since(asked_at);
                 let mut tried = failed.map_or_else(|| Vec::with_capacity(1), |f| f.tried);
                 tried.push(name);
-                self.forward(now, AwaitingScscf { server, tried }, request, out);
+                self.forward(now, AwaitingScscf { server, tried, waited }, request, out);
             }
             // No other S-CSCF: what the last one said is the answer.
-            (Err(Refusal::NoneFits), AwaitingUaa { server, failed: Some(failed), request }) => {
+            (Err(Refusal::NoneFits), AwaitingUaa { server, failed: Some(failed), request, .. }) => {
                 self.answer_failed(now, server, &request, failed, out);
             }
             (Err(refusal), AwaitingUaa { server, request, .. }) => {
@@ -98,6 +105,11 @@ impl Icscf {
     ) {
         let sent = self.transactions.sent(client).expect("readable in the call that ends the transaction");
         let request = answer::without_own_via(sent);
+        if response.is_none() && waiting.waited > self.config.limits.longest_wait / 4 {
+            // The HSS is slow, and so is whoever asks it: no reason to take the user away from his S-CSCF.
+            let failed = Failed { tried: waiting.tried, response: None };
+            return self.answer_failed(now, waiting.server, &request, failed, out);
+        }
         self.try_another(now, waiting, request, response, out);
     }
 
@@ -110,7 +122,7 @@ impl Icscf {
         response: Option<&[u8]>,
         out: &mut Outbox,
     ) {
-        let AwaitingScscf { server, tried } = waiting;
+        let AwaitingScscf { server, tried, waited } = waiting;
         let failed = Failed { tried, response: response.map(Into::into) };
         let bytes = request.clone();
         let message = Message::parse(&bytes).expect("it was parsed when it came");
@@ -118,7 +130,7 @@ impl Icscf {
         if is_protected(&message) {
             return self.answer_failed(now, server, &request, failed, out);
         }
-        let waiting = AwaitingUaa { server, request, failed: Some(failed) };
+        let waiting = AwaitingUaa { server, request, failed: Some(failed), asked_at: now, waited };
         if let Err(refusal) = self.send_uar(now, &message, waiting, out) {
             self.refuse(now, server, &message, &refusal, out);
         }
@@ -190,7 +202,8 @@ impl Icscf {
         };
         let name = name.clone();
         let sent_by = &self.sent_by[listener];
-        let timers = patience(self.config.timers);
+        let left = self.config.limits.longest_wait.saturating_sub(waiting.waited);
+        let timers = patience(self.config.timers, left);
         self.transactions.request(
             now,
             timers,
@@ -296,9 +309,11 @@ fn mentions(text: &str, word: &str, (lower, upper): (u8, u8)) -> bool {
 }
 
 /// The I-CSCF gives up on an S-CSCF in a quarter of the time that its own client allows: two more can be tried before
-/// the P-CSCF hears nothing for too long (field-lessons 62).
-fn patience(timers: Timers) -> Timers {
-    Timers { t1: timers.t1 / 4, ..timers }
+/// the P-CSCF hears nothing for too long (field-lessons 62). What the HSS has taken of `limits.longest_wait` the S-CSCF,
+/// which asks it too, does not have any more, but for a last quarter.
+fn patience(timers: Timers, left: Duration) -> Timers {
+    let t1 = timers.t1 / 4;
+    Timers { t1: (left / 64).clamp(t1 / 4, t1), ..timers }
 }
 
 /// Buffers kept for requests that wait for the HSS.

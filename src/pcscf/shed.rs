@@ -10,6 +10,11 @@ use crate::sip::{Message, Method};
 use crate::time::Instant;
 
 impl Pcscf {
+    /// How many requests were shed by 503, and how many dropped unanswered in a flood.
+    pub const fn refused_for_overload(&self) -> (u64, u64) {
+        self.to_ue.refused()
+    }
+
     /// Sheds a request of either side where there is too much to do already. Returns whether it did.
     pub(super) fn sheds(
         &mut self,
@@ -24,6 +29,9 @@ impl Pcscf {
         let limits = self.to_ue.limits();
         if !limits.shed_registrations(load) {
             return false;
+        }
+        if message.method() != Some(Method::Register) && self.to_ue.drops(server, load) {
+            return true;
         }
         let shed = match message.method() {
             Some(Method::Register) if over.is_none() => begins_registration(message),

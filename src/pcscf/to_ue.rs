@@ -10,7 +10,7 @@ use super::passing::Asked;
 use crate::packet::{Connection, Outbox, Packet, Route, Transport};
 use crate::random::Random;
 use crate::sip::emit::reason_phrase;
-use crate::sip::overload::{Limits, Shedder};
+use crate::sip::overload::{Limits, Load, Shedder};
 use crate::sip::proxy::Io;
 use crate::sip::transaction::{ClientId, Ended, Incoming, ServerId, Timers, Transactions, copy_vias};
 use crate::sip::{HeaderName, Message, Writer};
@@ -164,6 +164,16 @@ impl ToUe {
     /// Beyond what requests are shed.
     pub(super) const fn limits(&self) -> Limits {
         *self.shedder.limits()
+    }
+
+    /// Drops a request where there is no room even for what is never shed.
+    pub(super) fn drops(&mut self, server: ServerId, load: Load) -> bool {
+        self.shedder.drops(&mut self.transactions, server, load)
+    }
+
+    /// How many requests were shed, and how many dropped.
+    pub(super) const fn refused(&self) -> (u64, u64) {
+        self.shedder.refused()
     }
 
     /// Refuses a request for overload.

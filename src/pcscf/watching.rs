@@ -11,7 +11,7 @@ use crate::decimal::Decimal;
 use crate::event::{Event as Told, Role, What};
 use crate::identity::{Impi, Impu};
 use crate::packet::{Outbox, Packet, Route, Transport};
-use crate::reginfo::{self, Reginfo, RegistrationState};
+use crate::reginfo::{self, Contact, ContactEvent, ContactState, Reginfo, RegistrationState};
 use crate::sip::header::contact::Contacts;
 use crate::sip::header::event::SubscriptionState;
 use crate::sip::transaction::Incoming;
@@ -19,7 +19,7 @@ use crate::sip::{HeaderName, Message, Uri, Writer, destination};
 use crate::time::{Duration, Instant, Timeouts};
 use foldhash::fast::RandomState;
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// All subscriptions. There is one only where the configuration wants them.
 #[derive(Debug, Default)]
@@ -175,12 +175,13 @@ impl Pcscf {
         let answer = Answer::Own { request: notify, source: packet.from, status, headers: &[], body: "" };
         self.to_ue.answer(now, server, &answer, out);
         if status == 200 {
-            self.heed(now, flow, notify);
+            self.heed(now, flow, notify, out);
         }
     }
 
-    /// Notes what the network has ended.
-    fn heed(&mut self, now: Instant, flow: FlowKey, notify: &Message<'_>) {
+    /// Notes what the network has ended, and shortens what it has shortened.
+    fn heed(&mut self, now: Instant, flow: FlowKey, notify: &Message<'_>, out: &mut Outbox) {
+        let mut shortened = None;
         let Some(watching) = &mut self.watching else { return };
         let Some(watched) = watching.known.get_mut(&flow) else { return };
         let impi = Impi::from(&*watched.impi);
@@ -188,6 +189,7 @@ impl Pcscf {
         let is_newer = |d: &Reginfo<'_>| watched.version.is_none_or(|before| d.version > before);
         if let Some(document) = document.filter(is_newer) {
             watched.version = Some(document.version);
+            shortened = self.books.ue_address(flow).and_then(|address| left_at(&document, address));
             let ended = document.registrations.iter().filter(|r| r.state == RegistrationState::Terminated);
             let identities: Vec<Impu> = ended.map(|r| canonical(&r.aor)).collect();
             if !identities.is_empty() {
@@ -199,6 +201,10 @@ impl Pcscf {
         let state = notify.header(HeaderName::SubscriptionState).and_then(|s| SubscriptionState::parse(s).ok());
         if state.is_some_and(|s| s.state.eq_ignore_ascii_case("terminated")) {
             watching.known.remove(&flow);
+        }
+        if let Some(left) = shortened {
+            // TS 24.229 clauses 5.2.3 and 5.4.1.6: the UE must authenticate itself anew before then.
+            self.books.shorten_registration(now, flow, now + left, out);
         }
     }
 
@@ -302,6 +308,17 @@ impl Dialog {
         let first = self.routes.split_once('<').and_then(|(_, rest)| rest.split_once('>'));
         first.map_or(&self.target, |(uri, _)| uri)
     }
+}
+
+/// How long the Contacts of a UE last that a document calls shortened; `None`: it calls none so. Those that the UE has
+/// elsewhere are not meant, and the one that lasts longest decides.
+fn left_at(document: &Reginfo<'_>, address: IpAddr) -> Option<Duration> {
+    let contacts = document.registrations.iter().flat_map(|r| &r.contacts);
+    let own = |c: &&Contact<'_>| Uri::parse(&c.uri).is_ok_and(|uri| uri.ip() == Some(address));
+    let bound: Vec<_> = contacts.filter(own).filter(|c| c.state == ContactState::Active).collect();
+    let is_shortened = bound.iter().any(|c| c.event == ContactEvent::Shortened);
+    let longest = bound.iter().map(|c| c.expires).max().flatten();
+    longest.filter(|_| is_shortened).map(Duration::from_secs)
 }
 
 fn canonical(aor: &str) -> Impu {

@@ -10,6 +10,11 @@ use crate::sip::transaction::ServerId;
 use crate::time::Instant;
 
 impl Scscf {
+    /// How many requests were shed by 503, and how many dropped unanswered in a flood.
+    pub const fn refused_for_overload(&self) -> (u64, u64) {
+        self.shedder.refused()
+    }
+
     /// True for a REGISTER that would begin what there is no room for. Answers to challenges that we sent are known by
     /// their attempt or nonce, whatever a stranger writes there.
     pub(super) fn must_shed(&self, now: Instant, register: &Register<'_, '_>, in_attempt: bool) -> bool {
@@ -23,7 +28,14 @@ impl Scscf {
 
     /// Sheds a request other than REGISTER where there is far too much to do already. Returns whether it did.
     pub(super) fn sheds(&mut self, now: Instant, server: ServerId, message: &Message<'_>, out: &mut Outbox) -> bool {
-        let shed = self.shedder.limits().shed_requests(self.load()) && begins_anything(message);
+        let load = self.load();
+        if !self.shedder.limits().shed_requests(load) {
+            return false;
+        }
+        if self.shedder.drops(&mut self.transactions, server, load) {
+            return true;
+        }
+        let shed = begins_anything(message);
         if shed {
             self.shed(now, server, message, out);
         }

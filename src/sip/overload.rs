@@ -13,7 +13,8 @@ use std::hash::BuildHasher;
 /// How much an element takes on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// SIP transactions alive. At this number new registrations are shed; at twice this number whatever begins anything.
+    /// SIP transactions alive. At this number new registrations are shed; at twice this number whatever begins anything;
+    /// at four times this number nothing is taken on at all, be it a BYE.
     pub transactions: usize,
     /// Registrations begun: requests that wait for the HSS, and challenges that wait for an answer.
     pub waiting: usize,
@@ -43,6 +44,11 @@ impl Limits {
         load.transactions / 2 >= self.transactions
     }
 
+    /// True when there is no room even for what is never shed: it is dropped unanswered, so that its sender repeats it.
+    pub const fn is_flooded(&self, load: Load) -> bool {
+        load.transactions / 4 >= self.transactions
+    }
+
     /// Seconds until the sender may try again.
     pub fn retry_after(&self, random: &mut Random) -> u32 {
         let seconds = u32::try_from(self.retry_after.as_secs()).unwrap_or(u32::MAX / 2).max(1);
@@ -67,12 +73,14 @@ impl Default for Limits {
 pub struct Shedder {
     limits: Limits,
     hasher: FixedState,
+    /// Requests that were shed, and those that were dropped.
+    refused: (u64, u64),
 }
 
 impl Shedder {
     /// One that sheds beyond `limits`; `seed` keeps its tags unpredictable from outside.
     pub fn new(limits: Limits, seed: u64) -> Self {
-        Self { limits, hasher: FixedState::with_seed(seed) }
+        Self { limits, hasher: FixedState::with_seed(seed), refused: (0, 0) }
     }
 
     /// Beyond what it sheds.
@@ -80,10 +88,26 @@ impl Shedder {
         &self.limits
     }
 
+    /// How many requests were shed, and how many dropped because of a flood.
+    pub const fn refused(&self) -> (u64, u64) {
+        self.refused
+    }
+
+    /// Drops a request where the element is flooded ([`Limits::is_flooded`]): nothing is said, and nothing is kept. True
+    /// when it is dropped.
+    pub fn drops<C>(&mut self, transactions: &mut Transactions<C>, server: ServerId, load: Load) -> bool {
+        let drops = self.limits.is_flooded(load);
+        if drops {
+            self.refused.1 += 1;
+            transactions.forget_unanswered(server);
+        }
+        drops
+    }
+
     /// Answers without keeping a transaction: what is shed must cost no memory. A copy of the request gets the same
     /// answer all the same, as RFC 3261 clause 8.2.7 asks of a server without state.
     pub fn shed<C>(
-        &self,
+        &mut self,
         now: Instant,
         transactions: &mut Transactions<C>,
         server: ServerId,
@@ -91,6 +115,7 @@ impl Shedder {
         out: &mut Outbox,
     ) {
         let Some(source) = transactions.source(server) else { return };
+        self.refused.0 += 1;
         let same = (request.call_id().ok(), request.cseq().ok().map(|cseq| cseq.number));
         let mut random = Random::seeded(self.hasher.hash_one(same));
         transactions.respond(now, server, STATUS, out, |bytes| {
@@ -192,5 +217,7 @@ mod tests {
         };
         assert_eq!([shed(9, 2), shed(9, 3), shed(10, 0)], [(false, false), (true, false), (true, false)]);
         assert_eq!([shed(19, 0), shed(20, 0)], [(true, false), (true, true)]);
+        let flooded = |transactions| limits.is_flooded(Load { transactions, waiting: 0 });
+        assert_eq!([flooded(39), flooded(40)], [false, true]);
     }
 }

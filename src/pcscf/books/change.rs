@@ -75,4 +75,4 @@ impl Books {
 }
 
 /// TS 24.229 clause 5.2.2.1: how much longer SAs live than the registration.
-const BEYOND_REGISTRATION: Duration = Duration::from_secs(30);
+pub(super) const BEYOND_REGISTRATION: Duration = Duration::from_secs(30);

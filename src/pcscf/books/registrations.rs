@@ -1,10 +1,12 @@
 //! Who is registered, by what identities, until when.
 
+use super::change::BEYOND_REGISTRATION;
 use super::{Books, Due};
-use crate::packet::{Route, Transport};
+use crate::event::{Event, Role, What};
+use crate::packet::{Effect, Outbox, Route, Transport};
 use crate::pcscf::flow::{FlowKey, InClear, Phase, Registration, Registrations, Set, Shared};
 use crate::time::Instant;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 impl Books {
@@ -37,6 +39,13 @@ impl Books {
     /// The way to a UE that is registered without SAs.
     pub(in crate::pcscf) fn way_in_clear(&self, flow: FlowKey) -> Option<Route> {
         self.flows.get(&flow)?.in_clear.as_ref().map(|in_clear| in_clear.route)
+    }
+
+    /// Where the UE of a subscriber is.
+    pub(in crate::pcscf) fn ue_address(&self, flow: FlowKey) -> Option<IpAddr> {
+        let this = self.flows.get(&flow)?;
+        let newest = || Some(self.sets[this.newest?.at()].as_ref()?.ue_address);
+        this.in_clear.as_ref().map(|in_clear| in_clear.source.ip()).or_else(newest)
     }
 
     /// True when the subscriber has registered from this address and port without SAs, and nobody since.
@@ -115,6 +124,38 @@ impl Books {
             }
         });
         self.tidy(flow);
+    }
+
+    /// The network has brought the end of what is registered nearer: the sets that serve end with it, and 30 s, too.
+    pub(in crate::pcscf) fn shorten_registration(
+        &mut self,
+        now: Instant,
+        flow: FlowKey,
+        until: Instant,
+        out: &mut Outbox,
+    ) {
+        let Some(this) = self.flows.get_mut(&flow) else { return };
+        let mut all = std::mem::take(&mut this.registrations).into_vec();
+        all.iter_mut().for_each(|r| r.until = r.until.min(until));
+        this.registrations = all.into();
+        let in_clear = this.in_clear.is_some();
+        if in_clear {
+            self.timeouts.at(until, Due::Flow(flow));
+        }
+        let ends = until + BEYOND_REGISTRATION;
+        let mut shortened = Vec::new();
+        self.for_each(flow, |books, index| {
+            let Some(set) = books.sets[index.at()].as_ref().filter(|set| set.ends > ends) else { return };
+            if set.phase.is_established() {
+                shortened.push(set.id);
+                books.shorten(index, ends);
+            }
+        });
+        for set in shortened {
+            out.push(Effect::ExtendSa { set, until: ends });
+            let lifetime = ends.saturating_since(now);
+            out.event(|| Event { role: Role::Pcscf, what: What::SaEstablished { set, lifetime } });
+        }
     }
 
     pub(super) fn expire_flow(&mut self, now: Instant, flow: FlowKey) {

@@ -200,6 +200,11 @@ impl<C> Transactions<C> {
         self.servers.forget_answered(server, &mut self.shared);
     }
 
+    /// Forgets a server transaction that nobody will answer: copies of its request are new requests.
+    pub fn forget_unanswered(&mut self, server: ServerId) {
+        self.servers.forget_unanswered(server, &mut self.shared);
+    }
+
     /// Sends a request other than ACK and CANCEL in a new client transaction. `write` writes the whole message for the
     /// given transport and branch (without magic cookie doubts: the text begins with `z9hG4bK`). When `route` is UDP,
     /// `may_switch` is set and the message is larger than 1,300 octets, it is written again for TCP (RFC 3261 clause

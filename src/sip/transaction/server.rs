@@ -258,6 +258,13 @@ impl Servers {
         }
     }
 
+    /// Copies of its request are new requests.
+    pub(super) fn forget_unanswered(&mut self, server: ServerId, shared: &mut Shared) {
+        if self.slab.get(server.into()).is_some_and(Server::is_open) {
+            self.remove(server.into(), shared);
+        }
+    }
+
     /// RFC 3261 clause 18.2.2: the answer then goes over a new connection to the port in sent-by.
     pub(super) fn connection_lost(&mut self, connection: &Connection) {
         for index in self.on_connections.as_slice() {
