@@ -167,7 +167,8 @@ pub struct ServeArgs {
     /// Subscribers: a file or a directory
     #[arg(long, value_name = "FILE|DIR")]
     pub hss_data: Option<PathBuf>,
-    /// Where the HSS keeps SQNs and registrations over a restart; made if it is not there
+    /// Where the HSS keeps SQNs and registrations over a restart; made if it is not there. Only `serve` has it: a first
+    /// run and `register` begin and end with their process
     #[arg(long, value_name = "DIR")]
     pub state: Option<PathBuf>,
     /// What carries protected messages: none (they stay in clear), userspace, kernel, unprivileged

@@ -31,7 +31,16 @@ pub struct Envelope<'a> {
     pub origin_realm: &'a str,
 }
 
-impl RequestEnvelope<'_> {
+impl<'a> RequestEnvelope<'a> {
+    /// That of a request from `origin` (host and realm) to `destination`: a host, where one is known, of a realm.
+    pub const fn new(
+        session_id: &'a str,
+        (origin_host, origin_realm): (&'a str, &'a str),
+        (destination_host, destination_realm): (Option<&'a str>, &'a str),
+    ) -> Self {
+        Self { session_id, origin_host, origin_realm, destination_host, destination_realm }
+    }
+
     /// Writes Session-Id, Vendor-Specific-Application-Id, Auth-Session-State, Origin-*, Destination-*.
     pub fn encode(&self, w: &mut Writer<'_>) {
         w.octets(d::SESSION_ID, 0, true, self.session_id.as_bytes());

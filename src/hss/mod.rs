@@ -193,7 +193,7 @@ impl Records {
 
     /// Origin-Host and Origin-Realm.
     fn origin(&self) -> (&str, &str) {
-        (&self.config.diameter.origin_host, &self.config.diameter.origin_realm)
+        self.config.diameter.origin()
     }
 
     /// The common AVPs of the answer.

@@ -182,14 +182,7 @@ impl Records {
     }
 
     fn request_envelope<'a>(&'a self, session_id: &'a str, host: &'a str) -> RequestEnvelope<'a> {
-        let (origin_host, origin_realm) = self.origin();
-        RequestEnvelope {
-            session_id,
-            origin_host,
-            origin_realm,
-            destination_host: Some(host),
-            destination_realm: &self.config.realm,
-        }
+        RequestEnvelope::new(session_id, self.config.diameter.origin(), (Some(host), &self.config.realm))
     }
 
     fn on_rta(&mut self, member: Member, reason: ReasonCode, rta: &Rta<'_>) {

@@ -225,13 +225,7 @@ impl Icscf {
         self.session_id.clear();
         self.node.write_session_id(&mut self.session_id);
         let lir = Lir {
-            envelope: RequestEnvelope {
-                session_id: &self.session_id,
-                origin_host: &self.config.diameter.origin_host,
-                origin_realm: &self.config.diameter.origin_realm,
-                destination_host: None,
-                destination_realm: &self.config.realm,
-            },
+            envelope: RequestEnvelope::new(&self.session_id, self.config.diameter.origin(), (None, &self.config.realm)),
             impu: &self.impu.0,
             originating: kept.originating.is_some(),
             authorization_type,

@@ -152,13 +152,7 @@ impl Icscf {
         self.session_id.clear();
         self.node.write_session_id(&mut self.session_id);
         let uar = Uar {
-            envelope: RequestEnvelope {
-                session_id: &self.session_id,
-                origin_host: &self.config.diameter.origin_host,
-                origin_realm: &self.config.diameter.origin_realm,
-                destination_host: None,
-                destination_realm: &self.config.realm,
-            },
+            envelope: RequestEnvelope::new(&self.session_id, self.config.diameter.origin(), (None, &self.config.realm)),
             impi: username.unwrap_or_else(|| to.implied_impi()),
             impu: &self.impu.0,
             visited_network: visited.unwrap_or(&self.config.realm).as_bytes(),

@@ -309,14 +309,9 @@ impl Wire<'_> {
         let Self { node, session_id, config, registrar } = self;
         session_id.clear();
         node.write_session_id(session_id);
+        let hss = assignment.hss.and_then(|id| registrar.hss_host(id));
         let sar = Sar {
-            envelope: RequestEnvelope {
-                session_id,
-                origin_host: &config.diameter.origin_host,
-                origin_realm: &config.diameter.origin_realm,
-                destination_host: assignment.hss.and_then(|id| registrar.hss_host(id)),
-                destination_realm: &config.realm,
-            },
+            envelope: RequestEnvelope::new(session_id, config.diameter.origin(), (hss, &config.realm)),
             impi: assignment.impi,
             impus: vec![assignment.impu],
             server_name: &config.name,

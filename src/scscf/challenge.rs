@@ -72,13 +72,11 @@ impl Scscf {
         self.session_id.clear();
         self.node.write_session_id(&mut self.session_id);
         let mar = Mar {
-            envelope: RequestEnvelope {
-                session_id: &self.session_id,
-                origin_host: &self.config.diameter.origin_host,
-                origin_realm: &self.config.diameter.origin_realm,
-                destination_host: attempt.hss.and_then(|hss| self.registrar.hss_host(hss)),
-                destination_realm: &self.config.realm,
-            },
+            envelope: RequestEnvelope::new(
+                &self.session_id,
+                self.config.diameter.origin(),
+                (attempt.hss.and_then(|hss| self.registrar.hss_host(hss)), &self.config.realm),
+            ),
             impi: attempt.impi(),
             impu: attempt.impu(),
             items: 1,

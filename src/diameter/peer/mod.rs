@@ -47,6 +47,13 @@ pub struct NodeConfig {
     pub epoch: Epoch,
 }
 
+impl NodeConfig {
+    /// Origin-Host and Origin-Realm.
+    pub fn origin(&self) -> (&str, &str) {
+        (&self.origin_host, &self.origin_realm)
+    }
+}
+
 /// A configured peer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct PeerConfig {
