@@ -52,7 +52,7 @@ fn the_registration_of_a_tablet() {
     assert!(register.starts_with("REGISTER sip:ims.mnc001.mcc001.3gppnetwork.org SIP/2.0\r\n"), "{register}");
     assert!(register.contains("Security-Verify: ipsec-3gpp") && register.ends_with("\r\n\r\n"));
     assert!(stream(&to_ue).contains("SIP/2.0 200 OK\r\n"));
-    assert_eq!(first_lines(&to_pcscf), ["SUBSCRIBE sip:001011234567895@ims.mnc001.mcc001.3gppnetwork.org SIP/2.0"]);
+    assert_eq!(first_lines(&to_pcscf), ["SUBSCRIBE tel:0398765432100 SIP/2.0"]);
     assert_eq!(first_lines(&to_ue).len(), 2, "{:?}", first_lines(&to_ue));
 }
 
