@@ -431,6 +431,21 @@ fn lesson_18_the_set_ends_after_the_transaction_of_the_de_registration() {
 }
 
 #[test]
+fn lesson_18_after_a_challenge_old_and_new_set_end_together() {
+    let (mut rig, mut phone) = (Rig::new(config()), Phone::new(1));
+    rig.register(0, &mut phone, 36_000);
+    rig.reauthenticate(10_000, &mut phone, 0);
+    assert_eq!((rig.plane.len(), rig.pcscf.identities(&phone.impi()).count()), (2, 0));
+    rig.drive(138_029);
+    assert_eq!(rig.plane.len(), 2);
+    rig.drive(138_030);
+    assert_eq!((rig.plane.len(), rig.pcscf.subscribers()), (0, 0));
+    // Nothing of them is in the way of the next.
+    rig.register(140_000, &mut phone, 36_000);
+    assert_eq!(rig.plane.len(), 1);
+}
+
+#[test]
 fn lesson_18_another_identity_keeps_the_set() {
     let (mut rig, mut phone) = (Rig::new(config()), Phone::new(1));
     rig.register(0, &mut phone, 36_000);

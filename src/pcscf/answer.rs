@@ -169,6 +169,9 @@ impl Pcscf {
         match granted {
             Granted::Nothing => {}
             Granted::End => {
+                if let Origin::Protected(set) = context.origin {
+                    self.books.answered(set, out);
+                }
                 self.deregister(now, context.flow, &aor, out);
                 let cause = "the UE asked for it";
                 out.event(|| Event {

@@ -49,6 +49,18 @@ impl Books {
         out.event(|| Event { role: Role::Pcscf, what: What::SaEstablished { set: set.id, lifetime } });
     }
 
+    /// A 200 came over `set` for a REGISTER that ends a registration: a temporary set has had its answer, and serves what
+    /// else is registered for as long as the one before it.
+    pub(in crate::pcscf) fn answered(&mut self, set: SetRef, out: &mut Outbox) {
+        if self.get(set).is_some_and(|this| matches!(this.phase, Phase::Challenged)) {
+            let latest = self.promote(set, out);
+            let this = self.get_mut(set).expect("promotion removes other sets only");
+            this.phase = Phase::Registered { used: false };
+            this.ends = this.ends.max(latest);
+            out.push(Effect::ExtendSa { set: set.id, until: this.ends });
+        }
+    }
+
     /// A temporary set begins to serve: what it does to the other sets of its flow. Returns the end of those it replaces.
     fn promote(&mut self, set: SetRef, out: &mut Outbox) -> Instant {
         let this = self.get(set).expect("the caller holds it");
