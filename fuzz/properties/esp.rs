@@ -19,7 +19,9 @@ pub(crate) fn esp(bytes: &[u8]) {
     let data = &data[..data.len().min(2_000)];
     let algorithms = PAIRS[usize::from(how & 7)];
     let (v6, upper) = (how & 8 != 0, if how & 16 != 0 { Upper::Tcp } else { Upper::Udp });
-    let mut link = Link::new(algorithms, v6, how & 32 != 0);
+    // Keys depend on all of the input: a fuzzer sees what is compared, and would bring a packet that was sealed before.
+    let keys = bytes.iter().fold(FNV_OFFSET, |hash, octet| (hash ^ u128::from(*octet)).wrapping_mul(FNV_PRIME));
+    let mut link = Link::with_keys(algorithms, v6, how & 32 != 0, keys);
     let sa = usize::from(how >> 6);
     let (first, second) = (link.seal(sa, upper, data), link.seal(sa, upper, data));
     assert_ne!(first.esp, second.esp);
@@ -89,6 +91,10 @@ pub(crate) struct OnTheWay {
 
 impl Link {
     pub(crate) fn new(algorithms: Algorithms, v6: bool, tunnel: bool) -> Self {
+        Self::with_keys(algorithms, v6, tunnel, 0xc1)
+    }
+
+    pub(crate) fn with_keys(algorithms: Algorithms, v6: bool, tunnel: bool, keys: u128) -> Self {
         let [ue, pcscf, nat, _] = ADDRESSES[usize::from(v6)].map(|address| address.parse().expect("an address"));
         let set = SaSet {
             id: SaSetId(7),
@@ -98,8 +104,8 @@ impl Link {
             pcscf: Endpoint { spi_c: Spi(50_001), spi_s: Spi(50_000), port_c: 9_950, port_s: 9_900 },
             algorithms,
             mode: if tunnel { Mode::UdpTunnel { outer_ue: nat } } else { Mode::Transport },
-            ck: Ck([0xc1; 16]),
-            ik: Ik([0x1c; 16]),
+            ck: Ck(keys.to_be_bytes()),
+            ik: Ik((!keys).to_be_bytes()),
             at_ue: false,
         };
         let mut link = Self { ue: Engine::new(Random::seeded(1)), pcscf: Engine::new(Random::seeded(2)), set };
@@ -188,3 +194,7 @@ pub(crate) const PAIRS: [Algorithms; 8] = [
     Algorithms { integrity: Integrity::AesGmac, encryption: Encryption::Null },
     Algorithms { integrity: Integrity::Null, encryption: Encryption::AesGcm },
 ];
+
+/// FNV-1a of 128 bits.
+const FNV_OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+const FNV_PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
