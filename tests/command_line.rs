@@ -21,6 +21,18 @@ impl Place {
         format!("{}:{port}", self.host())
     }
 
+    /// `serve` with its core here, and `more` flags.
+    fn serve(&self, more: &[&str]) -> (Running, String) {
+        let listeners = [
+            ["--sip".to_owned(), self.at(5060)],
+            ["--diameter".to_owned(), self.at(3868)],
+            ["--set".to_owned(), format!("icscf.listen={}", self.at(4060))],
+            ["--set".to_owned(), format!("scscf.listen={}", self.at(6060))],
+        ];
+        let listeners = listeners.as_flattened().iter().map(String::as_str);
+        start_serve(&["serve"].into_iter().chain(listeners).chain(more.iter().copied()).collect::<Vec<_>>())
+    }
+
     fn flags(&self) -> Vec<String> {
         let pairs = [("--sip", 5060), ("--icscf", 4060), ("--scscf", 6060), ("--diameter", 3868), ("--ue", 20_000)];
         pairs.iter().flat_map(|(flag, port)| [(*flag).to_owned(), self.at(*port)]).collect()
@@ -126,21 +138,7 @@ fn serve_says_ready_and_ends_in_order_at_sigterm() {
 #[test]
 fn a_password_registers_at_a_served_core() {
     let place = Place(17);
-    let mut serve = start_serve(&[
-        "serve",
-        "--profile",
-        "plain-digest",
-        "--hss-data",
-        "hss-data/plain-digest.yaml",
-        "--sip",
-        &place.at(5060),
-        "--diameter",
-        &place.at(3868),
-        "--set",
-        &format!("icscf.listen={}", place.at(4060)),
-        "--set",
-        &format!("scscf.listen={}", place.at(6060)),
-    ]);
+    let mut serve = place.serve(&["--profile", "plain-digest", "--hss-data", "hss-data/plain-digest.yaml"]);
     let (pcscf, source) = (place.at(5060), Place(18).host());
     let base = ["register", "--profile", "plain-digest", "--pcscf", &pcscf, "--source", &source, "--deregister"];
     let phone = ["--impu", "sip:1000@192.168.1.88", "--username", "1000", "--password"];
@@ -158,19 +156,7 @@ fn a_password_registers_at_a_served_core() {
 #[test]
 fn register_against_serve_and_back() {
     let place = Place(6);
-    let mut serve = start_serve(&[
-        "serve",
-        "--sip",
-        &place.at(5060),
-        "--diameter",
-        &place.at(3868),
-        "--set",
-        &format!("icscf.listen={}", place.at(4060)),
-        "--set",
-        &format!("scscf.listen={}", place.at(6060)),
-        "--sec-agree",
-        "required",
-    ]);
+    let mut serve = place.serve(&["--sec-agree", "required"]);
     let keys = ["--k", "465b5ce8b199b49faa5f0a2ee238a6bc", "--opc", "cd63cb71954a9f4e48a5994e37a02baf"];
     let (pcscf, source) = (place.at(5060), Place(10).host());
     let base = ["register", "--pcscf", &pcscf, "--source", &source, "--imsi", "001010000000001"];
@@ -199,23 +185,7 @@ fn the_first_run_takes_no_plane() {
 #[test]
 fn unprivileged_ends_register_through_esp() {
     let place = Place(18);
-    let mut serve = start_serve(&[
-        "serve",
-        "--sip",
-        &place.at(5060),
-        "--diameter",
-        &place.at(3868),
-        "--set",
-        &format!("icscf.listen={}", place.at(4060)),
-        "--set",
-        &format!("scscf.listen={}", place.at(6060)),
-        "--sec-agree",
-        "required",
-        "--ipsec",
-        "unprivileged",
-        "--esp-port",
-        "4501",
-    ]);
+    let mut serve = place.serve(&["--sec-agree", "required", "--ipsec", "unprivileged", "--esp-port", "4501"]);
     let keys = ["--k", "465b5ce8b199b49faa5f0a2ee238a6bc", "--opc", "cd63cb71954a9f4e48a5994e37a02baf"];
     let itself = "sip:001010000000001@ims.mnc001.mcc001.3gppnetwork.org";
     let (pcscf, source) = (place.at(5060), Place(19).host());
@@ -248,18 +218,8 @@ fn unprivileged_ends_register_through_esp() {
 fn ues_that_misbehave_are_withstood() {
     let (place, scratch) = (Place(20), Scratch::new("misbehave"));
     let socket = scratch.0.join("socket").to_str().expect("UTF-8").to_owned();
-    let (sip, diameter) = (place.at(5060), place.at(3868));
-    let listeners = [format!("icscf.listen={}", place.at(4060)), format!("scscf.listen={}", place.at(6060))];
-    let mut serve = start_serve(&[
-        "serve",
-        "--sip",
-        &sip,
-        "--diameter",
-        &diameter,
-        "--set",
-        &listeners[0],
-        "--set",
-        &listeners[1],
+    let sip = place.at(5060);
+    let mut serve = place.serve(&[
         "--set",
         "scscf.challenge=always",
         "--sec-agree",
@@ -310,22 +270,8 @@ fn ues_that_misbehave_are_withstood() {
 fn ctl_shows_registrations_and_security_associations_of_a_running_serve() {
     let (place, scratch) = (Place(13), Scratch::new("ctl"));
     let socket = scratch.0.join("socket").to_str().expect("UTF-8").to_owned();
-    let listeners = ["icscf.listen", "scscf.listen"]
-        .map(|key| format!("{key}={}", place.at(if key == "icscf.listen" { 4060 } else { 6060 })));
-    let (sip, diameter) = (place.at(5060), place.at(3868));
-    let mut serve = start_serve(&[
-        "serve",
-        "--sip",
-        &sip,
-        "--diameter",
-        &diameter,
-        "--set",
-        &listeners[0],
-        "--set",
-        &listeners[1],
-        "--control",
-        &socket,
-    ]);
+    let sip = place.at(5060);
+    let mut serve = place.serve(&["--control", &socket]);
     assert!(serve.1.trim_end().ends_with(&format!(" control={socket}")), "{}", serve.1);
     let ctl = |args: &[&str]| imsreg(&[&["ctl", "--socket", &socket, "--json"], args].concat(), &[]);
     let said = |output: Output| serde_json::from_slice::<serde_json::Value>(&output.stdout).expect("one JSON object");
