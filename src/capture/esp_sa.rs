@@ -56,24 +56,11 @@ fn hex(key: &EspKey) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aka::{Ck, Ik};
-    use crate::identity::Spi;
-    use crate::ipsec::association::{Algorithms, Endpoint, SaSetId};
+    use crate::ipsec::association::Algorithms;
 
     #[test]
     fn four_lines_in_the_columns_of_wireshark() {
-        let mut set = SaSet {
-            id: SaSetId(1),
-            ue_address: "10.0.0.7".parse().unwrap(),
-            pcscf_address: "10.0.0.1".parse().unwrap(),
-            ue: Endpoint { spi_c: Spi(300), spi_s: Spi(301), port_c: 31_000, port_s: 31_001 },
-            pcscf: Endpoint { spi_c: Spi(400), spi_s: Spi(401), port_c: 5_100, port_s: 6_100 },
-            algorithms: Algorithms { integrity: Integrity::HmacSha1, encryption: Encryption::AesCbc },
-            mode: Mode::Transport,
-            ck: Ck([0xcc; 16]),
-            ik: Ik([0x11; 16]),
-            at_ue: false,
-        };
+        let mut set = SaSet::for_tests(false);
         let text = esp_sa(&set).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         let keys = format!(

@@ -185,3 +185,22 @@ impl SaSet {
             && !self.pcscf_address.is_unspecified()
     }
 }
+
+#[cfg(test)]
+impl SaSet {
+    /// A set between 10.0.0.7 and 10.0.0.1 for unit tests.
+    pub(crate) fn for_tests(at_ue: bool) -> Self {
+        Self {
+            id: SaSetId(1),
+            ue_address: "10.0.0.7".parse().unwrap(),
+            pcscf_address: "10.0.0.1".parse().unwrap(),
+            ue: Endpoint { spi_c: Spi(300), spi_s: Spi(301), port_c: 31_000, port_s: 31_001 },
+            pcscf: Endpoint { spi_c: Spi(400), spi_s: Spi(401), port_c: 5_100, port_s: 6_100 },
+            algorithms: Algorithms { integrity: Integrity::HmacSha1, encryption: Encryption::AesCbc },
+            mode: Mode::Transport,
+            ck: Ck([0xcc; 16]),
+            ik: Ik([0x11; 16]),
+            at_ue,
+        }
+    }
+}

@@ -273,24 +273,8 @@ const LARGEST_SEGMENT: usize = 65_300;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aka::{Ck, Ik};
     use crate::ip::transport::write_udp;
-    use crate::ipsec::association::{Algorithms, Encryption, Endpoint, Integrity, Mode, PortPair};
-
-    fn set(at_ue: bool) -> SaSet {
-        SaSet {
-            id: SaSetId(1),
-            ue_address: "10.0.0.7".parse().unwrap(),
-            pcscf_address: "10.0.0.1".parse().unwrap(),
-            ue: Endpoint { spi_c: Spi(300), spi_s: Spi(301), port_c: 31_000, port_s: 31_001 },
-            pcscf: Endpoint { spi_c: Spi(400), spi_s: Spi(401), port_c: 5_100, port_s: 6_100 },
-            algorithms: Algorithms { integrity: Integrity::HmacSha1, encryption: Encryption::AesCbc },
-            mode: Mode::Transport,
-            ck: Ck([1; 16]),
-            ik: Ik([2; 16]),
-            at_ue,
-        }
-    }
+    use crate::ipsec::association::PortPair;
 
     fn datagram(from: &str, to: &str) -> (SocketAddr, SocketAddr, Vec<u8>) {
         let (from, to) = (from.parse().unwrap(), to.parse().unwrap());
@@ -302,7 +286,7 @@ mod tests {
     #[test]
     fn the_last_sequence_number_is_sent_and_no_other_after_it() {
         let mut engine = Engine::new(Random::seeded(1));
-        engine.install(&set(true)).unwrap();
+        engine.install(&SaSet::for_tests(true)).unwrap();
         let (from, to, octets) = datagram("10.0.0.7:31000", "10.0.0.1:6100");
         let segment = Segment { source: from.ip(), destination: to.ip(), upper: Upper::Udp, octets: &octets };
         engine.set_sent(SaId { set: SaSetId(1), pair: PortPair::UcPs }, u32::MAX - 1);
@@ -318,7 +302,7 @@ mod tests {
     #[test]
     fn debug_shows_no_key() {
         let mut engine = Engine::new(Random::seeded(1));
-        engine.install(&set(true)).unwrap();
+        engine.install(&SaSet::for_tests(true)).unwrap();
         assert_eq!(format!("{engine:?}"), "Engine { sets: 1, .. }");
     }
 }
