@@ -10,6 +10,7 @@ mod request;
 mod run_file;
 
 use super::{Installation, Plane, Unavailable};
+use crate::aka::{Ck, Ik};
 use crate::config::PlaneChoice;
 use crate::identity::Spi;
 use crate::ipsec::association::{Algorithms, Encryption, Integrity, Mode, SaSet, SaSetId};
@@ -153,7 +154,8 @@ impl<X: Xfrm> Tables<X> {
         let number = self.free_number().ok_or("every reqid of this process is taken")?;
         let sas = request::four(set, self.range.reqid(number));
         for (made, sa) in sas.iter().enumerate() {
-            if let Err(error) = self.xfrm.ask(sa.add_state(request::algorithms(set), None)) {
+            if let Err(error) = self.xfrm.ask(sa.add_state(request::algorithms(set.algorithms, &set.ck, &set.ik), None))
+            {
                 self.take_away(&[], &sas[..made]);
                 return Err(format!("the kernel refuses a state with {}: {error}", set.algorithms));
             }
@@ -175,7 +177,7 @@ impl<X: Xfrm> Tables<X> {
         let Some(Installed { sas, algorithms, since, .. }) = self.sets.get(&set) else { return Ok(()) };
         let whole = now.saturating_duration_since(*since) + life;
         for sa in sas {
-            let keys = request::algorithms_without_keys(algorithms.integrity, algorithms.encryption);
+            let keys = request::algorithms(*algorithms, &FILLER.0, &FILLER.1);
             self.xfrm.ask(sa.extend_state(keys, whole))?;
             self.xfrm.ask(sa.extend_policy(life))?;
         }
@@ -267,7 +269,8 @@ impl<X: Xfrm> Tables<X> {
         let reqid = self.range.reqid(Range::len() - 1);
         for [from, to] in pairs {
             let sa = Sa::inbound(SocketAddr::new(from, 9), SocketAddr::new(to, 9), Spi(PROBE_SPI), reqid);
-            let keys = request::algorithms_without_keys(Integrity::HmacSha1, Encryption::Null);
+            let probed = Algorithms { integrity: Integrity::HmacSha1, encryption: Encryption::Null };
+            let keys = request::algorithms(probed, &FILLER.0, &FILLER.1);
             // One that a run before left would be in the way.
             let _ = self.xfrm.ask(sa.delete_state());
             match self.xfrm.ask(sa.add_state(keys, Some(PROBE_LIFE))) {
@@ -298,6 +301,9 @@ fn gone_or(answer: io::Result<()>) -> io::Result<()> {
     answer.or_else(|error| if is_gone(&error) { Ok(()) } else { Err(error) })
 }
 
+/// Keys that are none: a state that is extended keeps those it has, but the kernel wants some to read. The halves differ,
+/// so that triple DES takes them too.
+const FILLER: (Ck, Ik) = (Ck([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]), Ik([1; 16]));
 const PROBE_SPI: u32 = 0x696d_7331;
 const PROBE_LIFE: Duration = Duration::from_secs(5);
 /// What the kernel says to a state that is not there.

@@ -3,8 +3,9 @@
 //! The kernel does not compare the addresses of transport-mode templates, and a template without SPI and reqid accepts
 //! any SA. So each template names both, and each state carries the whole selector.
 
+use crate::aka::{Ck, Ik};
 use crate::identity::Spi;
-use crate::ipsec::association::{Encryption, Integrity, SaSet};
+use crate::ipsec::association::{Algorithms, Encryption, Integrity, SaSet};
 use crate::ipsec::keys::{encryption_key, integrity_key};
 use crate::time::Duration;
 use netlink_packet_xfrm::constants::{
@@ -42,31 +43,10 @@ pub(super) fn four(set: &SaSet, reqid: u32) -> [Sa; 4] {
     ]
 }
 
-/// The algorithms of a set with their keys, as attributes of a state.
-pub(super) fn algorithms(set: &SaSet) -> Vec<XfrmAttrs> {
-    let integrity = integrity_key(set.algorithms.integrity, &set.ck, &set.ik);
-    let encryption = encryption_key(set.algorithms.encryption, &set.ck, &set.ik);
-    attributes(set.algorithms.integrity, set.algorithms.encryption, integrity.as_slice(), encryption.as_slice())
-}
-
-/// The same with keys that are none: a state that is extended keeps the keys it has, and the kernel wants some to read.
-pub(super) fn algorithms_without_keys(integrity: Integrity, encryption: Encryption) -> Vec<XfrmAttrs> {
-    let filler: [u8; 24] = std::array::from_fn(|i| i as u8);
-    let integrity_length = match integrity {
-        Integrity::HmacMd5 => 16,
-        Integrity::HmacSha1 | Integrity::AesGmac => 20,
-        Integrity::Null => 0,
-    };
-    let encryption_length = match encryption {
-        Encryption::Null => 0,
-        Encryption::DesEde3Cbc => 24,
-        Encryption::AesCbc => 16,
-        Encryption::AesGcm => 20,
-    };
-    attributes(integrity, encryption, &filler[..integrity_length], &filler[..encryption_length])
-}
-
-fn attributes(integrity: Integrity, encryption: Encryption, ik: &[u8], ck: &[u8]) -> Vec<XfrmAttrs> {
+/// Algorithms with their keys, as attributes of a state.
+pub(super) fn algorithms(Algorithms { integrity, encryption }: Algorithms, ck: &Ck, ik: &Ik) -> Vec<XfrmAttrs> {
+    let (integrity_key, encryption_key) = (integrity_key(integrity, ck, ik), encryption_key(encryption, ck, ik));
+    let (ik, ck) = (integrity_key.as_slice(), encryption_key.as_slice());
     let hmac = |kernel: &str| {
         XfrmAttrs::AuthenticationAlgTrunc(AlgAuth {
             alg_name: name(kernel),

@@ -1,7 +1,6 @@
 //! A kernel that keeps its tables in memory and refuses what it is told to refuse.
 
 use super::*;
-use crate::aka::{Ck, Ik};
 use crate::ipsec::association::Endpoint;
 use netlink_packet_xfrm::XfrmMessage;
 use netlink_packet_xfrm::policy::ModifyMessage as Policy;
