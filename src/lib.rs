@@ -72,4 +72,5 @@ pub mod scscf;
 pub mod sim;
 pub mod sip;
 pub mod time;
+pub mod trace;
 pub mod ue;

@@ -34,6 +34,7 @@ const TABLE: &[(&str, u8, &[&str])] = &[
     ("ims", 4, &[]),
     ("capture", 4, &[]),
     ("ladder", 4, &["capture"]),
+    ("trace", 4, &["capture"]),
     ("config", 4, &[]),
     ("sim", 5, &[]),
     ("live", 6, &[]),
@@ -41,7 +42,7 @@ const TABLE: &[(&str, u8, &[&str])] = &[
 ];
 
 /// The judge never shares the accused's code: these see no element.
-const JUDGES: &[&str] = &["capture", "ladder"];
+const JUDGES: &[&str] = &["capture", "ladder", "trace"];
 const ELEMENTS: &[&str] = &["pcscf", "icscf", "scscf", "hss", "ue", "application_server", "ims"];
 
 /// What an element borrows from another: the same policy word on both sides of Gm.
