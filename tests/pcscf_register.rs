@@ -160,6 +160,35 @@ fn a_final_answer_other_than_200_is_relayed() {
     }
 }
 
+/// TS 24.229 clauses 5.1.1.2.1 and 5.1.1.5.1: after 423 and 439 the UE asks again otherwise, and may do so over the
+/// temporary set, which ends with reg-await-auth or a failed authentication.
+#[test]
+fn what_is_to_be_asked_otherwise_leaves_the_temporary_set_usable() {
+    for status in ["423 Interval Too Brief", "439 First Hop Lacks Outbound Support"] {
+        let (mut rig, mut phone) = (Rig::new(config()), Phone::new(1));
+        phone.send_first(&mut rig, 0);
+        rig.challenge(10, &mut phone);
+        phone.send_protected(&mut rig, 20);
+        let request = rig.forwarded();
+        rig.core_sends(30, &response(&request, status, "Min-Expires: 60\r\n"));
+        let answer = rig.answer();
+        assert!(answer.protected && answer.text.starts_with(&format!("SIP/2.0 {status}\r\n")), "{}", answer.text);
+        phone.send_protected(&mut rig, 200_000);
+        rig.accept(200_010, 60);
+        assert_eq!(rig.installed.len(), 1, "{status}");
+        // Who does not come again loses the set with reg-await-auth.
+        let (mut rig, mut phone) = (Rig::new(config()), Phone::new(1));
+        phone.send_first(&mut rig, 0);
+        rig.challenge(10, &mut phone);
+        phone.send_protected(&mut rig, 20);
+        let request = rig.forwarded();
+        rig.core_sends(30, &response(&request, status, "Min-Expires: 60\r\n"));
+        rig.answer();
+        rig.drive(240_011);
+        assert_eq!(rig.pcscf.sa_sets(), 0, "{status}");
+    }
+}
+
 #[test]
 fn silence_of_the_core_is_504_and_never_408() {
     let (mut rig, mut phone) = (Rig::new(config()), Phone::new(1));

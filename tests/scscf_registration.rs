@@ -528,6 +528,40 @@ fn expiry_is_reduced_defaulted_or_refused() {
     }
 }
 
+/// TS 24.229 clause 5.1.1.2.1: what is asked again otherwise is no failure of authentication. The UE has the SAs of its
+/// challenge still (clause 5.1.1.5.1), and its answer stays right.
+#[test]
+fn an_answer_refused_for_its_contact_may_come_again_otherwise() {
+    let flow = vec![format!("{};reg-id=1", contact(31_001))];
+    let outbound = vec!["Supported: outbound".to_owned()];
+    for (contacts, extra, expires, refused) in
+        [(vec![contact(31_001)], Vec::new(), 59, 423), (flow, outbound, 600_000, 439)]
+    {
+        let mut s = scscf(config());
+        let first = Register { contacts, extra, expires: Some(expires), ..Register::initial() };
+        let challenge = s.challenge(&first, 1);
+        let answer = first.answering(&challenge);
+        s.register(&answer);
+        assert_eq!(s.answered(), refused);
+        let again = Register { contacts: vec![contact(31_001)], extra: Vec::new(), expires: Some(60), ..answer.next() };
+        s.register(&Register { cseq: answer.cseq, ..again.clone() });
+        assert_eq!(s.answered(), 500, "an older REGISTER");
+        s.register(&again);
+        s.assign(Assign::Registration, CxResult::SUCCESS, Some(&lab_set()));
+        assert_eq!(status(&s.sent().text), 200);
+        assert_eq!((s.element.registrations(), s.element.attempts()), (1, 0));
+        // Who does not come again is told to the HSS as one who did not answer.
+        let mut s = scscf(config());
+        let challenge = s.challenge(&first, 1);
+        s.register(&first.answering(&challenge));
+        assert_eq!(s.answered(), refused);
+        s.pass(Duration::from_secs(241));
+        let request = s.asked();
+        assert_eq!(Sar::decode(&request).unwrap().assignment, Assign::AuthenticationTimeout);
+        assert_eq!(s.element.attempts(), 0);
+    }
+}
+
 #[test]
 fn reg_id_needs_ob_in_the_first_path() {
     let flow = format!("{};reg-id=1", contact(31_001));

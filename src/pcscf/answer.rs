@@ -42,7 +42,9 @@ impl Pcscf {
                 if let Some(way) = failed {
                     tls::close(way, "the authentication has failed", out);
                 }
-                self.end_attempt(now, &context);
+                if !ASKED_OTHERWISE.contains(&status) {
+                    self.end_attempt(now, &context);
+                }
             }
         }
     }
@@ -239,7 +241,7 @@ impl Pcscf {
         self.to_ue.answer(now, context.server, &answer, out);
     }
 
-    /// A final answer other than 200 ends the attempt of the temporary set that carried the request.
+    /// A final answer that ends the attempt of the temporary set that carried the request.
     fn end_attempt(&mut self, now: Instant, context: &Challenging) {
         if let Origin::Protected(set) = context.origin {
             self.books.fail(now, set);
@@ -326,6 +328,10 @@ fn canonical(element: &str) -> Option<&str> {
     let is_plain = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
     (user > 0 && !host.is_empty() && host.iter().all(is_plain)).then_some(uri)
 }
+
+/// What has the UE ask again otherwise (TS 24.229 clause 5.1.1.2.1): it may do so over its temporary set, which ends with
+/// reg-await-auth or a failed authentication (clause 5.1.1.5.1).
+const ASKED_OTHERWISE: [u16; 2] = [423, 439];
 
 /// Room for the identities of one subscriber: three are usual.
 const USUAL_IDENTITIES: usize = 256;

@@ -2,6 +2,7 @@
 
 use super::Scscf;
 use super::attempt::{Challenged, Expected, RESYNC_LEN, State};
+use super::contacts::Wish;
 use super::digest::inputs;
 use super::refusal::Refusal;
 use super::register::Register;
@@ -26,9 +27,8 @@ impl Scscf {
         register: &Register<'_, '_>,
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
-        let (Some(State::Challenged(challenged)), Some(credentials)) =
-            (self.attempts.state(attempt), &register.credentials)
-        else {
+        let state = self.attempts.get_mut(attempt).map(|a| &mut a.state);
+        let (Some(State::Challenged(challenged)), Some(credentials)) = (state, &register.credentials) else {
             return Err(Refusal::WrongNonce);
         };
         // A wrong nonce does not end the attempt: anybody may write one.
@@ -45,6 +45,15 @@ impl Scscf {
             return self.on_mac_failure(now, server, attempt, register, out);
         };
         let right = is_right(challenged, credentials, response, register)?;
+        let wish = Wish::read(register, &self.config);
+        // The UE may ask again otherwise, with the answer that it has given (TS 24.229 clause 5.1.1.2.1).
+        if right
+            && let Err(refusal) = &wish
+            && matches!(refusal, Refusal::IntervalTooBrief { .. } | Refusal::FirstHopLacksOutbound)
+        {
+            challenged.cseq = register.cseq;
+            return wish.map(drop);
+        }
         let hss = self.attempts.remove(attempt).and_then(|a| a.hss);
         let impi = register.impi;
         if !right {
@@ -57,7 +66,7 @@ impl Scscf {
         if let Some(id) = register.registration {
             self.registrar.authenticated(id, now);
         }
-        self.serve(now, server, register, hss, out)
+        self.fulfil(now, server, register, &wish?, hss, out)
     }
 
     /// The USIM found the SQN out of range: a new vector, made after AUTS.
