@@ -5,6 +5,9 @@
 //! reason: nothing is dropped silently. What a trace does not show (the addresses of a pasted message, its time) is
 //! `None`, never made up, so that a rule can answer that it cannot be judged.
 
+pub mod hep;
+pub mod text;
+
 use crate::capture::Hop;
 use crate::ipsec::association::SaId;
 use crate::packet::{Protocol, Transport};
