@@ -22,6 +22,16 @@ impl Sequence {
         Self { call_id: random.token(), from_tag: random.token(), cseq: 0 }
     }
 
+    /// Of all of them.
+    pub(super) fn call_id(&self) -> &str {
+        self.call_id.as_str()
+    }
+
+    /// CSeq of the last one.
+    pub(super) const fn last(&self) -> u32 {
+        self.cseq
+    }
+
     /// The next REGISTER.
     pub(super) fn advance(&mut self) {
         self.cseq += 1;

@@ -4,7 +4,7 @@
 use super::attempt::{Answering, remove_temporary};
 use super::dialog::Dialog;
 use super::outgoing::Content;
-use super::register::contact_uri;
+use super::register::{Sequence, contact_uri};
 use super::timers::{back_off, refresh_after};
 use super::{Asked, Goal, State, Ue, Waiting, tell};
 use crate::event::What;
@@ -158,6 +158,12 @@ impl Ue {
             let reachable = self.way().map_or(self.config.local, |way| way.reachable);
             let contact = contact_uri(&self.config, reachable);
             let read = |contact: &str| verdict.document.as_ref().map_or(Verdict::Bound, |d| read(d, contact));
+            if let Some(document) = &verdict.document {
+                let strange = document.about(&contact).find_map(|(_, own)| foreign(own, &self.sequence));
+                if let Some(cause) = strange {
+                    tell(out, || What::NotifyFault { cause: cause.to_owned(), clause: "RFC 3680 clause 5.1" });
+                }
+            }
             own = read(&contact);
             if let Some(second) = &self.second
                 && let Some(way) = second.way()
@@ -281,6 +287,20 @@ fn check(notify: &Message<'_>) -> Result<(), u16> {
     }
     let state = notify.header(HeaderName::SubscriptionState).map(SubscriptionState::parse);
     if matches!(state, Some(Ok(_))) { Ok(()) } else { Err(400) }
+}
+
+/// What a document says of the REGISTER that bound our Contact, where that REGISTER cannot be ours. One of before is told
+/// of when the Contact ends, or while a newer one is under way.
+fn foreign(own: &Contact<'_>, ours: &Sequence) -> Option<&'static str> {
+    let is_active = own.state == ContactState::Active;
+    let other_call = own.call_id.as_deref().is_some_and(|call_id| call_id != ours.call_id());
+    match own.cseq {
+        _ if is_active && other_call => Some("callid of our contact is not that of our REGISTER"),
+        Some(cseq) if !other_call && cseq > ours.last().into() => {
+            Some("cseq of our contact is higher than that of our last REGISTER")
+        }
+        _ => None,
+    }
 }
 
 /// Our Contact, whatever identity it is bound to.

@@ -158,6 +158,33 @@ fn what_is_wrong_with_a_notify_is_told_and_does_no_harm() {
 }
 
 #[test]
+fn a_contact_bound_by_anothers_register_is_told() {
+    let mut n = Network::with(|config| config.subscribe = true);
+    n.register();
+    let first = n.sent();
+    let challenge = n.challenge(&first, |text| text);
+    n.answer(&first, &challenge);
+    let second = n.sent();
+    n.answer(&second, &granted(&second, 3_600));
+    let subscribe = n.sent();
+    n.answer(&subscribe, &accepted(&subscribe));
+    let ours = second.header("Call-ID");
+    let with = |version, call_id: &str, cseq: u32| {
+        let said = format!(" expires=\"3600\" callid=\"{call_id}\" cseq=\"{cseq}\"");
+        let body = document(version, E::Refreshed, 3_600).replace(" expires=\"3600\"", &said);
+        notify(&subscribe, version + 1, "active;expires=3000", &body)
+    };
+    assert_eq!(deliver(&mut n, &with(0, ours, second.cseq())), 200);
+    assert_eq!(faults(&n), []);
+    assert_eq!(deliver(&mut n, &with(1, "another", 1)), 200);
+    assert_eq!(faults(&n), [("callid of our contact is not that of our REGISTER", "RFC 3680 clause 5.1")]);
+    n.events.clear();
+    assert_eq!(deliver(&mut n, &with(2, ours, second.cseq() + 1)), 200);
+    assert_eq!(faults(&n), [("cseq of our contact is higher than that of our last REGISTER", "RFC 3680 clause 5.1")]);
+    assert_eq!(n.ue.status(), UeStatus::Registered);
+}
+
+#[test]
 fn rejected_is_the_end() {
     let (mut n, subscribe) = watching();
     let text = notify(&subscribe, 1, "terminated;reason=deactivated", &document(0, E::Rejected, 0));
