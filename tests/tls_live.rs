@@ -181,3 +181,18 @@ fn what_is_wrong_with_certificate_and_key_is_said_with_its_place() {
         assert!(!err.contains("!!!!"), "{err}");
     }
 }
+
+/// TS 33.203 annex O.1: TLS goes with SIP digest, a USIM agrees on ipsec-3gpp.
+#[test]
+fn a_usim_over_tls_is_refused_before_anything_is_sent() {
+    let keys = ["--imsi", "001010000000001", "--k", "465b5ce8b199b49faa5f0a2ee238a6bc"];
+    let opc = ["--opc", "cd63cb71954a9f4e48a5994e37a02baf"];
+    let over = ["register", "--pcscf", "127.0.0.1:5061", "--transport", "tls"];
+    let output = imsreg(&[&over[..], &keys, &opc].concat());
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("--transport tls: a USIM agrees on ipsec-3gpp") && said.contains("--password"), "{said}");
+    let first = imsreg(&["--once", "--set", "ue.transport=tls", "--set", "pcscf.tls.listen=127.0.0.1:5061"]);
+    let said = text(&first.stderr);
+    assert!(first.status.code() == Some(2) && said.contains("ue.transport: a USIM agrees"), "{said}");
+}

@@ -18,6 +18,9 @@ pub(super) async fn run(args: FirstRunArgs) -> Result<(), Failure> {
     let Some(subscription) = subscribers.subscription(0) else {
         return Err(Failure::Usage(nobody_to_simulate(&args)));
     };
+    if let Some(fault) = profile.ue_fault(&subscription) {
+        return Err(Failure::Usage(format!("ue.transport: {fault}")));
+    }
     let another = subscribers.subscription_of(report::ANOTHER_IMSI).is_some();
     if !args.common.json {
         println!("profile {}, subscribers {}", report::list(&profile.origins), report::list(&subscribers.origins));

@@ -23,6 +23,9 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
     let mut interrupt = Interrupt::install()?;
     let profile = load_profile(args.profile_name(), &args.settings()?)?;
     let subscription = subscription(&args, &profile)?;
+    if let Some(fault) = profile.ue_fault(&subscription) {
+        return Err(Failure::Usage(format!("--transport tls: {fault}")));
+    }
     if let Some(how) = args.misbehave.filter(|how| how.needs_esp())
         && matches!(profile.ue.ipsec, PlaneChoice::None | PlaneChoice::Kernel)
     {

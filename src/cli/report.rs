@@ -3,6 +3,7 @@
 use crate::config::Profile;
 use crate::event::Role;
 use crate::ims::Listener;
+use crate::packet::Transport;
 use serde_json::{Map, Value, json};
 use std::fmt::Display;
 use std::path::Path;
@@ -53,10 +54,14 @@ pub(super) fn warn_of_keys() {
 
 /// Three lines for somebody who has just seen the first ladder. `another`: the lab's further subscribers are there.
 pub(super) fn next_steps(profile: &Profile, another: bool, once: bool) -> String {
-    let pcscf = profile.pcscf.listen[0];
+    let pcscf = profile.pcscf_for_ue();
     let realm = format!("--realm {} ", profile.realm);
     let realm = if *profile.realm == *LAB_REALM { "" } else { &realm };
-    let another = if another { ANOTHER_UE } else { "--imsi IMSI --k K --opc OPC" };
+    let another = match (another, profile.ue.transport) {
+        (true, _) => ANOTHER_UE,
+        (false, Transport::Tls) => "--transport tls --impu IMPU --password PASSWORD",
+        (false, _) => "--imsi IMSI --k K --opc OPC",
+    };
     let lines = [
         format!("be another UE:   imsreg register --pcscf {pcscf} {realm}{another}"),
         "point your own:  imsreg serve --sip ADDR:5060 --realm REALM --hss-data FILE".to_owned(),

@@ -9,7 +9,7 @@ use crate::diameter::peer::{NodeConfig, PeerConfig, Side};
 use crate::hss::HssConfig;
 use crate::icscf::{IcscfConfig, ScscfEntry};
 use crate::packet::Transport;
-use crate::pcscf::{PcscfConfig, TlsAccess, TlsRank};
+use crate::pcscf::{PcscfConfig, SecAgreePolicy, TlsAccess, TlsRank};
 use crate::scscf::ScscfConfig;
 use crate::time::Epoch;
 use crate::ue::UeConfig;
@@ -221,6 +221,16 @@ impl Profile {
     pub fn pcscf_for_ue(&self) -> SocketAddr {
         let tls = self.pcscf.tls.as_ref().filter(|_| self.ue.transport == Transport::Tls);
         tls.map_or(self.pcscf.listen[0], |tls| tls.listen)
+    }
+
+    /// Why a UE of this profile cannot be this subscription, if so.
+    pub fn ue_fault(&self, subscription: &Subscription) -> Option<&'static str> {
+        let (tls, agrees) = (self.ue.transport == Transport::Tls, self.ue.sec_agree != SecAgreePolicy::Off);
+        // TS 33.203 annex O.1: TLS goes with SIP digest.
+        (tls && agrees && subscription.usim.is_some()).then_some(
+            "a USIM agrees on ipsec-3gpp, which is over udp or tcp: --transport udp, tcp, or --sec-agree off; TLS is agreed \
+             with a password (--password)",
+        )
     }
 
     /// A simulated UE with the habits of this profile. `local` is its unprotected address.
