@@ -4,7 +4,7 @@
 mod pcscf_rig;
 
 use imsreg::event::What;
-use imsreg::ipsec::association::{PortPair, SaId, SaSetId};
+use imsreg::ipsec::association::{Mod, PortPair, SaId, SaSetId};
 use imsreg::ipsec::negotiate;
 use imsreg::packet::{Packet, Protocol, Transport};
 use imsreg::pcscf::{PcscfConfig, SecAgreePolicy};
@@ -139,7 +139,7 @@ fn the_priority_list_of_the_network_decides() {
         // The UE comes to the same by the header.
         let message = answer.message();
         let server = message.security(HeaderName::SecurityServer).unwrap();
-        assert_eq!(negotiate::choose_at_ue(&server, &[MD5_NULL, SHA_AES]).unwrap().algorithms, chosen);
+        assert_eq!(negotiate::choose_at_ue(&server, &[MD5_NULL, SHA_AES], &[Mod::Trans]).unwrap().algorithms, chosen);
     }
 }
 

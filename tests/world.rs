@@ -8,6 +8,7 @@ use imsreg::aka::usim::Usim;
 use imsreg::aka::vector::SubscriberKeys;
 use imsreg::event::Role;
 use imsreg::ims::{ElementId, Ims, Wiring};
+use imsreg::ipsec::association::Mod;
 use imsreg::packet::{Route, Transport};
 use imsreg::pcscf::SecAgreePolicy;
 use imsreg::random::Random;
@@ -33,6 +34,7 @@ fn world(transport: Transport, links: Links, seed: u64) -> (World<Recorder>, Ele
         transport,
         sec_agree: SecAgreePolicy::Off,
         algorithms: Vec::new(),
+        modes: vec![Mod::Trans],
         expires: Duration::from_secs(3_600),
         timers: Timers::GM,
         retry: RetryPolicy { base: Duration::from_secs(30), max: Duration::from_secs(1_800), attempts: Some(1) },

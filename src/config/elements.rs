@@ -1,7 +1,7 @@
 //! From a profile to the configuration of each element: what the file leaves out is derived here.
 
 use super::fault::Faults;
-use super::profile::{DiameterIdentity, HostPort, Peer, Profile, SecurityMechanism};
+use super::profile::{DiameterIdentity, HostPort, Peer, PlaneChoice, Profile, SecurityMechanism};
 use super::ue::Subscription;
 use super::value::uri_host;
 use crate::application_server::ApplicationServerConfig;
@@ -9,7 +9,7 @@ use crate::diameter::peer::{NodeConfig, PeerConfig, Side};
 use crate::hss::HssConfig;
 use crate::icscf::{IcscfConfig, ScscfEntry};
 use crate::packet::Transport;
-use crate::pcscf::{PcscfConfig, SecAgreePolicy, TlsAccess, TlsRank};
+use crate::pcscf::{NatPolicy, PcscfConfig, SecAgreePolicy, TlsAccess, TlsRank};
 use crate::scscf::ScscfConfig;
 use crate::time::Epoch;
 use crate::ue::UeConfig;
@@ -72,6 +72,11 @@ impl Profile {
             port_c: section.port_c.clone(),
             tls: section.tls.as_ref().map(|tls| TlsAccess { listen: tls.listen, rank: rank(&section.mechanisms) }),
             sec_agree: section.sec_agree,
+            nat: section.nat.unwrap_or(match section.ipsec {
+                PlaneChoice::None => NatPolicy::Offered,
+                _ => NatPolicy::Required,
+            }),
+            carries_tunnels: matches!(section.ipsec, PlaneChoice::None | PlaneChoice::Userspace),
             algorithms: match section.mechanisms.contains(&SecurityMechanism::Ipsec3gpp) {
                 true => section.algorithms.clone(),
                 false => Vec::new(),
@@ -249,6 +254,7 @@ impl Profile {
             transport: section.transport,
             sec_agree: section.sec_agree,
             algorithms: section.algorithms.clone(),
+            modes: section.modes.clone(),
             expires: section.expires,
             timers: self.gm_timers,
             retry: section.retry,

@@ -6,9 +6,9 @@ use crate::application_server::Reaction;
 use crate::diameter::peer::Side;
 use crate::hss::SqnScheme;
 use crate::ims::Wiring;
-use crate::ipsec::association::{Algorithms, Encryption, Integrity};
+use crate::ipsec::association::{Algorithms, Encryption, Integrity, Mod};
 use crate::packet::Transport;
-use crate::pcscf::SecAgreePolicy;
+use crate::pcscf::{NatPolicy, SecAgreePolicy};
 use crate::scscf::{ChallengePolicy, DateForm, Unauthenticated};
 use crate::time::Duration;
 use crate::ue::{InvitePolicy, KeepAlivePolicy};
@@ -192,6 +192,18 @@ pub(super) const SEC_AGREE: Leaf<SecAgreePolicy> = Leaf {
     },
     expected: "required, offered or off",
 };
+
+pub(super) const NAT: Leaf<NatPolicy> = Leaf {
+    read: |t| match t {
+        "required" => Some(NatPolicy::Required),
+        "offered" => Some(NatPolicy::Offered),
+        "off" => Some(NatPolicy::Off),
+        _ => None,
+    },
+    expected: "required, offered or off",
+};
+
+pub(super) const MODE: Leaf<Mod> = Leaf { read: Mod::from_token, expected: "trans or UDP-enc-tun" };
 
 pub(super) const PLANE: Leaf<PlaneChoice> =
     Leaf { read: PlaneChoice::from_name, expected: "none, userspace, kernel or unprivileged" };

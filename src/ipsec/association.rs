@@ -139,7 +139,38 @@ pub struct Endpoint {
     pub port_s: u16,
 }
 
-/// How ESP goes over IP, the `mod` parameter.
+/// A value of the `mod` parameter that can be agreed on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+pub enum Mod {
+    /// `trans`, the default: ESP in IP.
+    #[default]
+    Trans,
+    /// `UDP-enc-tun`: the IP packet in ESP in UDP, through a NAT (TS 33.203 annex M).
+    UdpEncTun,
+}
+
+impl Mod {
+    /// The value of `mod`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Trans => "trans",
+            Self::UdpEncTun => "UDP-enc-tun",
+        }
+    }
+
+    /// Reads a value of `mod`, in any case.
+    pub fn from_token(token: &str) -> Option<Self> {
+        [Self::Trans, Self::UdpEncTun].into_iter().find(|value| value.as_str().eq_ignore_ascii_case(token))
+    }
+}
+
+impl fmt::Display for Mod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How ESP goes over IP, with the addresses that it takes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Mode {
     /// `trans`: ESP in IP.
@@ -150,6 +181,16 @@ pub enum Mode {
         /// Where the UE is outside the tunnel: at the UE its own address, at the P-CSCF that of the NAT.
         outer_ue: IpAddr,
     },
+}
+
+impl Mode {
+    /// As it is agreed on.
+    pub const fn name(self) -> Mod {
+        match self {
+            Self::Transport => Mod::Trans,
+            Self::UdpTunnel { .. } => Mod::UdpEncTun,
+        }
+    }
 }
 
 /// Everything a plane needs to make the four SAs.

@@ -1,6 +1,6 @@
 //! Choosing and comparing security mechanisms (RFC 3329 clause 2, TS 33.203 clause 7.2).
 
-use super::association::{Algorithms, Encryption, Endpoint, Integrity};
+use super::association::{Algorithms, Encryption, Endpoint, Integrity, Mod};
 use crate::decimal::Decimal;
 use crate::identity::Spi;
 use crate::sip::header::sec_agree::{Mechanism, Mechanisms};
@@ -12,6 +12,8 @@ use std::fmt::Write;
 pub struct Offer {
     /// The pair it names.
     pub algorithms: Algorithms,
+    /// How ESP would go over IP.
+    pub mode: Mod,
     /// SPIs and ports of whoever wrote it.
     pub endpoint: Endpoint,
     /// q in thousandths.
@@ -19,8 +21,8 @@ pub struct Offer {
 }
 
 /// The elements of `list` that are usable ipsec-3gpp mechanisms: known and valid algorithm pair, `prot=esp` and
-/// `mod=trans` by value or default, all SPIs and ports present, SPIs above 255 and distinct, ports distinct and not
-/// 5060 or 5061. `skipped` gets the unknown values, for one event.
+/// `mod` trans or UDP-enc-tun by value or default, all SPIs and ports present, SPIs above 255 and distinct, ports distinct
+/// and not 5060 or 5061. `skipped` gets the unknown values, for one event.
 pub fn usable(list: &Mechanisms<'_>, skipped: &mut String) -> Vec<Offer> {
     offers(list, skipped).collect()
 }
@@ -30,9 +32,14 @@ pub fn offers<'l>(list: &'l Mechanisms<'_>, skipped: &'l mut String) -> impl Ite
     list.0.iter().filter_map(|mechanism| offer(mechanism, skipped))
 }
 
-/// The P-CSCF's choice: the first pair of its own priority list that the UE offered (TS 33.203 clause 7.2).
-pub fn choose_at_pcscf(priority: &[Algorithms], offers: impl IntoIterator<Item = Offer>) -> Option<Offer> {
-    let mut choice = Choice::new(priority);
+/// The P-CSCF's choice: the first mode that the UE offered with any pair of the P-CSCF's own priority list, and with it
+/// the first of these pairs (TS 33.203 clauses 7.2 and M.7.1).
+pub fn choose_at_pcscf(
+    priority: &[Algorithms],
+    modes: &[Mod],
+    offers: impl IntoIterator<Item = Offer>,
+) -> Option<Offer> {
+    let mut choice = Choice::new(priority, modes);
     offers.into_iter().for_each(|offer| choice.take(offer));
     choice.best.map(|(_, offer)| offer)
 }
@@ -41,15 +48,16 @@ pub fn choose_at_pcscf(priority: &[Algorithms], offers: impl IntoIterator<Item =
 #[derive(Debug)]
 pub struct Choice<'p> {
     priority: &'p [Algorithms],
-    best: Option<(usize, Offer)>,
+    modes: &'p [Mod],
+    best: Option<((usize, usize), Offer)>,
     /// The unknown values, for one event.
     skipped: String,
 }
 
 impl<'p> Choice<'p> {
     /// Nothing is offered yet.
-    pub const fn new(priority: &'p [Algorithms]) -> Self {
-        Self { priority, best: None, skipped: String::new() }
+    pub const fn new(priority: &'p [Algorithms], modes: &'p [Mod]) -> Self {
+        Self { priority, modes, best: None, skipped: String::new() }
     }
 
     /// The next element of the list.
@@ -65,29 +73,30 @@ impl<'p> Choice<'p> {
     }
 
     fn take(&mut self, offer: Offer) {
+        let mode = self.modes.iter().position(|mode| *mode == offer.mode);
+        let pair = self.priority.iter().position(|pair| *pair == offer.algorithms);
         // Of equal ones the first.
-        let better = &self.priority[..self.best.map_or(self.priority.len(), |(rank, _)| rank)];
-        if let Some(rank) = better.iter().position(|pair| *pair == offer.algorithms) {
+        if let Some(rank) = mode.zip(pair).filter(|rank| self.best.is_none_or(|(best, _)| *rank < best)) {
             self.best = Some((rank, offer));
         }
     }
 }
 
-/// The UE's choice: the first element of Security-Server, by q and then by order, whose pair it offered.
-pub fn choose_at_ue(server: &Mechanisms<'_>, offered: &[Algorithms]) -> Option<Offer> {
+/// The UE's choice: the first element of Security-Server, by q and then by order, whose pair and mode it offered.
+pub fn choose_at_ue(server: &Mechanisms<'_>, offered: &[Algorithms], modes: &[Mod]) -> Option<Offer> {
     let mut offers = usable(server, &mut String::new());
     // A stable sort: equal q keeps the order of the header.
     offers.sort_by_key(|o| Reverse(o.q));
-    offers.into_iter().find(|o| offered.contains(&o.algorithms))
+    offers.into_iter().find(|o| offered.contains(&o.algorithms) && modes.contains(&o.mode))
 }
 
-/// The static list of a P-CSCF: its pairs, the best first, each with the same SPIs and ports. The values of q differ
-/// (RFC 3329 clause 2.2).
-pub fn static_list(priority: &[Algorithms], endpoint: Endpoint) -> impl Iterator<Item = Offer> + Clone {
+/// The static list of a P-CSCF for UEs that it has seen behind a NAT, or for all others: its pairs, the best first, each
+/// with the same SPIs and ports. The values of q differ (RFC 3329 clause 2.2).
+pub fn static_list(priority: &[Algorithms], mode: Mod, endpoint: Endpoint) -> impl Iterator<Item = Offer> + Clone {
     let step = if priority.len() <= 10 { 100 } else { 1_000 / priority.len() };
     priority.iter().enumerate().map(move |(i, &algorithms)| {
         let q = u16::try_from((priority.len() - i) * step).unwrap_or(1_000);
-        Offer { algorithms, endpoint, q }
+        Offer { algorithms, mode, endpoint, q }
     })
 }
 
@@ -104,7 +113,7 @@ pub fn is_copy_of(list: &Mechanisms<'_>, written: impl IntoIterator<Item = Offer
 }
 
 /// Appends one ipsec-3gpp element. `q`: in thousandths.
-pub fn write_element(out: &mut String, algorithms: Algorithms, endpoint: &Endpoint, q: Option<u16>) {
+pub fn write_element(out: &mut String, algorithms: Algorithms, mode: Mod, endpoint: &Endpoint, q: Option<u16>) {
     out.push_str("ipsec-3gpp");
     if let Some(q) = q {
         out.push_str(";q=");
@@ -112,7 +121,9 @@ pub fn write_element(out: &mut String, algorithms: Algorithms, endpoint: &Endpoi
     }
     out.push_str(";alg=");
     out.push_str(algorithms.integrity.as_str());
-    out.push_str(";prot=esp;mod=trans;ealg=");
+    out.push_str(";prot=esp;mod=");
+    out.push_str(mode.as_str());
+    out.push_str(";ealg=");
     out.push_str(algorithms.encryption.as_str());
     out.push_str(&numbers(endpoint));
 }
@@ -123,15 +134,15 @@ pub struct StaticText(Box<[Box<str>]>);
 
 impl StaticText {
     /// Of the list that [`static_list`] makes.
-    pub fn new(priority: &[Algorithms]) -> Self {
+    pub fn new(priority: &[Algorithms], mode: Mod) -> Self {
         let none = Endpoint { spi_c: Spi(0), spi_s: Spi(0), port_c: 0, port_s: 0 };
         let head = |offer: Offer| {
             let mut text = String::new();
-            write_element(&mut text, offer.algorithms, &none, Some(offer.q));
+            write_element(&mut text, offer.algorithms, mode, &none, Some(offer.q));
             text.truncate(text.len() - numbers(&none).len());
             text.into()
         };
-        Self(static_list(priority, none).map(head).collect())
+        Self(static_list(priority, mode, none).map(head).collect())
     }
 
     /// The list of one set: what [`write_element`] writes, with commas between.
@@ -178,10 +189,15 @@ fn offer(m: &Mechanism<'_>, skipped: &mut String) -> Option<Offer> {
         Some(text) => known(text, "ealg", Encryption::from_token(text), skipped),
     };
     let protocol = m.prot.is_none_or(|p| p.eq_ignore_ascii_case("esp") || note(skipped, "prot", p));
-    let mode = m.mode.is_none_or(|p| p.eq_ignore_ascii_case("trans") || note(skipped, "mod", p));
+    let mode = match m.mode {
+        None => Some(Mod::Trans),
+        Some(text) => known(text, "mod", Mod::from_token(text), skipped),
+    };
     let algorithms = Algorithms { integrity: integrity?, encryption: encryption? };
     let endpoint = Endpoint { spi_c: Spi(m.spi_c?), spi_s: Spi(m.spi_s?), port_c: m.port_c?, port_s: m.port_s? };
-    (protocol && mode && algorithms.is_valid() && is_sound(&endpoint)).then_some(Offer { algorithms, endpoint, q: m.q })
+    let mode = mode?;
+    let offer = Offer { algorithms, mode, endpoint, q: m.q };
+    (protocol && algorithms.is_valid() && is_sound(&endpoint)).then_some(offer)
 }
 
 fn known<T>(text: &str, name: &str, value: Option<T>, skipped: &mut String) -> Option<T> {
@@ -234,7 +250,7 @@ fn is_element(m: &Mechanism<'_>, o: &Offer) -> bool {
         && m.alg.and_then(Integrity::from_token) == Some(o.algorithms.integrity)
         && m.ealg.map_or(Some(Encryption::Null), Encryption::from_token) == Some(o.algorithms.encryption)
         && m.prot.is_none_or(|p| p.eq_ignore_ascii_case("esp"))
-        && m.mode.is_none_or(|p| p.eq_ignore_ascii_case("trans"))
+        && m.mode.map_or(Some(Mod::Trans), Mod::from_token) == Some(o.mode)
         && (m.spi_c, m.spi_s) == (Some(o.endpoint.spi_c.0), Some(o.endpoint.spi_s.0))
         && (m.port_c, m.port_s) == (Some(o.endpoint.port_c), Some(o.endpoint.port_s))
         && extras(m).next().is_none()
@@ -293,6 +309,7 @@ mod tests {
     const SHA_NULL: Algorithms = Algorithms { integrity: Integrity::HmacSha1, encryption: Encryption::Null };
     const MD5_NULL: Algorithms = Algorithms { integrity: Integrity::HmacMd5, encryption: Encryption::Null };
     const HERE: Endpoint = Endpoint { spi_c: Spi(1_000), spi_s: Spi(1_001), port_c: 5_100, port_s: 6_100 };
+    const TRANS: &[Mod] = &[Mod::Trans];
     const TAIL: &str = ";spi-c=1000;spi-s=1001;port-c=5100;port-s=6100";
 
     fn list(elements: &[String]) -> Mechanisms<'_> {
@@ -307,9 +324,9 @@ mod tests {
     fn the_first_pair_of_the_priority_list_wins_whatever_the_order_of_the_offer() {
         let text = with_tail(&["q=0.9;alg=hmac-md5-96", "q=0.1;alg=hmac-sha-1-96;ealg=aes-cbc"]);
         let offers = usable(&list(&text), &mut String::new());
-        assert_eq!(choose_at_pcscf(&[SHA_AES, MD5_NULL], offers.clone()).unwrap().algorithms, SHA_AES);
-        assert_eq!(choose_at_pcscf(&[SHA_NULL, MD5_NULL], offers.clone()).unwrap().algorithms, MD5_NULL);
-        assert_eq!(choose_at_pcscf(&[SHA_NULL], offers), None);
+        assert_eq!(choose_at_pcscf(&[SHA_AES, MD5_NULL], TRANS, offers.clone()).unwrap().algorithms, SHA_AES);
+        assert_eq!(choose_at_pcscf(&[SHA_NULL, MD5_NULL], TRANS, offers.clone()).unwrap().algorithms, MD5_NULL);
+        assert_eq!(choose_at_pcscf(&[SHA_NULL], TRANS, offers), None);
     }
 
     #[test]
@@ -317,9 +334,44 @@ mod tests {
         let text =
             with_tail(&["q=0.1;alg=hmac-md5-96", "q=0.5;alg=hmac-sha-1-96", "q=0.5;alg=hmac-sha-1-96;ealg=aes-cbc"]);
         let server = list(&text);
-        assert_eq!(choose_at_ue(&server, &[MD5_NULL, SHA_AES, SHA_NULL]).unwrap().algorithms, SHA_NULL);
-        assert_eq!(choose_at_ue(&server, &[MD5_NULL, SHA_AES]).unwrap().algorithms, SHA_AES);
-        assert_eq!(choose_at_ue(&server, &[]), None);
+        assert_eq!(choose_at_ue(&server, &[MD5_NULL, SHA_AES, SHA_NULL], TRANS).unwrap().algorithms, SHA_NULL);
+        assert_eq!(choose_at_ue(&server, &[MD5_NULL, SHA_AES], TRANS).unwrap().algorithms, SHA_AES);
+        assert_eq!(choose_at_ue(&server, &[], TRANS), None);
+    }
+
+    /// TS 33.203 clause M.7.1: behind a NAT the tunnel and nothing else, elsewhere transport mode.
+    #[test]
+    fn the_mode_comes_first() {
+        let text = with_tail(&[
+            "alg=hmac-sha-1-96;ealg=aes-cbc",
+            "alg=hmac-sha-1-96;mod=UDP-enc-tun",
+            "alg=hmac-md5-96;mod=udp-ENC-tun",
+            "alg=hmac-sha-1-96;mod=tun",
+        ]);
+        let mut skipped = String::new();
+        let offers = usable(&list(&text), &mut skipped);
+        assert_eq!(skipped, "mod=tun");
+        let priority = [SHA_AES, MD5_NULL, SHA_NULL];
+        let tunnel = [Mod::UdpEncTun];
+        let both = [Mod::UdpEncTun, Mod::Trans];
+        for (modes, chosen) in
+            [(TRANS, (SHA_AES, Mod::Trans)), (&tunnel, (MD5_NULL, Mod::UdpEncTun)), (&both, (MD5_NULL, Mod::UdpEncTun))]
+        {
+            let choice = choose_at_pcscf(&priority, modes, offers.clone()).unwrap();
+            assert_eq!((choice.algorithms, choice.mode), chosen);
+            assert_eq!(choose_at_pcscf(&priority, modes, offers[..1].iter().copied()).is_some(), modes != tunnel);
+        }
+        let server = list(&text);
+        assert_eq!(choose_at_ue(&server, &priority, TRANS).unwrap().algorithms, SHA_AES);
+        assert_eq!(choose_at_ue(&server, &priority, &tunnel).unwrap().mode, Mod::UdpEncTun);
+        let sent: Vec<_> = static_list(&priority, Mod::UdpEncTun, HERE).collect();
+        let written = StaticText::new(&priority, Mod::UdpEncTun).with(&HERE);
+        assert!(written.starts_with("ipsec-3gpp;q=0.3;alg=hmac-sha-1-96;prot=esp;mod=UDP-enc-tun;ealg=aes-cbc;spi-c="));
+        let as_trans = written.replace("UDP-enc-tun", "trans");
+        for (text, same) in [(written, true), (as_trans, false)] {
+            let read = Mechanisms::parse(HeaderName::SecurityVerify, std::iter::once(&*text)).unwrap();
+            assert_eq!(is_copy_of(&read, sent.iter().copied()), same);
+        }
     }
 
     #[test]
@@ -381,10 +433,10 @@ mod tests {
     #[test]
     fn what_is_written_is_recognised() {
         let pairs = [SHA_AES, SHA_NULL, MD5_NULL];
-        let text: Vec<String> = static_list(&pairs, HERE)
+        let text: Vec<String> = static_list(&pairs, Mod::Trans, HERE)
             .map(|o| {
                 let mut out = String::new();
-                write_element(&mut out, o.algorithms, &o.endpoint, Some(o.q));
+                write_element(&mut out, o.algorithms, o.mode, &o.endpoint, Some(o.q));
                 out
             })
             .collect();
@@ -393,16 +445,16 @@ mod tests {
             "ipsec-3gpp;q=0.3;alg=hmac-sha-1-96;prot=esp;mod=trans;ealg=aes-cbc\
              ;spi-c=1000;spi-s=1001;port-c=5100;port-s=6100"
         );
-        let (whole, joined) = (StaticText::new(&pairs), text.join(", "));
+        let (whole, joined) = (StaticText::new(&pairs, Mod::Trans), text.join(", "));
         assert_eq!(whole.with(&HERE), joined);
         assert!(whole.is(&joined, &HERE) && !whole.is(&joined, &Endpoint { port_s: 6_101, ..HERE }));
         assert!(!whole.is(&joined[1..], &HERE) && !whole.is(&format!("{joined},"), &HERE) && !whole.is("", &HERE));
-        assert_eq!(StaticText::new(&[]).with(&HERE), "");
-        assert!(is_copy_of(&list(&text), static_list(&pairs, HERE)));
-        assert!(!is_copy_of(&list(&text[..2]), static_list(&pairs, HERE)));
-        assert!(!is_copy_of(&list(&text), static_list(&pairs[..2], HERE)));
+        assert_eq!(StaticText::new(&[], Mod::Trans).with(&HERE), "");
+        assert!(is_copy_of(&list(&text), static_list(&pairs, Mod::Trans, HERE)));
+        assert!(!is_copy_of(&list(&text[..2]), static_list(&pairs, Mod::Trans, HERE)));
+        assert!(!is_copy_of(&list(&text), static_list(&pairs[..2], Mod::Trans, HERE)));
         let other = Endpoint { port_s: 6_101, ..HERE };
-        assert!(!is_copy_of(&list(&text), static_list(&pairs, other)));
+        assert!(!is_copy_of(&list(&text), static_list(&pairs, Mod::Trans, other)));
     }
 
     #[test]

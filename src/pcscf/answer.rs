@@ -10,7 +10,7 @@ use super::to_core::write_again;
 use super::to_ue::Answer;
 use crate::event::{Event, Role, What};
 use crate::identity::{Impi, Impu};
-use crate::ipsec::association::SaSetId;
+use crate::ipsec::association::{Mod, SaSetId};
 use crate::packet::{Outbox, Transport};
 use crate::sip::header::contact::Contacts;
 use crate::sip::header::name_addr::NameAddr;
@@ -68,11 +68,12 @@ impl Pcscf {
             Origin::Protected(set) => Some(set),
             Origin::Clear { .. } => None,
         };
-        let (offer, client) = match agreement.map(|agreement| *agreement) {
-            Some(Agreement::Sas { offer, client }) => (offer, client),
+        let mode = over.and_then(|over| self.books.get(over)).map_or(Mod::Trans, |set| set.mode);
+        let (offer, client, inside) = match agreement.map(|agreement| *agreement) {
+            Some(Agreement::Sas { offer, client, inside }) => (offer, client, inside),
             Some(Agreement::Tls { client }) => return self.on_401_for_tls(now, server, (flow, client), response, out),
-            Some(Agreement::Unread { client }) => match self.offer_for_sas(&client, out) {
-                Some(offer) => (offer, client),
+            Some(Agreement::Unread { client }) => match self.offer_for_sas(&client, mode, out) {
+                Some(offer) => (offer, client, None),
                 // A new set needs new SPIs and ports of the UE (TS 33.203 clause 7.4).
                 None => return self.refuse_instead(now, server, response, &Refusal::NothingToInstall, out),
             },
@@ -95,11 +96,11 @@ impl Pcscf {
             },
         };
         let nonce = self.hash_of_nonce(response.nonce().unwrap_or_default());
-        let opening = Opening { flow, ue, here, over, offer, client, keys, nonce };
+        let opening = Opening { flow, ue, inside, here, over, offer, client, keys, nonce };
         match self.books.open(now, opening, &mut self.random, out) {
             Ok(opened) => {
                 let set = self.books.get(opened).expect("just opened");
-                let list = self.security_server(set.algorithms, set.pcscf(self.config.port_s));
+                let list = self.security_server(set.algorithms, set.mode, set.pcscf(self.config.port_s));
                 let response = self.to_ue.write(&relayed(&self.strip, response, Some(&list)));
                 self.books.hold(opened, Held { server, response });
             }

@@ -21,6 +21,17 @@ pub enum SecAgreePolicy {
     Off,
 }
 
+/// What a P-CSCF does with UEs that it sees behind a NAT (TS 33.203 annex M).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NatPolicy {
+    /// SAs in UDP-encapsulated tunnel mode, or none: 494 to a UE that does not offer it.
+    Required,
+    /// UDP-encapsulated tunnel mode with those who offer it, transport mode with others.
+    Offered,
+    /// Nobody looks.
+    Off,
+}
+
 /// Configuration of a [`super::Pcscf`].
 #[derive(Clone, Debug)]
 pub struct PcscfConfig {
@@ -36,6 +47,10 @@ pub struct PcscfConfig {
     pub tls: Option<TlsAccess>,
     /// Policy.
     pub sec_agree: SecAgreePolicy,
+    /// UEs behind a NAT.
+    pub nat: NatPolicy,
+    /// What carries ESP can do UDP-encapsulated tunnel mode.
+    pub carries_tunnels: bool,
     /// Priority list of pairs, the best first: also the static Security-Server list.
     pub algorithms: Vec<Algorithms>,
     /// Send the whole static list (q ordered) in a 401, or only the chosen pair (q left out).

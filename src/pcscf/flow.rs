@@ -6,7 +6,7 @@
 //! configuration is not stored.
 
 use crate::identity::Spi;
-use crate::ipsec::association::{Algorithms, Endpoint, SaId, SaSetId};
+use crate::ipsec::association::{Algorithms, Endpoint, Mod, SaId, SaSetId};
 use crate::ipsec::negotiate::Offer;
 use crate::packet::Route;
 use crate::sip::header::contact::Contacts;
@@ -249,6 +249,13 @@ pub(super) struct Place {
     pub(super) over_tls: bool,
 }
 
+impl Place {
+    /// Many UEs may share the address of a NAT.
+    pub(super) const fn behind_nat(address: IpAddr, port: u16) -> Self {
+        Self { address, port, over_tls: false }
+    }
+}
+
 /// Where a subscriber without SAs is registered: in clear, or over TLS.
 #[derive(Debug)]
 pub(super) struct InClear {
@@ -289,6 +296,7 @@ pub(super) struct Set {
     /// Its end at the SIP level; nothing else ends it.
     pub(super) ends: Instant,
     pub(super) next: Option<SetIndex>,
+    /// In tunnel mode that of the packets inside.
     pub(super) ue_address: IpAddr,
     /// Where the UE sent its unprotected REGISTER from.
     pub(super) clear_port: u16,
@@ -299,6 +307,8 @@ pub(super) struct Set {
     pub(super) spi_s: Spi,
     pub(super) port_c: u16,
     pub(super) algorithms: Algorithms,
+    /// In tunnel mode the books know the address of the NAT.
+    pub(super) mode: Mod,
     pub(super) phase: Phase,
 }
 
@@ -423,8 +433,8 @@ pub(super) enum Origin {
 /// The mechanism chosen, and the header that offered it.
 #[derive(Debug)]
 pub(super) enum Agreement {
-    /// ipsec-3gpp.
-    Sas { offer: Offer, client: Rc<str> },
+    /// ipsec-3gpp. `inside`: the address of a UE behind a NAT as it knows it.
+    Sas { offer: Offer, client: Rc<str>, inside: Option<IpAddr> },
     /// TLS, which is there already or comes with the answer to the challenge.
     Tls { client: Rc<str> },
     /// Of a REGISTER over SAs, where a challenge is rare: it is read when there is one.

@@ -13,6 +13,7 @@ mod flow;
 mod from_core;
 mod keep_alive;
 mod liveness;
+mod nat;
 mod passing;
 mod refusal;
 mod refuse;
@@ -25,12 +26,12 @@ mod to_ue;
 mod view;
 mod watching;
 
-pub use config::{PcscfConfig, SecAgreePolicy};
+pub use config::{NatPolicy, PcscfConfig, SecAgreePolicy};
 pub use tls::{TlsAccess, TlsRank};
 pub use view::SaSetView;
 
 use crate::event::{Event, Role, What};
-use crate::ipsec::association::SaSetId;
+use crate::ipsec::association::{Mod, SaSetId};
 use crate::ipsec::negotiate::StaticText;
 use crate::packet::{Connection, Outbox, Packet, Protocol, SaFailure};
 use crate::random::Random;
@@ -58,7 +59,8 @@ use watching::Watching;
 pub struct Pcscf {
     config: PcscfConfig,
     texts: Texts,
-    static_text: StaticText,
+    /// By mode.
+    static_texts: [StaticText; 2],
     strip: Strip,
     to_ue: ToUe,
     core: Transactions<Challenging>,
@@ -93,7 +95,7 @@ impl Pcscf {
         let books = Books::new(addresses.into(), Allocator::new(config.port_c.clone()), settings);
         Self {
             texts: Texts::new(&config),
-            static_text: StaticText::new(&config.algorithms),
+            static_texts: [Mod::Trans, Mod::UdpEncTun].map(|mode| StaticText::new(&config.algorithms, mode)),
             strip: Strip::new(&config.strip_from_answers, config.keep_alive),
             to_ue: ToUe::new(config.gm_timers, config.limits, random.fork()),
             core: Transactions::new(random.fork()),

@@ -1,6 +1,7 @@
 //! Why a request of a UE is not served, with the status that says so and the clause that asks for it.
 
 use crate::packet::SaFault;
+use std::net::IpAddr;
 
 /// A fault of a request, or of what the core made of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -11,6 +12,8 @@ pub(super) enum Refusal {
     AgreementWanted,
     /// An agreement asked for, without a mechanism that we have.
     NoCommonMechanism,
+    /// The UE is behind a NAT, and no SAs that pass it can be agreed on.
+    BehindNat { inside: IpAddr },
     /// An agreement asked for across another proxy.
     NotFirstHop,
     /// The answer to a challenge whose agreement names SAs or TLS came without them.
@@ -84,6 +87,7 @@ impl Refusal {
             Self::Merged | Self::Loop => 482,
             Self::TooManyHops => 483,
             Self::NoCommonMechanism
+            | Self::BehindNat { .. }
             | Self::AnswerInClear
             | Self::AnswerElsewhere
             | Self::BesideTls
@@ -102,6 +106,7 @@ impl Refusal {
         match self {
             Self::Malformed { .. } => "RFC 3261 clause 16.3",
             Self::AgreementWanted | Self::NoCommonMechanism | Self::NotFirstHop => "RFC 3329 clause 2.3.1",
+            Self::BehindNat { .. } => "TS 33.203 clause M.7.1",
             Self::AnswerInClear | Self::SetUpFailed { .. } => "TS 33.203 clause 7.2",
             Self::AnswerElsewhere | Self::BesideTls => "TS 33.203 clause O.4.2",
             Self::VerifyDiffers | Self::ClientDiffers => "RFC 3329 clause 2.3.1, TS 33.203 clause 7.2",
@@ -123,6 +128,11 @@ impl Refusal {
         let text = match self {
             Self::Malformed { fault, .. } => return fault.clone(),
             Self::SetUpFailed { cause } => return format!("the SAs of this attempt could not be set up: {cause}"),
+            Self::BehindNat { inside } => {
+                return format!(
+                    "the UE is behind a NAT, at {inside} by its Via, and there is no common mod=UDP-enc-tun"
+                );
+            }
             Self::UnknownExtension { tags } => return format!("Proxy-Require: {tags}"),
             Self::AgreementWanted => "no security agreement asked for",
             Self::NoCommonMechanism => "no usable mechanism in Security-Client",

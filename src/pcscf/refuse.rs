@@ -7,7 +7,7 @@ use super::tls::MIRROR;
 use super::to_ue::Answer;
 use crate::event::{Event, Role, What};
 use crate::identity::Spi;
-use crate::ipsec::association::{Algorithms, Endpoint};
+use crate::ipsec::association::{Algorithms, Endpoint, Mod};
 use crate::packet::Outbox;
 use crate::sip::transaction::ServerId;
 use crate::sip::{HeaderError, HeaderName, Message};
@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Listed {
     /// That of a set.
-    Sas(Endpoint, Algorithms),
+    Sas(Endpoint, Algorithms, Mod),
     /// TLS alone.
     Tls,
 }
@@ -81,14 +81,20 @@ impl Pcscf {
             return None;
         }
         match sent {
-            Some(Listed::Sas(endpoint, algorithms)) => return Some(self.security_server(algorithms, endpoint)),
+            Some(Listed::Sas(endpoint, algorithms, mode)) => {
+                return Some(self.security_server(algorithms, mode, endpoint));
+            }
             Some(Listed::Tls) => return Some(MIRROR.to_owned()),
             None => {}
         }
         let mut spi = || Spi(self.random.next_u32() | Spi::FIRST.0);
         let (spi_c, spi_s) = (spi(), spi());
         let endpoint = Endpoint { spi_c, spi_s, port_c: *self.config.port_c.start(), port_s: self.config.port_s };
-        let list = self.static_list(endpoint);
+        let mode = match refusal {
+            Refusal::BehindNat { .. } if self.config.carries_tunnels => Mod::UdpEncTun,
+            _ => Mod::Trans,
+        };
+        let list = self.static_list(mode, endpoint);
         Some(match &self.tls {
             Some(tls) => tls.complete(list),
             None => list,

@@ -3,13 +3,14 @@
 use super::Pcscf;
 use super::config::SecAgreePolicy;
 use super::flow::{Agreement, Asked, Beside, Challenging, FlowKey, Origin, Set, SetRef, Short};
+use super::nat::Between;
 use super::refusal::Refusal;
 use super::refuse::Listed;
 use super::request::{Read, wants_agreement};
 use super::tls::{self, is_tls};
 use super::to_core::{Additions, via_count, write_register};
 use crate::event::{Event, Role, What};
-use crate::ipsec::association::{Algorithms, Endpoint, PortPair};
+use crate::ipsec::association::{Algorithms, Endpoint, Mod, PortPair};
 use crate::ipsec::negotiate;
 use crate::packet::{Outbox, Packet, Protocol, Route, Transport};
 use crate::sip::header::digest::Digest;
@@ -72,7 +73,7 @@ impl Pcscf {
             }
             Err(Refused { refusal, failed }) => {
                 let list = match over.and_then(|o| self.books.get(o)) {
-                    Some(set) => Some(Listed::Sas(set.pcscf(self.config.port_s), set.algorithms)),
+                    Some(set) => Some(Listed::Sas(set.pcscf(self.config.port_s), set.algorithms, set.mode)),
                     None => (packet.transport == Transport::Tls).then_some(Listed::Tls),
                 };
                 self.refuse_with_list(now, packet.from, message, server, &refusal, list, out);
@@ -84,7 +85,7 @@ impl Pcscf {
     }
 
     /// True for a REGISTER in clear that a UE with established SAs may send: it has lost them and begins again.
-    pub(super) fn begins_again(&self, message: &Message<'_>) -> bool {
+    pub(super) fn begins_again(&self, packet: &Packet<'_>, message: &Message<'_>) -> bool {
         let is_answer = message.authorization().ok().flatten().is_some_and(|c| is_answer(&c));
         let offers = message.security(HeaderName::SecurityClient);
         self.config.sec_agree != SecAgreePolicy::Off
@@ -92,7 +93,8 @@ impl Pcscf {
             && offers.is_ok_and(|list| {
                 let mut unknown = String::new();
                 let offers = negotiate::offers(&list, &mut unknown);
-                negotiate::choose_at_pcscf(&self.config.algorithms, offers).is_some()
+                let between = message.via().map_or(Between::OPEN, |via| self.between(&via, packet.from.ip()));
+                negotiate::choose_at_pcscf(&self.config.algorithms, between.modes, offers).is_some()
             })
     }
 
@@ -113,7 +115,10 @@ impl Pcscf {
         }
         let agreement = match self.config.sec_agree {
             SecAgreePolicy::Off => None,
-            policy => self.negotiate(message, policy, false, out)?,
+            policy => {
+                let between = self.between(&read.checked.via, source.ip());
+                self.negotiate(message, policy, Some(between), out)?
+            }
         };
         let user = self.user_of(message, credentials.as_ref())?;
         let same_user = |flow: &FlowKey| agreement.is_none() && flow.is_of_same_user(user);
@@ -143,12 +148,13 @@ impl Pcscf {
         is_answer(credentials).then_some("ip-assoc-pending")
     }
 
-    /// RFC 3329 clause 2.3.1, with the exception of TS 24.229: a REGISTER with a usable offer goes on.
+    /// RFC 3329 clause 2.3.1, with the exception of TS 24.229: a REGISTER with a usable offer goes on. `between`: `None`
+    /// over TLS.
     pub(super) fn negotiate(
         &self,
         message: &Message<'_>,
         policy: SecAgreePolicy,
-        over_tls: bool,
+        between: Option<Between>,
         out: &mut Outbox,
     ) -> Result<Option<Box<Agreement>>, Refusal> {
         let tagged = |name| wants_agreement(message, name);
@@ -156,13 +162,18 @@ impl Pcscf {
         if asked && via_count(message) > 1 {
             return Err(Refusal::NotFirstHop);
         }
-        if let Some(agreement) = self.offered(message, over_tls, out) {
+        if let Some(agreement) = self.offered(message, between, out) {
             return Ok(Some(agreement));
         }
+        // Who sends an offer asks, though we have nothing of it.
+        let asked = asked || message.header(HeaderName::SecurityClient).is_some();
         match policy {
-            _ if asked => Err(Refusal::NoCommonMechanism),
-            // Who sends an offer asks, though we have nothing of it.
-            _ if message.header(HeaderName::SecurityClient).is_some() => Err(Refusal::NoCommonMechanism),
+            _ if asked => Err(match between {
+                Some(Between { modes, inside: Some(inside) }) if !modes.contains(&Mod::Trans) => {
+                    Refusal::BehindNat { inside }
+                }
+                _ => Refusal::NoCommonMechanism,
+            }),
             SecAgreePolicy::Required if tagged(HeaderName::Supported) => Err(Refusal::NoCommonMechanism),
             SecAgreePolicy::Required => Err(Refusal::AgreementWanted),
             SecAgreePolicy::Offered | SecAgreePolicy::Off => Ok(None),
@@ -170,19 +181,25 @@ impl Pcscf {
     }
 
     /// The mechanism that is chosen of what Security-Client offers. Over TLS only TLS makes sense.
-    pub(super) fn offered(&self, message: &Message<'_>, over_tls: bool, out: &mut Outbox) -> Option<Box<Agreement>> {
-        let (offer, offers_tls) = self.chosen(message.values(HeaderName::SecurityClient), out)?;
-        let offer = offer.filter(|_| !over_tls);
+    pub(super) fn offered(
+        &self,
+        message: &Message<'_>,
+        between: Option<Between>,
+        out: &mut Outbox,
+    ) -> Option<Box<Agreement>> {
+        let Between { modes, inside } = between.unwrap_or(Between { modes: &[], inside: None });
+        let (offer, offers_tls) = self.chosen(message.values(HeaderName::SecurityClient), modes, out)?;
         if offers_tls && self.tls.as_ref().is_some_and(|tls| tls.is_chosen(offer.is_some())) {
             return Some(tls::agreement(message));
         }
-        Some(Box::new(Agreement::Sas { offer: offer?, client: joined(message, HeaderName::SecurityClient) }))
+        let client = joined(message, HeaderName::SecurityClient);
+        Some(Box::new(Agreement::Sas { offer: offer?, client, inside }))
     }
 
     /// What new security associations are made of, after a challenge over those that there are. `client`: Security-Client
-    /// as one list.
-    pub(super) fn offer_for_sas(&self, client: &str, out: &mut Outbox) -> Option<negotiate::Offer> {
-        let (offer, offers_tls) = self.chosen(std::iter::once(client), out)?;
+    /// as one list. They go the way of those there are.
+    pub(super) fn offer_for_sas(&self, client: &str, mode: Mod, out: &mut Outbox) -> Option<negotiate::Offer> {
+        let (offer, offers_tls) = self.chosen(std::iter::once(client), &[mode], out)?;
         offer.filter(|_| !(offers_tls && self.tls.as_ref().is_some_and(|tls| tls.is_chosen(true))))
     }
 
@@ -190,9 +207,10 @@ impl Pcscf {
     fn chosen<'a>(
         &self,
         client: impl Iterator<Item = &'a str>,
+        modes: &[Mod],
         out: &mut Outbox,
     ) -> Option<(Option<negotiate::Offer>, bool)> {
-        let mut choice = negotiate::Choice::new(&self.config.algorithms);
+        let mut choice = negotiate::Choice::new(&self.config.algorithms, modes);
         let mut offers_tls = false;
         Mechanisms::read(HeaderName::SecurityClient, client, |mechanism| match self.tls {
             Some(_) if is_tls(mechanism) => offers_tls = true,
@@ -219,7 +237,8 @@ impl Pcscf {
         if !self.user_of(message, credentials.as_ref())?.is_of_same_user(flow) {
             return Err(Refusal::ForeignIdentity.into());
         }
-        if checked.via.ip().is_some_and(|ip| ip != packet.from.ip()) {
+        // Behind a NAT it names the address that the NAT shows (TS 24.229 clause F.2.1.2.2), or the UE's own.
+        if checked.via.ip().is_some_and(|ip| ip != packet.from.ip() && self.books.outside(set) != Some(ip)) {
             return Err(Refusal::ForeignVia.into());
         }
         let ends = |refusal| Refused { refusal, failed: Some(over) };
@@ -230,7 +249,8 @@ impl Pcscf {
             // Octet for octet what was challenged: read then, with this result.
             Some(challenged) if is_joined(message, HeaderName::SecurityClient, &challenged.client) => {
                 let client = Rc::clone(&challenged.client);
-                Some(Box::new(Agreement::Sas { offer: alone(set.algorithms, set.ue), client }))
+                let offer = alone(set.algorithms, set.mode, set.ue);
+                Some(Box::new(Agreement::Sas { offer, client, inside: None }))
             }
             Some(challenged) if !is_same_client(message, &challenged.client) => {
                 return Err(ends(Refusal::ClientDiffers));
@@ -244,8 +264,8 @@ impl Pcscf {
     fn is_verified(&self, message: &Message<'_>, set: &Set) -> bool {
         let endpoint = set.pcscf(self.config.port_s);
         let is_mirrored = |text: &str| match self.config.full_list_in_401 {
-            true => self.static_text.is(text, &endpoint),
-            false => text == self.security_server(set.algorithms, endpoint),
+            true => self.static_texts[set.mode as usize].is(text, &endpoint),
+            false => text == self.security_server(set.algorithms, set.mode, endpoint),
         };
         if message.only(HeaderName::SecurityVerify).is_some_and(is_mirrored) {
             return true;
@@ -253,9 +273,9 @@ impl Pcscf {
         // Not octet for octet, and yet perhaps the same.
         let Ok(verify) = message.security(HeaderName::SecurityVerify) else { return false };
         if self.config.full_list_in_401 {
-            negotiate::is_copy_of(&verify, negotiate::static_list(&self.config.algorithms, endpoint))
+            negotiate::is_copy_of(&verify, negotiate::static_list(&self.config.algorithms, set.mode, endpoint))
         } else {
-            negotiate::is_copy_of(&verify, [alone(set.algorithms, endpoint)])
+            negotiate::is_copy_of(&verify, [alone(set.algorithms, set.mode, endpoint)])
         }
     }
 
@@ -342,18 +362,18 @@ impl Pcscf {
     }
 
     /// The Security-Server of a set.
-    pub(super) fn security_server(&self, chosen: Algorithms, endpoint: Endpoint) -> String {
+    pub(super) fn security_server(&self, chosen: Algorithms, mode: Mod, endpoint: Endpoint) -> String {
         if self.config.full_list_in_401 {
-            return self.static_list(endpoint);
+            return self.static_list(mode, endpoint);
         }
         let mut list = String::new();
-        negotiate::write_element(&mut list, chosen, &endpoint, None);
+        negotiate::write_element(&mut list, chosen, mode, &endpoint, None);
         list
     }
 
     /// Our ipsec-3gpp elements: they do not depend on what anybody offered (RFC 3329 clause 2.3.1).
-    pub(super) fn static_list(&self, endpoint: Endpoint) -> String {
-        self.static_text.with(&endpoint)
+    pub(super) fn static_list(&self, mode: Mod, endpoint: Endpoint) -> String {
+        self.static_texts[mode as usize].with(&endpoint)
     }
 
     pub(super) fn hash_of_nonce(&self, nonce: &str) -> Short {
@@ -367,8 +387,8 @@ impl Pcscf {
 }
 
 /// The only element of a list.
-const fn alone(algorithms: Algorithms, endpoint: Endpoint) -> negotiate::Offer {
-    negotiate::Offer { algorithms, endpoint, q: 1_000 }
+const fn alone(algorithms: Algorithms, mode: Mod, endpoint: Endpoint) -> negotiate::Offer {
+    negotiate::Offer { algorithms, mode, endpoint, q: 1_000 }
 }
 
 /// True for credentials that answer a challenge. An empty response reports a wrong MAC, `auts` an SQN out of range: with

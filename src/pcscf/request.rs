@@ -145,7 +145,7 @@ impl Pcscf {
             } else if self.is_protected(packet.to) {
                 Admission::Dropped("clear text at a protected port")
             } else if !self.books.has_established(packet.from)
-                || method == Method::Register && self.begins_again(message)
+                || method == Method::Register && self.begins_again(packet, message)
             {
                 Admission::Clear
             } else {

@@ -136,8 +136,8 @@ impl Pcscf {
         let agreement = match self.config.sec_agree {
             SecAgreePolicy::Off => None,
             // The session has its agreement.
-            _ if is_verified || bound.is_some() => self.offered(message, true, out),
-            policy => self.negotiate(message, policy, true, out)?,
+            _ if is_verified || bound.is_some() => self.offered(message, None, out),
+            policy => self.negotiate(message, policy, None, out)?,
         };
         let flow = match self.beside(read) {
             Some(beside) => user.beside(beside),

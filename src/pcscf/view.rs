@@ -16,6 +16,8 @@ pub struct SaSetView {
     pub phase: &'static str,
     /// The UE's address.
     pub ue_address: IpAddr,
+    /// The address of the NAT before the UE, where the set is in tunnel mode.
+    pub nat: Option<IpAddr>,
     /// The UE's SPIs and ports.
     pub ue: Endpoint,
     /// The P-CSCF's address.
@@ -48,6 +50,7 @@ impl Pcscf {
                     Phase::Deregistered => "deregistered",
                 },
                 ue_address: set.ue_address,
+                nat: self.books.outside(set),
                 ue: set.ue,
                 pcscf_address: self.books.address(set),
                 spis: (set.spi_c, set.spi_s),

@@ -14,7 +14,7 @@ use crate::aka::usim::Verdict;
 use crate::aka::{Ck, Ik};
 use crate::event::What;
 use crate::identity::Impu;
-use crate::ipsec::association::{Algorithms, Mode, SaSet, SaSetId};
+use crate::ipsec::association::{Algorithms, Mod, Mode, SaSet, SaSetId};
 use crate::packet::{Effect, Outbox, SaFault, Transport};
 use crate::pcscf::SecAgreePolicy;
 use crate::sip::header::contact::{Contact, Contacts};
@@ -143,12 +143,12 @@ impl Ue {
         out: &mut Outbox,
     ) -> Result<Option<(Set, Algorithms)>, Failure> {
         let Some(Proposal::Sas { endpoint, .. }) = &attempt.proposal else { return Ok(None) };
-        let Some(agreement) = Agreement::read(message, &self.config.algorithms)? else {
+        let Some(agreement) = Agreement::read(message, &self.config)? else {
             // What runs over SAs stays there.
             let may_do_without = self.config.sec_agree == SecAgreePolicy::Offered && attempt.over.is_none();
             return if may_do_without { Ok(None) } else { Err(Failure::SecurityServerMissing) };
         };
-        let Agreement { algorithms, pcscf, verify } = agreement;
+        let Agreement { algorithms, mode, pcscf, verify } = agreement;
         let (ck, ik, ue) = match &mut self.wrong {
             Some(wrong) => wrong.install(ck, ik, *endpoint),
             None => (ck, ik, *endpoint),
@@ -159,13 +159,21 @@ impl Ue {
         let id = Allocator::name(&mut self.random);
         let ue_address = self.config.local.ip();
         let pcscf_address = self.config.pcscf.ip();
-        let mode = Mode::Transport;
+        let (mode, public) = match mode {
+            Mod::Trans => (Mode::Transport, None),
+            Mod::UdpEncTun => {
+                // Over SAs it is our own address inside.
+                let seen = || message.via().ok().and_then(|via| via.received());
+                let public = attempt.over.as_ref().map_or_else(seen, |set| set.public);
+                (Mode::UdpTunnel { outer_ue: ue_address }, public)
+            }
+        };
         let set = SaSet { id, ue_address, pcscf_address, ue, pcscf, algorithms, mode, ck, ik, at_ue: true };
         out.push(Effect::InstallSa(Box::new(set)));
         if self.wrong.as_ref().is_some_and(|wrong| wrong.how == Misbehaviour::Replay) {
             out.push(Effect::ReplaySa(id));
         }
-        Ok(Some((Set { id, ue, pcscf, verify, ends_at: now + TEMPORARY }, algorithms)))
+        Ok(Some((Set { id, ue, pcscf, public, verify, ends_at: now + TEMPORARY }, algorithms)))
     }
 
     /// Sends the response to a valid challenge, through the new set.
@@ -221,8 +229,7 @@ impl Ue {
         if !is_protected && wants_protection && self.config.sec_agree == SecAgreePolicy::Required {
             return self.fail(now, &attempt, &Failure::NotProtected, None, out);
         }
-        let port = carried.map_or_else(|| self.config.local.port(), |set| set.ue.port_s);
-        let reachable = SocketAddr::new(self.config.local.ip(), port);
+        let reachable = carried.map_or(self.config.local, |set| set.reachable(self.config.local.ip()));
         let contacts = message.contacts().ok();
         let own = contacts.as_ref().and_then(|contacts| own_contact(contacts, &self.config, reachable));
         let granted = own.and_then(|own| own.expires).or_else(|| message.expires()).unwrap_or(self.expires);

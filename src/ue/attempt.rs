@@ -10,7 +10,6 @@ use crate::ipsec::association::{Algorithms, SaSetId};
 use crate::packet::{Outbox, Transport};
 use crate::sip::transaction::{ClientId, EndCause, Ended};
 use crate::time::Instant;
-use std::net::SocketAddr;
 
 /// A REGISTER has left; a challenge or a 200 is awaited.
 #[derive(Debug)]
@@ -166,7 +165,7 @@ impl Ue {
             config: &self.config,
             sequence: &self.sequence,
             impu: attempt.other.as_deref().unwrap_or(&self.config.impu),
-            reachable: set.map_or(self.config.local, |s| SocketAddr::new(self.config.local.ip(), s.ue.port_s)),
+            reachable: set.map_or(self.config.local, |set| set.reachable(self.config.local.ip())),
             expires: if attempt.goal == Goal::Registered { self.expires } else { 0 },
             authorization,
             proxy_authorization: proxy_authorization.as_deref(),

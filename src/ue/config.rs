@@ -3,7 +3,7 @@
 use crate::aka::Password;
 use crate::aka::usim::Usim;
 use crate::identity::{Impi, Impu, Realm};
-use crate::ipsec::association::Algorithms;
+use crate::ipsec::association::{Algorithms, Mod};
 use crate::packet::Transport;
 use crate::pcscf::SecAgreePolicy;
 use crate::sip::transaction::Timers;
@@ -38,6 +38,8 @@ pub struct UeConfig {
     pub sec_agree: SecAgreePolicy,
     /// Pairs to offer, in order.
     pub algorithms: Vec<Algorithms>,
+    /// Modes to offer them in, in order: UDP-encapsulated tunnel mode passes a NAT (TS 33.203 annex M).
+    pub modes: Vec<Mod>,
     /// Expiry asked for.
     pub expires: Duration,
     /// Timers (TS 24.229 table 7.7.1).

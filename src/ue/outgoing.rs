@@ -101,7 +101,7 @@ impl Ue {
         Some(match &registration.set {
             Some(set) => Way {
                 route: set.route(self.config.transport, local.ip(), self.config.pcscf.ip()),
-                reachable: SocketAddr::new(local.ip(), set.ue.port_s),
+                reachable: set.reachable(local.ip()),
                 verify: Some(set.verify.clone()),
             },
             None => Way { route: self.clear_route(), reachable: local, verify: registration.mirror.clone() },

@@ -3,7 +3,7 @@
 use super::UeConfig;
 use super::failure::Failure;
 use crate::identity::Spi;
-use crate::ipsec::association::{Algorithms, Endpoint, PortPair, SaId, SaSetId};
+use crate::ipsec::association::{Algorithms, Endpoint, Mod, PortPair, SaId, SaSetId};
 use crate::ipsec::negotiate;
 use crate::packet::{Route, Transport};
 use crate::random::Random;
@@ -44,6 +44,8 @@ pub(super) struct Set {
     pub(super) ue: Endpoint,
     /// Those of the P-CSCF.
     pub(super) pcscf: Endpoint,
+    /// Our address as the network sees it, where a NAT is between.
+    pub(super) public: Option<IpAddr>,
     /// Security-Server as received: what Security-Verify mirrors.
     pub(super) verify: Box<str>,
     /// The set is removed then.
@@ -57,6 +59,12 @@ impl Set {
         let to = SocketAddr::new(pcscf, self.pcscf.port_s);
         Route::sip(transport, from, to).protected(SaId { set: self.id, pair: PortPair::UcPs })
     }
+
+    /// What Via and Contact name: port_us of the address that the network sees (TS 24.229 clauses 5.1.1.2.2 and
+    /// F.2.1.2.2).
+    pub(super) fn reachable(&self, local: IpAddr) -> SocketAddr {
+        SocketAddr::new(self.public.unwrap_or(local), self.ue.port_s)
+    }
 }
 
 /// What a Security-Server offers us.
@@ -64,6 +72,8 @@ impl Set {
 pub(super) struct Agreement {
     /// The pair both sides use.
     pub(super) algorithms: Algorithms,
+    /// How ESP goes over IP.
+    pub(super) mode: Mod,
     /// SPIs and ports of the P-CSCF.
     pub(super) pcscf: Endpoint,
     /// The header as received.
@@ -72,27 +82,28 @@ pub(super) struct Agreement {
 
 impl Agreement {
     /// Reads the Security-Server of a 401; `Ok(None)`: there is none.
-    pub(super) fn read(message: &Message<'_>, offered: &[Algorithms]) -> Result<Option<Self>, Failure> {
+    pub(super) fn read(message: &Message<'_>, config: &UeConfig) -> Result<Option<Self>, Failure> {
         let Ok(server) = message.security(HeaderName::SecurityServer) else {
             return Err(Failure::NoCommonMechanism);
         };
         if server.0.is_empty() {
             return Ok(None);
         }
-        let chosen = negotiate::choose_at_ue(&server, offered).ok_or(Failure::NoCommonMechanism)?;
+        let chosen = negotiate::choose_at_ue(&server, &config.algorithms, &config.modes);
+        let negotiate::Offer { algorithms, mode, endpoint, .. } = chosen.ok_or(Failure::NoCommonMechanism)?;
         let elements: Vec<&str> = server.0.iter().map(|element| element.text).collect();
-        Ok(Some(Self { algorithms: chosen.algorithms, pcscf: chosen.endpoint, verify: elements.join(", ").into() }))
+        Ok(Some(Self { algorithms, mode, pcscf: endpoint, verify: elements.join(", ").into() }))
     }
 }
 
-/// Security-Client: an element for each pair of algorithms.
+/// Security-Client: an element for each mode and pair of algorithms.
 pub(super) fn offer(config: &UeConfig, endpoint: &Endpoint) -> Box<str> {
     let mut text = String::new();
-    for &algorithms in &config.algorithms {
-        if !text.is_empty() {
-            text.push_str(", ");
+    for &mode in &config.modes {
+        for &algorithms in &config.algorithms {
+            text.push_str(if text.is_empty() { "" } else { ", " });
+            negotiate::write_element(&mut text, algorithms, mode, endpoint, None);
         }
-        negotiate::write_element(&mut text, algorithms, endpoint, None);
     }
     text.into()
 }

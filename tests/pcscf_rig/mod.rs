@@ -8,7 +8,7 @@ use imsreg::event::What;
 use imsreg::ipsec::association::{Algorithms, Encryption, Integrity, SaSet, SaSetId};
 use imsreg::ipsec::table::{Inbound, SaTable};
 use imsreg::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Protocol, SaFailure, SaFault, Transport};
-use imsreg::pcscf::{Pcscf, PcscfConfig, SecAgreePolicy};
+use imsreg::pcscf::{NatPolicy, Pcscf, PcscfConfig, SecAgreePolicy};
 use imsreg::random::Random;
 use imsreg::sip::overload::Limits;
 use imsreg::sip::transaction::Timers;
@@ -38,6 +38,8 @@ pub(crate) fn config() -> PcscfConfig {
         sec_agree: SecAgreePolicy::Required,
         algorithms: vec![SHA_AES, SHA_NULL, MD5_NULL],
         full_list_in_401: true,
+        nat: NatPolicy::Required,
+        carries_tunnels: true,
         next_hops: vec![address(CORE)],
         core: address(PCSCF),
         core_transport: Transport::Udp,

@@ -8,7 +8,7 @@ use imsreg::aka::vector::{SubscriberKeys, Vector};
 use imsreg::aka::{K, Opc};
 use imsreg::event::What;
 use imsreg::identity::{Impi, Impu, Realm};
-use imsreg::ipsec::association::{Algorithms, Encryption, Integrity, PortPair, SaId, SaSet, SaSetId};
+use imsreg::ipsec::association::{Algorithms, Encryption, Integrity, Mod, PortPair, SaId, SaSet, SaSetId};
 use imsreg::packet::{Effect, Outbox, Packet, Protocol, Transport};
 use imsreg::pcscf::SecAgreePolicy;
 use imsreg::random::Random;
@@ -73,6 +73,7 @@ impl Network {
                 Algorithms { integrity: Integrity::HmacSha1, encryption: Encryption::AesCbc },
                 Algorithms { integrity: Integrity::HmacSha1, encryption: Encryption::Null },
             ],
+            modes: vec![Mod::Trans],
             expires: Duration::from_secs(600_000),
             timers: Timers::GM,
             retry: RetryPolicy { base: Duration::from_secs(30), max: Duration::from_secs(1_800), attempts: None },

@@ -11,8 +11,9 @@ use crate::config::subscribers::filter_criteria;
 use crate::config::subscribers::value::{IMPU, USERNAME};
 use crate::config::value::{
     ACCEPT, ALGORITHMS, CHALLENGE, COUNT, DATE, DELAY, DIAMETER_TRANSPORT, DURATION, ENCRYPTION, FLAG, HOST, HOST_PORT,
-    INTEGRITY, INTERVAL, INVITE, IP, KEEP_ALIVE, LISTENER, MECHANISM, NUMBER, PEER, PLANE, PORT, PORTS, REACTION,
-    REALM, SEC_AGREE, SIP_URI, SQN_SCHEME, TEXT, TOKEN, TRANSPORT, UE_TRANSPORT, UNAUTHENTICATED, WATCHDOG, WIRING,
+    INTEGRITY, INTERVAL, INVITE, IP, KEEP_ALIVE, LISTENER, MECHANISM, MODE, NAT, NUMBER, PEER, PLANE, PORT, PORTS,
+    REACTION, REALM, SEC_AGREE, SIP_URI, SQN_SCHEME, TEXT, TOKEN, TRANSPORT, UE_TRANSPORT, UNAUTHENTICATED, WATCHDOG,
+    WIRING,
 };
 use crate::config::yaml::{Node, Value};
 use crate::cx::user_data::InitialFilterCriteria;
@@ -97,6 +98,7 @@ fn pcscf(section: &mut PcscfSection, mut f: Fields<'_>, faults: &mut Collector) 
     let mechanisms = f.list("mechanisms", MECHANISM, faults);
     set(&mut section.mechanisms, mechanisms.filter(|list| !list.is_empty()));
     set(&mut section.sec_agree, f.leaf("sec_agree", SEC_AGREE, faults));
+    set_some(&mut section.nat, f.leaf("nat", NAT, faults));
     algorithms(&mut section.algorithms, &mut f, faults);
     set(&mut section.full_list_in_401, f.leaf("full_list_in_401", FLAG, faults));
     set(&mut section.next_hop, f.list("next_hop", HOST_PORT, faults));
@@ -269,6 +271,7 @@ fn ue(section: &mut UeSection, mut f: Fields<'_>, faults: &mut Collector) {
     set(&mut section.esp_port, f.leaf("esp_port", PORT, faults));
     set(&mut section.sec_agree, f.leaf("sec_agree", SEC_AGREE, faults));
     algorithms(&mut section.algorithms, &mut f, faults);
+    set(&mut section.modes, f.list("modes", MODE, faults).filter(|list| !list.is_empty()));
     set(&mut section.expires, f.leaf("expires", DURATION, faults));
     if let Some(mut r) = f.fields("retry", faults) {
         set(&mut section.retry.base, r.leaf("base", DURATION, faults));

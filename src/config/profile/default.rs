@@ -7,7 +7,7 @@ use super::{
 use crate::application_server::Behaviour;
 use crate::hss::SqnScheme;
 use crate::ims::Wiring;
-use crate::ipsec::association::{Algorithms, Encryption, Integrity};
+use crate::ipsec::association::{Algorithms, Encryption, Integrity, Mod};
 use crate::ipsec::esp;
 use crate::packet::Transport;
 use crate::pcscf::SecAgreePolicy;
@@ -49,6 +49,7 @@ impl Default for Profile {
                 tls: None,
                 mechanisms: vec![SecurityMechanism::Ipsec3gpp, SecurityMechanism::Tls],
                 sec_agree: SecAgreePolicy::Required,
+                nat: None,
                 algorithms: default_algorithms(),
                 full_list_in_401: true,
                 next_hop: Vec::new(),
@@ -127,6 +128,7 @@ impl Default for Profile {
                 esp_port: esp::PORT,
                 sec_agree: SecAgreePolicy::Required,
                 algorithms: default_algorithms(),
+                modes: vec![Mod::Trans],
                 expires: Duration::from_secs(600_000),
                 // TS 24.229 clause 5.1.1.2.1: base 30 s, maximum 1800 s where the network sets nothing.
                 retry: RetryPolicy { base: Duration::from_secs(30), max: Duration::from_secs(1_800), attempts: None },

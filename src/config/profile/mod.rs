@@ -16,9 +16,9 @@ use crate::diameter::peer::Side;
 use crate::hss::SqnScheme;
 use crate::icscf::ScscfEntry;
 use crate::ims::Wiring;
-use crate::ipsec::association::Algorithms;
+use crate::ipsec::association::{Algorithms, Mod};
 use crate::packet::Transport;
-use crate::pcscf::SecAgreePolicy;
+use crate::pcscf::{NatPolicy, SecAgreePolicy};
 use crate::scscf::{ChallengePolicy, DigestConfig};
 use crate::sip::overload::Limits;
 use crate::sip::transaction::Timers;
@@ -114,6 +114,8 @@ pub struct PcscfSection {
     pub mechanisms: Vec<SecurityMechanism>,
     /// `sec_agree`
     pub sec_agree: SecAgreePolicy,
+    /// `nat`; else offered under plane `none`, required under others.
+    pub nat: Option<NatPolicy>,
     /// `algorithms`
     pub algorithms: Vec<Algorithms>,
     /// `full_list_in_401`
@@ -291,6 +293,8 @@ pub struct UeSection {
     pub sec_agree: SecAgreePolicy,
     /// `algorithms`
     pub algorithms: Vec<Algorithms>,
+    /// `modes`
+    pub modes: Vec<Mod>,
     /// `expires`
     pub expires: Duration,
     /// `retry`

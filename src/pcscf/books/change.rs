@@ -5,7 +5,6 @@ use crate::event::{Event, Role, What};
 use crate::packet::{Effect, Outbox};
 use crate::pcscf::flow::{Phase, SetRef};
 use crate::time::{Duration, Instant};
-use std::net::SocketAddr;
 
 impl Books {
     /// Something new came over an established set. The first time tells that the UE has it, so the life that its
@@ -65,7 +64,7 @@ impl Books {
     fn promote(&mut self, set: SetRef, out: &mut Outbox) -> Instant {
         let this = self.get(set).expect("the caller holds it");
         let flow = this.flow;
-        let place = self.place(SocketAddr::new(this.ue_address, this.clear_port));
+        let place = self.place_of(this);
         let from_clear = self.challenged.remove(&set.id).is_some_and(|c| c.from_clear);
         self.places.entry(self.short(place)).or_default().1 += 1;
         let mut latest = Instant::ZERO;

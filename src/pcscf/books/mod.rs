@@ -10,7 +10,7 @@ pub(super) use open::Opening;
 use super::allocate::Allocator;
 use super::flow::{Challenged, Flow, FlowKey, Held, Phase, Place, Registrations, Set, SetIndex, SetRef, Shared, Short};
 use crate::event::{Event, Role, What};
-use crate::ipsec::association::SaSetId;
+use crate::ipsec::association::{Mod, SaSetId};
 use crate::packet::{Effect, Outbox, Packet, SaFault, Transport};
 use crate::time::{Duration, Instant, Timeouts};
 use foldhash::fast::RandomState;
@@ -28,6 +28,8 @@ pub(super) struct Books {
     sets: Vec<Option<Set>>,
     free: Vec<SetIndex>,
     selectors: Selectors,
+    /// The address of the NAT before the UE of each set in tunnel mode.
+    nats: HashMap<SaSetId, IpAddr, RandomState>,
     /// How many sets a place has, all and established ones.
     places: HashMap<Short, (u16, u16), RandomState>,
     hasher: RandomState,
@@ -77,6 +79,7 @@ impl Books {
             sets: Vec::new(),
             free: Vec::new(),
             selectors: Selectors::new(settings.port_s),
+            nats: HashMap::default(),
             places: HashMap::default(),
             hasher: RandomState::default(),
             in_clear: HashMap::default(),
@@ -119,9 +122,16 @@ impl Books {
         self.addresses[usize::from(set.here)]
     }
 
+    /// The address of the NAT before the UE of a set in tunnel mode.
+    pub(super) fn outside(&self, set: &Set) -> Option<IpAddr> {
+        if set.mode == Mod::Trans { None } else { self.nats.get(&set.id).copied() }
+    }
+
     /// True when the UE that sends clear text from `source` has established SAs.
     pub(super) fn has_established(&self, source: SocketAddr) -> bool {
-        self.places.get(&self.short(self.place(source))).is_some_and(|&(_, established)| established > 0)
+        let has = |place| self.places.get(&self.short(place)).is_some_and(|&(_, established)| established > 0);
+        has(self.place(source))
+            || !self.nats.is_empty() && has(Place::behind_nat(source.ip(), source.port()))
             // Behind a shared address the protected client port gives it away, too.
             || self.at(source, self.settings.port_s).is_some_and(|(_, set)| set.phase.is_established())
     }
@@ -212,7 +222,7 @@ impl Books {
             self.sets.push(None);
             SetIndex::new(self.sets.len() - 1)
         });
-        let place = self.place(SocketAddr::new(set.ue_address, set.clear_port));
+        let place = self.place_of(&set);
         self.places.entry(self.short(place)).or_default().0 += 1;
         let flow = self.flows.entry(set.flow).or_default();
         set.next = flow.newest.replace(index);
@@ -231,7 +241,11 @@ impl Books {
         if let Some(Challenged { held: Some(held), .. }) = self.challenged.remove(&set.id) {
             self.unheard.push((held, SaFault::TooSlow));
         }
-        let place = self.short(self.place(SocketAddr::new(set.ue_address, set.clear_port)));
+        let place = self.short(self.place_of(&set));
+        if set.mode == Mod::UdpEncTun {
+            self.nats.remove(&set.id);
+            give_back(&mut self.nats);
+        }
         if let Some((all, established)) = self.places.get_mut(&place) {
             *all -= 1;
             *established -= u16::from(set.phase.is_established());
@@ -296,6 +310,14 @@ impl Books {
     fn place(&self, source: SocketAddr) -> Place {
         let port = if self.settings.many_ues_per_address { source.port() } else { 0 };
         Place { address: source.ip(), port, over_tls: false }
+    }
+
+    /// Where clear text of the UE of a set comes from.
+    fn place_of(&self, set: &Set) -> Place {
+        match self.outside(set) {
+            Some(nat) => Place::behind_nat(nat, set.clear_port),
+            None => self.place(SocketAddr::new(set.ue_address, set.clear_port)),
+        }
     }
 
     fn place_on(&self, source: SocketAddr, transport: Transport) -> Place {

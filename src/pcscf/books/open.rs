@@ -3,7 +3,7 @@
 use super::selectors::Selector;
 use super::{Books, Due, low};
 use crate::event::{Event, Role, What};
-use crate::ipsec::association::{Mode, SaSet, SaSetId};
+use crate::ipsec::association::{Mod, Mode, SaSet, SaSetId};
 use crate::ipsec::negotiate::Offer;
 use crate::packet::{Effect, Outbox, SaFault};
 use crate::pcscf::flow::{Challenged, FlowKey, Held, Phase, Place, Set, SetRef, Short};
@@ -17,7 +17,10 @@ use std::rc::Rc;
 /// What a set is made of.
 pub(in crate::pcscf) struct Opening {
     pub(in crate::pcscf) flow: FlowKey,
+    /// Where the REGISTER came from.
     pub(in crate::pcscf) ue: SocketAddr,
+    /// The UE's own address where a NAT shows another.
+    pub(in crate::pcscf) inside: Option<IpAddr>,
     pub(in crate::pcscf) here: IpAddr,
     /// The set over which the REGISTER came.
     pub(in crate::pcscf) over: Option<SetRef>,
@@ -38,15 +41,19 @@ impl Books {
         random: &mut Random,
         out: &mut Outbox,
     ) -> Result<SetRef, Refusal> {
-        let Opening { flow, ue, here, over, offer, client, keys, nonce } = opening;
+        let Opening { flow, ue, inside, here, over, offer, client, keys, nonce } = opening;
         let from_clear = over.is_none();
-        let clear_port = match over.and_then(|o| self.get(o)) {
-            Some(set) => set.clear_port,
-            None => ue.port(),
+        let (clear_port, outside) = match over.and_then(|o| self.get(o)) {
+            Some(set) => (set.clear_port, self.outside(set)),
+            None => (ue.port(), Some(ue.ip())),
         };
-        let place = self.place(SocketAddr::new(ue.ip(), clear_port));
-        self.make_room(flow, (ue.ip(), place), over, &offer, out)?;
-        let address = ue.ip();
+        let outside = outside.filter(|_| offer.mode == Mod::UdpEncTun);
+        let address = inside.filter(|_| outside.is_some()).unwrap_or(ue.ip());
+        let place = match outside {
+            Some(outside) => Place::behind_nat(outside, clear_port),
+            None => self.place(SocketAddr::new(address, clear_port)),
+        };
+        self.make_room(flow, (address, place), over, &offer, out)?;
         let port_c = self
             .allocator
             .port(|ours| {
@@ -71,6 +78,7 @@ impl Books {
             spi_s,
             port_c,
             algorithms: offer.algorithms,
+            mode: offer.mode,
             phase: Phase::Challenged,
         };
         let pcscf = set.pcscf(self.settings.port_s);
@@ -81,11 +89,12 @@ impl Books {
             ue: offer.endpoint,
             pcscf,
             algorithms: offer.algorithms,
-            mode: Mode::Transport,
+            mode: outside.map_or(Mode::Transport, |outer_ue| Mode::UdpTunnel { outer_ue }),
             ck: keys.ck,
             ik: keys.ik,
             at_ue: false,
         })));
+        self.nats.extend(outside.map(|outside| (id, outside)));
         let index = self.insert(set);
         self.challenged.insert(id, Challenged { set: index, client, from_clear, held: None });
         self.nonces.insert(nonce);
@@ -108,13 +117,16 @@ impl Books {
         let held = challenged.held.take()?;
         let set = self.sets[challenged.set.at()].as_mut().expect("what is awaited goes with its set");
         set.ends = now + REG_AWAIT_AUTH;
-        let set = &*set;
+        let set = self.sets[challenged.set.at()].as_ref().expect("it was there just now");
         out.event(|| Event {
             role: Role::Pcscf,
             what: What::SaInstalled {
                 set: id,
                 ue: SocketAddr::new(set.ue_address, set.clear_port),
-                algorithms: set.algorithms.to_string(),
+                algorithms: match self.outside(set) {
+                    None => set.algorithms.to_string(),
+                    Some(outside) => format!("{}, {} by {outside}", set.algorithms, set.mode),
+                },
                 spis: (set.spi_c, set.spi_s),
                 ports: (set.port_c, self.settings.port_s),
             },
@@ -167,7 +179,7 @@ impl Books {
             let clashes = same_address
                 && (spis.contains(&theirs.spi_c) || spis.contains(&theirs.spi_s) || set.ue.port_c == theirs.port_c);
             let temporary = matches!(set.phase, Phase::Challenged | Phase::Failed);
-            let here = self.place(SocketAddr::new(set.ue_address, set.clear_port)) == place;
+            let here = self.place_of(set) == place;
             if is_over(set) && (clashes || temporary) {
                 return Err(Refusal::OfferInUse);
             }
@@ -237,10 +249,11 @@ mod tests {
         let spi = 1_000 + (n % 4) * 100 + u32::from(round) * 2;
         let endpoint = Endpoint { spi_c: Spi(spi), spi_s: Spi(spi + 1), port_c: base + 2 * round, port_s: base + 99 };
         let algorithms = Algorithms { integrity: Integrity::HmacSha1, encryption: Encryption::AesCbc };
-        let offer = Offer { algorithms, endpoint, q: 1_000 };
+        let offer = Offer { algorithms, mode: Mod::Trans, endpoint, q: 1_000 };
         Opening {
             flow: FlowKey::of(&FixedState::with_seed(1), &format!("{n}@x")),
             ue: SocketAddr::new(ip, base),
+            inside: None,
             here: PCSCF,
             over,
             offer,

@@ -41,10 +41,14 @@ impl Books {
         self.flows.get(&flow)?.in_clear.as_ref().map(|in_clear| in_clear.route)
     }
 
-    /// Where the UE of a subscriber is.
+    /// Where the UE of a subscriber is, as its Contact names it: behind a NAT that is the NAT (TS 24.229 clause
+    /// F.2.1.2.2).
     pub(in crate::pcscf) fn ue_address(&self, flow: FlowKey) -> Option<IpAddr> {
         let this = self.flows.get(&flow)?;
-        let newest = || Some(self.sets[this.newest?.at()].as_ref()?.ue_address);
+        let newest = || {
+            let set = self.sets[this.newest?.at()].as_ref()?;
+            Some(self.outside(set).unwrap_or(set.ue_address))
+        };
         this.in_clear.as_ref().map(|in_clear| in_clear.source.ip()).or_else(newest)
     }
 
