@@ -1,7 +1,7 @@
 //! Plane `none`: protected messages stay in clear, and the addresses and ports of a packet stand for its SA.
 
 use super::{Installation, Plane};
-use crate::ipsec::association::{SaSet, SaSetId};
+use crate::ipsec::association::{Mode, SaSet, SaSetId};
 use crate::live::shard::Shared;
 use crate::time::Duration;
 use socket2::Socket;
@@ -19,8 +19,14 @@ impl Plane for None {
 
     fn release(&self, _local: SocketAddr) {}
 
-    fn install(&mut self, _set: &SaSet, _shared: &Shared) -> Installation {
-        Installation::Done
+    fn install(&mut self, set: &SaSet, _shared: &Shared) -> Installation {
+        match set.mode {
+            Mode::Transport => Installation::Done,
+            // Clear text has the addresses of the NAT, and no SA would fit it.
+            Mode::UdpTunnel { .. } => {
+                Installation::Failed("no UDP-enc-tun under plane none; take userspace".to_owned())
+            }
+        }
     }
 
     fn extend(&mut self, _set: SaSetId, _life: Duration) {}
