@@ -48,7 +48,7 @@ impl Books {
             None => (ue.port(), Some(ue.ip())),
         };
         let outside = outside.filter(|_| offer.mode == Mod::UdpEncTun);
-        let address = inside.filter(|_| outside.is_some()).unwrap_or(ue.ip());
+        let address = inside.filter(|_| outside.is_some()).unwrap_or_else(|| ue.ip());
         let place = match outside {
             Some(outside) => Place::behind_nat(outside, clear_port),
             None => self.place(SocketAddr::new(address, clear_port)),
