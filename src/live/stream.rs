@@ -276,6 +276,8 @@ pub(super) async fn run(
     for bytes in first {
         opened.write(&bytes);
     }
+    // Its port may be nobody's any more when it ends with its set.
+    let is_protected = shared.borrow().ims.is_protected(local);
     shared.borrow_mut().streams.open.insert(ends, opened);
     shard::news(&shared, owner, connection);
     match line {
@@ -297,7 +299,7 @@ pub(super) async fn run(
             }
             // A FIN that is not answered before its SAs go would be repeated without them: protected connections are
             // reset.
-            if shared.borrow().ims.is_protected(local) {
+            if is_protected {
                 let _ = SockRef::from(write.as_ref()).set_linger(Some(Duration::ZERO));
             }
         }
