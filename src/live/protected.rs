@@ -1,7 +1,7 @@
 //! Sets of SAs in the driver: protected ports of UEs come and go with them, the plane makes the SAs. The protected
 //! ports of a P-CSCF are ordinary listeners.
 
-use super::plane::{Installation, OpenPlane, Plane};
+use super::plane::{OpenPlane, Plane};
 use super::shard::{self, Shard, Shared};
 use super::sockets::{bind_stream, bind_udp};
 use super::stream;
@@ -64,13 +64,10 @@ pub(super) fn install(shard: &mut Shard, shared: &Shared, now: Instant, owner: E
         shard.protected.waiting.push_back(Order::Install(owner, set));
         return;
     }
-    let opened = open_ports(shard, shared, now, owner, &set);
-    match opened.map(|()| shard.protected.plane.install(&set, shared)) {
-        Ok(Installation::Done) => conclude(shard, now, set.id, Ok(())),
-        Ok(Installation::Pending) => {}
-        Ok(Installation::Failed(cause)) => conclude(shard, now, set.id, Err(SaFault::Refused(cause.into()))),
-        Err(error) => conclude(shard, now, set.id, Err(SaFault::Port(error.to_string().into()))),
-    }
+    let result = open_ports(shard, shared, now, owner, &set)
+        .map_err(|error| SaFault::Port(error.to_string().into()))
+        .and_then(|()| shard.protected.plane.install(&set, shared).map_err(|cause| SaFault::Refused(cause.into())));
+    conclude(shard, now, set.id, result);
 }
 
 /// Tells the plane the end of a set.
@@ -92,13 +89,6 @@ pub(super) fn traffic(shard: &Shard, now: Instant, set: SaSetId) -> Option<SaTra
 /// Lets the plane send twice what leaves over a set.
 pub(super) fn replay(shard: &mut Shard, set: SaSetId) {
     shard.protected.plane.replay(set);
-}
-
-#[expect(dead_code, reason = "for planes that talk to the kernel")]
-/// The plane's late answer to [`Installation::Pending`].
-pub(super) fn installed(shared: &Shared, set: SaSetId, result: Result<(), String>) {
-    let result = result.map_err(|cause| SaFault::Refused(cause.into()));
-    shard::with(shared, |shard, now| conclude(shard, now, set, result));
 }
 
 /// Resets the connections of a set, then ends its SAs and closes the ports that no other set uses: what is open when

@@ -27,6 +27,11 @@ impl Counters {
         Drop::ALL.into_iter().map(|reason| (reason, self.dropped(reason))).filter(|(_, count)| *count > 0)
     }
 
+    /// Adds drops that somebody else has counted.
+    pub const fn add_drops(&mut self, reason: Drop, count: u64) {
+        self.drops.0[reason as usize] += count;
+    }
+
     pub(super) const fn drop(&mut self, reason: Drop) {
         self.drops.count(reason);
     }

@@ -47,8 +47,8 @@ pub(super) trait Plane {
     /// From now on, tells of every set and packet that it carries.
     fn watch(&mut self, _wire: Rc<dyn Wire>) {}
 
-    /// Makes the four SAs of a set, all of them or none. To make a set again changes nothing.
-    fn install(&mut self, set: &SaSet, shared: &Shared) -> Installation;
+    /// Makes the four SAs of a set, all of them or none; an error tells the cause. To make a set again changes nothing.
+    fn install(&mut self, set: &SaSet, shared: &Shared) -> Result<(), String>;
 
     /// Moves the end of life that the plane itself sees to: `life` from now. It is a backstop behind the SIP timers,
     /// never the first to act (TS 33.203 clause 7.4).
@@ -67,18 +67,6 @@ pub(super) trait Plane {
 
     /// Ends all sets and takes away what the plane put into the system.
     fn stop(&mut self) -> Pin<Box<dyn Future<Output = ()>>>;
-}
-
-#[expect(dead_code, reason = "for planes that talk to the kernel")]
-/// How far an installation is when [`Plane::install`] returns.
-#[derive(Debug)]
-pub(super) enum Installation {
-    /// All four SAs are there.
-    Done,
-    /// The plane tells later, by [`super::protected::installed`].
-    Pending,
-    /// Nothing of the set is there, for this cause.
-    Failed(String),
 }
 
 /// Shows an ESP packet to whoever looks.

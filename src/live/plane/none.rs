@@ -1,6 +1,6 @@
 //! Plane `none`: protected messages stay in clear, and the addresses and ports of a packet stand for its SA.
 
-use super::{Installation, Plane};
+use super::Plane;
 use crate::ipsec::association::{Mode, SaSet, SaSetId};
 use crate::live::shard::Shared;
 use crate::time::Duration;
@@ -19,13 +19,11 @@ impl Plane for None {
 
     fn release(&self, _local: SocketAddr) {}
 
-    fn install(&mut self, set: &SaSet, _shared: &Shared) -> Installation {
+    fn install(&mut self, set: &SaSet, _shared: &Shared) -> Result<(), String> {
         match set.mode {
-            Mode::Transport => Installation::Done,
+            Mode::Transport => Ok(()),
             // Clear text has the addresses of the NAT, and no SA would fit it.
-            Mode::UdpTunnel { .. } => {
-                Installation::Failed("no UDP-enc-tun under plane none; take userspace".to_owned())
-            }
+            Mode::UdpTunnel { .. } => Err("no UDP-enc-tun under plane none; take userspace".to_owned()),
         }
     }
 

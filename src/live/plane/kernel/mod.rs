@@ -9,11 +9,13 @@ mod netlink;
 mod request;
 mod run_file;
 
-use super::{Installation, Plane, Unavailable};
+use super::{Plane, Unavailable};
 use crate::aka::{Ck, Ik};
 use crate::config::PlaneChoice;
 use crate::identity::Spi;
+use crate::ims::Wire;
 use crate::ipsec::association::{Algorithms, Encryption, Integrity, Mode, SaSet, SaSetId};
+use crate::ipsec::esp::{self, Counters};
 use crate::live::shard::Shared;
 use crate::time::Duration;
 use netlink::Xfrm;
@@ -27,12 +29,15 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::rc::Rc;
 use tokio::time::Instant;
 
 /// The plane.
 pub(super) struct KernelPlane {
     run_file: RunFile,
     tables: RefCell<Tables<netlink::Kernel>>,
+    /// Who is told of keys: the packets themselves are the kernel's.
+    wire: Option<Rc<dyn Wire>>,
 }
 
 impl KernelPlane {
@@ -59,7 +64,7 @@ impl KernelPlane {
             io::ErrorKind::PermissionDenied => denied(e),
             _ => unavailable(format!("this kernel has no ESP ({e})"), "take plane userspace, which brings its own"),
         })?;
-        Ok(Self { run_file, tables: RefCell::new(tables) })
+        Ok(Self { run_file, tables: RefCell::new(tables), wire: None })
     }
 }
 
@@ -72,20 +77,29 @@ impl Plane for KernelPlane {
         self.tables.borrow_mut().tear_down(local);
     }
 
-    fn install(&mut self, set: &SaSet, _shared: &Shared) -> Installation {
+    fn watch(&mut self, wire: Rc<dyn Wire>) {
+        self.wire = Some(wire);
+    }
+
+    fn install(&mut self, set: &SaSet, _shared: &Shared) -> Result<(), String> {
         if let Some(cause) = cannot_carry(set) {
-            return Installation::Failed(cause);
+            return Err(cause);
         }
-        match self.tables.get_mut().install(Instant::now(), set) {
-            Ok(()) => Installation::Done,
-            Err(cause) => Installation::Failed(cause),
+        let is_new = self.tables.get_mut().install(Instant::now(), set)?;
+        if let (Some(wire), true) = (&self.wire, is_new) {
+            wire.sealed(set);
         }
+        Ok(())
     }
 
     fn extend(&mut self, set: SaSetId, life: Duration) {
         if let Err(error) = self.tables.get_mut().extend(Instant::now(), set, life) {
             tracing::warn!(%set, %error, "the life of a set could not be extended in the kernel");
         }
+    }
+
+    fn counters(&self, set: SaSetId) -> Option<Counters> {
+        self.tables.borrow_mut().counters(set)
     }
 
     fn remove(&mut self, set: SaSetId) {
@@ -112,9 +126,15 @@ fn cannot_carry(set: &SaSet) -> Option<String> {
     own.then(|| format!("both ends are addresses of this host, and the kernel protects nothing on its way to {peer}"))
 }
 
+/// What goes to an address of this host comes from it. To bind to it tells nothing where `ip_nonlocal_bind` is set.
 fn is_own(address: IpAddr) -> bool {
-    let at = SocketAddr::new(address, 0);
-    Socket::new(Domain::for_address(at), Type::DGRAM, None).and_then(|socket| socket.bind(&at.into())).is_ok()
+    let to = SocketAddr::new(address, DISCARD);
+    let from = || {
+        let socket = Socket::new(Domain::for_address(to), Type::DGRAM, None)?;
+        socket.connect(&to.into())?;
+        socket.local_addr()
+    };
+    from().ok().and_then(|from| from.as_socket()).is_some_and(|from| from.ip() == address)
 }
 
 /// What of the kernel's tables is ours.
@@ -146,10 +166,10 @@ impl<X: Xfrm> Tables<X> {
         Self { xfrm, range, sets: HashMap::new(), numbers: HashSet::new(), next: 0, walls: HashSet::new() }
     }
 
-    /// Makes four states, then four policies; an error leaves nothing behind.
-    fn install(&mut self, now: Instant, set: &SaSet) -> Result<(), String> {
+    /// Makes four states, then four policies; an error leaves nothing behind. Tells whether the set is a new one.
+    fn install(&mut self, now: Instant, set: &SaSet) -> Result<bool, String> {
         if self.sets.contains_key(&set.id) {
-            return Ok(());
+            return Ok(false);
         }
         let number = self.free_number().ok_or("every reqid of this process is taken")?;
         let sas = request::four(set, self.range.reqid(number));
@@ -168,7 +188,7 @@ impl<X: Xfrm> Tables<X> {
         }
         self.numbers.insert(number);
         self.sets.insert(set.id, Installed { sas, number, algorithms: set.algorithms, since: now });
-        Ok(())
+        Ok(true)
     }
 
     /// Moves the end of states and policies. The kernel counts the life of a state from its beginning, and that of the
@@ -182,6 +202,28 @@ impl<X: Xfrm> Tables<X> {
             self.xfrm.ask(sa.extend_policy(life))?;
         }
         Ok(())
+    }
+
+    /// What the kernel has counted on the four states. It tells no other drops by state.
+    fn counters(&mut self, set: SaSetId) -> Option<Counters> {
+        let sas = self.sets.get(&set)?.sas;
+        let mut counters = Counters::default();
+        for sa in sas {
+            // One whose life has ended is no longer there.
+            let Ok(state) = self.xfrm.state(sa.get_state()) else { continue };
+            let (carried, dropped) = (state.user_sa_info.lifetime_cur, state.user_sa_info.stats);
+            if sa.is_inbound() {
+                counters.opened += carried.packets;
+                counters.opened_octets += carried.bytes;
+            } else {
+                counters.sealed += carried.packets;
+                counters.sealed_octets += carried.bytes;
+            }
+            counters.add_drops(esp::Drop::Replayed, dropped.replay.into());
+            counters.add_drops(esp::Drop::TooOld, dropped.replay_window.into());
+            counters.add_drops(esp::Drop::Icv, dropped.integrity_failed.into());
+        }
+        Some(counters)
     }
 
     fn remove(&mut self, set: SaSetId) {
@@ -304,6 +346,8 @@ fn gone_or(answer: io::Result<()>) -> io::Result<()> {
 /// Keys that are none: a state that is extended keeps those it has, but the kernel wants some to read. The halves differ,
 /// so that triple DES takes them too.
 const FILLER: (Ck, Ik) = (Ck([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]), Ik([1; 16]));
+/// Nothing is sent to it.
+const DISCARD: u16 = 9;
 const PROBE_SPI: u32 = 0x696d_7331;
 const PROBE_LIFE: Duration = Duration::from_secs(5);
 /// What the kernel says to a state that is not there.

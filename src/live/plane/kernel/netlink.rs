@@ -17,6 +17,9 @@ pub(super) trait Xfrm {
     /// Has one request carried out. Its keys are wiped.
     fn ask(&mut self, request: XfrmMessage) -> io::Result<()>;
 
+    /// The state that a request names, with its keys wiped.
+    fn state(&mut self, request: XfrmMessage) -> io::Result<State>;
+
     /// All states, with keys wiped.
     fn states(&mut self) -> io::Result<Vec<State>>;
 
@@ -112,6 +115,23 @@ impl Xfrm for Kernel {
             NetlinkPayload::Error(_) | NetlinkPayload::Done(_) => Some(Ok(())),
             _ => None,
         })
+    }
+
+    fn state(&mut self, request: XfrmMessage) -> io::Result<State> {
+        let sequence = self.send(request, 0)?;
+        let mut state = None;
+        self.answers(sequence, |payload| match payload {
+            NetlinkPayload::Error(error) => Some(Err(error.to_io())),
+            NetlinkPayload::InnerMessage(mut message) => {
+                wipe(&mut message);
+                if let XfrmMessage::AddSa(answer) = message {
+                    state = Some(answer);
+                }
+                Some(Ok(()))
+            }
+            _ => None,
+        })?;
+        state.ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
     fn states(&mut self) -> io::Result<Vec<State>> {

@@ -119,6 +119,14 @@ impl Sa {
         delete_state(&self.state(Vec::new(), None))
     }
 
+    pub(super) fn get_state(&self) -> XfrmMessage {
+        XfrmMessage::GetSa(which_state(&self.state(Vec::new(), None)))
+    }
+
+    pub(super) const fn is_inbound(&self) -> bool {
+        self.direction == XFRM_POLICY_IN
+    }
+
     pub(super) fn delete_policy(&self) -> XfrmMessage {
         delete_policy(&self.policy(None))
     }
@@ -172,8 +180,12 @@ pub(super) fn walls(local: SocketAddr, priority: u32) -> [Policy; 2] {
     })
 }
 
-/// Names a state by what identifies it.
 pub(super) fn delete_state(state: &State) -> XfrmMessage {
+    XfrmMessage::DeleteSa(which_state(state))
+}
+
+/// Names a state by what identifies it.
+fn which_state(state: &State) -> WhichState {
     let info = &state.user_sa_info;
     let mut which = WhichState::default();
     which.user_sa_id.daddr = info.id.daddr;
@@ -181,7 +193,7 @@ pub(super) fn delete_state(state: &State) -> XfrmMessage {
     which.user_sa_id.family = info.family;
     which.user_sa_id.proto = info.id.proto;
     which.nlas.push(XfrmAttrs::SrcAddr(info.saddr));
-    XfrmMessage::DeleteSa(which)
+    which
 }
 
 /// Names a policy by what identifies it.

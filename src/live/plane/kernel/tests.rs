@@ -69,6 +69,14 @@ impl Xfrm for Fake {
         Ok(())
     }
 
+    fn state(&mut self, request: XfrmMessage) -> io::Result<State> {
+        let XfrmMessage::GetSa(which) = request else { panic!("nobody asks for {}", request.message_type()) };
+        let named = |s: &&State| {
+            (s.user_sa_info.id.daddr, s.user_sa_info.id.spi) == (which.user_sa_id.daddr, which.user_sa_id.spi)
+        };
+        self.states.iter().find(named).cloned().ok_or_else(|| io::Error::from_raw_os_error(ESRCH))
+    }
+
     fn states(&mut self) -> io::Result<Vec<State>> {
         Ok(self.states.clone())
     }
@@ -169,6 +177,29 @@ fn a_longer_life_counts_from_the_beginning_of_a_state() {
 }
 
 #[test]
+fn a_set_has_the_sums_of_its_states() {
+    let mut tables = tables(0);
+    assert_eq!(tables.counters(SaSetId(1)), None);
+    tables.install(Instant::now(), &set(1)).expect("nothing is refused");
+    // In the order of `request::four`: two inbound, two outbound.
+    for (state, packets) in tables.xfrm.states.iter_mut().zip([1, 10, 100, 1_000]) {
+        state.user_sa_info.lifetime_cur.packets = packets;
+        state.user_sa_info.lifetime_cur.bytes = 100 * packets;
+        state.user_sa_info.stats.replay = 2;
+    }
+    tables.xfrm.states[0].user_sa_info.stats.integrity_failed = 3;
+    tables.xfrm.states[1].user_sa_info.stats.replay_window = 4;
+    let counted = tables.counters(SaSetId(1)).expect("it is alive");
+    assert_eq!((counted.opened, counted.opened_octets), (11, 1_100));
+    assert_eq!((counted.sealed, counted.sealed_octets), (1_100, 110_000));
+    let drops: Vec<_> = counted.drops().collect();
+    assert_eq!(drops, [(esp::Drop::Replayed, 8), (esp::Drop::TooOld, 4), (esp::Drop::Icv, 3)]);
+    // The kernel has ended them by itself.
+    tables.xfrm.states.clear();
+    assert_eq!(tables.counters(SaSetId(1)), Some(Counters::default()));
+}
+
+#[test]
 fn a_port_has_its_walls_once() {
     let mut tables = tables(0);
     let port = "[2001:db8::1]:6100".parse().expect("an address");
@@ -197,5 +228,6 @@ fn ends_on_one_host_are_refused() {
     own.ue_address = "127.0.0.9".parse().expect("an address");
     own.pcscf_address = "127.0.0.1".parse().expect("an address");
     assert!(cannot_carry(&own).is_some_and(|cause| cause.contains("127.0.0.9")));
+    assert!(is_own("127.0.0.1".parse().expect("an address")));
     assert_eq!(cannot_carry(&set(1)), None);
 }

@@ -8,7 +8,7 @@ mod tcp;
 
 pub(in crate::live) use tcp::InsideStream;
 
-use super::{Installation, Plane};
+use super::Plane;
 use crate::event::Role;
 use crate::ims::Wire;
 use crate::ip::transport::{Segment, write_udp};
@@ -64,11 +64,11 @@ impl Plane for Unprivileged {
         self.0.state.borrow_mut().wire = Some(wire);
     }
 
-    fn install(&mut self, set: &SaSet, _shared: &Shared) -> Installation {
+    fn install(&mut self, set: &SaSet, _shared: &Shared) -> Result<(), String> {
         let mut state = self.0.state.borrow_mut();
         let known = state.engine.contains(set.id);
         if state.engine.install(set).is_err() {
-            return Installation::Failed("its SPIs or ports belong to a set alive".to_owned());
+            return Err("its SPIs or ports belong to a set alive".to_owned());
         }
         if let (Some(wire), false) = (&state.wire, known) {
             wire.sealed(set);
@@ -77,7 +77,7 @@ impl Plane for Unprivileged {
         if set.at_ue {
             state.peers.insert(set.id, SocketAddr::new(set.pcscf_address, self.0.port));
         }
-        Installation::Done
+        Ok(())
     }
 
     // SIP timers end a set, and nothing of ours outlives the process.

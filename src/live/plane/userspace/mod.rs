@@ -7,7 +7,7 @@
 mod device;
 mod outside;
 
-use super::{Installation, Plane, Unavailable};
+use super::{Plane, Unavailable};
 use crate::config::PlaneChoice;
 use crate::event::Role;
 use crate::ims::Wire;
@@ -77,14 +77,11 @@ impl Plane for Userspace {
         self.lift.state.borrow_mut().wire = Some(wire);
     }
 
-    fn install(&mut self, set: &SaSet, shared: &Shared) -> Installation {
+    fn install(&mut self, set: &SaSet, shared: &Shared) -> Result<(), String> {
         if self.task.is_none() {
             self.task = Some(tokio::task::spawn_local(Lift::carry_out(Rc::clone(&self.lift))));
         }
-        match self.lift.install(set, shared) {
-            Ok(()) => Installation::Done,
-            Err(cause) => Installation::Failed(cause),
-        }
+        self.lift.install(set, shared)
     }
 
     // Nothing of ours outlives the process, and SIP timers end a set.
