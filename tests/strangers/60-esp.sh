@@ -8,6 +8,10 @@ set -u
 [ "$(id -u)" -eq 0 ] || { not_run "ESP needs root"; exit 0; }
 read -r core_plane ue_plane <<<"${ESP_PLANES:-userspace userspace}"
 need ip:iproute2 ss:iproute2 tcpdump:tcpdump setpriv:util-linux || exit 0
+# Both ends have keys and packets of their own: what they write is read by tshark, and segments are sent in their name.
+ours=
+case "$core_plane $ue_plane" in "userspace userspace" | "unprivileged unprivileged") ours=1 ;; esac
+[ -z "$ours" ] || need "$tshark" python3:python3 || exit 0
 core=esp-p-$$ phones=esp-u-$$
 ip netns add $core 2>/dev/null && ip netns add $phones || { not_run "network namespaces cannot be made here"; exit 0; }
 work=$(mktemp -d "$target/esp.XXXXXX")
@@ -36,7 +40,7 @@ ip -n $phones link set lo up
 ip -n $phones link set esp1 up
 # filter NAMESPACE VALUE: the reverse path filter, 0 off, 1 strict, 2 loose as most distributions have it.
 filter() { ip netns exec "$1" sh -c "echo $2 >/proc/sys/net/ipv4/conf/all/rp_filter"; }
-filter $core 0
+filter $core 1
 filter $phones 2
 
 pairs=(hmac-md5-96/null hmac-md5-96/aes-cbc hmac-md5-96/des-ede3-cbc hmac-sha-1-96/null hmac-sha-1-96/aes-cbc
@@ -46,7 +50,7 @@ serve=(--ipsec $core_plane --sec-agree required --sip 10.91.0.1:5060 --sip '[fd9
     --control "$work/ctl" --set "pcscf.algorithms=[$(IFS=,; echo "${pairs[*]}")]" --set scscf.expires.min=2s)
 own=$imsreg
 imsreg=ip
-start_core() { start_imsreg "$work/serve.log" netns exec $core "$own" serve "${serve[@]}" || { failure "imsreg serve --ipsec $core_plane"; exit 1; }; }
+start_core() { start_imsreg "$work/serve.log" netns exec $core "$own" serve "${serve[@]}" "$@" || { failure "imsreg serve --ipsec $core_plane"; exit 1; }; }
 # What is there beyond the ends of the link: devices, default routes, rules of ours, sockets, SAs of the kernel.
 left() {
     for space in $core $phones; do
@@ -57,8 +61,53 @@ left() {
     done
 }
 
+dump_to() { # dump_to FILE: what passes on the link
+    ip netns exec $core tcpdump -U -ni esp0 -w "$1" 2>/dev/null &
+    dump=$!
+    for _ in $(seq 50); do [ -s "$1" ] && break; sleep 0.1; done
+}
+stop_dump() {
+    kill "$dump"
+    wait "$dump" 2>/dev/null
+    dump=
+}
+
+# A segment through an SA for a connection that does not exist is answered through an SA: eight segments, eight answers.
+# Small REGISTERs, so that there is no connection.
+strays() {
+    local end address source pcscf number sent
+    dump_to "$work/strays.pcap"
+    for end in '10.91.0.2 10.91.0.2 10.91.0.1:5060 1201' 'fd91::2 [fd91::2]:0 [fd91::1]:5060 1202'; do
+        read -r address source pcscf number <<<"$end"
+        case $address in *:*) ip -n $phones addr add $address/64 dev esp1 nodad ;; *) ip -n $phones addr add $address/24 dev esp1 ;; esac
+        : >"$work/stray.$number"
+        ip netns exec $phones "$own" register --ipsec userspace --pcscf "$pcscf" --source "$source" --stay --transport udp \
+            --subscriber hss-data/lab.yaml --imsi 00101000000$number --set "ue.algorithms=[hmac-md5-96/null]" \
+            --set "ue.features=;audio" --set ue.subscribe=false >"$work/stray.$number" 2>&1 &
+        ues+=($!)
+    done
+    for _ in $(seq 100); do [ "$(cat "$work"/stray.* | grep -c ^registered)" -eq 2 ] && break; sleep 0.1; done
+    "$own" sa --json --socket "$work/ctl" >"$work/sets"
+    for end in "$core pcscf" "$phones ue"; do
+        sent=$(ip netns exec ${end% *} python3 tests/strangers/stray.py "$work/first.pcapng.esp_sa" ${end#* } <"$work/sets")
+        [ "$sent" = 4 ]; note $? "segments of nobody's connections sent by the ${end#* }: $sent"
+    done
+    answers() { tcpdump -nr "$work/strays.pcap" 2>/dev/null | grep -c 'ESP(.*, length 44'; }
+    for _ in $(seq 50); do [ "$(answers)" -ge 8 ] && break; sleep 0.1; done
+    stop_dump
+    sent=$(tcpdump -nr "$work/strays.pcap" 2>/dev/null | grep -vE ' ESP\(|ICMP6|ARP|\.5060[: ]| frag ')
+    [ "$(answers)" -eq 8 ] && [ -z "$sent" ]; note $? "segments of nobody's connections: $(answers) answers, in clear: $(head -3 <<<"$sent")"
+    for pid in "${ues[@]}"; do kill -KILL "$pid"; wait "$pid"; done 2>/dev/null
+    ues=()
+}
+
 # Killed, it leaves nothing, and the next run starts.
-start_core
+if [ "$core_plane $ue_plane" = "userspace userspace" ]; then
+    start_core --capture "$work/first.pcapng" --set pcscf.full_list_in_401=false
+    strays
+else
+    start_core
+fi
 case $core_plane in
     userspace) [ -n "$(ip -n $core -o link | grep ': imsreg')" ]; note $? "serve makes a device" ;;
     kernel) [ "$(ip -n $core xfrm policy | grep -c 'action block')" -ge 260 ]; note $? "walls beside 65 ports of two addresses" ;;
@@ -70,7 +119,7 @@ if [ $core_plane != kernel ]; then
     for _ in $(seq 50); do [ -z "$(left)" ] && break; sleep 0.1; done
     [ -z "$(left)" ]; note $? "left by a serve that was killed: $(left)"
 fi
-start_core
+start_core ${ours:+--capture "$work/all.pcapng"}
 
 # What is missing is said.
 case $core_plane in userspace) capabilities=(net_admin net_raw) ;; kernel) capabilities=(net_admin) ;; *) capabilities=() ;; esac
@@ -79,15 +128,13 @@ for capability in "${capabilities[@]}"; do
     [ $? -eq 2 ] && grep -qi "cap_$capability" "$work/lacks"; note $? "without CAP_${capability^^}: $(tail -1 "$work/lacks")"
 done
 if [ $core_plane = userspace ]; then
-    filter $core 1
-    ip netns exec $core "$own" serve --ipsec userspace --sip 10.91.0.1:0 >"$work/lacks" 2>&1
-    [ $? -eq 2 ] && grep -q 'sysctl -w net.ipv4.conf.all.rp_filter=2' "$work/lacks"; note $? "strict reverse path filter: $(tail -1 "$work/lacks")"
-    filter $core 0
+    ip netns exec $core unshare -m sh -c 'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec "$@"' ro \
+        "$own" serve --ipsec userspace --sip 10.91.0.1:0 >"$work/lacks" 2>&1
+    [ $? -eq 2 ] && grep -q 'sysctl -w net.ipv4.conf.all.rp_filter=2' "$work/lacks"
+    note $? "strict reverse path filter, settings read-only: $(tail -1 "$work/lacks")"
 fi
 
-ip netns exec $core tcpdump -U -ni esp0 -w "$work/link.pcap" 2>/dev/null &
-dump=$!
-for _ in $(seq 50); do [ -s "$work/link.pcap" ] && break; sleep 0.1; done
+dump_to "$work/link.pcap"
 n=0
 for pair in "${pairs[@]}"; do
     for family in 4 6; do
@@ -138,11 +185,36 @@ for i in "${!ues[@]}"; do
     note $? "$says $(tail -2 "$work/ue.$i.err")"
 done
 ues=()
-kill "$dump"
-wait "$dump" 2>/dev/null
-dump=
+stop_dump
 stop_imsreg
 note $? "imsreg serve did not stop in order: $(tail -1 "$work/serve.log")"
+
+# What tshark reads under ESP with our keys is what the interface `clear` has.
+if [ -n "$ours" ]; then
+    mkdir "$work/profile" && cp "$work/all.pcapng.esp_sa" "$work/profile/esp_sa"
+    decode=()
+    for ports in 6100 5100-5163; do decode+=(-d "tcp.port==$ports,sip" -d "udp.port==$ports,sip"); done
+    opened() {
+        WIRESHARK_CONFIG_DIR=$work/profile tshark -o esp.enable_encryption_decode:TRUE \
+            -o esp.enable_authentication_check:TRUE "${decode[@]}" "$@" 2>/dev/null
+    }
+    # tshark does not know aes-gmac.
+    unknown=
+    for i in "${!addresses[@]}"; do
+        case ${names[$i]} in aes-gmac*IPv4) unknown+=" || ip.addr == ${addresses[$i]}" ;; aes-gmac*) unknown+=" || ipv6.addr == ${addresses[$i]}" ;; esac
+    done
+    # Apart, because a TCP connection that is on both interfaces is one for tshark.
+    for interface in wire clear; do
+        opened -r "$work/all.pcapng" -Y "frame.interface_name == \"$interface\" && !(${unknown# || })" -w "$work/$interface"
+    done
+    fields=(-T fields -E occurrence=f -e ip.src -e ip.dst -e ipv6.src -e ipv6.dst -e sip.Call-ID -e sip.CSeq -e sip.Status-Code -e sip.Via -e sip.Content-Length)
+    opened -r "$work/wire" -Y 'esp && sip.CSeq' "${fields[@]}" | sort >"$work/wire.txt"
+    opened -r "$work/clear" -Y sip.CSeq "${fields[@]}" | sort >"$work/clear.txt"
+    bad=$(opened -r "$work/wire" -Y 'esp && !(esp.icv_good == 1)' | wc -l)
+    echo "tshark: $(opened -r "$work/wire" -Y esp | wc -l) ESP packets, $bad without a good ICV, $(wc -l <"$work/wire.txt") SIP messages in them, $(wc -l <"$work/clear.txt") on the interface clear"
+    [ "$bad" -eq 0 ] && [ "$(wc -l <"$work/clear.txt")" -ge 200 ] && cmp -s "$work/wire.txt" "$work/clear.txt"
+    note $? "tshark reads under ESP what is on the interface clear: $(diff "$work/wire.txt" "$work/clear.txt" | head -3)"
+fi
 
 # After the first ESP of a UE no octet of its data is in clear; before, only port 5060 is spoken to.
 tcpdump -nr "$work/link.pcap" 2>/dev/null >"$work/link"
@@ -158,8 +230,6 @@ for i in "${!addresses[@]}"; do
         # A part of a 401 over UDP.
         (!esp || in_udp) && / ip-proto-17| frag / { next }
         / frag \([1-9]/ { next }
-        # The kernel answers a segment whose connection is gone without regard to devices: no data, see docs/planes.md.
-        / Flags \[R\.?\], .* length 0/ { next }
         !(from ~ /\.5060$/ || to ~ /\.5060$/) { bad = bad "\n" $0; next }
         esp && / length [1-9]/ { bad = bad "\n" $0 }
         END { if (esp < 20 || bad != "") { print esp + 0 " ESP packets, in clear:" bad; exit 1 } }' "$work/link" >"$work/judged"

@@ -20,18 +20,18 @@ impl Device {
     pub(super) async fn open() -> Result<Self, Fault> {
         let name = format!("imsreg{}", std::process::id());
         let mut builder = Tun::builder().name(&name);
-        match knob("all", "rp_filter").as_deref() {
-            // Strict: a packet from the device would have to come the way that a packet to its sender goes.
-            Some("1") => return Err((STRICT.to_owned(), "sysctl -w net.ipv4.conf.all.rp_filter=2")),
+        // The larger value counts, that of all devices or its own, which begins with the default.
+        let filter = knob("all", "rp_filter").max(knob("default", "rp_filter")).unwrap_or_default();
+        if filter != OFF {
             // Loose: the device needs any address.
-            Some("2") => builder = builder.address(link_local()).netmask(Ipv4Addr::BROADCAST),
-            _ => {}
+            builder = builder.address(link_local()).netmask(Ipv4Addr::BROADCAST);
         }
         let tun = builder.build().map_err(|error| missing(&error))?.pop().expect("one queue was asked for");
         let fail = |what: &str, error: String| (format!("{what} of {name} not set: {error}"), CAPABILITY);
         let index = tun.index().map_err(|e| fail("index", e.to_string()))?;
-        if knob("default", "rp_filter").as_deref() == Some("1") {
-            let _ = fs::write(path(&name, "rp_filter"), "0");
+        // Strict: a packet from the device would have to come the way that a packet to its sender goes.
+        if filter == STRICT && fs::write(path(&name, "rp_filter"), LOOSE).is_err() {
+            return Err((IS_STRICT.to_owned(), "sysctl -w net.ipv4.conf.all.rp_filter=2"));
         }
         // Both ends may be on this host: then packets come from an address of ours. Where /proc is read-only that is
         // not to be had, and not needed in most cases.
@@ -110,7 +110,12 @@ fn knob(device: &str, name: &str) -> Option<String> {
 
 const CAPABILITY: &str =
     "run it as root or with CAP_NET_ADMIN (setcap cap_net_admin,cap_net_raw+ep), or take plane unprivileged";
-const STRICT: &str = "the reverse path filter of this host is strict (net.ipv4.conf.all.rp_filter = 1)";
+const IS_STRICT: &str =
+    "the reverse path filter of this host is strict (net.ipv4.conf.all.rp_filter = 1), and /proc/sys cannot be written";
+/// Values of rp_filter.
+const OFF: &str = "0";
+const STRICT: &str = "1";
+const LOOSE: &str = "2";
 const MTU: u32 = 65_535;
 /// Packets that may wait while this thread is busy with others.
 const QUEUE: u32 = 10_000;

@@ -5,6 +5,7 @@
 //! clear packet to a protected port finds no socket, and a protected socket reaches nothing but the device.
 
 mod device;
+mod guard;
 mod outside;
 
 use super::{Plane, Unavailable};
@@ -19,6 +20,7 @@ use crate::live::shard::Shared;
 use crate::random::Random;
 use crate::time::Duration;
 use device::Device;
+use guard::Guards;
 use outside::Outside;
 use socket2::{Socket, Type};
 use std::cell::RefCell;
@@ -47,6 +49,7 @@ impl Userspace {
             engine: Engine::new(random),
             ends: HashMap::new(),
             sets: HashMap::new(),
+            guards: Guards::default(),
             replays: Vec::new(),
             watcher: None,
             wire: None,
@@ -66,6 +69,7 @@ impl Plane for Userspace {
         }
         socket.bind_device(Some(self.lift.device.name().as_bytes()))?;
         if socket.r#type()? == Type::STREAM {
+            guard::beside_guards(socket)?;
             socket.set_tcp_mss(SEGMENT)?;
         }
         Ok(())
@@ -115,6 +119,8 @@ impl Plane for Userspace {
             for end in ends.into_values() {
                 end.outside.close().await;
             }
+            // Nothing comes in any more.
+            lift.state.borrow_mut().guards = Guards::default();
             if let Some(task) = task {
                 task.abort();
                 let _ = task.await;
@@ -133,7 +139,9 @@ struct State {
     engine: Engine,
     /// By local address, outside the SAs.
     ends: HashMap<IpAddr, End>,
-    sets: HashMap<SaSetId, IpAddr>,
+    /// Their local address outside, and the port that their connections leave from.
+    sets: HashMap<SaSetId, (IpAddr, SocketAddr)>,
+    guards: Guards,
     /// Those of UEs that misbehave: what leaves over them leaves twice.
     replays: Vec<SaSetId>,
     /// Who is told of packets that are not let in, and as what.
@@ -160,12 +168,17 @@ impl Lift {
         if known {
             return Ok(());
         }
-        let local = local_end(set);
-        if let Err(error) = state.serve(local, set.mode != Mode::Transport, self) {
+        let (local, client) = (local_end(set), client_port(set));
+        let guarded = state.guards.take(client, self.device.name());
+        let served = guarded.and_then(|()| {
+            let served = state.serve(local, set.mode != Mode::Transport, self);
+            served.inspect_err(|_| state.guards.give_back(client))
+        });
+        if let Err(error) = served {
             state.engine.remove(set.id);
             return Err(format!("no ESP at {local}: {error}"));
         }
-        state.sets.insert(set.id, local);
+        state.sets.insert(set.id, (local, client));
         if let Some(wire) = &state.wire {
             wire.sealed(set);
         }
@@ -260,7 +273,8 @@ impl State {
     fn remove(&mut self, set: SaSetId) {
         self.engine.remove(set);
         self.replays.retain(|replayed| *replayed != set);
-        let Some(local) = self.sets.remove(&set) else { return };
+        let Some((local, client)) = self.sets.remove(&set) else { return };
+        self.guards.give_back(client);
         if let Some(end) = self.ends.get_mut(&local) {
             end.sets -= 1;
             if end.sets == 0 {
@@ -276,6 +290,14 @@ fn local_end(set: &SaSet) -> IpAddr {
         (false, _) => set.pcscf_address,
         (true, Mode::Transport) => set.ue_address,
         (true, Mode::UdpTunnel { outer_ue }) => outer_ue,
+    }
+}
+
+/// The port that connections of a set leave from on this side.
+fn client_port(set: &SaSet) -> SocketAddr {
+    match set.at_ue {
+        true => SocketAddr::new(set.ue_address, set.ue.port_c),
+        false => SocketAddr::new(set.pcscf_address, set.pcscf.port_c),
     }
 }
 
