@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# Kamailio's P-CSCF with the ESP of this kernel (ims_ipsec_pcscf), behind it our I-CSCF, S-CSCF and HSS. Our UE, with plane
+# userspace and with plane kernel, over UDP and IPv4 and over TCP and IPv6, registers, subscribes, sends itself a MESSAGE, is
+# authenticated again and de-registers: all of it in ESP, but for one thing that this P-CSCF does wrong (see below).
+set -u
+. "$(dirname "$0")/../strangers/lib.sh"
+shared peers/kamailio/pcscf-ipsec.cfg || exit 0
+need "${kamailio[@]}" ip:iproute2 tcpdump:tcpdump "$ss" || exit 0
+core=kam-p phones=kam-u work=$(mktemp -d "$target/kamailio-esp.XXXXXX")
+own=$imsreg
+imsreg=ip
+kamailio_pid= dump= ues=() names=() files=() addresses=() answers=()
+finish() {
+    [ -n "$dump" ] && kill "$dump" 2>/dev/null
+    for pid in "${ues[@]}"; do kill -KILL "$pid" 2>/dev/null; done
+    [ -n "$kamailio_pid" ] && kill -TERM "$kamailio_pid" 2>/dev/null && wait "$kamailio_pid"
+    stop_imsreg
+    ip netns del $phones
+    ip netns del $core
+    rm -rf "$work"
+}
+trap finish EXIT
+cd "$root" || exit 1
+status=0
+note() { if [ "$1" -eq 0 ]; then passed 1; else failure "kamailio: $2"; status=1; fi; }
+kamailio -v | sed -n '1s/^version: \(.*\) (.*/\1/p'
+
+p=10.93.0.1 p6=fd93::1 i=127.0.2.2 s=127.0.2.3 h=127.0.2.4
+ip netns add $core && ip netns add $phones || exit 1
+ip link add kam0 netns $core type veth peer name kam1 netns $phones
+ip -n $core -batch - <<B
+link set lo up
+link set kam0 up
+addr add $p/24 dev kam0
+addr add $p6/64 dev kam0 nodad
+B
+ip -n $phones link set lo up
+ip -n $phones link set kam1 up
+ip netns exec $phones sh -c 'echo 2 >/proc/sys/net/ipv4/conf/all/rp_filter'
+sed -e "s/@PCSCF_IP@/$p/g;s/@PCSCF_IP6@/$p6/g;s/@ICSCF_IP@/$i/g;s/@SCSCF_IP@/$s/g;s#@RUN@#$work#g;s/@DEBUG@/-1/g" \
+    -e 's/@CHILDREN@/1/g;s/@PAIRS@/12/g' "$IMSREG_SHARED/peers/kamailio/pcscf-ipsec.cfg" >"$work/pcscf.cfg"
+cat >"$work/subscribers.yaml" <<YAML
+subscribers:
+  - {imsi: "001010000001000", range: 100, realm: ims.test, k: "4b{imsi}", op: 30313233343536373839616263646566}
+YAML
+start_imsreg "$work/serve.log" netns exec $core "$own" serve --realm ims.test --only icscf,scscf,hss --diameter $h:3868 \
+    --set icscf.listen=[$i:4060] --set icscf.trusted=[$p] --set scscf.listen=[$s:6060] --set scscf.name=sip:$s:6060 \
+    --set scscf.trusted=[$p,$i] --set scscf.expires.min=2s --set core_transport=udp --hss-data "$work/subscribers.yaml" --control "$work/ctl" ||
+    { failure "imsreg serve"; exit 1; }
+ip netns exec $core kamailio -DD -m 128 -M 8 -f "$work/pcscf.cfg" -P "$work/pcscf.pid" -w "$work" >"$work/pcscf.log" 2>&1 &
+kamailio_pid=$!
+for _ in $(seq 100); do [ "$(ip netns exec $core ss -Hlun 'sport = :5060' | wc -l)" -ge 2 ] && break; sleep 0.2; done
+ip netns exec $core tcpdump -U -ni kam0 -w "$work/link.pcap" 2>/dev/null &
+dump=$!
+for _ in $(seq 50); do [ -s "$work/link.pcap" ] && break; sleep 0.1; done
+
+# Waits until each UE has so many of something.
+all_have() {
+    local end=$((SECONDS + 60))
+    while ! grep -c "$1" "${files[@]}" | awk -F: -v least="$2" '$NF < least { exit 1 }'; do
+        [ $SECONDS -lt $end ] || return 1
+        sleep 0.2
+    done
+}
+# It takes a first REGISTER that is not from port 5060 for a re-registration; of several pairs it takes the last.
+for plane in userspace kernel; do
+    for transport in udp tcp; do
+        n=${#ues[@]}
+        imsi=$(printf '00101%010d' $((1000 + n)))
+        k=$(printf 'K%s' "$imsi" | od -An -tx1 | tr -d ' \n')
+        if [ $transport = udp ]; then
+            address=10.93.0.$((10 + n)) source=10.93.0.$((10 + n)):5060 pcscf=$p:5060
+            ip -n $phones addr add $address/24 dev kam1
+        else
+            address=fd93::$((10 + n)) source="[fd93::$((10 + n))]:5060" pcscf="[$p6]:5060"
+            ip -n $phones addr add $address/64 dev kam1 nodad
+        fi
+        : >"$work/ue.$n"
+        ip netns exec $phones "$own" register --ipsec $plane --pcscf "$pcscf" --source "$source" --transport $transport --realm ims.test \
+            --imsi "$imsi" --k "$k" --op 30313233343536373839616263646566 --json --stay --deregister --message "sip:$imsi@ims.test" \
+            --set ue.algorithms=[hmac-sha-1-96/aes-cbc] --set ue.subscribe=true --set ue.expires=16s >"$work/ue.$n" 2>"$work/ue.$n.err" &
+        ues+=($!) names+=("plane $plane over ${transport^^}") files+=("$work/ue.$n") addresses+=($address)
+    done
+done
+all_have '"event":"sa-established"' 2
+for pid in "${ues[@]}"; do kill -INT "$pid"; done
+for i in "${!ues[@]}"; do
+    wait "${ues[$i]}"
+    code=$?
+    count() { grep -c "$1" "${files[$i]}"; }
+    registered=$(count '"event":"registered"') sets=$(count '"event":"sa-established"') gone=$(count '"event":"deregistered"')
+    subscribed=$(count '"event":"request-answered".*SUBSCRIBE.*"status":200') notified=$(count '"protected":true.*"label":"NOTIFY"')
+    received=$(count '"event":"message-received"') answered=$(count '"event":"request-answered".*MESSAGE.*"status":200')
+    says="${names[$i]}: exit status $code, $registered registrations, $sets sets, $subscribed subscription, $notified NOTIFY, $received MESSAGE taken, $answered answered, $gone de-registration"
+    echo "$says"
+    [ $code -eq 0 ] && [ "$registered" -ge 2 ] && [ "$sets" -ge 2 ] && [ "$subscribed" -ge 1 ] && [ "$notified" -ge 1 ] &&
+        [ "$received" -eq 1 ] && [ "$gone" -eq 1 ]
+    note $? "$says $(tail -2 "${files[$i]}.err") $(grep -v clean_ "$work/pcscf.log" | tail -3)"
+    answers+=("$answered")
+done
+ues=()
+kill "$dump"
+wait "$dump" 2>/dev/null
+dump=
+
+# Wrong, and the only thing in clear: it finds the UE of an answer by the Contact of that answer, which the 200 to a MESSAGE
+# has not. Over UDP it sends such an answer from port_ps without the set (TS 33.203 clause 7.1: from port_pc through SA 2),
+# and the UE must not take it (clause 7.2). Over TCP the connection leads it right.
+tcpdump -nr "$work/link.pcap" 2>/dev/null >"$work/link"
+for i in "${!addresses[@]}"; do
+    awk -v ue="${addresses[$i]}" '
+        function is_ue(end) { return index(end ".", ue ".") == 1 }
+        { from = $3; to = $5; sub(/:$/, "", to) }
+        $2 !~ /^IP6?$/ || / ICMP6?,? / || !(is_ue(from) || is_ue(to)) { next }
+        / ESP\(| ip-proto-50/ { esp++; next }
+        # Before the set, and the end of the first connection.
+        (from ~ /\.5060$/ || to ~ /\.5060$/) && (!esp || / length 0$/) { next }
+        # See docs/planes.md.
+        / Flags \[R\.?\], .* length 0/ { next }
+        from ~ /\.61[0-9][0-9]$/ && / UDP, / { wrong++; next }
+        { bad = bad "\n" $0 }
+        END { print wrong + 0; if (esp < 10 || bad != "") { print esp + 0 " ESP packets, in clear:" bad; exit 1 } }' "$work/link" >"$work/judged"
+    note $? "link of ${names[$i]}: $(sed -n 2,4p "$work/judged")"
+    wrong=$(head -1 "$work/judged")
+    [ "$wrong" -gt 0 ] && echo "${names[$i]}: the answer to MESSAGE came $wrong times in clear (TS 33.203 clause 7.1) and was not taken"
+    # Taken where it comes in ESP, and only there.
+    [ "${answers[$i]}" -eq $((wrong == 0)) ]; note $? "${names[$i]}: answer to MESSAGE in clear $wrong times, taken ${answers[$i]} times"
+done
+echo "$(grep -c ' ESP(' "$work/link") ESP packets on the link"
+left=$(ip netns exec $phones sh -c 'ip xfrm state; ip xfrm policy; ss -Htuna; ss -Hwna; ip -o link | grep imsreg' | grep -v TIME-WAIT)
+[ -z "$left" ]; note $? "left by the UEs: $left"
+# What it keeps after a challenged de-registration is not ours to judge.
+echo "$(ip -n $core xfrm state | grep -c ' spi ') states left at Kamailio"
+stop_imsreg
+note $? "imsreg serve did not stop in order: $(tail -1 "$work/serve.log")"
+exit $status
