@@ -4,6 +4,9 @@ set -u
 . "$(dirname "$0")/../strangers/lib.sh"
 shared tools/uml-run || exit 0
 need linux.uml:user-mode-linux depmod:kmod ip:iproute2 || exit 0
+# There is no network in the guest: what its scripts want is fetched here, and they say what still lacks.
+has "${kamailio[@]}" "$tshark" "$ss" tcpdump:tcpdump
+has_python
 guest=$IMSREG_SHARED/tools/uml-run
 if ! "$guest" true >/dev/null 2>&1; then
     has cc:gcc && cc -shared -fPIC -O1 -o "$target/xstate.so" "$root/tests/guest/xstate.c" -ldl &&
