@@ -71,13 +71,14 @@ fn the_ladders_of_a_life_are_as_they_were() {
 }
 
 /// Every `.ladder` of `tests/scenarios` is in this list, and nothing else.
-const GOLDEN: [&str; 8] = [
+const GOLDEN: [&str; 9] = [
     "first-registration",
     "refresh",
     "re-authentication",
     "second-identity",
     "emergency",
     "shortened",
+    "nat",
     "network-deregistration",
     "restoration",
 ];

@@ -43,7 +43,7 @@ pub use profile::{
     ApplicationServerSection, DiameterIdentity, DiameterSection, HostPort, HssSection, IcscfSection, PcscfSection,
     Peer, PlaneChoice, Profile, ScscfSection, SecurityMechanism, Setting, UeSection, load_profile,
 };
-pub use scenario::{Action, ByNetwork, NetworkFault, Scenario, Step, load_scenario};
+pub use scenario::{Action, ByNetwork, NatSetting, NetworkFault, Scenario, Step, load_scenario};
 pub use source::{Origin, embedded_profiles, hss_data_of};
 pub use subscribers::{Subscribers, load_subscribers};
 pub(crate) use tls::certificates;

@@ -7,6 +7,7 @@
 //! ues: 2                           # the first two subscribers
 //! as: true                         # with the application server of the profile
 //! esp: true                        # what goes over SAs is ESP, octet for octet
+//! nat: {address: 203.0.113.1, timeout: 60s}    # the UEs are behind it; `timeout` is a minute if left out
 //! steps:                           # without `ue`: every UE
 //!   - {at: 0s, ue: 1, do: register}
 //!   - {at: 20s, ue: 1, do: message, to: 2}     # to the default identity of that UE; also: call, hang_up
@@ -24,10 +25,11 @@ use super::fault::{Collector, Faults};
 use super::profile::Setting;
 use super::read::{self, Fields, Leaf, Path};
 use super::source::{self, Sources};
-use super::value::{COUNT, FLAG, TEXT};
+use super::value::{COUNT, DURATION, FLAG, IP, TEXT};
 use super::yaml::{self, Node, Value};
 use crate::event::Role;
 use crate::time::Duration;
+use std::net::IpAddr;
 use std::path::{Path as FilePath, PathBuf};
 
 /// A scenario.
@@ -47,12 +49,23 @@ pub struct Scenario {
     pub application_server: bool,
     /// `esp`: whether what goes over SAs is ESP.
     pub esp: bool,
+    /// `nat`: what the UEs are behind.
+    pub nat: Option<NatSetting>,
     /// `steps`, in the order of time.
     pub steps: Vec<Step>,
     /// `faults`
     pub faults: Vec<NetworkFault>,
     /// `until`
     pub until: Duration,
+}
+
+/// `nat`
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NatSetting {
+    /// `address`: the one outside.
+    pub address: IpAddr,
+    /// `timeout`: the silence after which it forgets where a datagram came from.
+    pub timeout: Duration,
 }
 
 /// What UEs are told to do.
@@ -81,6 +94,7 @@ pub enum Action {
     Call,
     HangUp,
     Network(ByNetwork),
+    RestartNat,
 }
 
 /// What the network does with a UE's registration, without being asked by it.
@@ -164,6 +178,7 @@ fn decode(root: &Node, faults: &mut Collector) -> Scenario {
     let ues = f.leaf("ues", COUNT, faults).unwrap_or(1);
     let application_server = f.leaf("as", FLAG, faults).unwrap_or(false);
     let esp = f.leaf("esp", FLAG, faults).unwrap_or(false);
+    let nat = nat(&mut f, esp, faults);
     let items = |f: &mut Fields<'_>, key, faults: &mut Collector| f.items(key, faults).map(<[Node]>::to_vec);
     let steps_node = items(&mut f, "steps", faults).unwrap_or_default();
     let faults_node = items(&mut f, "faults", faults).unwrap_or_default();
@@ -179,7 +194,22 @@ fn decode(root: &Node, faults: &mut Collector) -> Scenario {
     let until = f.leaf("until", MOMENT, faults).unwrap_or(last + Duration::from_secs(10));
     f.finish(faults);
     let settings = settings.into_iter().map(|(key, value)| Setting::new("set", &key, value)).collect();
-    Scenario { seed, profile, settings, hss_data, ues, application_server, esp, steps, faults: network, until }
+    Scenario { seed, profile, settings, hss_data, ues, application_server, esp, nat, steps, faults: network, until }
+}
+
+/// `nat: {address: ADDRESS, timeout: TIME}`: only ESP in UDP passes it.
+fn nat(root: &mut Fields<'_>, esp: bool, faults: &mut Collector) -> Option<NatSetting> {
+    let mut f = root.fields("nat", faults)?;
+    let address = f.leaf("address", IP, faults);
+    if f.get("address").is_none() {
+        f.missing("address", IP.expected, faults);
+    }
+    let timeout = f.leaf("timeout", DURATION, faults).unwrap_or(NAT_TIMEOUT);
+    if !esp {
+        faults.at(f.node(), Path::Key(&Path::Root, "nat"), "found in a scenario without `esp: true`");
+    }
+    f.finish(faults);
+    Some(NatSetting { address: address?, timeout })
 }
 
 fn step(node: &Node, path: Path<'_>, ues: u32, faults: &mut Collector) -> Option<Step> {
@@ -261,12 +291,15 @@ fn pair(node: &Node, path: Path<'_>, faults: &mut Collector) -> Option<(Role, Ro
     a.zip(b)
 }
 
+/// Less than RFC 4787 clause 4.3 wants of a NAT, and as much as many have.
+const NAT_TIMEOUT: Duration = Duration::from_secs(60);
+
 const SEED: Leaf<u64> = Leaf { read: |t| t.parse().ok(), expected: "a number from 0 to 18446744073709551615" };
 
 const MOMENT: Leaf<Duration> = Leaf {
     read: |t| match t {
         "0" | "0s" | "0ms" => Some(Duration::ZERO),
-        _ => (super::value::DURATION.read)(t),
+        _ => (DURATION.read)(t),
     },
     expected: "a time such as 0s, 500ms, 60s, 4m or 2h",
 };
@@ -285,10 +318,11 @@ const ACTION: Leaf<Action> = Leaf {
         "network_deregister" => Some(Action::Network(ByNetwork::Deregister)),
         "terminate" => Some(Action::Network(ByNetwork::Terminate)),
         "change_server" => Some(Action::Network(ByNetwork::ChangeServer)),
+        "restart_nat" => Some(Action::RestartNat),
         _ => None,
     },
     expected: "register, reregister, deregister, emergency, second_identity, message, call, hang_up, reauthenticate, \
-               network_deregister, terminate or change_server",
+               network_deregister, terminate, change_server or restart_nat",
 };
 
 const ROLE: Leaf<Role> = Leaf {
@@ -344,6 +378,8 @@ mod tests {
             .collect();
         let scenario = read(&text).expect("no faults");
         assert_eq!((scenario.seed, scenario.ues, scenario.until), (1, 2, Duration::from_secs(120)));
+        let nat = NatSetting { address: "203.0.113.1".parse().expect("an address"), timeout: NAT_TIMEOUT };
+        assert_eq!(scenario.nat, Some(nat));
         assert_eq!(scenario.settings, [Setting::new("set", "ue.transport", "tcp")]);
         let [first, second, third] = scenario.steps[..] else { panic!("{scenario:?}") };
         assert_eq!(first, Step { at: Duration::ZERO, ue: Some(0), action: Action::Register, to: None });
@@ -360,6 +396,19 @@ mod tests {
         assert_eq!((crashed, killed, started), (Role::Hss, Duration::from_secs(30), Duration::from_secs(31)));
         assert_eq!((between, loss, duplication), (Some((Role::Ue, Role::Pcscf)), 200, 10));
         assert_eq!((role, from), (Role::Icscf, Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn faults_of_a_nat_have_their_place() {
+        for (text, expected) in [
+            ("esp: true\nnat: {timeout: 60s}\n", "s.yaml:2:6: nat.address: missing"),
+            ("esp: true\nnat: {address: home}\n", "s.yaml:2:16: nat.address: \"home\" found"),
+            ("esp: true\nnat: {address: 203.0.113.1, port: 1}\n", "s.yaml:2:29"),
+            ("nat: {address: 203.0.113.1}\n", "s.yaml:1:6: nat: found in a scenario without `esp: true`"),
+        ] {
+            let faults = read(text).expect_err(text);
+            assert!(faults.len() == 1 && faults[0].starts_with(expected), "{faults:#?}");
+        }
     }
 
     #[test]

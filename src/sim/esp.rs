@@ -5,7 +5,7 @@ use crate::ims::ElementId;
 use crate::ip::Upper;
 use crate::ip::transport::{self, Segment, TcpFields, write_tcp, write_udp};
 use crate::ipsec::association::{SaSet, SaSetId};
-use crate::ipsec::esp::{Carrier, Counters, Drop, Engine, Opened};
+use crate::ipsec::esp::{self, Carrier, Counters, Drop, Engine, KeepAlives, Opened};
 use crate::ipsec::table::Collision;
 use crate::packet::{Route, Transport};
 use crate::random::Random;
@@ -22,8 +22,21 @@ pub struct EspPacket {
     pub destination: IpAddr,
     /// What it is put into.
     pub carrier: Carrier,
-    /// From SPI to ICV.
+    /// From SPI to ICV; in UDP also a keep-alive.
     pub octets: Vec<u8>,
+}
+
+impl EspPacket {
+    /// What keeps the mapping of a NAT.
+    fn keep_alive(source: IpAddr, destination: IpAddr) -> Self {
+        let carrier = Carrier::Udp { source_port: esp::PORT, destination_port: esp::PORT };
+        Self { source, destination, carrier, octets: esp::KEEP_ALIVE.to_vec() }
+    }
+
+    /// True for one that nobody answers nor opens.
+    pub(super) fn is_keep_alive(&self) -> bool {
+        self.octets == esp::KEEP_ALIVE && matches!(self.carrier, Carrier::Udp { .. })
+    }
 }
 
 /// The ESP of all hosts.
@@ -32,19 +45,27 @@ pub(super) struct Esp {
     hosts: BTreeMap<IpAddr, Engine>,
     /// On which host the sets of an element are, and when they end there by themselves.
     sets: HashMap<(ElementId, SaSetId), (IpAddr, Instant)>,
+    keep_alives: KeepAlives,
     random: Random,
 }
 
 impl Esp {
     pub(super) fn new(random: Random) -> Self {
-        Self { hosts: BTreeMap::new(), sets: HashMap::new(), random }
+        Self { hosts: BTreeMap::new(), sets: HashMap::new(), keep_alives: KeepAlives::new(), random }
     }
 
-    pub(super) fn install(&mut self, owner: ElementId, set: &SaSet, until: Instant) -> Result<(), Collision> {
+    pub(super) fn install(
+        &mut self,
+        now: Instant,
+        owner: ElementId,
+        set: &SaSet,
+        until: Instant,
+    ) -> Result<(), Collision> {
         let here = if set.at_ue { set.ue_address } else { set.pcscf_address };
         let random = &mut self.random;
         self.hosts.entry(here).or_insert_with(|| Engine::new(random.fork())).install(set)?;
         self.sets.insert((owner, set.id), (here, until));
+        self.keep_alives.add(now, set);
         Ok(())
     }
 
@@ -53,6 +74,7 @@ impl Esp {
             && let Some(engine) = self.hosts.get_mut(&here)
         {
             engine.remove(set);
+            self.keep_alives.remove(set);
         }
     }
 
@@ -76,9 +98,21 @@ impl Esp {
     }
 
     /// Seals a message on the host that it leaves.
-    pub(super) fn seal(&mut self, route: &Route, bytes: &[u8]) -> Result<EspPacket, Drop> {
+    pub(super) fn seal(&mut self, now: Instant, route: &Route, bytes: &[u8]) -> Result<EspPacket, Drop> {
         let flags = transport::PSH | transport::ACK;
-        self.seal_segment(route.transport, route.from, route.to, flags, bytes)
+        let packet = self.seal_segment(route.transport, route.from, route.to, flags, bytes)?;
+        self.keep_alives.sent(now, packet.source, packet.destination);
+        Ok(packet)
+    }
+
+    /// When keep-alives may be due.
+    pub(super) fn next_timeout(&self) -> Option<Instant> {
+        self.keep_alives.next_timeout()
+    }
+
+    /// Keep-alives that leave now.
+    pub(super) fn keep_alives(&mut self, now: Instant) -> Vec<EspPacket> {
+        self.keep_alives.due(now).into_iter().map(|(from, to)| EspPacket::keep_alive(from, to)).collect()
     }
 
     /// Opens a packet on the host where it arrives; gives the data in `out`.
@@ -87,11 +121,17 @@ impl Esp {
         engine.open(packet.source, packet.destination, packet.carrier, &packet.octets, out)
     }
 
-    /// SYN and SYN-ACK: whether a connection between these ports comes about.
-    pub(super) fn shake_hands(&mut self, client: SocketAddr, server: SocketAddr) -> Result<(), Drop> {
+    /// SYN and SYN-ACK: whether a connection between these ports comes about. `pass`: what the network makes of a packet.
+    pub(super) fn shake_hands(
+        &mut self,
+        client: SocketAddr,
+        server: SocketAddr,
+        mut pass: impl FnMut(EspPacket) -> Option<EspPacket>,
+    ) -> Result<(), Drop> {
         let legs = [(client, server, transport::SYN), (server, client, transport::SYN | transport::ACK)];
         for (from, to, flags) in legs {
             let packet = self.seal_segment(Transport::Tcp, from, to, flags, b"")?;
+            let packet = pass(packet).ok_or(Drop::NatPortUnknown)?;
             self.open(&packet, &mut Vec::new())?;
         }
         Ok(())

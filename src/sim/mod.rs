@@ -6,6 +6,7 @@
 mod connections;
 mod esp;
 mod link;
+mod nat;
 mod protected;
 #[cfg(feature = "live")]
 mod scenario;

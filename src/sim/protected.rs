@@ -2,6 +2,7 @@
 
 use super::connections::Direction;
 use super::esp::{Esp, EspPacket};
+use super::nat::Nat;
 use super::world::{Arrival, PATIENCE, Plane, World, packet_of};
 use crate::event::{Event, Role, What};
 use crate::ims::{ElementId, Tap};
@@ -49,6 +50,19 @@ impl<T: Tap> World<T> {
         self.on_the_way.at(self.now, Arrival::Esp(packet, Protocol::Sip, None));
     }
 
+    /// The hosts in `inside` reach others only through a NAT, which has one address outside and forgets where a datagram
+    /// came from after `timeout`. To be called before the first packet.
+    pub fn put_nat(&mut self, outside: IpAddr, timeout: Duration, inside: impl IntoIterator<Item = IpAddr>) {
+        self.nat = Some(Nat::new(outside, timeout, inside.into_iter().collect()));
+    }
+
+    /// The NAT restarts: it has forgotten where datagrams came from, and chooses other ports.
+    pub fn restart_nat(&mut self) {
+        if let Some(nat) = &mut self.nat {
+            nat.restart();
+        }
+    }
+
     /// How many sets all planes hold; `None` where no ESP is carried.
     pub fn esp_sets(&self) -> Option<usize> {
         self.esp.as_ref().map(Esp::len)
@@ -67,7 +81,7 @@ impl<T: Tap> World<T> {
     pub(super) fn install(&mut self, owner: ElementId, set: &SaSet) {
         let temporary = self.now + REG_AWAIT_AUTH + BACKSTOP;
         let made = match (self.plane, &mut self.esp) {
-            (Plane::Works, Some(esp)) => esp.install(owner, set, temporary).map_err(|_| SaFault::Collision),
+            (Plane::Works, Some(esp)) => esp.install(self.now, owner, set, temporary).map_err(|_| SaFault::Collision),
             (Plane::Works, None) => Ok(()),
             (Plane::Refuses, _) => Err(SaFault::Refused("so it was told".into())),
             (Plane::IsSilent, _) => return,
@@ -129,10 +143,15 @@ impl<T: Tap> World<T> {
     /// What a message is on the wire; `None`: nothing, because no SA takes it.
     pub(super) fn on_wire(&mut self, route: &Route, bytes: &[u8], direction: Option<Direction>) -> Option<Arrival> {
         let Some(esp) = self.esp.as_mut().filter(|_| route.sa.is_some()) else {
-            return Some(Arrival::Message(*route, bytes.to_vec()));
+            let route = self.past_nat(route, direction)?;
+            return Some(Arrival::Message(route, bytes.to_vec()));
         };
-        match esp.seal(route, bytes) {
+        match esp.seal(self.now, route, bytes) {
             Ok(packet) => {
+                let Some(packet) = self.esp_past_nat(packet) else {
+                    self.break_later(direction, route.transport, route.protocol);
+                    return None;
+                };
                 if self.keeps_esp {
                     self.esp_seen.push(packet.clone());
                 }
@@ -150,9 +169,50 @@ impl<T: Tap> World<T> {
         }
     }
 
+    /// What a clear message is behind the NAT; `None`: nothing.
+    fn past_nat(&mut self, route: &Route, direction: Option<Direction>) -> Option<Route> {
+        let Some(nat) = &mut self.nat else { return Some(*route) };
+        let ends = match direction {
+            Some(direction) if direction.to_server => Some((nat.shown(route.from), route.to)),
+            Some(direction) => Some((route.from, direction.client)),
+            None => nat.datagram(self.now, route.from, route.to),
+        };
+        let Some((from, to)) = ends else {
+            self.tell_lost(route.from, route.to);
+            return None;
+        };
+        Some(Route { from, to, ..*route })
+    }
+
+    fn esp_past_nat(&mut self, packet: EspPacket) -> Option<EspPacket> {
+        let Some(nat) = &mut self.nat else { return Some(packet) };
+        let (from, to) = (SocketAddr::new(packet.source, 0), SocketAddr::new(packet.destination, 0));
+        let passed = nat.esp(self.now, packet);
+        if passed.is_none() {
+            self.tell_lost(from, to);
+        }
+        passed
+    }
+
+    fn tell_lost(&mut self, from: SocketAddr, to: SocketAddr) {
+        let what = What::PacketDropped { from, to, cause: "the NAT knows no way" };
+        self.tap.event(self.now, &Event { role: Role::Ue, what });
+    }
+
+    /// Keep-alives of tunnels leave. Nobody but the NAT needs them.
+    pub(super) fn keep_tunnels_alive(&mut self) {
+        let Some(esp) = &mut self.esp else { return };
+        for packet in esp.keep_alives(self.now) {
+            let Some(packet) = self.esp_past_nat(packet) else { continue };
+            if self.keeps_esp {
+                self.esp_seen.push(packet);
+            }
+        }
+    }
+
     /// An ESP packet is there: what is in it goes on, or nothing does.
     pub(super) fn arrive_esp(&mut self, packet: &EspPacket, protocol: Protocol, direction: Option<Direction>) {
-        let Some(esp) = &mut self.esp else { return };
+        let Some(esp) = self.esp.as_mut().filter(|_| !packet.is_keep_alive()) else { return };
         let transport = if direction.is_some() { Transport::Tcp } else { Transport::Udp };
         let mut data = Vec::new();
         match esp.open(packet, &mut data) {
@@ -191,7 +251,12 @@ impl<T: Tap> World<T> {
         if !self.ims.is_protected(from) && !self.ims.is_protected(to) {
             return true;
         }
-        let shaken = self.esp.as_mut().map_or(Ok(()), |esp| esp.shake_hands(from, to));
+        let Self { esp, nat, now, .. } = self;
+        let pass = |packet| match nat {
+            Some(nat) => nat.esp(*now, packet),
+            None => Some(packet),
+        };
+        let shaken = esp.as_mut().map_or(Ok(()), |esp| esp.shake_hands(from, to, pass));
         if let Err(reason) = shaken {
             self.tell_drop(from, to, reason);
         }

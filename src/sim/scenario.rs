@@ -4,7 +4,7 @@ use super::link::{Link, Links, Outage};
 use super::world::World;
 use crate::application_server::ApplicationServer;
 use crate::config::{
-    Action, ByNetwork, Elements, Faults, NetworkFault, Profile, Scenario, Step, Subscribers, load_profile,
+    Action, ByNetwork, Elements, Faults, NatSetting, NetworkFault, Profile, Scenario, Step, Subscribers, load_profile,
     load_subscribers,
 };
 use crate::cx::ReasonCode;
@@ -83,6 +83,9 @@ impl<T: Tap> Simulation<T> {
         if scenario.esp {
             world.carry_esp();
         }
+        if let Some(NatSetting { address, timeout }) = scenario.nat {
+            world.put_nat(address, timeout, (0..scenario.ues).map(|number| ue_address(access.ip(), number).ip()));
+        }
         Ok(Self { world, servers, ues, network, plan: plan(scenario), until: scenario.until })
     }
 
@@ -117,8 +120,10 @@ impl<T: Tap> Simulation<T> {
     }
 
     fn step(&mut self, step: Step) {
-        if let Action::Network(network) = step.action {
-            return self.order(step.ue, network);
+        match step.action {
+            Action::Network(network) => return self.order(step.ue, network),
+            Action::RestartNat => return self.world.restart_nat(),
+            _ => {}
         }
         let to = step.to.map(|to| self.identity(to)).unwrap_or_default();
         for (number, ue) in (0..).zip(&self.ues) {
@@ -135,7 +140,7 @@ impl<T: Tap> Simulation<T> {
                         },
                         Action::Message => ue.message(now, &to, "text/plain", b"hello", out),
                         Action::Call => ue.invite(now, &to, &ue.offer(), out).map(|_| ()),
-                        Action::Network(_) => return,
+                        Action::Network(_) | Action::RestartNat => return,
                         Action::HangUp => ue.newest_call().map_or(Ok(()), |call| ue.hang_up(now, call, out)),
                     };
                     // A UE that is not registered, or has no call, does nothing: the ladder shows as much.

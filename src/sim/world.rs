@@ -3,6 +3,7 @@
 use super::connections::{Connections, Direction, Ends};
 use super::esp::{Esp, EspPacket};
 use super::link::Links;
+use super::nat::Nat;
 use crate::event::{Event, Role};
 use crate::ims::{Element, ElementId, Ims, Outward, SaAnswers, Tap};
 use crate::ipsec::association::SaSetId;
@@ -36,6 +37,8 @@ pub struct World<T> {
     pub(super) sweeps: bool,
     /// `None`: what goes over an SA is in clear.
     pub(super) esp: Option<Esp>,
+    /// `None`: every address is that of its host.
+    pub(super) nat: Option<Nat>,
     pub(super) esp_seen: Vec<EspPacket>,
     pub(super) keeps_esp: bool,
     /// What leaves over these leaves twice.
@@ -117,6 +120,7 @@ impl<T: Tap> World<T> {
             sets: HashMap::new(),
             sweeps: true,
             esp: None,
+            nat: None,
             esp_seen: Vec::new(),
             keeps_esp: false,
             replays: Vec::new(),
@@ -180,8 +184,8 @@ impl<T: Tap> World<T> {
             let inbound = client == Some(id);
             let towards = Direction { to_server: inbound, ..direction };
             let at = self.connections.arrival(towards, self.now + self.links.default.latency);
-            self.connections.close(direction);
-            let news = end_of(direction, inbound, transport, protocol, ConnectionState::Closed);
+            let news = self.end_of(direction, inbound, transport, protocol, ConnectionState::Closed);
+            self.end_connection(direction);
             self.tell(at, if inbound { server } else { client }, news);
         }
         self.ims.replace(id, successor);
@@ -240,7 +244,8 @@ impl<T: Tap> World<T> {
     }
 
     fn next(&self) -> Option<Instant> {
-        [self.on_the_way.next(), self.ims.next_timeout()].into_iter().flatten().min()
+        let keep_alives = self.esp.as_ref().and_then(Esp::next_timeout);
+        [self.on_the_way.next(), self.ims.next_timeout(), keep_alives].into_iter().flatten().min()
     }
 
     /// One arrival, or the timers of one moment. What arrives at the moment of a timer comes first.
@@ -250,7 +255,10 @@ impl<T: Tap> World<T> {
         self.notes.wants_events = self.tap.wants_events();
         match self.on_the_way.pop(self.now) {
             Some(arrival) => self.arrive(arrival),
-            None => self.ims.handle_timeout(self.now, &mut self.out, &mut self.notes),
+            None => {
+                self.keep_tunnels_alive();
+                self.ims.handle_timeout(self.now, &mut self.out, &mut self.notes);
+            }
         }
         self.carry_out();
     }
@@ -274,9 +282,10 @@ impl<T: Tap> World<T> {
                 self.ims.connection(now, owner, &news, &mut self.out, &mut self.notes);
             }
             Arrival::Broken(direction, transport, protocol) => {
-                if let Some(ends) = self.connections.close(direction) {
-                    for (inbound, owner) in [(true, None), (false, ends.client)] {
-                        let news = end_of(direction, inbound, transport, protocol, ConnectionState::Closed);
+                let news = [true, false]
+                    .map(|inbound| self.end_of(direction, inbound, transport, protocol, ConnectionState::Closed));
+                if let Some(ends) = self.end_connection(direction) {
+                    for (news, owner) in news.into_iter().zip([None, ends.client]) {
                         self.ims.connection(now, owner, &news, &mut self.out, &mut self.notes);
                     }
                 }
@@ -359,6 +368,7 @@ impl<T: Tap> World<T> {
     }
 
     fn transmit_segment(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8]) {
+        let route = Route { to: self.nat.as_ref().map_or(route.to, |nat| nat.hidden(route.to)), ..route };
         let Some(direction) =
             self.connections.find(owner, route.from, route.to).or_else(|| self.reconnect(owner, &route))
         else {
@@ -439,20 +449,26 @@ impl<T: Tap> World<T> {
         }
         let client = self.connections.open(from, to, owner, transport, protocol, self.now + 3 * latency);
         let direction = Direction { client, server: to, to_server: true };
-        let opened = |inbound| end_of(direction, inbound, transport, protocol, ConnectionState::Opened);
-        if !self.outside.contains_key(&to) {
-            self.on_the_way.at(self.now + latency, Arrival::News(None, opened(true)));
+        if let Some(nat) = self.nat.as_mut().filter(|_| !self.ims.is_protected(from)) {
+            nat.connect(client);
         }
-        self.tell(self.now + 2 * latency, owner, opened(false));
+        let [inside, outside] =
+            [false, true].map(|inbound| self.end_of(direction, inbound, transport, protocol, ConnectionState::Opened));
+        if !self.outside.contains_key(&to) {
+            self.on_the_way.at(self.now + latency, Arrival::News(None, outside));
+        }
+        self.tell(self.now + 2 * latency, owner, inside);
         Some(direction)
     }
 
     /// The end that did not close is told.
     fn close(&mut self, local: SocketAddr, remote: SocketAddr) {
+        let remote = self.nat.as_ref().map_or(remote, |nat| nat.hidden(remote));
         let Some(direction) = self.connections.find(None, local, remote) else { return };
         let arrival = self.connections.arrival(direction, self.now + self.links.default.latency);
-        let Some(ends) = self.connections.close(direction) else { return };
-        let news = end_of(direction, direction.to_server, ends.transport, ends.protocol, ConnectionState::Closed);
+        let Some(ends) = self.connections.ends(direction) else { return };
+        let news = self.end_of(direction, direction.to_server, ends.transport, ends.protocol, ConnectionState::Closed);
+        self.end_connection(direction);
         if direction.to_server {
             self.on_the_way.at(arrival, Arrival::News(None, news));
         } else {
@@ -465,6 +481,32 @@ impl<T: Tap> World<T> {
         if owner.is_some() {
             self.on_the_way.at(at, Arrival::News(owner, news));
         }
+    }
+
+    /// What one end of a connection is told.
+    fn end_of(
+        &self,
+        direction: Direction,
+        inbound: bool,
+        transport: Transport,
+        protocol: Protocol,
+        state: ConnectionState,
+    ) -> Connection {
+        let Direction { client, server, .. } = direction;
+        let shown = || self.nat.as_ref().map_or(client, |nat| nat.shown(client));
+        let (local, remote) = if inbound { (server, shown()) } else { (client, server) };
+        Connection { local, remote, transport, protocol, inbound, state }
+    }
+
+    fn end_connection(&mut self, direction: Direction) -> Option<Ends> {
+        let ends = self.connections.close(direction)?;
+        let last = || !self.connections.list().iter().any(|(other, _)| other.client == direction.client);
+        if let Some(nat) = &mut self.nat
+            && last()
+        {
+            nat.disconnect(direction.client);
+        }
+        Some(ends)
     }
 
     fn sender(&self, owner: Option<ElementId>, from: SocketAddr) -> Role {
@@ -513,19 +555,6 @@ impl Tap for Notes {
 pub(super) fn packet_of<'a>(route: &Route, bytes: &'a [u8]) -> Packet<'a> {
     let Route { from, to, transport, protocol, sa } = *route;
     Packet { bytes, protocol, transport, from, to, sa }
-}
-
-/// What one end of a connection is told.
-const fn end_of(
-    direction: Direction,
-    inbound: bool,
-    transport: Transport,
-    protocol: Protocol,
-    state: ConnectionState,
-) -> Connection {
-    let Direction { client, server, .. } = direction;
-    let (local, remote) = if inbound { (server, client) } else { (client, server) };
-    Connection { local, remote, transport, protocol, inbound, state }
 }
 
 /// How long a stream waits for an outage to end before it breaks.

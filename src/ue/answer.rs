@@ -106,11 +106,14 @@ impl Ue {
             State::Securing(Securing { attempt, credentials, mut temporary, algorithms, .. })
                 if temporary.id == installed =>
             {
-                let Set { id, ue, .. } = temporary;
+                let Set { id, ue, mode, .. } = temporary;
                 tell(out, || What::SaInstalled {
                     set: id,
                     ue: SocketAddr::new(self.config.local.ip(), ue.port_s),
-                    algorithms: algorithms.to_string(),
+                    algorithms: match mode {
+                        Mod::Trans => algorithms.to_string(),
+                        Mod::UdpEncTun => format!("{algorithms}, {mode}"),
+                    },
                     spis: (ue.spi_c, ue.spi_s),
                     ports: (ue.port_c, ue.port_s),
                 });
@@ -159,7 +162,7 @@ impl Ue {
         let id = Allocator::name(&mut self.random);
         let ue_address = self.config.local.ip();
         let pcscf_address = self.config.pcscf.ip();
-        let (mode, public) = match mode {
+        let (addressed, public) = match mode {
             Mod::Trans => (Mode::Transport, None),
             Mod::UdpEncTun => {
                 // Over SAs it is our own address inside.
@@ -168,12 +171,12 @@ impl Ue {
                 (Mode::UdpTunnel { outer_ue: ue_address }, public)
             }
         };
-        let set = SaSet { id, ue_address, pcscf_address, ue, pcscf, algorithms, mode, ck, ik, at_ue: true };
+        let set = SaSet { id, ue_address, pcscf_address, ue, pcscf, algorithms, mode: addressed, ck, ik, at_ue: true };
         out.push(Effect::InstallSa(Box::new(set)));
         if self.wrong.as_ref().is_some_and(|wrong| wrong.how == Misbehaviour::Replay) {
             out.push(Effect::ReplaySa(id));
         }
-        Ok(Some((Set { id, ue, pcscf, public, verify, ends_at: now + TEMPORARY }, algorithms)))
+        Ok(Some((Set { id, ue, pcscf, mode, public, verify, ends_at: now + TEMPORARY }, algorithms)))
     }
 
     /// Sends the response to a valid challenge, through the new set.

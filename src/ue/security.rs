@@ -44,6 +44,8 @@ pub(super) struct Set {
     pub(super) ue: Endpoint,
     /// Those of the P-CSCF.
     pub(super) pcscf: Endpoint,
+    /// How ESP goes over IP.
+    pub(super) mode: Mod,
     /// Our address as the network sees it, where a NAT is between.
     pub(super) public: Option<IpAddr>,
     /// Security-Server as received: what Security-Verify mirrors.
