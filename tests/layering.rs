@@ -34,7 +34,7 @@ const TABLE: &[(&str, u8, &[&str])] = &[
     ("ims", 4, &[]),
     ("capture", 4, &[]),
     ("ladder", 4, &["capture"]),
-    ("trace", 4, &["capture"]),
+    ("trace", 4, &["capture", "ladder"]),
     ("config", 4, &[]),
     ("sim", 5, &[]),
     ("live", 6, &[]),

@@ -8,7 +8,7 @@ use crate::event::Role;
 use data_encoding::{BASE64, HEXLOWER};
 
 /// Who asks and who answers a command; `None`: it is no Cx command.
-pub(super) const fn asks(command: u32) -> Option<(Role, Role)> {
+pub const fn asks(command: u32) -> Option<(Role, Role)> {
     match command {
         dictionary::USER_AUTHORIZATION | dictionary::LOCATION_INFO => Some((Role::Icscf, Role::Hss)),
         dictionary::MULTIMEDIA_AUTH | dictionary::SERVER_ASSIGNMENT => Some((Role::Scscf, Role::Hss)),

@@ -11,6 +11,7 @@ mod notes;
 mod sip;
 
 pub use columns::Columns;
+pub use cx::asks;
 
 use crate::capture::{Capture, Entry};
 use crate::diameter::{Header, dictionary};

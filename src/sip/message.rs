@@ -118,6 +118,14 @@ impl<'a> Message<'a> {
         (answerable && this.method() != Some(Method::Ack)).then_some(this)
     }
 
+    /// What can be read of a message that [`Message::parse`] refused, request or response, without its body: for readers
+    /// of traces, in which the end of a message may be missing. `None` without a start line.
+    pub fn beginning(bytes: &'a [u8]) -> Option<Self> {
+        let mut table = Table::new();
+        let split = parse::beginning(bytes, &mut table)?;
+        Some(Self::new(split, table))
+    }
+
     /// The rules that hold for every message whatever its method: mandatory headers, one value where one is allowed,
     /// CSeq method, numbers in range, well-formed Via, From, To, Contact, Request-URI (sip.md section 1). The error
     /// knows the status to answer.
@@ -564,6 +572,14 @@ mod tests {
         encoding.extend_from_slice(b"\xff\r\n\r\n");
         assert_eq!(Message::parse(&encoding).unwrap_err(), ParseError::Encoding);
         assert!(Message::salvage(&encoding).is_some());
+    }
+
+    #[test]
+    fn the_beginning_of_what_was_cut() {
+        let text = b"SIP/2.0 401 Unauthorized\r\nCall-ID: a@b\r\nl: 10\r\nWWW-Auth";
+        let message = Message::beginning(text).expect("a start line");
+        assert_eq!((message.status(), message.call_id(), message.lines().count()), (Some(401), Ok("a@b"), 2));
+        assert!(Message::beginning(b"SIP/2.0 4").is_none());
     }
 
     #[test]

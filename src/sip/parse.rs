@@ -86,6 +86,25 @@ pub(crate) fn split<'a>(bytes: &'a [u8], table: &mut Table) -> Result<Split<'a>,
 /// Splits what can be split of a message that [`split`] refused, so that a request can be answered: lines up to the
 /// first fault, no body. `None` without a request line.
 pub(crate) fn salvage<'a>(bytes: &'a [u8], table: &mut Table) -> Option<Split<'a>> {
+    let (bytes, text, start_end) = readable_lines(bytes, table)?;
+    let line = without_line_end(&text[..start_end]);
+    let (method, rest) = line.split_once(' ')?;
+    let (uri, version) = rest.trim_ascii().rsplit_once(' ')?;
+    let is_request = is_token(method) && version.get(..4).is_some_and(|name| name.eq_ignore_ascii_case("SIP/"));
+    let start = StartLine::Request { method: Method::from_token(method), uri: uri.trim_ascii() };
+    is_request.then_some(Split { bytes, text, start })
+}
+
+/// The same for whoever only reads: requests and responses, whose start line must be right.
+pub(crate) fn beginning<'a>(bytes: &'a [u8], table: &mut Table) -> Option<Split<'a>> {
+    let (bytes, text, start_end) = readable_lines(bytes, table)?;
+    let start = start_line(without_line_end(&text[..start_end])).ok()?;
+    Some(Split { bytes, text, start })
+}
+
+/// Fills `table` with the lines before the first fault. The octets and the text of these lines, and where the start line
+/// ends.
+fn readable_lines<'a>(bytes: &'a [u8], table: &mut Table) -> Option<(&'a [u8], &'a str, usize)> {
     let bytes = skip_line_ends(bytes);
     let bytes = &bytes[..bytes.len().min(limits::HEADER_SECTION)];
     let bytes = match std::str::from_utf8(bytes) {
@@ -99,12 +118,7 @@ pub(crate) fn salvage<'a>(bytes: &'a [u8], table: &mut Table) -> Option<Split<'a
         Err(_) => table.last_mut().map_or(start_end, |slot| usize::from(slot.end)),
     };
     let text = std::str::from_utf8(&bytes[..end]).ok()?;
-    let line = without_line_end(&text[..start_end]);
-    let (method, rest) = line.split_once(' ')?;
-    let (uri, version) = rest.trim_ascii().rsplit_once(' ')?;
-    let is_request = is_token(method) && version.get(..4).is_some_and(|name| name.eq_ignore_ascii_case("SIP/"));
-    let start = StartLine::Request { method: Method::from_token(method), uri: uri.trim_ascii() };
-    is_request.then_some(Split { bytes: &bytes[..end], text, start })
+    Some((&bytes[..end], text, start_end))
 }
 
 /// Fills `table` from the line at `from` on and returns where the body starts.

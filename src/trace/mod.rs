@@ -6,6 +6,7 @@
 //! `None`, never made up, so that a rule can answer that it cannot be judged.
 
 pub mod hep;
+pub mod story;
 pub mod text;
 
 use crate::capture::Hop;

@@ -1,0 +1,333 @@
+//! Attempts: a REGISTER and what follows from it, up to its final answer.
+
+use super::exchange::{Exchange, ExchangeData};
+use super::journey::{Journey, JourneyData};
+use super::message::{Facts, Message, Parsed};
+use super::names;
+use super::registration::Registration;
+use crate::sip::header::contact::Contacts;
+use crate::sip::header::digest::Digest;
+use crate::sip::{self, HeaderName, Method};
+use crate::time::Duration;
+use std::collections::HashSet;
+use std::fmt;
+
+/// A REGISTER, the challenges it met, the REGISTERs that answered them, and the final answer. A REGISTER that answers no
+/// challenge begins another attempt: also one with `nonce=""` after a 401, as a UE sends that gave the 401 up.
+#[derive(Clone, Copy)]
+pub struct Attempt<'r> {
+    pub(super) of: &'r Registration<'r>,
+    pub(super) index: usize,
+}
+
+/// What an attempt is for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Kind {
+    /// The first registration of an identity, or a new one beside or after the old one (TS 24.229 clause 5.1.1.2).
+    Initial,
+    /// A re-registration (TS 24.229 clause 5.1.1.4).
+    Refresh,
+    /// The end of a registration (TS 24.229 clause 5.1.1.6).
+    Deregistration,
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Outcome {
+    /// 2xx.
+    Registered,
+    /// 2xx to the end of a registration.
+    Deregistered,
+    /// A final answer of another kind.
+    Refused(u16),
+    /// The last thing seen is a challenge.
+    Challenged,
+    /// No final answer is seen.
+    Unanswered,
+}
+
+impl<'r> Attempt<'r> {
+    /// The REGISTERs, each with all its hops.
+    pub fn journeys(self) -> impl DoubleEndedIterator<Item = Journey<'r>> {
+        self.data().journeys.iter().map(move |index| Journey { of: self.of, index: *index })
+    }
+
+    /// The REGISTER that began it, on all its hops.
+    pub fn first(self) -> Journey<'r> {
+        Journey { of: self.of, index: self.data().journeys[0] }
+    }
+
+    /// The last REGISTER.
+    pub fn latest(self) -> Journey<'r> {
+        self.journeys().next_back().expect("an attempt has a REGISTER")
+    }
+
+    /// The REGISTER that began it, nearest to the UE.
+    pub fn request(self) -> Option<Message<'r>> {
+        self.first().request()
+    }
+
+    /// The first challenge, as near to the UE as the trace shows it.
+    pub fn challenge(self) -> Option<Message<'r>> {
+        self.challenges().next()
+    }
+
+    /// Every challenge, a REGISTER each.
+    pub fn challenges(self) -> impl Iterator<Item = Message<'r>> {
+        self.journeys().filter_map(|journey| journey.last()).filter(|last| matches!(last.status(), Some(401 | 407)))
+    }
+
+    /// The REGISTER that answered the last challenge.
+    pub fn answer(self) -> Option<Journey<'r>> {
+        (self.data().journeys.len() > 1).then(|| self.latest())
+    }
+
+    /// The exchange of the challenge over the nearest hop, and that of the REGISTER that answered it.
+    pub fn steps(self) -> impl Iterator<Item = Exchange<'r>> {
+        self.journeys().map(Journey::first)
+    }
+
+    /// The final answer that is no challenge, nearest to the UE.
+    pub fn end(self) -> Option<Message<'r>> {
+        self.latest().last().filter(|last| !matches!(last.status(), Some(401 | 407)))
+    }
+
+    /// How it ended.
+    pub fn outcome(self) -> Outcome {
+        match (self.latest().status(), self.kind()) {
+            (Some(200..=299), Kind::Deregistration) => Outcome::Deregistered,
+            (Some(200..=299), _) => Outcome::Registered,
+            (Some(401 | 407), _) => Outcome::Challenged,
+            (Some(status), _) => Outcome::Refused(status),
+            (None, _) => Outcome::Unanswered,
+        }
+    }
+
+    /// What it is for.
+    pub fn kind(self) -> Kind {
+        self.data().kind
+    }
+
+    /// True for the end of a registration.
+    pub fn is_deregistration(self) -> bool {
+        self.kind() == Kind::Deregistration
+    }
+
+    /// The public identity that it is about, as To of its REGISTER spells it.
+    pub fn impu(self) -> Option<&'r str> {
+        self.first_sip().and_then(names::impu)
+    }
+
+    /// The private identity that it tells.
+    pub fn impi(self) -> Option<&'r str> {
+        self.journeys().find_map(|journey| {
+            let sip = journey.request()?.sip()?;
+            sip.authorization().ok()??.username.filter(|name| !name.is_empty())
+        })
+    }
+
+    /// Its Call-ID, that of the first REGISTER.
+    pub fn call_id(self) -> Option<&'r str> {
+        self.first_sip()?.call_id().ok()
+    }
+
+    /// The expiry that the UE asked for.
+    pub fn asked(self) -> Option<Duration> {
+        self.latest().request().and_then(Message::sip).and_then(|sip| expiry(sip, None)).map(seconds)
+    }
+
+    /// The expiry that the 2xx grants: that of the contact asked for, else the longest.
+    pub fn granted(self) -> Option<Duration> {
+        let end = self.end().filter(|end| end.status().is_some_and(|status| status < 300))?;
+        let asked = self.latest().request().and_then(Message::sip).and_then(contact);
+        expiry(end.sip()?, asked).map(seconds)
+    }
+
+    /// The attempt after it.
+    pub fn next(self) -> Option<Self> {
+        self.of.attempts().nth(self.index + 1)
+    }
+
+    /// The attempt before it.
+    pub fn previous(self) -> Option<Self> {
+        let index = self.index.checked_sub(1)?;
+        Some(Self { index, ..self })
+    }
+
+    /// Its place among the attempts of the registration, from 0.
+    pub const fn index(self) -> usize {
+        self.index
+    }
+
+    fn first_sip(self) -> Option<&'r sip::Message<'r>> {
+        self.first().first().messages().next()?.sip()
+    }
+
+    fn data(self) -> &'r AttemptData {
+        &self.of.attempts[self.index]
+    }
+}
+
+impl PartialEq for Attempt<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.of.group, other.of.group) && self.index == other.index
+    }
+}
+
+impl fmt::Debug for Attempt<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}, {:?}: ", self.kind(), self.outcome())?;
+        f.debug_list().entries(self.journeys()).finish()
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct AttemptData {
+    pub(super) journeys: Vec<usize>,
+    kind: Kind,
+}
+
+/// The attempts of `journeys`, in the order of their first messages.
+pub(super) fn all(
+    parsed: &[Parsed<'_>],
+    facts: &[Facts],
+    exchanges: &[ExchangeData],
+    journeys: &[JourneyData],
+) -> Vec<AttemptData> {
+    let mut reader = Reader { parsed, facts, exchanges, attempts: Vec::new(), registered: HashSet::new() };
+    for (index, journey) in journeys.iter().enumerate() {
+        reader.take(index, journey, journeys);
+    }
+    reader.attempts
+}
+
+struct Reader<'p, 'a> {
+    parsed: &'p [Parsed<'a>],
+    facts: &'p [Facts],
+    exchanges: &'p [ExchangeData],
+    attempts: Vec<AttemptData>,
+    /// Public identities.
+    registered: HashSet<String>,
+}
+
+impl<'p> Reader<'p, '_> {
+    fn take(&mut self, index: usize, journey: &JourneyData, journeys: &[JourneyData]) {
+        let Some(first) = self.message(journey, |_| true) else { return };
+        if names::method(first) != Some(Method::Register) || names::is_third_party(first) {
+            return;
+        }
+        match self.continues(journey, journeys) {
+            Some(attempt) => self.attempts[attempt].journeys.push(index),
+            None => {
+                let kind = self.kind(journey);
+                self.attempts.push(AttemptData { journeys: vec![index], kind });
+            }
+        }
+        if self.is_success(journey)
+            && let Some(impu) = names::impu(first).map(names::canonical)
+        {
+            if self.request(journey).is_some_and(names::is_deregistration) {
+                self.registered.remove(&impu);
+            } else {
+                self.registered.insert(impu);
+            }
+        }
+    }
+
+    /// The attempt whose challenge this REGISTER answers.
+    fn continues(&self, journey: &JourneyData, journeys: &[JourneyData]) -> Option<usize> {
+        let latest = |attempt: &AttemptData| &journeys[*attempt.journeys.last().expect("an attempt has a REGISTER")];
+        let first = self.message(journey, |_| true)?;
+        let request = self.request(journey);
+        let nonce = request.and_then(nonce);
+        let mut attempts = self.attempts.iter().enumerate().rev();
+        let by_nonce =
+            nonce.and_then(|nonce| attempts.find(|(_, attempt)| self.has_challenge(latest(attempt), Some(nonce))));
+        // The nonce may be wrong, and the request may not be seen.
+        let follows = |attempt: &AttemptData| {
+            let before = self.message(latest(attempt), |_| true);
+            let numbers = before.and_then(|before| Some((before.cseq().ok()?.number, first.cseq().ok()?.number)));
+            self.has_challenge(latest(attempt), None)
+                && before.is_some_and(|before| before.call_id() == first.call_id())
+                && numbers.is_some_and(|(before, now)| before < now)
+        };
+        let may_follow = nonce.is_some() || request.is_none();
+        let by_number = || self.attempts.iter().enumerate().next_back().filter(|(_, last)| may_follow && follows(last));
+        by_nonce.or_else(by_number).map(|(index, _)| index)
+    }
+
+    fn kind(&self, journey: &JourneyData) -> Kind {
+        let Some(request) = self.request(journey) else { return Kind::Initial };
+        if names::is_deregistration(request) {
+            return Kind::Deregistration;
+        }
+        let impu = names::impu(request).map(names::canonical).unwrap_or_default();
+        let is_protected = self.messages(journey).any(|index| self.facts[index].carried.sa().is_some())
+            || authorization(request).and_then(|digest| digest.integrity_protected) == Some("yes");
+        match () {
+            () if !is_protected && nonce(request).is_none() => Kind::Initial,
+            () if self.registered.contains(&impu) => Kind::Refresh,
+            // Another identity over the same SAs.
+            () if !self.registered.is_empty() => Kind::Initial,
+            // The trace begins later than the registration.
+            () => Kind::Refresh,
+        }
+    }
+
+    fn has_challenge(&self, journey: &JourneyData, nonce: Option<&str>) -> bool {
+        let is_challenge = |sip: &sip::Message<'_>| {
+            matches!(sip.status(), Some(401 | 407))
+                && nonce.is_none_or(|nonce| {
+                    sip.challenges().is_ok_and(|all| all.iter().any(|challenge| challenge.nonce == Some(nonce)))
+                        || sip.header(HeaderName::ProxyAuthenticate).is_some_and(|value| value.contains(nonce))
+                })
+        };
+        self.message(journey, is_challenge).is_some()
+    }
+
+    fn is_success(&self, journey: &JourneyData) -> bool {
+        self.message(journey, |sip| sip.status().is_some_and(|status| (200..300).contains(&status))).is_some()
+    }
+
+    fn request(&self, journey: &JourneyData) -> Option<&'p sip::Message<'p>> {
+        self.message(journey, |sip| sip.status().is_none())
+    }
+
+    fn message(&self, journey: &JourneyData, is: impl Fn(&sip::Message<'p>) -> bool) -> Option<&'p sip::Message<'p>> {
+        self.messages(journey).filter_map(|index| self.parsed[index].sip()).find(|sip| is(sip))
+    }
+
+    fn messages(&self, journey: &JourneyData) -> impl Iterator<Item = usize> + use<'p> {
+        let exchanges = self.exchanges;
+        let indices: Vec<usize> =
+            journey.hops.iter().flat_map(|hop| exchanges[*hop].messages.iter().copied()).collect();
+        indices.into_iter()
+    }
+}
+
+fn authorization<'a>(request: &sip::Message<'a>) -> Option<Digest<'a>> {
+    request.authorization().ok().flatten()
+}
+
+fn nonce<'a>(request: &sip::Message<'a>) -> Option<&'a str> {
+    authorization(request)?.nonce.filter(|nonce| !nonce.is_empty())
+}
+
+fn contact<'a>(request: &sip::Message<'a>) -> Option<sip::Uri<'a>> {
+    match request.contacts() {
+        Ok(Contacts::List(contacts)) => contacts.first().map(|contact| contact.address.uri),
+        _ => None,
+    }
+}
+
+/// The expiry of the contact `of`, else the longest of any, else of the header.
+fn expiry(message: &sip::Message<'_>, of: Option<sip::Uri<'_>>) -> Option<u32> {
+    let Ok(Contacts::List(contacts)) = message.contacts() else { return message.expires() };
+    let own = contacts.iter().find(|contact| of.is_some_and(|of| contact.address.uri.equivalent(&of)));
+    let own = own.and_then(|contact| contact.expires);
+    own.or_else(|| contacts.iter().filter_map(|contact| contact.expires).max()).or_else(|| message.expires())
+}
+
+const fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(seconds as u64)
+}

@@ -1,0 +1,288 @@
+//! A request on one hop, its retransmissions and its answers (RFC 3261 clause 17, RFC 6733 clause 3).
+
+use super::journey::Journey;
+use super::message::{Facts, Message, Parsed};
+use super::names;
+use super::record::Record;
+use super::registration::Registration;
+use super::role::Interface;
+use crate::diameter::{Header, dictionary};
+use crate::event::Role;
+use crate::packet::Protocol;
+use crate::sip::{self, HeaderName, Method};
+use std::collections::HashMap;
+use std::fmt;
+
+/// A request on one hop and what answers it. An ACK to anything but a 2xx belongs to its INVITE; a CANCEL, and an ACK to a
+/// 2xx, is an exchange of its own.
+#[derive(Clone, Copy)]
+pub struct Exchange<'r> {
+    pub(super) of: &'r Registration<'r>,
+    pub(super) index: usize,
+}
+
+impl<'r> Exchange<'r> {
+    /// The request, `None` where the trace shows only answers.
+    pub fn request(self) -> Option<Message<'r>> {
+        self.data().request.map(|index| self.of.at(index))
+    }
+
+    /// The request and its retransmissions.
+    pub fn requests(self) -> impl Iterator<Item = Message<'r>> {
+        self.messages().filter(|message| message.is_request() && !message.is(Method::Ack))
+    }
+
+    /// Every message, in order.
+    pub fn messages(self) -> impl Iterator<Item = Message<'r>> {
+        self.data().messages.iter().map(move |index| self.of.at(*index))
+    }
+
+    /// The answers and their retransmissions, provisional ones first where the network keeps to the rules.
+    pub fn answers(self) -> impl Iterator<Item = Message<'r>> {
+        self.messages().filter(|message| !message.is_request())
+    }
+
+    /// The provisional answers.
+    pub fn provisional(self) -> impl Iterator<Item = Message<'r>> {
+        self.answers().filter(|message| message.status().is_some_and(|status| status < 200))
+    }
+
+    /// The final answer: the first, where there are several.
+    pub fn last(self) -> Option<Message<'r>> {
+        self.data().last.map(|index| self.of.at(index))
+    }
+
+    /// The final answer, where it is a SIP response of this status.
+    pub fn answered(self, status: u16) -> Option<Message<'r>> {
+        self.last().filter(|message| message.status() == Some(status))
+    }
+
+    /// The status of the final answer.
+    pub fn status(self) -> Option<u16> {
+        self.last()?.status()
+    }
+
+    /// The ACK to a final answer that is no 2xx.
+    pub fn ack(self) -> Option<Message<'r>> {
+        self.messages().find(|message| message.is(Method::Ack) && self.method() != Some(Method::Ack))
+    }
+
+    /// The CANCEL of this request.
+    pub fn cancel(self) -> Option<Self> {
+        self.data().cancel.map(|index| Self { index, ..self })
+    }
+
+    /// The method of a SIP request.
+    pub fn method(self) -> Option<Method<'r>> {
+        self.messages().next()?.method()
+    }
+
+    /// The Diameter command.
+    pub fn command(self) -> Option<u32> {
+        Some(self.messages().next()?.diameter()?.command)
+    }
+
+    /// Who asked.
+    pub fn client(self) -> Option<Role> {
+        self.data().client
+    }
+
+    /// Who was asked.
+    pub fn server(self) -> Option<Role> {
+        self.data().server
+    }
+
+    /// The reference point.
+    pub fn interface(self) -> Interface {
+        let data = self.data();
+        data.interface_of_kind().unwrap_or_else(|| Interface::between(data.client, data.server))
+    }
+
+    /// The way of this request over all hops.
+    pub fn journey(self) -> Journey<'r> {
+        Journey { of: self.of, index: self.data().journey }
+    }
+
+    /// Its place among the exchanges of the registration, from 0.
+    pub const fn index(self) -> usize {
+        self.index
+    }
+
+    fn data(self) -> &'r ExchangeData {
+        &self.of.exchanges[self.index]
+    }
+}
+
+impl PartialEq for Exchange<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.of.group, other.of.group) && self.index == other.index
+    }
+}
+
+impl fmt::Debug for Exchange<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.messages()).finish()
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct ExchangeData {
+    pub(super) protocol: Protocol,
+    /// The application of a Diameter exchange.
+    pub(super) application: u32,
+    pub(super) messages: Vec<usize>,
+    pub(super) request: Option<usize>,
+    pub(super) last: Option<usize>,
+    pub(super) cancel: Option<usize>,
+    pub(super) client: Option<Role>,
+    pub(super) server: Option<Role>,
+    pub(super) journey: usize,
+}
+
+/// What the messages of one SIP exchange share. Sent-by is not compared: answers spell it anew.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(super) struct SipKey<'a> {
+    /// Without the magic cookie (RFC 2543) a Via is told from others by how many stand below it.
+    branch: Result<&'a str, usize>,
+    call_id: &'a str,
+    number: u32,
+    method: &'a str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+enum Key<'a> {
+    Sip(SipKey<'a>),
+    Diameter { hop_by_hop: u32, end_to_end: u32, command: u32 },
+}
+
+/// The exchanges of `records`, in the order of their first messages.
+pub(super) fn all<'p>(records: &[Record], parsed: &'p [Parsed<'_>]) -> (Vec<ExchangeData>, Vec<Facts>) {
+    let mut exchanges: Vec<ExchangeData> = Vec::new();
+    let mut facts = vec![Facts::default(); records.len()];
+    let mut open: HashMap<Key<'p>, usize> = HashMap::with_capacity(records.len());
+    for (index, (record, message)) in records.iter().zip(parsed).enumerate() {
+        let (key, downwards) = match message {
+            Parsed::Sip(sip) => match key_of(sip) {
+                Some(key) => (Key::Sip(key), sip.status().is_none()),
+                None => continue,
+            },
+            Parsed::Diameter(header) => (diameter_key(header), header.request),
+            Parsed::Unreadable => continue,
+        };
+        let cancelled = match &key {
+            Key::Sip(key) if key.method == "CANCEL" => {
+                open.get(&Key::Sip(SipKey { method: "INVITE", ..key.clone() })).copied()
+            }
+            _ => None,
+        };
+        let number = *open.entry(key).or_insert_with(|| {
+            exchanges.push(ExchangeData::new(record.protocol, message));
+            exchanges.len() - 1
+        });
+        if let Some(cancelled) = cancelled {
+            exchanges[cancelled].cancel = Some(number);
+        }
+        let exchange = &mut exchanges[number];
+        let same = |other: &&usize| says_the_same(&parsed[**other], message);
+        facts[index] = Facts {
+            exchange: Some(number),
+            downwards,
+            repeats: exchange.messages.iter().find(same).copied(),
+            ..Facts::default()
+        };
+        exchange.take(index, downwards, message.sip());
+    }
+    (exchanges, facts)
+}
+
+impl ExchangeData {
+    const fn new(protocol: Protocol, first: &Parsed<'_>) -> Self {
+        let application = match first {
+            Parsed::Diameter(header) => header.application,
+            _ => 0,
+        };
+        Self {
+            protocol,
+            application,
+            messages: Vec::new(),
+            request: None,
+            last: None,
+            cancel: None,
+            client: None,
+            server: None,
+            journey: 0,
+        }
+    }
+
+    /// The interface of a Diameter exchange, which its application tells.
+    pub(super) const fn interface_of_kind(&self) -> Option<Interface> {
+        match (self.protocol, self.application) {
+            (Protocol::Sip, _) => None,
+            (Protocol::Diameter, dictionary::CX) => Some(Interface::Cx),
+            (Protocol::Diameter, _) => Some(Interface::OtherDiameter),
+        }
+    }
+
+    fn take(&mut self, index: usize, downwards: bool, sip: Option<&sip::Message<'_>>) {
+        let is_final = sip.is_none_or(|sip| sip.status().is_some_and(|status| status >= 200));
+        if downwards {
+            self.request = self.request.or(Some(index));
+        } else if is_final {
+            self.last = self.last.or(Some(index));
+        }
+        self.messages.push(index);
+    }
+}
+
+pub(super) fn key_of<'a>(message: &sip::Message<'a>) -> Option<SipKey<'a>> {
+    let branch = match message.via().ok()?.branch() {
+        Some(branch) if has_cookie(branch) => Ok(branch),
+        _ => Err(names::vias(message)),
+    };
+    key_with(message, branch)
+}
+
+/// The keys of the exchanges by which a request came to its sender, the nearest first.
+pub(super) fn keys_below<'a>(message: &sip::Message<'a>) -> impl Iterator<Item = SipKey<'a>> {
+    let vias: Vec<&str> = message.elements(HeaderName::Via).collect();
+    let count = vias.len();
+    let branches = vias.into_iter().enumerate().skip(1).filter_map(move |(above, via)| {
+        let branch = sip::header::via::Via::parse(via).ok()?.0.branch();
+        Some(branch.filter(|branch| has_cookie(branch)).ok_or(count - above))
+    });
+    let keys: Vec<SipKey<'a>> = branches.filter_map(|branch| key_with(message, branch)).collect();
+    keys.into_iter()
+}
+
+fn key_with<'a>(message: &sip::Message<'a>, branch: Result<&'a str, usize>) -> Option<SipKey<'a>> {
+    let cseq = message.cseq().ok()?;
+    let method = match cseq.method {
+        // RFC 3261 clause 17.1.1.3.
+        Method::Ack => "INVITE",
+        method => method.as_str(),
+    };
+    Some(SipKey { branch, call_id: message.call_id().ok()?, number: cseq.number, method })
+}
+
+const fn diameter_key(header: &Header) -> Key<'static> {
+    Key::Diameter { hop_by_hop: header.hop_by_hop, end_to_end: header.end_to_end, command: header.command }
+}
+
+fn has_cookie(branch: &str) -> bool {
+    branch.get(..7).is_some_and(|cookie| cookie.eq_ignore_ascii_case("z9hG4bK"))
+}
+
+fn says_the_same(a: &Parsed<'_>, b: &Parsed<'_>) -> bool {
+    match (a, b) {
+        (Parsed::Sip(a), Parsed::Sip(b)) => match (a.start(), b.start()) {
+            (sip::StartLine::Request { method, .. }, sip::StartLine::Request { method: other, .. }) => method == other,
+            (sip::StartLine::Response { status, .. }, sip::StartLine::Response { status: other, .. }) => {
+                // 18x may each tell something new.
+                status == other && (status >= 200 || a.bytes() == b.bytes())
+            }
+            _ => false,
+        },
+        (Parsed::Diameter(a), Parsed::Diameter(b)) => a.request == b.request,
+        _ => false,
+    }
+}

@@ -1,0 +1,282 @@
+//! Who is who, from what they send (TS 23.228 clause 5.2, TS 29.228 clause 6).
+//!
+//! Content comes first, since all elements of a core may share an address: a REGISTER has one Via more at each element
+//! that it has passed, and each Diameter command has one who asks. What this shows of addresses and ports then names the
+//! ends of other messages.
+
+use super::exchange::ExchangeData;
+use super::journey::JourneyData;
+use super::message::Parsed;
+use super::names;
+use super::record::Record;
+use super::role::{Interface, Known};
+use crate::cx::{Mar, Sar, Uar};
+use crate::event::Role;
+use crate::ladder::asks;
+use crate::sip::header::contact::Contacts;
+use crate::sip::{HeaderName, Message, Method, NameSet, Uri};
+use crate::trace::{Ends, Protection};
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+
+/// What a P-CSCF adds to a request (TS 24.229 clause 5.2.2.1), for those whose Vias were removed on the way.
+pub(super) const BEHIND_PCSCF: NameSet = NameSet::of(&[HeaderName::Path, HeaderName::PVisitedNetworkId]);
+
+/// Client and server of a Cx command.
+pub(super) const fn of_command(command: u32) -> Option<(Role, Role)> {
+    asks(command)
+}
+
+/// Names both ends of every exchange.
+pub(super) fn assign(
+    records: &[Record],
+    parsed: &[Parsed<'_>],
+    exchanges: &mut [ExchangeData],
+    journeys: &[JourneyData],
+    known: &Known,
+) {
+    let mut roles = Assignment {
+        records,
+        parsed,
+        known: known.clone(),
+        ue: Ue::default(),
+        sees_core: exchanges.iter().any(|exchange| exchange.interface_of_kind() == Some(Interface::Cx)),
+    };
+    let ends: Vec<Option<(Option<Role>, Option<Role>)>> =
+        exchanges.iter().map(|exchange| roles.by_content(exchange, exchanges, journeys)).collect();
+    for (exchange, ends) in exchanges.iter().zip(&ends) {
+        if let Some((client, server)) = ends {
+            roles.learn(exchange, *client, *server);
+        }
+    }
+    for index in 0..exchanges.len() {
+        let found = ends[index].unwrap_or_else(|| roles.of_other(&exchanges[index], exchanges, journeys));
+        (exchanges[index].client, exchanges[index].server) = found;
+    }
+}
+
+struct Assignment<'p, 'a> {
+    records: &'p [Record],
+    parsed: &'p [Parsed<'a>],
+    known: Known,
+    ue: Ue,
+    /// The trace shows more than Gm.
+    sees_core: bool,
+}
+
+/// The ends of the UE.
+#[derive(Default)]
+struct Ue {
+    ends: HashSet<SocketAddr>,
+    /// SPIs of what comes in at it, and at the P-CSCF.
+    spis: (HashSet<u32>, HashSet<u32>),
+    /// Host and port of its contacts.
+    contacts: HashSet<SocketAddr>,
+}
+
+type Pair = (Option<Role>, Option<Role>);
+
+impl<'p> Assignment<'p, '_> {
+    /// REGISTER and Diameter.
+    fn by_content(&mut self, exchange: &ExchangeData, all: &[ExchangeData], journeys: &[JourneyData]) -> Option<Pair> {
+        let first = exchange.messages[0];
+        match &self.parsed[first] {
+            Parsed::Diameter(header) => {
+                let cx = exchange.interface_of_kind() == Some(Interface::Cx);
+                let (client, server) = of_command(header.command).filter(|_| cx)?;
+                Some((Some(client), Some(server)))
+            }
+            Parsed::Sip(sip) if names::method(sip) == Some(Method::Register) => {
+                let journey = &journeys[exchange.journey];
+                let pair = self.register(exchange, sip, journey, all);
+                self.sees_core |= pair.0 != Some(Role::Ue);
+                Some(pair)
+            }
+            _ => None,
+        }
+    }
+
+    fn register(
+        &self,
+        exchange: &ExchangeData,
+        sip: &Message<'_>,
+        journey: &JourneyData,
+        all: &[ExchangeData],
+    ) -> Pair {
+        if names::is_third_party(sip) {
+            return (Some(Role::Scscf), Some(Role::ApplicationServer));
+        }
+        let depth = self.depth(exchange);
+        match depth {
+            0 | 1 => (Some(Role::Ue), Some(Role::Pcscf)),
+            2 => (Some(Role::Pcscf), Some(self.entry(exchange, journey, all))),
+            3 => (Some(Role::Icscf), Some(Role::Scscf)),
+            _ => (None, Some(Role::Scscf)),
+        }
+    }
+
+    /// Whom the P-CSCF sends a REGISTER to: an I-CSCF, unless what it does is the work of an S-CSCF.
+    fn entry(&self, exchange: &ExchangeData, journey: &JourneyData, all: &[ExchangeData]) -> Role {
+        let goes_on = journey.hops.iter().any(|hop| self.depth(&all[*hop]) == 3);
+        let asked = |command: u32| {
+            journey.diameter.iter().any(|index| match &self.parsed[all[*index].messages[0]] {
+                Parsed::Diameter(header) => header.command == command,
+                _ => false,
+            })
+        };
+        let at_address =
+            || self.server_end(exchange).and_then(|end| self.known.at(end)).and_then(super::role::Roles::only);
+        match () {
+            () if goes_on || asked(Uar::COMMAND) => Role::Icscf,
+            () if asked(Mar::COMMAND) || asked(Sar::COMMAND) => Role::Scscf,
+            () => at_address().filter(|role| *role == Role::Scscf).unwrap_or(Role::Icscf),
+        }
+    }
+
+    /// How many elements a REGISTER has passed.
+    fn depth(&self, exchange: &ExchangeData) -> usize {
+        let Some(sip) = self.parsed[exchange.messages[0]].sip() else { return 0 };
+        let vias = names::vias(sip);
+        let request = exchange.request.and_then(|request| self.parsed[request].sip());
+        if request.is_some_and(|sip| sip.has_any(BEHIND_PCSCF)) { vias.max(2) } else { vias }
+    }
+
+    /// Notes the ends of a REGISTER or a Cx command.
+    fn learn(&mut self, exchange: &ExchangeData, client: Option<Role>, server: Option<Role>) {
+        for (end, role) in [(self.client_end(exchange), client), (self.server_end(exchange), server)] {
+            match (end, role) {
+                (Some(end), Some(Role::Ue)) => {
+                    self.ue.ends.insert(end);
+                }
+                (Some(end), Some(role)) => self.known.note(end, role),
+                _ => {}
+            }
+        }
+        if client != Some(Role::Ue) {
+            return;
+        }
+        for index in &exchange.messages {
+            let (records, parsed): (&'p [Record], &'p [Parsed<'_>]) = (self.records, self.parsed);
+            let Some(sip) = parsed[*index].sip() else { continue };
+            let sender = records[*index].ends.map(|ends| ends.from.ip());
+            self.learn_agreement(sip, sender);
+            if sip.status().is_none()
+                && let Ok(Contacts::List(contacts)) = sip.contacts()
+            {
+                let uris = contacts.iter().map(|contact| &contact.address.uri);
+                self.ue
+                    .contacts
+                    .extend(uris.filter_map(|uri| Some(SocketAddr::new(uri.ip()?, uri.port.unwrap_or(5060)))));
+            }
+        }
+    }
+
+    fn learn_agreement(&mut self, sip: &Message<'_>, sender: Option<IpAddr>) {
+        let is_ue = sip.status().is_none();
+        let name = if is_ue { HeaderName::SecurityClient } else { HeaderName::SecurityServer };
+        if sip.header(name).is_none() {
+            return;
+        }
+        for element in sip.security(name).map(|list| list.0).unwrap_or_default() {
+            let spis = if is_ue { &mut self.ue.spis.0 } else { &mut self.ue.spis.1 };
+            spis.extend([element.spi_c, element.spi_s].into_iter().flatten());
+            for port in [element.port_c, element.port_s].into_iter().flatten() {
+                let Some(end) = sender.map(|ip| SocketAddr::new(ip, port)) else { continue };
+                if is_ue {
+                    self.ue.ends.insert(end);
+                } else {
+                    self.known.note(end, Role::Pcscf);
+                }
+            }
+        }
+    }
+
+    /// Everything but REGISTER and Cx.
+    fn of_other(&self, exchange: &ExchangeData, all: &[ExchangeData], journeys: &[JourneyData]) -> Pair {
+        let first = exchange.messages[0];
+        let (client, server) = (self.client_end(exchange), self.server_end(exchange));
+        let is_of_ue = |end: Option<SocketAddr>| end.is_some_and(|end| self.ue.ends.contains(&end));
+        let ue_is_client = is_of_ue(client) || self.spi_is(exchange, true);
+        let ue_is_server = is_of_ue(server) || self.spi_is(exchange, false);
+        if ue_is_client != ue_is_server {
+            return if ue_is_client { GM } else { GM_DOWN };
+        }
+        let role = |end: Option<SocketAddr>| end.and_then(|end| self.known.role(end));
+        let (client, server) = (role(client), role(server));
+        let sip = self.parsed[first].sip();
+        match (client, server, sip) {
+            (Some(client), Some(server), _) if client != server => (Some(client), Some(server)),
+            (client, server, None) => (client, server),
+            (_, _, Some(sip)) => {
+                let (by_client, by_server) = self.by_vias(exchange, sip, all, &journeys[exchange.journey]);
+                let fits = |known: Option<Role>, found: Option<Role>| known.is_none() || known == found;
+                if fits(client, by_client) && fits(server, by_server) {
+                    (by_client, by_server)
+                } else {
+                    (client, server)
+                }
+            }
+        }
+    }
+
+    /// What Vias and method tell where addresses tell nothing.
+    fn by_vias(&self, exchange: &ExchangeData, sip: &Message<'_>, all: &[ExchangeData], journey: &JourneyData) -> Pair {
+        let deepest = journey.hops.iter().map(|hop| self.vias(&all[*hop])).max().unwrap_or(0);
+        let vias = self.vias(exchange);
+        let contact = sip.request_uri().and_then(|uri| Uri::parse(uri).ok());
+        let contact = contact.and_then(|uri| Some(SocketAddr::new(uri.ip()?, uri.port.unwrap_or(5060))));
+        let is_for_ue = contact.is_some_and(|contact| self.ue.contacts.contains(&contact))
+            || names::method(sip) == Some(Method::Notify);
+        match (is_for_ue, vias) {
+            // The notifier, then the P-CSCF.
+            (true, vias) if vias == deepest && (vias > 1 || !self.sees_core) => GM_DOWN,
+            (true, 1) => (Some(Role::Scscf), Some(Role::Pcscf)),
+            (true, _) => (None, None),
+            (false, 1) if self.records[exchange.messages[0]].ends.is_none() => GM,
+            (false, 2) => (Some(Role::Pcscf), Some(Role::Scscf)),
+            (false, _) => (None, None),
+        }
+    }
+
+    fn vias(&self, exchange: &ExchangeData) -> usize {
+        exchange.messages.first().and_then(|first| self.parsed[*first].sip()).map_or(0, names::vias)
+    }
+
+    /// True when an SPI shows that the UE is client (or server) of the exchange.
+    fn spi_is(&self, exchange: &ExchangeData, ue_is_client: bool) -> bool {
+        exchange.messages.iter().any(|index| {
+            let Protection::Esp(esp) = self.records[*index].protection else { return false };
+            let downwards = self.is_downwards(*index);
+            // The receiver chose it.
+            let (at_ue, at_pcscf) = (self.ue.spis.0.contains(&esp.spi), self.ue.spis.1.contains(&esp.spi));
+            let from_ue = at_pcscf && !at_ue;
+            let to_ue = at_ue && !at_pcscf;
+            if downwards == ue_is_client { from_ue } else { to_ue }
+        })
+    }
+
+    fn is_downwards(&self, index: usize) -> bool {
+        match &self.parsed[index] {
+            Parsed::Sip(sip) => sip.status().is_none(),
+            Parsed::Diameter(header) => header.request,
+            Parsed::Unreadable => true,
+        }
+    }
+
+    fn ends_of(&self, exchange: &ExchangeData) -> Option<(SocketAddr, SocketAddr)> {
+        let index = exchange.messages.iter().copied().find(|index| self.records[*index].ends.is_some())?;
+        let Ends { from, to, .. } = self.records[index].ends?;
+        Some(if self.is_downwards(index) { (from, to) } else { (to, from) })
+    }
+
+    fn client_end(&self, exchange: &ExchangeData) -> Option<SocketAddr> {
+        self.ends_of(exchange).map(|(client, _)| client)
+    }
+
+    fn server_end(&self, exchange: &ExchangeData) -> Option<SocketAddr> {
+        self.ends_of(exchange).map(|(_, server)| server)
+    }
+}
+
+const GM: Pair = (Some(Role::Ue), Some(Role::Pcscf));
+const GM_DOWN: Pair = (Some(Role::Pcscf), Some(Role::Ue));

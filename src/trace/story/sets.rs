@@ -1,0 +1,290 @@
+//! The sets of security associations that a registration agrees (TS 33.203 clause 7.1), and what they carried.
+
+use super::attempt::Attempt;
+use super::exchange::ExchangeData;
+use super::journey::JourneyData;
+use super::message::{Message, Parsed};
+use super::record::{Record, ShutSpi};
+use super::registration::Registration;
+use crate::event::Role;
+use crate::identity::Spi;
+use crate::ipsec::association::{Endpoint, PortPair};
+use crate::ipsec::negotiate::{Offer, choose_at_ue, is_ipsec_3gpp, usable};
+use crate::sip::header::sec_agree::Mechanisms;
+use crate::sip::{HeaderError, HeaderName};
+use crate::trace::{Ends, Protection};
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+
+/// A set of four SAs, as a 401 with Security-Server made it.
+#[derive(Clone, Copy)]
+pub struct Set<'r> {
+    pub(super) of: &'r Registration<'r>,
+    pub(super) index: usize,
+}
+
+/// What carried a message.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Carried {
+    /// Nothing protected it.
+    Clear,
+    /// An SA of a set that the trace shows the agreement of.
+    Sa(Sa),
+    /// Nothing protected it, but its ports are those of an SA: plane `none`, or a UE that forgot its SA.
+    Ports(Sa),
+    /// ESP of an agreement that the trace does not show.
+    Foreign,
+    /// A text that does not tell.
+    #[default]
+    Unknown,
+}
+
+/// One pair of SAs of a set; with the direction of a message, one SA.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sa {
+    /// The place of the set among those of the registration, from 0: [`Registration::set`].
+    pub set: usize,
+    /// Its ports.
+    pub pair: PortPair,
+}
+
+impl Carried {
+    /// The SA, whether there was ESP or only its ports.
+    pub const fn sa(self) -> Option<Sa> {
+        match self {
+            Self::Sa(sa) | Self::Ports(sa) => Some(sa),
+            Self::Clear | Self::Foreign | Self::Unknown => None,
+        }
+    }
+}
+
+/// Why a set ended.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum SetEnd<'r> {
+    /// The authentication that it came from was refused (TS 33.203 clause 7.3): by this answer.
+    Refused(Message<'r>),
+    /// A newer set was used: by this message first.
+    Replaced(Message<'r>),
+    /// The registration was ended: by this 200.
+    Deregistered(Message<'r>),
+}
+
+impl<'r> Set<'r> {
+    /// The REGISTER whose Security-Client was answered.
+    pub fn offer(self) -> Option<Message<'r>> {
+        self.data().offer.map(|index| self.of.at(index))
+    }
+
+    /// The 401 with Security-Server.
+    pub fn challenge(self) -> Message<'r> {
+        self.of.at(self.data().challenge)
+    }
+
+    /// The attempt that it comes from.
+    pub fn attempt(self) -> Option<Attempt<'r>> {
+        self.of.attempts().find(|attempt| attempt.challenges().any(|challenge| challenge == self.challenge()))
+    }
+
+    /// Security-Client of the offer.
+    pub fn client_list(self) -> Result<Mechanisms<'r>, HeaderError> {
+        let sip = self.offer().and_then(Message::sip);
+        sip.map_or_else(|| Ok(Mechanisms::default()), |sip| sip.security(HeaderName::SecurityClient))
+    }
+
+    /// Security-Server of the 401.
+    pub fn server_list(self) -> Result<Mechanisms<'r>, HeaderError> {
+        let sip = self.challenge().sip();
+        sip.map_or_else(|| Ok(Mechanisms::default()), |sip| sip.security(HeaderName::SecurityServer))
+    }
+
+    /// What both lists make a UE select (RFC 3329 clause 2.3.1): the element of Security-Server with the highest q whose
+    /// pair was offered. `None`: nothing in common, or the offer is not seen.
+    pub fn agreed(self) -> Option<Offer> {
+        self.data().agreed
+    }
+
+    /// SPIs and ports of the UE.
+    pub fn ue(self) -> Option<Endpoint> {
+        self.data().ue
+    }
+
+    /// SPIs and ports of the P-CSCF.
+    pub fn pcscf(self) -> Option<Endpoint> {
+        self.data().pcscf
+    }
+
+    /// The addresses of UE and P-CSCF.
+    pub fn addresses(self) -> Option<(IpAddr, IpAddr)> {
+        self.data().addresses
+    }
+
+    /// The messages that went over it, in ESP or between its ports.
+    pub fn messages(self) -> impl Iterator<Item = Message<'r>> {
+        self.of.messages().filter(move |message| message.carried().sa().is_some_and(|sa| sa.set == self.index))
+    }
+
+    /// ESP packets on its SPIs that stayed shut.
+    pub fn shut(self) -> impl Iterator<Item = &'r ShutSpi> {
+        let data = self.data();
+        self.of.shut().iter().filter(move |shut| data.has_spi(shut.spi))
+    }
+
+    /// The 200 that proved it.
+    pub fn established(self) -> Option<Message<'r>> {
+        let attempt = self.attempt()?;
+        // A later challenge of the same attempt made another.
+        let is_last = attempt.challenges().last() == Some(self.challenge());
+        attempt.end().filter(|end| is_last && end.status().is_some_and(|status| (200..300).contains(&status)))
+    }
+
+    /// Its end, where the trace shows one.
+    pub fn end(self) -> Option<SetEnd<'r>> {
+        let refused = self.attempt().and_then(|attempt| {
+            let is_last = attempt.challenges().last() == Some(self.challenge());
+            attempt.end().filter(|end| is_last && end.status().is_some_and(|status| status >= 300))
+        });
+        if let Some(refused) = refused {
+            return Some(SetEnd::Refused(refused));
+        }
+        let replaced = self.of.sets().skip(self.index + 1).find_map(|set| {
+            set.established()?;
+            set.messages().next()
+        });
+        let ended = self.of.attempts().filter(|attempt| attempt.is_deregistration()).find_map(|attempt| {
+            attempt.end().filter(|end| end.index() > self.data().challenge && end.status() == Some(200))
+        });
+        match (replaced, ended) {
+            (Some(replaced), Some(ended)) if ended.index() < replaced.index() => Some(SetEnd::Deregistered(ended)),
+            (Some(replaced), _) => Some(SetEnd::Replaced(replaced)),
+            (None, ended) => ended.map(SetEnd::Deregistered),
+        }
+    }
+
+    /// Its place among the sets of the registration, from 0.
+    pub const fn index(self) -> usize {
+        self.index
+    }
+
+    fn data(self) -> &'r SetData {
+        &self.of.sets[self.index]
+    }
+}
+
+impl PartialEq for Set<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self.of.group, other.of.group) && self.index == other.index
+    }
+}
+
+impl fmt::Debug for Set<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.data().fmt(f)
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct SetData {
+    offer: Option<usize>,
+    challenge: usize,
+    agreed: Option<Offer>,
+    ue: Option<Endpoint>,
+    pcscf: Option<Endpoint>,
+    addresses: Option<(IpAddr, IpAddr)>,
+}
+
+impl SetData {
+    /// The pair of ports that an SPI belongs to (TS 33.203 clause 7.1: the receiver chose it).
+    fn pair_of(&self, spi: u32) -> Option<PortPair> {
+        let (ue, pcscf, spi) = (self.ue, self.pcscf, Some(Spi(spi)));
+        if ue.map(|end| end.spi_c) == spi || pcscf.map(|end| end.spi_s) == spi {
+            Some(PortPair::UcPs)
+        } else if ue.map(|end| end.spi_s) == spi || pcscf.map(|end| end.spi_c) == spi {
+            Some(PortPair::UsPc)
+        } else {
+            None
+        }
+    }
+
+    fn has_spi(&self, spi: u32) -> bool {
+        self.pair_of(spi).is_some()
+    }
+
+    /// The pair of ports that two ends are.
+    fn pair_between(&self, ends: Ends) -> Option<PortPair> {
+        let ((ue_ip, pcscf_ip), ue, pcscf) = (self.addresses?, self.ue?, self.pcscf?);
+        let is = |a: u16, b: u16| {
+            let (a, b) = (SocketAddr::new(ue_ip, a), SocketAddr::new(pcscf_ip, b));
+            (ends.from, ends.to) == (a, b) || (ends.from, ends.to) == (b, a)
+        };
+        match () {
+            () if is(ue.port_c, pcscf.port_s) => Some(PortPair::UcPs),
+            () if is(ue.port_s, pcscf.port_c) => Some(PortPair::UsPc),
+            () => None,
+        }
+    }
+}
+
+/// The sets of the 401s that a UE gets.
+pub(super) fn all(
+    records: &[Record],
+    parsed: &[Parsed<'_>],
+    exchanges: &[ExchangeData],
+    journeys: &[JourneyData],
+) -> Vec<SetData> {
+    let mut sets = Vec::new();
+    for journey in journeys {
+        let Some(exchange) = journey.hops.first().map(|hop| &exchanges[*hop]) else { continue };
+        if exchange.client != Some(Role::Ue) {
+            continue;
+        }
+        let challenge = exchange.messages.iter().copied().find(|index| {
+            parsed[*index]
+                .sip()
+                .is_some_and(|sip| sip.status() == Some(401) && sip.header(HeaderName::SecurityServer).is_some())
+        });
+        let Some(challenge) = challenge else { continue };
+        let list = |index: Option<usize>, name| index.and_then(|index| parsed[index].sip()?.security(name).ok());
+        let client = list(exchange.request, HeaderName::SecurityClient).unwrap_or_default();
+        let server = list(Some(challenge), HeaderName::SecurityServer).unwrap_or_default();
+        let offered: Vec<_> = usable(&client, &mut String::new()).iter().map(|offer| offer.algorithms).collect();
+        let agreed = choose_at_ue(&server, &offered);
+        sets.push(SetData {
+            offer: exchange.request.filter(|_| !client.0.is_empty()),
+            challenge,
+            agreed,
+            ue: endpoint(&client),
+            pcscf: agreed.map(|offer| offer.endpoint).or_else(|| endpoint(&server)),
+            addresses: records[challenge].ends.map(|ends| (ends.to.ip(), ends.from.ip())),
+        });
+    }
+    sets.sort_by_key(|set| set.challenge);
+    sets
+}
+
+/// SPIs and ports of the first element that has all four.
+fn endpoint(list: &Mechanisms<'_>) -> Option<Endpoint> {
+    list.0.iter().filter(|element| is_ipsec_3gpp(element)).find_map(|element| {
+        Some(Endpoint {
+            spi_c: Spi(element.spi_c?),
+            spi_s: Spi(element.spi_s?),
+            port_c: element.port_c?,
+            port_s: element.port_s?,
+        })
+    })
+}
+
+/// What carried message `index`: the latest set that fits and was agreed before.
+pub(super) fn carried(sets: &[SetData], index: usize, record: &Record) -> Carried {
+    let before = || sets.iter().enumerate().rev().filter(move |(_, set)| set.challenge < index);
+    let by_ends = || {
+        let ends = record.ends?;
+        before().find_map(|(set, data)| Some(Sa { set, pair: data.pair_between(ends)? }))
+    };
+    let by_spi = |spi| before().find_map(|(set, data)| Some(Sa { set, pair: data.pair_of(spi)? }));
+    match record.protection {
+        Protection::Clear => by_ends().map_or(Carried::Clear, Carried::Ports),
+        Protection::Esp(esp) => by_spi(esp.spi).map_or(Carried::Foreign, Carried::Sa),
+        Protection::Set(_) => by_ends().map_or(Carried::Foreign, Carried::Sa),
+        Protection::Unknown => Carried::Unknown,
+    }
+}
