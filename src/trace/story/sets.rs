@@ -9,7 +9,7 @@ use super::registration::Registration;
 use crate::event::Role;
 use crate::identity::Spi;
 use crate::ipsec::association::{Endpoint, PortPair};
-use crate::ipsec::negotiate::{Offer, choose_at_ue, is_ipsec_3gpp, usable};
+use crate::ipsec::negotiate::{Offer, is_ipsec_3gpp, usable};
 use crate::sip::header::sec_agree::Mechanisms;
 use crate::sip::{HeaderError, HeaderName};
 use crate::trace::{Ends, Protection};
@@ -246,8 +246,7 @@ pub(super) fn all(
         let list = |index: Option<usize>, name| index.and_then(|index| parsed[index].sip()?.security(name).ok());
         let client = list(exchange.request, HeaderName::SecurityClient).unwrap_or_default();
         let server = list(Some(challenge), HeaderName::SecurityServer).unwrap_or_default();
-        let offered: Vec<_> = usable(&client, &mut String::new()).iter().map(|offer| offer.algorithms).collect();
-        let agreed = choose_at_ue(&server, &offered);
+        let agreed = in_both(&client, &server);
         sets.push(SetData {
             offer: exchange.request.filter(|_| !client.0.is_empty()),
             challenge,
@@ -259,6 +258,15 @@ pub(super) fn all(
     }
     sets.sort_by_key(|set| set.challenge);
     sets
+}
+
+/// The element of `server` with the highest q, of equal ones the first, whose algorithms and mode are those of one of
+/// `client`.
+fn in_both(client: &Mechanisms<'_>, server: &Mechanisms<'_>) -> Option<Offer> {
+    let offered = usable(client, &mut String::new());
+    let is_offered = |offer: &Offer| offered.iter().any(|o| (o.algorithms, o.mode) == (offer.algorithms, offer.mode));
+    let best = usable(server, &mut String::new()).into_iter().filter(is_offered).rev();
+    best.max_by_key(|offer| offer.q)
 }
 
 /// SPIs and ports of the first element that has all four.
