@@ -14,6 +14,9 @@ use crate::packet::{Packet, Protocol, Transport};
 use crate::time::Instant;
 use std::net::SocketAddr;
 
+/// The interface of a live capture on which text stands whose packets are on another one.
+pub(crate) const CLEAR_INTERFACE: &str = "clear";
+
 /// Everything that was seen, in order.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Capture {

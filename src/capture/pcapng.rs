@@ -4,8 +4,8 @@
 //! is in clear on the wire is too, and as text on the interface `clear`. What went over TLS is written in clear, on a TCP connection with its addresses: the file is for reading SIP, and keys of
 //! sessions are nobody's business.
 
-use super::Hop;
 use super::headers::{self, ACK, FIN, LARGEST_PAYLOAD, PSH, SYN, TcpFields};
+use super::{CLEAR_INTERFACE, Hop};
 use crate::ipsec::association::SaSetId;
 use crate::packet::Transport;
 use crate::time::{Epoch, Instant};
@@ -65,7 +65,7 @@ impl<W: Write> Writer<W> {
     pub fn sealed(&mut self, set: SaSetId) -> io::Result<()> {
         self.sealed.insert(set);
         if !self.has_clear {
-            self.blocks.write_pcapng_block(interface("clear")).map_err(to_io)?;
+            self.blocks.write_pcapng_block(interface(CLEAR_INTERFACE)).map_err(to_io)?;
             self.has_clear = true;
         }
         Ok(())

@@ -61,43 +61,77 @@ pub enum Malformed {
 impl<'a> Packet<'a> {
     /// Reads a packet; octets behind its end are ignored.
     pub fn parse(octets: &'a [u8]) -> Result<Self, Malformed> {
-        let first = octets.first().ok_or(Malformed::CutOff)?;
-        match first >> 4 {
-            4 => v4(octets),
-            6 => v6(octets),
-            version => Err(Malformed::Version(version)),
-        }
+        read(octets, Reader::Receiver).map(|(packet, _)| packet)
+    }
+
+    /// Reads a packet out of a capture, and how many octets of it are missing there at its end. A checksum that the
+    /// network card would have filled in is not judged, nor a routing header; a length of zero, which segmentation
+    /// offload leaves behind, means all there is.
+    pub fn captured(octets: &'a [u8]) -> Result<(Self, usize), Malformed> {
+        read(octets, Reader::Capture)
     }
 }
 
-fn v4(octets: &[u8]) -> Result<Packet<'_>, Malformed> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    /// Takes what it may take only.
+    Receiver,
+    /// Takes what there is.
+    Capture,
+}
+
+fn read(octets: &[u8], reader: Reader) -> Result<(Packet<'_>, usize), Malformed> {
+    let first = octets.first().ok_or(Malformed::CutOff)?;
+    match first >> 4 {
+        4 => v4(octets, reader),
+        6 => v6(octets, reader),
+        version => Err(Malformed::Version(version)),
+    }
+}
+
+fn v4(octets: &[u8], reader: Reader) -> Result<(Packet<'_>, usize), Malformed> {
     let fixed: &[u8; V4_LEN] = octets.first_chunk().ok_or(Malformed::CutOff)?;
     let header_len = usize::from(fixed[0] & 0xf) * 4;
-    let len = usize::from(u16::from_be_bytes([fixed[2], fixed[3]]));
-    if header_len < V4_LEN || len < header_len || octets.len() < len {
+    let mut len = usize::from(u16::from_be_bytes([fixed[2], fixed[3]]));
+    if reader == Reader::Capture && len == 0 {
+        len = octets.len();
+    }
+    let missing = len.saturating_sub(octets.len());
+    if header_len < V4_LEN || len < header_len || octets.len() < header_len {
         return Err(Malformed::CutOff);
     }
-    if checksum::sum(&octets[..header_len], 0) != 0xffff {
-        return Err(Malformed::HeaderChecksum);
+    match reader {
+        Reader::Receiver if missing > 0 => return Err(Malformed::CutOff),
+        Reader::Receiver if checksum::sum(&octets[..header_len], 0) != 0xffff => return Err(Malformed::HeaderChecksum),
+        Reader::Receiver | Reader::Capture => {}
     }
     let place = u16::from_be_bytes([fixed[6], fixed[7]]);
     let (offset, more) = (usize::from(place & 0x1fff) * 8, place & 0x2000 != 0);
     let identification = u32::from(u16::from_be_bytes([fixed[4], fixed[5]]));
     let [.., s0, s1, s2, s3, d0, d1, d2, d3] = *fixed;
-    let payload = &octets[header_len..len];
+    let payload = &octets[header_len..len - missing];
     let header = Header {
         source: Ipv4Addr::new(s0, s1, s2, s3).into(),
         destination: Ipv4Addr::new(d0, d1, d2, d3).into(),
         protocol: fixed[9],
-        fragment: fragment(identification, offset, more, payload)?,
+        fragment: fragment(identification, offset, more, payload.len() + missing)?,
     };
-    Ok(Packet { header, payload, payload_start: header_len })
+    Ok((Packet { header, payload, payload_start: header_len }, missing))
 }
 
-fn v6(octets: &[u8]) -> Result<Packet<'_>, Malformed> {
+fn v6(octets: &[u8], reader: Reader) -> Result<(Packet<'_>, usize), Malformed> {
     let fixed: &[u8; V6_LEN] = octets.first_chunk().ok_or(Malformed::CutOff)?;
-    let len = usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));
-    let mut payload = octets[V6_LEN..].get(..len).ok_or(Malformed::CutOff)?;
+    let mut len = usize::from(u16::from_be_bytes([fixed[4], fixed[5]]));
+    let behind = &octets[V6_LEN..];
+    if reader == Reader::Capture && len == 0 {
+        len = behind.len();
+    }
+    let missing = len.saturating_sub(behind.len());
+    if reader == Reader::Receiver && missing > 0 {
+        return Err(Malformed::CutOff);
+    }
+    let len = len - missing;
+    let mut payload = &behind[..len];
     let address = |at: usize| -> Ipv6Addr {
         <[u8; 16]>::try_from(&fixed[at..at + 16]).expect("both addresses are in the fixed header").into()
     };
@@ -108,7 +142,7 @@ fn v6(octets: &[u8]) -> Result<Packet<'_>, Malformed> {
             HOP_BY_HOP | DESTINATION_OPTIONS => 8 + 8 * usize::from(*payload.get(1).ok_or(Malformed::CutOff)?),
             ROUTING => {
                 // Segments left: we are not where it goes.
-                if *payload.get(3).ok_or(Malformed::CutOff)? != 0 {
+                if *payload.get(3).ok_or(Malformed::CutOff)? != 0 && reader == Reader::Receiver {
                     return Err(Malformed::Extensions);
                 }
                 8 + 8 * usize::from(payload[1])
@@ -118,30 +152,31 @@ fn v6(octets: &[u8]) -> Result<Packet<'_>, Malformed> {
                 let place = u16::from_be_bytes([p0, p1]);
                 let identification = u32::from_be_bytes([i0, i1, i2, i3]);
                 // One that is all of its packet is as if there were no such header (RFC 6946).
-                header.fragment = fragment(identification, usize::from(place & !7), place & 1 != 0, &payload[8..])?;
+                let part = payload.len() - 8 + missing;
+                header.fragment = fragment(identification, usize::from(place & !7), place & 1 != 0, part)?;
                 8
             }
             _ => {
                 let payload_start = V6_LEN + len - payload.len();
-                return Ok(Packet { header, payload, payload_start });
+                return Ok((Packet { header, payload, payload_start }, missing));
             }
         };
         header.protocol = payload[0];
         payload = payload.get(extension..).ok_or(Malformed::CutOff)?;
         if header.fragment.is_some() {
             // What follows is a part, whatever its first octets look like.
-            return Ok(Packet { header, payload, payload_start: V6_LEN + len - payload.len() });
+            return Ok((Packet { header, payload, payload_start: V6_LEN + len - payload.len() }, missing));
         }
     }
     Err(Malformed::Extensions)
 }
 
-fn fragment(identification: u32, offset: usize, more: bool, part: &[u8]) -> Result<Option<Fragment>, Malformed> {
+fn fragment(identification: u32, offset: usize, more: bool, part_len: usize) -> Result<Option<Fragment>, Malformed> {
     if offset == 0 && !more {
         return Ok(None);
     }
-    let whole_words = !more || part.len().is_multiple_of(8);
-    if part.is_empty() || !whole_words || offset + part.len() > usize::from(u16::MAX) {
+    let whole_words = !more || part_len.is_multiple_of(8);
+    if part_len == 0 || !whole_words || offset + part_len > usize::from(u16::MAX) {
         return Err(Malformed::Fragment);
     }
     Ok(Some(Fragment { identification, offset, more }))
@@ -184,6 +219,26 @@ mod tests {
             }
         }
         assert_eq!(Packet::parse(&[0x50]), Err(Malformed::Version(5)));
+    }
+
+    #[test]
+    fn of_a_capture_what_there_is_is_taken() {
+        for (source, destination) in [("10.0.0.1", "10.0.0.2"), ("2001:db8::1", "fe80::2")] {
+            let mut octets = written(source, destination, b"payload");
+            let whole = Packet::parse(&octets).unwrap();
+            assert_eq!(Packet::captured(&octets), Ok((whole, 0)));
+            let (cut, missing) = Packet::captured(&octets[..octets.len() - 3]).unwrap();
+            assert_eq!((cut.header, cut.payload, missing), (whole.header, &b"payl"[..], 3));
+            assert!(Packet::captured(&octets[..whole.payload_start - 1]).is_err());
+            // Offload: no checksum, no length.
+            let header = whole.header;
+            match source.len() {
+                8 => octets[2..4].fill(0),
+                _ => octets[4..6].fill(0),
+            }
+            let (packet, missing) = Packet::captured(&octets).unwrap();
+            assert_eq!((packet.header, packet.payload, missing), (header, &b"payload"[..], 0));
+        }
     }
 
     #[test]

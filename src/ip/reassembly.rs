@@ -14,6 +14,8 @@ pub struct Reassembly {
     octets: usize,
     /// Fragments that were refused, and packets given up.
     dropped: u64,
+    /// Packets that became whole a short while ago: what comes of them again is no loss.
+    finished: VecDeque<Key>,
 }
 
 /// A packet that is whole again.
@@ -69,6 +71,10 @@ impl Reassembly {
         if partial.is_whole() {
             let partial = self.packets.remove(at).expect("found above");
             self.octets -= partial.octets;
+            if self.finished.len() == MOST_PACKETS {
+                self.finished.pop_front();
+            }
+            self.finished.push_back(key);
             return Taken::Whole(partial.join());
         }
         while self.octets > MOST_OCTETS || self.packets.len() > MOST_PACKETS {
@@ -97,7 +103,7 @@ impl Reassembly {
     fn drop_oldest(&mut self) {
         if let Some(partial) = self.packets.pop_front() {
             self.octets -= partial.octets;
-            self.dropped += u64::from(!partial.refused);
+            self.dropped += u64::from(!partial.refused && !self.finished.contains(&partial.key));
         }
     }
 }

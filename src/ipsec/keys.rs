@@ -19,9 +19,9 @@ impl EspKey {
         &self.octets[..usize::from(self.len)]
     }
 
-    #[cfg(test)]
-    pub(in crate::ipsec) fn of(octets: &[u8]) -> Self {
-        Self::empty().then(octets)
+    /// A key as it stands in a file; `None` above 24 octets, which no algorithm of TS 33.203 takes.
+    pub fn of(octets: &[u8]) -> Option<Self> {
+        (octets.len() <= LONGEST).then(|| Self::empty().then(octets))
     }
 
     fn empty() -> Self {

@@ -43,8 +43,8 @@ pub fn next(buffer: &[u8]) -> Result<Frame, Unframeable> {
     }
 }
 
-/// Where in its first line a start line begins, `None` if there is none.
-fn start_of_line(line: &[u8]) -> Option<usize> {
+/// Where in `line` a start line begins, `None` if there is none.
+pub(crate) fn start_of_line(line: &[u8]) -> Option<usize> {
     let line = line.trim_ascii_end();
     if let Some(response) = find_status(line) {
         return Some(response);

@@ -6,8 +6,16 @@
 //! `None`, never made up, so that a rule can answer that it cannot be judged.
 
 pub mod hep;
+pub mod keys;
+pub mod packets;
 pub mod story;
 pub mod text;
+
+mod open;
+mod recent;
+
+pub use open::{Fault, Trace, open};
+pub use packets::{Options, Summary};
 
 use crate::capture::Hop;
 use crate::ipsec::association::SaId;

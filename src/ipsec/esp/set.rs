@@ -160,11 +160,7 @@ impl Set {
             }
         }
         self.transform.decrypt(&esp[HEAD_LEN..HEAD_LEN + shape.iv], &mut out[start..]);
-        let &[.., padding, next_header] = &out[start..] else { return Err(Drop::Length) };
-        let len = sealed.checked_sub(TRAILER_LEN + usize::from(padding)).ok_or(Drop::Padding)?;
-        if out[start + len..][..usize::from(padding)] != PADDING[..usize::from(padding)] {
-            return Err(Drop::Padding);
-        }
+        let (len, next_header) = trailer(&out[start..])?;
         out.truncate(start + len);
         Ok(next_header)
     }
@@ -195,6 +191,17 @@ impl Set {
     pub(super) const fn set_sent(&mut self, pair: PortPair, sent: u32) {
         self.sent[pair as usize] = sent;
     }
+}
+
+/// How long the payload is that ends in padding and trailer, and its next header.
+pub(super) fn trailer(clear: &[u8]) -> Result<(usize, u8), Drop> {
+    let &[.., padding, next_header] = clear else { return Err(Drop::Length) };
+    let padding = usize::from(padding);
+    let len = clear.len().checked_sub(TRAILER_LEN + padding).ok_or(Drop::Padding)?;
+    if clear[len..][..padding] != PADDING[..padding] {
+        return Err(Drop::Padding);
+    }
+    Ok((len, next_header))
 }
 
 /// RFC 4303 clause 2.4: 1, 2, 3, ...

@@ -145,7 +145,7 @@ fn rfc_4106_and_rfc_4543() {
 }
 
 fn combined(make: fn(&EspKey) -> Transform, [key, salt, head, iv, body]: [&str; 5]) -> Vec<u8> {
-    let transform = make(&EspKey::of(&hex(&[key, salt].concat())));
+    let transform = make(&EspKey::of(&hex(&[key, salt].concat())).unwrap());
     let mut packet = hex(&[head, iv, body].concat());
     let clear = packet.clone();
     transform.seal(&mut packet, 0);

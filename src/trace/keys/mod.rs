@@ -1,0 +1,205 @@
+//! Keys of ESP: those that somebody gives, those that a trace shows, and those that follow from K.
+//!
+//! CK and IK stand in the 401 of the S-CSCF on Mw and in the Multimedia-Auth-Answer; the RAND of the nonce tells which
+//! registration they belong to. SPIs and algorithms stand in Security-Client and Security-Server of the same registration.
+//! Which of the algorithms offered was chosen is told by the ICV.
+
+mod esp_sa;
+mod learn;
+mod set;
+
+pub use esp_sa::{IgnoredLine, KeyFile};
+
+use super::recent::Recent;
+use super::{Ends, Icv, OpenedBy};
+use crate::aka::vector::SubscriberKeys;
+use crate::ipsec::esp::Inside;
+use crate::packet::Protocol;
+use learn::Learnt;
+use set::Set;
+use std::fmt;
+use std::net::IpAddr;
+
+/// All keys that are known. Keys are wiped when they go; `Debug` shows none.
+pub struct Keyring {
+    subscribers: Vec<(Option<Box<str>>, SubscriberKeys)>,
+    learnt: Learnt,
+    sets: Recent<u32, Set>,
+    last_set: u32,
+    /// The sets of an SPI, the newest last.
+    spis: Recent<u32, Vec<u32>>,
+    /// The sets between two addresses, the lower first, for SPIs that the trace does not tell.
+    ends: Recent<(IpAddr, IpAddr), Vec<u32>>,
+    /// Of a file, for every SPI.
+    any_spi: Vec<u32>,
+}
+
+/// What the keys make of an ESP packet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Judged {
+    /// Opened into the buffer.
+    Opened {
+        inside: Inside,
+        by: OpenedBy,
+        icv: Icv,
+    },
+    WrongIcv,
+    NoKey,
+}
+
+impl Keyring {
+    /// No key.
+    pub fn new() -> Self {
+        Self {
+            subscribers: Vec::new(),
+            learnt: Learnt::new(),
+            sets: Recent::new(MOST_SETS),
+            last_set: 0,
+            spis: Recent::new(MOST_SETS * 4),
+            ends: Recent::new(MOST_SETS),
+            any_spi: Vec::new(),
+        }
+    }
+
+    /// Adds the keys of a file `esp_sa` of Wireshark, as [`crate::capture::esp_sa`] writes it. Lines that name algorithms
+    /// which TS 33.203 does not have are ignored and told.
+    pub fn add_file(&mut self, text: &str) -> KeyFile {
+        let (lines, file) = esp_sa::read(text);
+        for line in lines {
+            let id = self.add_set(Set::of_file(line.candidate));
+            match line.spi {
+                Some(spi) => self.name(spi, id),
+                None => self.any_spi.push(id),
+            }
+        }
+        file
+    }
+
+    /// Adds the keys of the subscriber with this private identity, or those of all: CK and IK follow from them and the
+    /// RAND of a nonce.
+    pub fn add_subscriber(&mut self, impi: Option<&str>, keys: SubscriberKeys) {
+        self.subscribers.push((impi.map(Into::into), keys));
+    }
+
+    /// Learns from a message of the trace. True if that made a key known.
+    pub(super) fn learn(&mut self, protocol: Protocol, ends: &Ends, bytes: &[u8]) -> bool {
+        match protocol {
+            Protocol::Sip if bytes.starts_with(b"REGISTER ") => self.learn_request(ends, bytes),
+            Protocol::Sip if bytes.starts_with(b"SIP/2.0 401") => self.learn_challenge(ends, bytes),
+            Protocol::Sip => false,
+            Protocol::Diameter => self.learn_answer(bytes),
+        }
+    }
+
+    /// What the ICV of a packet says that nothing encrypts.
+    pub(super) fn judge(&mut self, spi: u32, source: IpAddr, destination: IpAddr, esp: &[u8]) -> Icv {
+        let mut icv = Icv::Unknown;
+        for (id, is_named) in self.candidates(spi, source, destination) {
+            let Some(set) = self.sets.get_mut(&id) else { continue };
+            match set.judge(esp) {
+                Icv::Right => {
+                    if !is_named {
+                        self.name(spi, id);
+                    }
+                    return Icv::Right;
+                }
+                Icv::Wrong if is_named => icv = Icv::Wrong,
+                Icv::Wrong | Icv::Unknown => {}
+            }
+        }
+        icv
+    }
+
+    /// Opens a packet into `out`. Under a wrong ICV only if `plausible` finds that the key decrypts it nonetheless.
+    pub(super) fn open(
+        &mut self,
+        spi: u32,
+        source: IpAddr,
+        destination: IpAddr,
+        esp: &[u8],
+        out: &mut Vec<u8>,
+        plausible: impl Fn(&Inside, &[u8]) -> bool,
+    ) -> Judged {
+        let candidates = self.candidates(spi, source, destination);
+        for &(id, is_named) in &candidates {
+            let Some(set) = self.sets.get_mut(&id) else { continue };
+            if let Some((inside, by, icv)) = set.open(esp, out, &plausible) {
+                if !is_named {
+                    self.name(spi, id);
+                }
+                return Judged::Opened { inside, by, icv };
+            }
+        }
+        for &(id, _) in &candidates {
+            let Some(set) = self.sets.get_mut(&id) else { continue };
+            if let Some((inside, by)) = set.open_unverified(esp, out, &plausible) {
+                return Judged::Opened { inside, by, icv: Icv::Wrong };
+            }
+        }
+        if candidates.iter().any(|(_, is_named)| *is_named) { Judged::WrongIcv } else { Judged::NoKey }
+    }
+
+    /// The sets to try, and whether the SPI is known to be theirs.
+    fn candidates(&mut self, spi: u32, source: IpAddr, destination: IpAddr) -> Vec<(u32, bool)> {
+        let named = self.spis.get_mut(&spi).map(|ids| ids.as_slice()).unwrap_or_default();
+        let mut found: Vec<(u32, bool)> = named.iter().rev().map(|id| (*id, true)).collect();
+        found.extend(self.any_spi.iter().map(|id| (*id, false)));
+        if let Some(ids) = self.ends.get_mut(&pair(source, destination)) {
+            found.extend(
+                ids.iter().rev().filter(|id| !named_has(&found, **id)).map(|id| (*id, false)).collect::<Vec<_>>(),
+            );
+        }
+        found
+    }
+
+    fn add_set(&mut self, set: Set) -> u32 {
+        self.last_set = self.last_set.wrapping_add(1);
+        self.sets.insert(self.last_set, set);
+        self.last_set
+    }
+
+    fn name(&mut self, spi: u32, id: u32) {
+        push_recent(&mut self.spis, spi, id);
+    }
+
+    fn place(&mut self, a: IpAddr, b: IpAddr, id: u32) {
+        push_recent(&mut self.ends, pair(a, b), id);
+    }
+}
+
+impl Default for Keyring {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for Keyring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyring").field("subscribers", &self.subscribers.len()).finish_non_exhaustive()
+    }
+}
+
+fn named_has(found: &[(u32, bool)], id: u32) -> bool {
+    found.iter().any(|(other, _)| *other == id)
+}
+
+fn pair(a: IpAddr, b: IpAddr) -> (IpAddr, IpAddr) {
+    (a.min(b), a.max(b))
+}
+
+/// SPIs and addresses are used again: the newest few sets count.
+fn push_recent<K: Eq + std::hash::Hash + Copy>(map: &mut Recent<K, Vec<u32>>, key: K, id: u32) {
+    match map.get_mut(&key) {
+        Some(ids) if ids.contains(&id) => {}
+        Some(ids) => {
+            if ids.len() == MOST_SETS_OF_ONE {
+                ids.remove(0);
+            }
+            ids.push(id);
+        }
+        None => map.insert(key, vec![id]),
+    }
+}
+
+const MOST_SETS: usize = 16_384;
+const MOST_SETS_OF_ONE: usize = 4;

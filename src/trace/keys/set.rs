@@ -1,0 +1,140 @@
+//! The keys of one set of SAs, or of one line of a file: what they may be, until an ICV tells.
+
+use super::{Icv, OpenedBy};
+use crate::aka::{Ck, Ik};
+use crate::ipsec::association::{Algorithms, Encryption, Integrity};
+use crate::ipsec::esp::{Drop, Inside, Opener};
+use crate::ipsec::keys::{EspKey, encryption_key, integrity_key};
+
+/// Candidates, the likeliest first.
+#[derive(Debug)]
+pub(super) struct Set {
+    candidates: Vec<Candidate>,
+    /// An ICV was right: no other candidate is looked at.
+    is_proved: bool,
+}
+
+/// A pair of algorithms with keys.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) algorithms: Algorithms,
+    pub(super) encryption: EspKey,
+    pub(super) integrity: EspKey,
+    pub(super) by: OpenedBy,
+    /// False where a file tells how long the ICV is and not what made it.
+    pub(super) is_judged: bool,
+    opener: Option<Opener>,
+    /// The same without encryption.
+    clear: Option<Opener>,
+}
+
+impl Set {
+    pub(super) fn of_file(candidate: Candidate) -> Self {
+        Self { candidates: vec![candidate], is_proved: false }
+    }
+
+    pub(super) const fn new() -> Self {
+        Self { candidates: Vec::new(), is_proved: false }
+    }
+
+    /// Adds the keys that a CK and IK make under these pairs.
+    pub(super) fn add(&mut self, pairs: &[Algorithms], ck: &Ck, ik: &Ik, by: OpenedBy) {
+        for &algorithms in pairs {
+            if self.candidates.len() < MOST_CANDIDATES && !self.is_proved {
+                let encryption = encryption_key(algorithms.encryption, ck, ik);
+                let integrity = integrity_key(algorithms.integrity, ck, ik);
+                self.candidates.push(Candidate::new(algorithms, encryption, integrity, by));
+            }
+        }
+    }
+
+    /// What the ICV of a packet says that nothing encrypts.
+    pub(super) fn judge(&mut self, esp: &[u8]) -> Icv {
+        let mut icv = Icv::Unknown;
+        let mut scratch = Vec::new();
+        for candidate in &mut self.candidates {
+            scratch.clear();
+            match candidate.clear().map(|opener| opener.open(esp, &mut scratch)) {
+                Some(Ok(_) | Err(Drop::Padding)) if candidate.is_judged => return Icv::Right,
+                Some(Err(Drop::Icv)) if candidate.is_judged => icv = Icv::Wrong,
+                _ => {}
+            }
+        }
+        icv
+    }
+
+    /// Opens a packet whose ICV is right, or not to be judged.
+    pub(super) fn open(
+        &mut self,
+        esp: &[u8],
+        out: &mut Vec<u8>,
+        plausible: impl Fn(&Inside, &[u8]) -> bool,
+    ) -> Option<(Inside, OpenedBy, Icv)> {
+        for at in 0..self.candidates.len() {
+            let candidate = &mut self.candidates[at];
+            let (by, is_judged) = (candidate.by, candidate.is_judged);
+            let Some(opener) = candidate.opener() else { continue };
+            out.clear();
+            if is_judged {
+                let Ok(inside) = opener.open(esp, out) else { continue };
+                if !self.is_proved {
+                    self.candidates.swap(0, at);
+                    self.candidates.truncate(1);
+                    self.is_proved = true;
+                }
+                return Some((inside, by, Icv::Right));
+            }
+            let Ok(inside) = opener.open_unverified(esp, out) else { continue };
+            if plausible(&inside, out) {
+                return Some((inside, by, Icv::Unknown));
+            }
+        }
+        None
+    }
+
+    /// Opens a packet whose ICV is wrong.
+    pub(super) fn open_unverified(
+        &mut self,
+        esp: &[u8],
+        out: &mut Vec<u8>,
+        plausible: impl Fn(&Inside, &[u8]) -> bool,
+    ) -> Option<(Inside, OpenedBy)> {
+        for candidate in &mut self.candidates {
+            let by = candidate.by;
+            out.clear();
+            if let Some(Ok(inside)) = candidate.opener().map(|opener| opener.open_unverified(esp, out))
+                && plausible(&inside, out)
+            {
+                return Some((inside, by));
+            }
+        }
+        None
+    }
+}
+
+impl Candidate {
+    pub(super) const fn new(algorithms: Algorithms, encryption: EspKey, integrity: EspKey, by: OpenedBy) -> Self {
+        Self { algorithms, encryption, integrity, by, is_judged: true, opener: None, clear: None }
+    }
+
+    /// Made when the first packet wants it: of most candidates none does.
+    fn opener(&mut self) -> Option<&Opener> {
+        if self.opener.is_none() {
+            self.opener = Opener::new(self.algorithms, &self.encryption, &self.integrity);
+        }
+        self.opener.as_ref()
+    }
+
+    fn clear(&mut self) -> Option<&Opener> {
+        if self.algorithms.integrity == Integrity::Null {
+            return None;
+        }
+        if self.clear.is_none() {
+            let algorithms = Algorithms { encryption: Encryption::Null, ..self.algorithms };
+            self.clear = Opener::new(algorithms, &EspKey::of(&[])?, &self.integrity);
+        }
+        self.clear.as_ref()
+    }
+}
+
+const MOST_CANDIDATES: usize = 48;

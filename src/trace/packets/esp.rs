@@ -1,0 +1,209 @@
+//! ESP: opened where nothing is encrypted or a key is known, kept for a while where one may become known.
+
+use super::content;
+use super::network::Payload;
+use super::{Octets, Out, Point, Protection};
+use crate::ip::transport::Segment;
+use crate::ip::{self, Packet, Upper};
+use crate::ipsec::esp::{Inside, in_clear};
+use crate::time::{Duration, Instant};
+use crate::trace::keys::Judged;
+use crate::trace::{Icv, OpenedBy, Sealed, Seen, Shut};
+use std::collections::VecDeque;
+use std::net::IpAddr;
+
+/// ESP packets that wait for a key.
+#[derive(Default, Debug)]
+pub(super) struct Esp {
+    waiting: VecDeque<Waiting>,
+    octets: usize,
+    clear: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    point: Point,
+    why: Shut,
+    source: IpAddr,
+    destination: IpAddr,
+    in_udp: bool,
+    esp: Vec<u8>,
+}
+
+/// What was in an ESP packet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Inner {
+    pub(super) source: IpAddr,
+    pub(super) destination: IpAddr,
+    pub(super) protocol: u8,
+    pub(super) octets: Vec<u8>,
+    pub(super) missing: usize,
+}
+
+impl Esp {
+    /// Takes a packet from SPI on. What is in it, if that can be told now.
+    pub(super) fn receive(
+        &mut self,
+        point: Point,
+        payload: Payload<'_>,
+        in_udp: bool,
+        out: &mut Out,
+    ) -> Option<(Point, Inner)> {
+        let Payload { source, destination, octets, .. } = payload;
+        let Some((spi, sequence)) = head(octets.bytes) else {
+            out.unread(point, "an ESP packet cut off in its head", octets.bytes.len());
+            return None;
+        };
+        if octets.is_cut() {
+            let Some(inner) = cut(payload, in_udp) else {
+                let esp = Vec::new();
+                let (from, to) = (source, destination);
+                out.push(point, Seen::Sealed(Sealed { from, to, spi, sequence, why: Shut::Cut, esp }));
+                return None;
+            };
+            return Some((opened(point, spi, sequence, Icv::Unknown, OpenedBy::Trial, out), inner));
+        }
+        let waiting = Waiting { point, why: Shut::NoKey, source, destination, in_udp, esp: Vec::new() };
+        match self.open(&waiting, octets.bytes, out) {
+            Ok(found) => Some(found),
+            Err(why) => {
+                self.octets += octets.bytes.len();
+                self.waiting.push_back(Waiting { why, esp: octets.bytes.to_vec(), ..waiting });
+                None
+            }
+        }
+    }
+
+    /// True when something waited long enough.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        let is_old = |waiting: &Waiting| waiting.point.now + PATIENCE <= now;
+        self.octets > MOST_OCTETS || self.waiting.len() > MOST_PACKETS || self.waiting.front().is_some_and(is_old)
+    }
+
+    /// Tries all that waits under the keys that are known now.
+    pub(super) fn open_again(&mut self, out: &mut Out) -> Vec<(Point, Inner)> {
+        let mut found = Vec::new();
+        for mut waiting in std::mem::take(&mut self.waiting) {
+            match self.open(&waiting, &waiting.esp, out) {
+                Ok(inner) => {
+                    self.octets -= waiting.esp.len();
+                    found.push(inner);
+                }
+                Err(why) => {
+                    waiting.why = why;
+                    self.waiting.push_back(waiting);
+                }
+            }
+        }
+        found
+    }
+
+    /// What waited long enough stays shut; all of it, without a time.
+    pub(super) fn give_up(&mut self, now: Option<Instant>, out: &mut Out) {
+        while now.is_none_or(|now| self.is_due(now)) {
+            let Some(Waiting { point, why, source: from, destination: to, esp, .. }) = self.waiting.pop_front() else {
+                break;
+            };
+            self.octets -= esp.len();
+            let (spi, sequence) = head(&esp).expect("what waits was long enough");
+            out.push(point, Seen::Sealed(Sealed { from, to, spi, sequence, why, esp }));
+        }
+    }
+
+    fn open(&mut self, packet: &Waiting, esp: &[u8], out: &mut Out) -> Result<(Point, Inner), Shut> {
+        let &Waiting { point, source, destination, in_udp, .. } = packet;
+        let (spi, sequence) = head(esp).ok_or(Shut::Cut)?;
+        let plausible = |inside: &Inside, clear: &[u8]| -> Option<Inner> {
+            let payload = clear.get(inside.payload.clone())?;
+            let inner =
+                Inner { source, destination, protocol: inside.next_header, octets: payload.to_vec(), missing: 0 };
+            inner.is_plausible(in_udp).then_some(inner)
+        };
+        // Nothing encrypted: the shape tells. An ICV of 16 octets is that of GMAC.
+        for icv_len in [12, 16] {
+            if let Some(inner) = in_clear(esp, icv_len).and_then(|inside| plausible(&inside, esp)) {
+                let icv = out.keys.judge(spi, source, destination, esp);
+                return Ok((opened(point, spi, sequence, icv, OpenedBy::Trial, out), inner));
+            }
+        }
+        self.clear.clear();
+        match out
+            .keys
+            .open(spi, source, destination, esp, &mut self.clear, |inside, clear| plausible(inside, clear).is_some())
+        {
+            Judged::Opened { inside, by, icv } => match plausible(&inside, &self.clear) {
+                Some(inner) => Ok((opened(point, spi, sequence, icv, by, out), inner)),
+                None => Err(Shut::Inside),
+            },
+            Judged::WrongIcv => Err(Shut::WrongIcv),
+            Judged::NoKey => Err(Shut::NoKey),
+        }
+    }
+}
+
+impl Inner {
+    /// True for a datagram, segment or packet that is all there. The checksum of a segment counts octets that a NAT has
+    /// changed since, so behind one, in UDP, its text does as well.
+    fn is_plausible(&self, in_udp: bool) -> bool {
+        let Self { source, destination, protocol, ref octets, .. } = *self;
+        match protocol {
+            IP_IN_IP | IPV6_IN_IP => Packet::captured(octets).is_ok_and(|(packet, missing)| {
+                packet.header.source.is_ipv4() == (protocol == IP_IN_IP)
+                    && missing == 0
+                    && packet.payload_start + packet.payload.len() == octets.len()
+            }),
+            _ => Upper::from_number(protocol).is_some_and(|upper| {
+                let segment = Segment { source, destination, upper, octets };
+                match segment.check() {
+                    Ok(checked) => checked.octets.len() == octets.len() && octets.len() >= 8,
+                    Err(_) => in_udp && text(protocol, octets).is_some_and(|text| content::sip_start(text) == Some(0)),
+                }
+            }),
+        }
+    }
+}
+
+/// The point of what is inside.
+fn opened(point: Point, spi: u32, sequence: u32, icv: Icv, by: OpenedBy, out: &mut Out) -> Point {
+    out.summary.count_opened(by, icv);
+    Point { protection: Protection::Esp(crate::trace::Esp { spi, sequence, icv, by }), ..point }
+}
+
+/// The beginning of a packet whose trailer was not captured: in clear if a message stands where it would stand.
+fn cut(payload: Payload<'_>, in_udp: bool) -> Option<Inner> {
+    let Payload { source, destination, octets, .. } = payload;
+    let body = octets.from(8)?;
+    for start in [0, 8] {
+        let Some(body) = body.from(start) else { continue };
+        for protocol in [ip::UDP, ip::TCP] {
+            let Octets { bytes, missing } = body;
+            if text(protocol, bytes).is_some_and(|text| content::sip_start(text) == Some(0)) {
+                // Trailer and ICV are missing as well, and are none of it.
+                let missing = missing.saturating_sub(if in_udp { 0 } else { 14 }).max(1);
+                return Some(Inner { source, destination, protocol, octets: bytes.to_vec(), missing });
+            }
+        }
+    }
+    None
+}
+
+/// The data of a datagram or segment.
+fn text(protocol: u8, octets: &[u8]) -> Option<&[u8]> {
+    match protocol {
+        ip::UDP => octets.get(8..),
+        _ => octets.get(usize::from(octets.get(12)? >> 4) * 4..).filter(|_| octets[12] >> 4 >= 5),
+    }
+}
+
+/// SPI and sequence number.
+fn head(esp: &[u8]) -> Option<(u32, u32)> {
+    let &[s0, s1, s2, s3, n0, n1, n2, n3] = esp.first_chunk()?;
+    Some((u32::from_be_bytes([s0, s1, s2, s3]), u32::from_be_bytes([n0, n1, n2, n3])))
+}
+
+const IP_IN_IP: u8 = 4;
+const IPV6_IN_IP: u8 = 41;
+/// How far apart in time two taps of one trace may be.
+const PATIENCE: Duration = Duration::from_secs(10);
+const MOST_OCTETS: usize = 8 << 20;
+const MOST_PACKETS: usize = 8_192;

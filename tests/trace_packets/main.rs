@@ -1,0 +1,5 @@
+//! Captures of packets, read as messages.
+
+mod build;
+#[cfg(feature = "live")]
+mod corpus;
