@@ -51,6 +51,7 @@ mod tests {
             assert_eq!(recent.get_mut(&0), Some(&mut 0));
             assert!(recent.young.len() + recent.old.len() <= 20);
         }
-        assert_eq!((recent.get_mut(&500), recent.get_mut(&995)), (None, Some(&mut 995)));
+        assert_eq!(recent.get_mut(&500), None);
+        assert_eq!(recent.get_mut(&995), Some(&mut 995));
     }
 }
