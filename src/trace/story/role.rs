@@ -115,6 +115,10 @@ impl Roles {
         Self(1 << role as u8)
     }
 
+    pub(super) const fn add(&mut self, role: Role) {
+        self.0 |= Self::of(role).0;
+    }
+
     /// True when there is none.
     pub const fn is_empty(self) -> bool {
         self.0 == 0

@@ -9,14 +9,14 @@ use super::journey::JourneyData;
 use super::message::Parsed;
 use super::names;
 use super::record::Record;
-use super::role::{Interface, Known};
+use super::role::{Interface, Known, Roles};
 use crate::cx::{Mar, Sar, Uar};
 use crate::event::Role;
 use crate::ladder::asks;
 use crate::sip::header::contact::Contacts;
 use crate::sip::{HeaderName, Message, Method, NameSet, Uri};
 use crate::trace::{Ends, Protection};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 /// What a P-CSCF adds to a request (TS 24.229 clause 5.2.2.1), for those whose Vias were removed on the way.
@@ -39,6 +39,7 @@ pub(super) fn assign(
         records,
         parsed,
         known: known.clone(),
+        hosts: HashMap::new(),
         ue: Ue::default(),
         sees_core: exchanges.iter().any(|exchange| exchange.interface_of_kind() == Some(Interface::Cx)),
     };
@@ -59,6 +60,8 @@ struct Assignment<'p, 'a> {
     records: &'p [Record],
     parsed: &'p [Parsed<'a>],
     known: Known,
+    /// Roles by the names that elements give themselves.
+    hosts: HashMap<String, Roles>,
     ue: Ue,
     /// The trace shows more than Gm.
     sees_core: bool,
@@ -124,8 +127,7 @@ impl<'p> Assignment<'p, '_> {
                 _ => false,
             })
         };
-        let at_address =
-            || self.server_end(exchange).and_then(|end| self.known.at(end)).and_then(super::role::Roles::only);
+        let at_address = || self.server_end(exchange).and_then(|end| self.known.at(end)).and_then(Roles::only);
         match () {
             () if goes_on || asked(Uar::COMMAND) => Role::Icscf,
             () if asked(Mar::COMMAND) || asked(Sar::COMMAND) => Role::Scscf,
@@ -152,6 +154,7 @@ impl<'p> Assignment<'p, '_> {
                 _ => {}
             }
         }
+        self.learn_names(exchange, client, server);
         if client != Some(Role::Ue) {
             return;
         }
@@ -169,6 +172,41 @@ impl<'p> Assignment<'p, '_> {
                     .extend(uris.filter_map(|uri| Some(SocketAddr::new(uri.ip()?, uri.port.unwrap_or(5060)))));
             }
         }
+    }
+
+    /// Via names who sends, the Request-URI of a REGISTER behind the I-CSCF whom it is for, Path the P-CSCF, Service-Route
+    /// the S-CSCF.
+    fn learn_names(&mut self, exchange: &ExchangeData, client: Option<Role>, server: Option<Role>) {
+        let parsed: &'p [Parsed<'_>] = self.parsed;
+        for sip in exchange.messages.iter().filter_map(|index| parsed[*index].sip()) {
+            if let (Some(role), Ok(via)) = (client.filter(|role| *role != Role::Ue), sip.via()) {
+                self.learn_name(via.host, via.port, role);
+            }
+            let uri = sip.request_uri().and_then(|uri| Uri::parse(uri).ok());
+            if let Some(role @ (Role::Scscf | Role::ApplicationServer)) = server
+                && client != Some(Role::Pcscf)
+                && let Some(uri) = uri
+            {
+                self.learn_name(uri.host, uri.port, role);
+            }
+            for (name, role) in [(HeaderName::Path, Role::Pcscf), (HeaderName::ServiceRoute, Role::Scscf)] {
+                for uri in sip.name_addrs(name).unwrap_or_default().iter().map(|address| &address.uri) {
+                    self.learn_name(uri.host, uri.port, role);
+                }
+            }
+        }
+    }
+
+    fn learn_name(&mut self, host: &str, port: Option<u16>, role: Role) {
+        for port in [port, None] {
+            self.hosts.entry(name_of(host, port)).or_default().add(role);
+        }
+    }
+
+    /// The only role of a name with its port, else of the name.
+    fn role_of_name(&self, host: &str, port: Option<u16>) -> Option<Role> {
+        let of = |port| self.hosts.get(&name_of(host, port)).copied().and_then(Roles::only);
+        of(port).or_else(|| of(None))
     }
 
     fn learn_agreement(&mut self, sip: &Message<'_>, sender: Option<IpAddr>) {
@@ -202,8 +240,9 @@ impl<'p> Assignment<'p, '_> {
             return if ue_is_client { GM } else { GM_DOWN };
         }
         let role = |end: Option<SocketAddr>| end.and_then(|end| self.known.role(end));
-        let (client, server) = (role(client), role(server));
         let sip = self.parsed[first].sip();
+        let by_via = || sip.and_then(|sip| sip.via().ok()).and_then(|via| self.role_of_name(via.host, via.port));
+        let (client, server) = (role(client).or_else(by_via), role(server));
         match (client, server, sip) {
             (Some(client), Some(server), _) if client != server => (Some(client), Some(server)),
             (client, server, None) => (client, server),
@@ -276,6 +315,15 @@ impl<'p> Assignment<'p, '_> {
     fn server_end(&self, exchange: &ExchangeData) -> Option<SocketAddr> {
         self.ends_of(exchange).map(|(_, server)| server)
     }
+}
+
+fn name_of(host: &str, port: Option<u16>) -> String {
+    let mut name = host.to_ascii_lowercase();
+    if let Some(port) = port {
+        name.push(':');
+        name.push_str(&port.to_string());
+    }
+    name
 }
 
 const GM: Pair = (Some(Role::Ue), Some(Role::Pcscf));

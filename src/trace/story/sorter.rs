@@ -63,8 +63,8 @@ pub struct Story {
     order: BTreeMap<u64, Serial>,
     /// Groups that have ended, in the order of their last message.
     ended: BTreeMap<u64, Serial>,
-    /// What was handed out before its end, by identity.
-    handed_out: HashMap<u64, u64>,
+    /// The number of what had to leave early, by private identity and address of the UE.
+    handed_out: HashMap<(u64, Option<IpAddr>), u64>,
     known: Known,
     /// Hosts of the network: a UE is never found by them alone.
     core: HashSet<IpAddr>,
@@ -87,7 +87,8 @@ struct Open {
     asks_for_the_end: bool,
     /// The address of the UE.
     ue: Option<IpAddr>,
-    identity: u64,
+    /// The private identity, as an index.
+    impi: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -195,7 +196,7 @@ impl Story {
             found.into_iter().find(|serial| is_same_ue(this, *serial))
         };
         let known = call.and_then(|call| self.find(call)).or_else(|| by_identity(self));
-        let serial = known.unwrap_or_else(|| self.begin(self.hasher.hash_one((&impi, ue.map(|ue| ue.ip())))));
+        let serial = known.unwrap_or_else(|| self.begin(self.hasher.hash_one(&impi), ue.map(|ue| ue.ip())));
         // The latest registration of an identity is meant by those who only name it.
         for key in keys {
             self.bind(key, serial);
@@ -375,8 +376,8 @@ impl Story {
     }
 
     fn is_alive_beside(&self, other: Serial, serial: Serial) -> bool {
-        let identity = |serial| self.groups.get(&serial).map(|open: &Open| open.identity);
-        self.groups.get(&other).is_some_and(|open| !open.has_ended) && identity(other) != identity(serial)
+        let impi = |serial| self.groups.get(&serial).map(|open: &Open| open.impi);
+        self.groups.get(&other).is_some_and(|open| !open.has_ended) && impi(other) != impi(serial)
     }
 
     fn note_key(&mut self, serial: Serial, key: Key) {
@@ -385,8 +386,8 @@ impl Story {
         }
     }
 
-    fn begin(&mut self, identity: u64) -> Serial {
-        let before = self.handed_out.remove(&identity);
+    fn begin(&mut self, impi: u64, ue: Option<IpAddr>) -> Serial {
+        let before = self.handed_out.get(&(impi, ue)).copied();
         let id = before.unwrap_or_else(|| {
             self.totals.registrations += 1;
             self.totals.registrations
@@ -394,7 +395,7 @@ impl Story {
         self.last += 1;
         let serial = self.last;
         let group = Group { id: Some(id), continued: before.is_some(), ..Group::default() };
-        self.groups.insert(serial, Open { group, identity, last: serial, ..Open::default() });
+        self.groups.insert(serial, Open { group, impi, last: serial, ..Open::default() });
         self.order.insert(serial, serial);
         serial
     }
@@ -453,11 +454,13 @@ impl Story {
                 self.hand_out_rest();
                 return;
             };
-            if let Some(open) = self.groups.get(&serial).filter(|open| !open.has_ended)
+            if let Some(open) = self.groups.get(&serial)
                 && self.handed_out.len() < MOST_HANDED_OUT
+                && let Some(id) = open.group.id
             {
-                let (identity, id) = (open.identity, open.group.id);
-                self.handed_out.extend(id.map(|id| (identity, id)));
+                self.handed_out.insert((open.impi, open.ue), id);
+                // Behind the P-CSCF the address of the UE is not seen.
+                self.handed_out.insert((open.impi, None), id);
             }
             self.hand_out(serial);
         }
