@@ -37,6 +37,16 @@ const K: &str = "465b5ce8b199b49faa5f0a2ee238a6bc";
 const OPC: &str = "cd63cb71954a9f4e48a5994e37a02baf";
 
 #[test]
+fn faults_of_what_passes_a_nat() {
+    let text = "realm: ims.example.org\npcscf: {nat: maybe}\nue: {modes: [tun, trans]}\n";
+    let expected = [
+        "p.yaml:2:15: pcscf.nat: \"maybe\" found, required, offered or off expected",
+        "p.yaml:3:14: ue.modes[0]: \"tun\" found, trans or UDP-enc-tun expected",
+    ];
+    profile_faults("nat", text, &expected);
+}
+
+#[test]
 fn all_faults_of_a_profile() {
     profile_faults(
         "all",

@@ -14,8 +14,9 @@ use imsreg::config::{
 };
 use imsreg::diameter::peer::PeerConfig;
 use imsreg::ims::Wiring;
+use imsreg::ipsec::association::Mod;
 use imsreg::packet::Transport;
-use imsreg::pcscf::SecAgreePolicy;
+use imsreg::pcscf::{NatPolicy, SecAgreePolicy};
 use imsreg::scscf::ChallengePolicy;
 use imsreg::time::{Duration, Epoch};
 use scratch::Scratch;
@@ -42,6 +43,27 @@ fn has_keys(mut usim: Usim, k: [u8; 16], opc: [u8; 16]) -> bool {
 
 fn hex<const N: usize>(text: &str) -> [u8; N] {
     data_encoding::HEXLOWER_PERMISSIVE.decode(text.as_bytes()).unwrap().try_into().unwrap()
+}
+
+/// TS 33.203 annex M: tunnels where the plane carries them; behind a NAT others are let through only where nothing is sealed.
+#[test]
+fn what_a_pcscf_does_behind_a_nat_follows_from_its_plane() {
+    let pcscf = |settings: &[&str]| {
+        let config = lab(settings).pcscf(Elements::ALL).unwrap();
+        (config.nat, config.carries_tunnels)
+    };
+    for (settings, expected) in [
+        (&[][..], (NatPolicy::Offered, true)),
+        (&["pcscf.ipsec=userspace"], (NatPolicy::Required, true)),
+        (&["pcscf.ipsec=kernel"], (NatPolicy::Required, false)),
+        (&["pcscf.ipsec=unprivileged"], (NatPolicy::Required, false)),
+        (&["pcscf.ipsec=kernel", "pcscf.nat=off"], (NatPolicy::Off, false)),
+        (&["pcscf.nat=required"], (NatPolicy::Required, true)),
+    ] {
+        assert_eq!(pcscf(settings), expected, "{settings:?}");
+    }
+    assert_eq!(lab(&[]).ue.modes, [Mod::Trans]);
+    assert_eq!(lab(&["ue.modes=[UDP-enc-tun, trans]"]).ue.modes, [Mod::UdpEncTun, Mod::Trans]);
 }
 
 const K_TEXT: &str = "465b5ce8b199b49faa5f0a2ee238a6bc";

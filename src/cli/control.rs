@@ -177,8 +177,9 @@ fn sets(views: &[SaSetView], now: Instant, traffic: impl Fn(SaSetId) -> Option<S
         });
         // An operator's screen is no place for whole identities; JSON has them.
         let owners: Vec<String> = v.identities.iter().map(|i| format!("{:?}", Impu::from(i.as_str()))).collect();
+        let nat = v.nat.map(|nat| format!(" behind {nat}")).unwrap_or_default();
         lines.push(format!(
-            "{:>4}  {:<11} {} ports {}/{} spi {}/{}  <>  {} ports {}/{} spi {}/{}  {}, {age} s old, {left} s left{counted}  {}",
+            "{:>4}  {:<11} {}{nat} ports {}/{} spi {}/{}  <>  {} ports {}/{} spi {}/{}  {}, {age} s old, {left} s left{counted}  {}",
             v.id,
             v.phase,
             v.ue_address,
@@ -203,6 +204,7 @@ fn sets(views: &[SaSetView], now: Instant, traffic: impl Fn(SaSetId) -> Option<S
             "set": v.id.0, "phase": v.phase, "algorithms": v.algorithms.to_string(), "seconds_left": left,
             "seconds_old": age, "packets": counted,
             "ue": end(&v.ue_address, (v.ue.spi_c.0, v.ue.spi_s.0), (v.ue.port_c, v.ue.port_s)),
+            "nat": v.nat.map(|nat| nat.to_string()),
             "pcscf": end(&v.pcscf_address, (v.spis.0.0, v.spis.1.0), v.ports),
             "identities": v.identities,
         }));

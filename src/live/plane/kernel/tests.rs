@@ -230,4 +230,8 @@ fn ends_on_one_host_are_refused() {
     assert!(cannot_carry(&own).is_some_and(|cause| cause.contains("127.0.0.9")));
     assert!(is_own("127.0.0.1".parse().expect("an address")));
     assert_eq!(cannot_carry(&set(1)), None);
+    // Nor are tunnels carried, and the cause names who does.
+    let mode = Mode::UdpTunnel { outer_ue: set(1).ue_address };
+    let cause = cannot_carry(&SaSet { mode, ..set(1) }).expect("no tunnels");
+    assert!(cause.contains("UDP-enc-tun") && cause.contains("userspace"), "{cause}");
 }

@@ -15,7 +15,8 @@ use crate::ims::Wire;
 use crate::ip::transport::Segment;
 use crate::ip::{self, Packet, Upper};
 use crate::ipsec::association::{Mode, SaSet, SaSetId};
-use crate::ipsec::esp::{Carrier, Counters, Engine};
+use crate::ipsec::esp::{self, Carrier, Counters, Engine, KeepAlives};
+use crate::live::clock::Clock;
 use crate::live::shard::Shared;
 use crate::random::Random;
 use crate::time::Duration;
@@ -29,6 +30,7 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// The plane. Its device goes with the process, whatever becomes of it.
@@ -36,6 +38,8 @@ pub(super) struct Userspace {
     lift: Rc<Lift>,
     /// Reads the device.
     task: Option<JoinHandle<()>>,
+    /// Sends keep-alives, from the first tunnel on.
+    keep_alives: Option<JoinHandle<()>>,
 }
 
 impl Userspace {
@@ -51,12 +55,14 @@ impl Userspace {
             sets: HashMap::new(),
             guards: Guards::default(),
             replays: Vec::new(),
+            keep_alives: KeepAlives::new(),
             watcher: None,
             wire: None,
             segment: Vec::new(),
             packet: Vec::new(),
         };
-        Ok(Self { lift: Rc::new(Lift { device, state: RefCell::new(state) }), task: None })
+        let lift = Lift { device, state: RefCell::new(state), clock: Clock::start(), has_tunnel: Notify::new() };
+        Ok(Self { lift: Rc::new(lift), task: None, keep_alives: None })
     }
 }
 
@@ -85,6 +91,9 @@ impl Plane for Userspace {
         if self.task.is_none() {
             self.task = Some(tokio::task::spawn_local(Lift::carry_out(Rc::clone(&self.lift))));
         }
+        if set.at_ue && set.mode != Mode::Transport && self.keep_alives.is_none() {
+            self.keep_alives = Some(tokio::task::spawn_local(Lift::keep_alive(Rc::clone(&self.lift))));
+        }
         self.lift.install(set, shared)
     }
 
@@ -107,7 +116,7 @@ impl Plane for Userspace {
 
     fn stop(&mut self) -> Pin<Box<dyn Future<Output = ()>>> {
         self.lift.drain();
-        let task = self.task.take();
+        let tasks = [self.task.take(), self.keep_alives.take()];
         let lift = Rc::clone(&self.lift);
         Box::pin(async move {
             let ends = {
@@ -121,7 +130,7 @@ impl Plane for Userspace {
             }
             // Nothing comes in any more.
             lift.state.borrow_mut().guards = Guards::default();
-            if let Some(task) = task {
+            for task in tasks.into_iter().flatten() {
                 task.abort();
                 let _ = task.await;
             }
@@ -133,6 +142,9 @@ impl Plane for Userspace {
 struct Lift {
     device: Device,
     state: RefCell<State>,
+    clock: Clock,
+    /// The task of keep-alives has something to wait for.
+    has_tunnel: Notify,
 }
 
 struct State {
@@ -144,6 +156,8 @@ struct State {
     guards: Guards,
     /// Those of UEs that misbehave: what leaves over them leaves twice.
     replays: Vec<SaSetId>,
+    /// Of the tunnels of UEs.
+    keep_alives: KeepAlives,
     /// Who is told of packets that are not let in, and as what.
     watcher: Option<(Shared, Role)>,
     /// Who looks at ESP itself.
@@ -179,6 +193,8 @@ impl Lift {
             return Err(format!("no ESP at {local}: {error}"));
         }
         state.sets.insert(set.id, (local, client));
+        state.keep_alives.add(self.clock.now(), set);
+        self.has_tunnel.notify_one();
         if let Some(wire) = &state.wire {
             wire.sealed(set);
         }
@@ -191,6 +207,29 @@ impl Lift {
         while let Ok(length) = self.device.receive(&mut buffer).await {
             self.outward(&buffer[..length]);
             self.drain_into(&mut buffer);
+        }
+    }
+
+    /// The task that keeps the mappings of NATs.
+    async fn keep_alive(self: Rc<Self>) {
+        loop {
+            let next = {
+                let mut state = self.state.borrow_mut();
+                let State { ends, keep_alives, wire, .. } = &mut *state;
+                for (from, to) in keep_alives.due(self.clock.now()) {
+                    let carrier = Carrier::Udp { source_port: esp::PORT, destination_port: esp::PORT };
+                    super::show(wire.as_deref(), from, to, carrier, &esp::KEEP_ALIVE);
+                    let sent = ends.get(&from).map(|end| end.outside.send(to, carrier, &esp::KEEP_ALIVE));
+                    if let Some(Err(error)) = sent {
+                        tracing::debug!(%from, %to, %error, "keep-alive not sent");
+                    }
+                }
+                keep_alives.next_timeout()
+            };
+            match next {
+                Some(next) => tokio::time::sleep_until(self.clock.deadline(next)).await,
+                None => self.has_tunnel.notified().await,
+            }
         }
     }
 
@@ -212,7 +251,7 @@ impl Lift {
         let ip::Header { source, destination, protocol, fragment: None } = packet.header else { return };
         let Some(upper) = Upper::from_number(protocol) else { return };
         let mut state = self.state.borrow_mut();
-        let State { engine, ends, wire, packet: out, replays, .. } = &mut *state;
+        let State { engine, ends, wire, packet: out, replays, keep_alives, .. } = &mut *state;
         out.clear();
         let segment = Segment { source, destination, upper, octets: packet.payload };
         let sent = engine.seal(&segment, out).map_err(|reason| reason.to_string()).and_then(|sealed| {
@@ -220,6 +259,9 @@ impl Lift {
             for _ in 0..=usize::from(replays.contains(&sealed.sa.set)) {
                 super::show(wire.as_deref(), sealed.source, sealed.destination, sealed.carrier, out);
                 end.outside.send(sealed.destination, sealed.carrier, out).map_err(|error| error.to_string())?;
+            }
+            if matches!(sealed.carrier, Carrier::Udp { .. }) {
+                keep_alives.sent(self.clock.now(), sealed.source, sealed.destination);
             }
             Ok(())
         });
@@ -272,6 +314,7 @@ impl State {
 
     fn remove(&mut self, set: SaSetId) {
         self.engine.remove(set);
+        self.keep_alives.remove(set);
         self.replays.retain(|replayed| *replayed != set);
         let Some((local, client)) = self.sets.remove(&set) else { return };
         self.guards.give_back(client);
