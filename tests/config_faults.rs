@@ -40,7 +40,7 @@ const OPC: &str = "cd63cb71954a9f4e48a5994e37a02baf";
 fn faults_of_what_passes_a_nat() {
     let text = "realm: ims.example.org\npcscf: {nat: maybe}\nue: {modes: [tun, trans]}\n";
     let expected = [
-        "p.yaml:2:15: pcscf.nat: \"maybe\" found, required, offered or off expected",
+        "p.yaml:2:14: pcscf.nat: \"maybe\" found, required, offered or off expected",
         "p.yaml:3:14: ue.modes[0]: \"tun\" found, trans or UDP-enc-tun expected",
     ];
     profile_faults("nat", text, &expected);
