@@ -40,12 +40,23 @@ impl Columns {
             (Some(from), Some(to)) => (from, to),
             (Some(from), None) if packet.sa.is_some() => (from, other_end_of_gm(from)),
             (None, Some(to)) if packet.sa.is_some() => (other_end_of_gm(to), to),
+            (None, None) if packet.sa.is_some() && self.is_pcscf(packet.from) && !self.is_pcscf(packet.to) => {
+                (Role::Pcscf, Role::Ue)
+            }
+            (None, None) if packet.sa.is_some() && self.is_pcscf(packet.to) && !self.is_pcscf(packet.from) => {
+                (Role::Ue, Role::Pcscf)
+            }
             _ => match packet.protocol {
                 Protocol::Diameter => by_command(packet, from, to)?,
                 Protocol::Sip => self.by_via(packet, from, to)?,
             },
         };
         (from != to).then_some((from, to))
+    }
+
+    /// True for any port of a P-CSCF: a UE on its own learns the protected ones from the 401.
+    fn is_pcscf(&self, address: SocketAddr) -> bool {
+        self.roles.iter().any(|(listener, role)| *role == Role::Pcscf && listener.ip() == address.ip())
     }
 
     /// The topmost Via names the sender of a request, and the receiver of its response.
@@ -106,5 +117,26 @@ const fn next_hop(role: Role) -> Option<Role> {
         Role::Pcscf => Some(Role::Icscf),
         Role::Icscf | Role::ApplicationServer => Some(Role::Scscf),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ipsec::association::{PortPair, SaId, SaSetId};
+    use crate::packet::Transport;
+
+    #[test]
+    fn protected_ports_of_both_ends_belong_to_the_pcscf_whose_address_is_known() {
+        let address = |text: &str| text.parse::<SocketAddr>().expect("an address");
+        let columns = Columns::from_listeners([(address("192.0.2.1:5060"), Role::Pcscf)]);
+        let bytes = b"NOTIFY sip:u@192.0.2.7:31001 SIP/2.0\r\nVia: SIP/2.0/UDP 192.0.2.1:6100;branch=z9hG4bKa\r\n\r\n";
+        let sa = Some(SaId { set: SaSetId(1), pair: PortPair::UsPc });
+        let ends = |from, to| {
+            let (from, to) = (address(from), address(to));
+            columns.ends(&Packet { bytes, protocol: Protocol::Sip, transport: Transport::Udp, from, to, sa })
+        };
+        assert_eq!(ends("192.0.2.1:5100", "192.0.2.7:31001"), Some((Role::Pcscf, Role::Ue)));
+        assert_eq!(ends("192.0.2.7:31000", "192.0.2.1:6100"), Some((Role::Ue, Role::Pcscf)));
     }
 }
