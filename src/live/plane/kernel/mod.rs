@@ -21,6 +21,7 @@ use crate::time::Duration;
 use netlink::Xfrm;
 use netlink_packet_xfrm::XfrmAttrs;
 use netlink_packet_xfrm::constants::{XFRM_MODE_TRANSPORT, XFRM_POLICY_BLOCK};
+use netlink_packet_xfrm::policy::ModifyMessage as Policy;
 use request::Sa;
 use run_file::{Range, RunFile};
 use socket2::{Domain, Socket, Type};
@@ -271,17 +272,21 @@ impl<X: Xfrm> Tables<X> {
         }
     }
 
-    /// Takes away all that bears the mark of `range`, and nothing else.
+    /// Takes away all that bears the mark of `range`, and nothing else. Walls go last: what still comes through a state
+    /// whose policy is gone would else be answered in clear.
     fn sweep(&mut self, range: Range) -> io::Result<Swept> {
         let mut swept = Swept::default();
-        for policy in self.xfrm.policies()? {
+        let is_wall = |policy: &Policy| {
             let info = &policy.user_policy_info;
+            info.action == XFRM_POLICY_BLOCK && info.priority == range.wall_priority()
+        };
+        let (walls, others): (Vec<_>, Vec<_>) = self.xfrm.policies()?.into_iter().partition(is_wall);
+        for policy in others {
             let reqids = policy.nlas.iter().filter_map(|attribute| match attribute {
                 XfrmAttrs::Template(templates) => templates.first().map(|template| template.reqid),
                 _ => None,
             });
-            let is_wall = info.action == XFRM_POLICY_BLOCK && info.priority == range.wall_priority();
-            if is_wall || reqids.into_iter().any(|reqid| range.contains(reqid)) {
+            if reqids.into_iter().any(|reqid| range.contains(reqid)) {
                 gone_or(self.xfrm.ask(request::delete_policy(&policy)))?;
                 swept.policies += 1;
             }
@@ -293,6 +298,10 @@ impl<X: Xfrm> Tables<X> {
                 gone_or(self.xfrm.ask(request::delete_state(&state)))?;
                 swept.states += 1;
             }
+        }
+        for wall in walls {
+            gone_or(self.xfrm.ask(request::delete_policy(&wall)))?;
+            swept.policies += 1;
         }
         if range == self.range {
             self.sets.clear();

@@ -3,7 +3,6 @@
 use super::*;
 use crate::ipsec::association::Endpoint;
 use netlink_packet_xfrm::XfrmMessage;
-use netlink_packet_xfrm::policy::ModifyMessage as Policy;
 use netlink_packet_xfrm::state::ModifyMessage as State;
 
 #[derive(Default)]
@@ -161,6 +160,17 @@ fn a_sweep_takes_what_bears_the_mark_and_nothing_else() {
     assert_eq!((tables.xfrm.states.len(), tables.xfrm.policies.len()), (4, 6));
     assert_eq!(tables.sweep(Range(3)).expect("swept"), Swept::default());
     assert_eq!(tables.sweep(Range(0)).expect("swept"), Swept { states: 4, policies: 4 });
+    assert_eq!((tables.xfrm.states.len(), tables.xfrm.policies.len()), (0, 2));
+}
+
+#[test]
+fn walls_stand_until_no_state_is_left() {
+    let mut tables = tables(0);
+    tables.wall_in("192.0.2.1:6100".parse().expect("an address")).expect("nothing is refused");
+    tables.install(Instant::now(), &set(1)).expect("nothing is refused");
+    // Four policies, four states, and the first wall is refused.
+    tables.xfrm.refuse = Some(tables.xfrm.asked + 9);
+    tables.sweep(Range(0)).expect_err("a request was refused");
     assert_eq!((tables.xfrm.states.len(), tables.xfrm.policies.len()), (0, 2));
 }
 
