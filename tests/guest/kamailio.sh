@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Kamailio's P-CSCF with the ESP of this kernel (ims_ipsec_pcscf), behind it our I-CSCF, S-CSCF and HSS. Our UE, with plane
-# userspace and with plane kernel, over UDP and IPv4 and over TCP and IPv6, registers, subscribes, sends itself a MESSAGE, is
-# authenticated again and de-registers: all of it in ESP, but for one thing that this P-CSCF does wrong (see below).
+# userspace and with plane kernel, over UDP and IPv4 and over TCP and IPv6, with the pairs of algorithms that this P-CSCF
+# installs rightly, registers, subscribes, sends itself a MESSAGE, is authenticated again and de-registers: all of it in ESP,
+# but for one thing that this P-CSCF does wrong (see below).
 set -u
 . "$(dirname "$0")/../strangers/lib.sh"
 shared peers/kamailio/pcscf-ipsec.cfg || exit 0
@@ -38,7 +39,7 @@ ip -n $phones link set lo up
 ip -n $phones link set kam1 up
 ip netns exec $phones sh -c 'echo 2 >/proc/sys/net/ipv4/conf/all/rp_filter'
 sed -e "s/@PCSCF_IP@/$p/g;s/@PCSCF_IP6@/$p6/g;s/@ICSCF_IP@/$i/g;s/@SCSCF_IP@/$s/g;s#@RUN@#$work#g;s/@DEBUG@/-1/g" \
-    -e 's/@CHILDREN@/1/g;s/@PAIRS@/12/g' "$IMSREG_SHARED/peers/kamailio/pcscf-ipsec.cfg" >"$work/pcscf.cfg"
+    -e 's/@CHILDREN@/1/g;s/@PAIRS@/20/g' "$IMSREG_SHARED/peers/kamailio/pcscf-ipsec.cfg" >"$work/pcscf.cfg"
 cat >"$work/subscribers.yaml" <<YAML
 subscribers:
   - {imsi: "001010000001000", range: 100, realm: ims.test, k: "4b{imsi}", op: 30313233343536373839616263646566}
@@ -62,25 +63,33 @@ all_have() {
         sleep 0.2
     done
 }
-# It takes a first REGISTER that is not from port 5060 for a re-registration; of several pairs it takes the last.
-for plane in userspace kernel; do
-    for transport in udp tcp; do
-        n=${#ues[@]}
-        imsi=$(printf '00101%010d' $((1000 + n)))
-        k=$(printf 'K%s' "$imsi" | od -An -tx1 | tr -d ' \n')
-        if [ $transport = udp ]; then
-            address=10.93.0.$((10 + n)) source=10.93.0.$((10 + n)):5060 pcscf=$p:5060
-            ip -n $phones addr add $address/24 dev kam1
-        else
-            address=fd93::$((10 + n)) source="[fd93::$((10 + n))]:5060" pcscf="[$p6]:5060"
-            ip -n $phones addr add $address/64 dev kam1 nodad
-        fi
-        : >"$work/ue.$n"
-        ip netns exec $phones "$own" register --ipsec $plane --pcscf "$pcscf" --source "$source" --transport $transport --realm ims.test \
-            --imsi "$imsi" --k "$k" --op 30313233343536373839616263646566 --json --stay --deregister --message "sip:$imsi@ims.test" \
-            --set ue.algorithms=[hmac-sha-1-96/aes-cbc] --set ue.subscribe=true --set ue.expires=16s >"$work/ue.$n" 2>"$work/ue.$n.err" &
-        ues+=($!) names+=("plane $plane over ${transport^^}") files+=("$work/ue.$n") addresses+=($address)
-    done
+# phone NAME PLANE N IMSI PAIR ARGUMENT ...: a UE in the background, over UDP and IPv4, or with an odd N over TCP and IPv6; what
+# it says is in $work/NAME. Of several pairs of algorithms this P-CSCF takes the last, and it takes a first REGISTER that is
+# not from port 5060 for a re-registration.
+phone() {
+    local name=$1 plane=$2 n=$3 imsi=$4 pair=$5 transport=udp source pcscf=$p:5060 k
+    shift 5
+    k=$(printf 'K%s' "$imsi" | od -An -tx1 | tr -d ' \n')
+    address=10.93.0.$((10 + n)) source=10.93.0.$((10 + n)):5060
+    if [ $((n % 2)) -eq 1 ]; then
+        address=fd93::$((10 + n)) source="[fd93::$((10 + n))]:5060" pcscf="[$p6]:5060" transport=tcp
+        ip -n $phones addr add $address/64 dev kam1 nodad
+    else
+        ip -n $phones addr add $address/24 dev kam1
+    fi
+    : >"$work/$name"
+    ip netns exec $phones "$own" register --ipsec $plane --pcscf "$pcscf" --source "$source" --transport $transport --realm ims.test \
+        --imsi "$imsi" --k "$k" --op 30313233343536373839616263646566 --json --set "ue.algorithms=[$pair]" "$@" \
+        >"$work/$name" 2>"$work/$name.err" &
+    ues+=($!)
+}
+n=0
+for pair in userspace:hmac-sha-1-96/aes-cbc userspace:hmac-md5-96/aes-cbc kernel:hmac-sha-1-96/null kernel:hmac-md5-96/aes-cbc \
+    kernel:hmac-sha-1-96/aes-cbc userspace:hmac-md5-96/null; do
+    imsi=$(printf '00101%010d' $((1000 + n)))
+    phone ue.$n ${pair%:*} $n $imsi ${pair#*:} --stay --deregister --message "sip:$imsi@ims.test" --set ue.subscribe=true --set ue.expires=16s
+    names+=("plane ${pair%:*}, ${pair#*:}, $([ $((n % 2)) -eq 0 ] && echo UDP || echo TCP)") files+=("$work/ue.$n") addresses+=($address)
+    n=$((n + 1))
 done
 all_have '"event":"sa-established"' 2
 for pid in "${ues[@]}"; do kill -INT "$pid"; done
@@ -102,6 +111,17 @@ ues=()
 kill "$dump"
 wait "$dump" 2>/dev/null
 dump=
+
+# Wrong: it agrees to aes-gcm and installs hmac-sha-1-96 with null (TS 33.203 annex I). Nothing of the UE may get through then,
+# and nothing may go in clear instead.
+phone gcm kernel 20 001010000001020 null/aes-gcm --timeout 8
+wait "${ues[0]}"
+code=$?
+ues=()
+sealed=$(grep -c '"protected":true.*"label":"REGISTER"' "$work/gcm") clear=$(grep -c '"protected":false.*"label":"REGISTER".*response ' "$work/gcm")
+says="null/aes-gcm: exit status $code, $sealed REGISTERs in ESP, $clear answers to the challenge in clear: $(tail -1 "$work/gcm.err")"
+echo "$says"
+[ $code -eq 1 ] && [ "$sealed" -ge 1 ] && [ "$clear" -eq 0 ] && ! grep -q '"event":"registered"' "$work/gcm"; note $? "$says"
 
 # Wrong, and the only thing in clear: it finds the UE of an answer by the Contact of that answer, which the 200 to a MESSAGE
 # has not. Over UDP it sends such an answer from port_ps without the set (TS 33.203 clause 7.1: from port_pc through SA 2),
