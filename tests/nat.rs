@@ -210,6 +210,25 @@ fn via_and_contact_name_the_address_that_can_be_seen() {
     assert!(challenge.contains(";received=203.0.113.1") && challenge.contains(";rport=40001"), "{challenge}");
 }
 
+/// Both sides of a call are behind the NAT, and name the same address in Contact: the way is that of the sets.
+#[test]
+fn a_call_between_neighbours() {
+    let steps = vec![
+        step(0, None, Action::Register),
+        step(100, Some(1), Action::Call),
+        step(300, Some(1), Action::HangUp),
+        step(400, None, Action::Deregister),
+    ];
+    let simulation = run(&scenario(&[], steps));
+    let trace = simulation.world().tap.trace();
+    let answered = |name: &str| {
+        let hops = &simulation.world().tap.hops;
+        hops.iter().filter(|hop| hop.name == name && hop.to.ip() == host("10.64.0.2")).count()
+    };
+    assert_eq!((answered("200 INVITE"), answered("200 BYE")), (1, 1), "{trace}");
+    assert_eq!((lost_at_the_nat(&simulation), sets(&simulation)), (0, (0, 0)), "{trace}");
+}
+
 /// Many UEs, one NAT, a network that loses one packet in ten: all get there, each by a port of its own.
 #[test]
 fn many_behind_one_nat() {
