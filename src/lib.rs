@@ -74,3 +74,4 @@ pub mod sip;
 pub mod time;
 pub mod trace;
 pub mod ue;
+pub mod validate;

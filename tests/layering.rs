@@ -35,6 +35,7 @@ const TABLE: &[(&str, u8, &[&str])] = &[
     ("capture", 4, &[]),
     ("ladder", 4, &["capture"]),
     ("trace", 4, &["capture", "ladder"]),
+    ("validate", 4, &["trace"]),
     ("config", 4, &[]),
     ("sim", 5, &[]),
     ("live", 6, &[]),
@@ -42,7 +43,7 @@ const TABLE: &[(&str, u8, &[&str])] = &[
 ];
 
 /// The judge never shares the accused's code: these see no element.
-const JUDGES: &[&str] = &["capture", "ladder", "trace"];
+const JUDGES: &[&str] = &["capture", "ladder", "trace", "validate"];
 const ELEMENTS: &[&str] = &["pcscf", "icscf", "scscf", "hss", "ue", "application_server", "ims"];
 
 /// What an element borrows from another: the same policy word on both sides of Gm.

@@ -62,6 +62,11 @@ impl<'r> Message<'r> {
         self.index
     }
 
+    /// The registration that it belongs to.
+    pub const fn registration(self) -> &'r Registration<'r> {
+        self.of
+    }
+
     /// What is kept of it.
     pub fn record(self) -> &'r Record {
         &self.of.group.records[self.index]

@@ -14,7 +14,7 @@ use crate::sip::header::sec_agree::Mechanisms;
 use crate::sip::{HeaderError, HeaderName};
 use crate::trace::{Ends, Protection};
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 /// A set of four SAs, as a 401 with Security-Server made it.
 #[derive(Clone, Copy)]
@@ -211,11 +211,16 @@ impl SetData {
 
     /// The pair of ports that two ends are.
     fn pair_between(&self, ends: Ends) -> Option<PortPair> {
-        let ((ue_ip, pcscf_ip), ue, pcscf) = (self.addresses?, self.ue?, self.pcscf?);
-        let is = |a: u16, b: u16| {
-            let (a, b) = (SocketAddr::new(ue_ip, a), SocketAddr::new(pcscf_ip, b));
-            (ends.from, ends.to) == (a, b) || (ends.from, ends.to) == (b, a)
-        };
+        let (ue, pcscf) = self.addresses?;
+        let [from, to] = [ends.from.ip(), ends.to.ip()];
+        self.pair_of_ports(ends).filter(|_| (from, to) == (ue, pcscf) || (from, to) == (pcscf, ue))
+    }
+
+    /// The same by ports alone: through a tunnel the UE has its address from behind the NAT (TS 33.203 annex M).
+    fn pair_of_ports(&self, ends: Ends) -> Option<PortPair> {
+        let (ue, pcscf) = (self.ue?, self.pcscf?);
+        let (from, to) = (ends.from.port(), ends.to.port());
+        let is = |ue: u16, pcscf: u16| (from, to) == (ue, pcscf) || (from, to) == (pcscf, ue);
         match () {
             () if is(ue.port_c, pcscf.port_s) => Some(PortPair::UcPs),
             () if is(ue.port_s, pcscf.port_c) => Some(PortPair::UsPc),
@@ -292,7 +297,11 @@ pub(super) fn carried(sets: &[SetData], index: usize, record: &Record) -> Carrie
     match record.protection {
         Protection::Clear => by_ends().map_or(Carried::Clear, Carried::Ports),
         Protection::Esp(esp) => by_spi(esp.spi).map_or(Carried::Foreign, Carried::Sa),
-        Protection::Set(_) => by_ends().map_or(Carried::Foreign, Carried::Sa),
+        Protection::Set(_) => {
+            let by_ports =
+                || before().find_map(|(set, data)| Some(Sa { set, pair: data.pair_of_ports(record.ends?)? }));
+            by_ends().or_else(by_ports).map_or(Carried::Foreign, Carried::Sa)
+        }
         Protection::Unknown => Carried::Unknown,
     }
 }

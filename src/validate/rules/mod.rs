@@ -1,0 +1,13 @@
+//! The catalogue, a family a file.
+
+mod completion;
+mod element;
+mod offer;
+mod register;
+mod server;
+mod walk;
+
+use super::Rule;
+
+/// Every family.
+pub(super) const FAMILIES: &[&[&Rule]] = &[offer::RULES, server::RULES, completion::RULES, register::RULES];

@@ -1,0 +1,163 @@
+//! Ways through a registration that many rules take.
+
+use super::element::Element;
+use crate::event::Role;
+use crate::sip::header::digest::Digest;
+use crate::sip::{self, HeaderName, Method};
+use crate::trace::story::{Interface, Kind, Message, Registration};
+use crate::validate::{Context, Judgement, Verdict};
+
+/// A message and what it says.
+pub(super) type Read<'r> = (Message<'r>, &'r sip::Message<'r>);
+
+/// REGISTERs that begin an initial registration, as the UE sends them.
+pub(super) fn first_registers<'r>(registration: &'r Registration<'r>, j: &mut Judgement) -> Vec<Read<'r>> {
+    let initial = registration.attempts_of(Kind::Initial);
+    let all: Vec<Read<'r>> = initial.filter_map(|attempt| from_ue(attempt.request()?)).collect();
+    if all.is_empty() && registration.messages().next().is_some() {
+        j.unseen("no first REGISTER of the UE is in the trace");
+    }
+    all
+}
+
+/// REGISTERs of the UE with Security-Client, retransmissions left out.
+pub(super) fn offers<'r>(registration: &'r Registration<'r>, j: &mut Judgement) -> Vec<Read<'r>> {
+    let mut all = registers(registration);
+    let none_seen = all.is_empty() && registration.messages().next().is_some();
+    all.retain(|(_, sip)| sip.header(HeaderName::SecurityClient).is_some());
+    if none_seen {
+        j.unseen("no REGISTER of the UE is in the trace");
+    }
+    all
+}
+
+/// REGISTERs of the UE over Gm, retransmissions left out.
+pub(super) fn registers<'r>(registration: &'r Registration<'r>) -> Vec<Read<'r>> {
+    let journeys = registration.attempts().flat_map(|attempt| attempt.journeys().collect::<Vec<_>>());
+    journeys.filter_map(|journey| from_ue(journey.request()?)).collect()
+}
+
+/// Messages over Gm with Security-Client or Security-Server, retransmissions left out.
+pub(super) fn security_headers<'r>(registration: &'r Registration<'r>) -> Vec<Read<'r>> {
+    let gm =
+        registration.messages().filter(|message| message.interface() == Interface::Gm && message.repeats().is_none());
+    let read = gm.filter_map(|message| Some((message, message.sip()?)));
+    read.filter(|(_, sip)| {
+        [HeaderName::SecurityClient, HeaderName::SecurityServer].iter().any(|name| sip.header(*name).is_some())
+    })
+    .collect()
+}
+
+/// The refusal of an offer, with the list of the P-CSCF that it shows: 4xx with Security-Server, no challenge.
+pub(super) fn refusal_of_offer(offer: Message<'_>) -> Option<(Message<'_>, Vec<Element<'_>>)> {
+    let answer = offer.exchange()?.last()?;
+    let sip = answer.sip()?;
+    let status = sip.status()?;
+    if !(400..700).contains(&status) || matches!(status, 401 | 407) {
+        return None;
+    }
+    let server = Element::ipsec(sip, HeaderName::SecurityServer);
+    (!server.is_empty()).then_some((answer, server))
+}
+
+/// True where the trace shows how a request ended.
+pub(super) fn has_final_answer(request: Message<'_>) -> bool {
+    request.exchange().is_some_and(|exchange| exchange.last().is_some())
+}
+
+/// A request of the UE itself: on another hop others have changed it.
+fn from_ue(message: Message<'_>) -> Option<Read<'_>> {
+    let is_own = message.from() == Some(Role::Ue) && message.is(Method::Register);
+    message.sip().filter(|_| is_own).map(|sip| (message, sip))
+}
+
+/// The challenge to a REGISTER, as the UE gets it.
+pub(super) fn challenge_of(register: Message<'_>) -> Option<Read<'_>> {
+    let answer = register.exchange()?.answered(401)?;
+    Some((answer, answer.sip()?))
+}
+
+/// Every challenge that the UE gets to a REGISTER, in order.
+pub(super) fn challenges<'r>(registration: &'r Registration<'r>) -> Vec<Read<'r>> {
+    let to_ue = registration.messages().filter(|message| message.to() == Some(Role::Ue) && message.repeats().is_none());
+    to_ue
+        .filter(|message| message.status() == Some(401))
+        .filter_map(|message| Some((message, message.sip()?)))
+        .collect()
+}
+
+/// True for an element of ipsec-3gpp that has everything (SA-03).
+pub(super) fn has_sound_offer(sip: &sip::Message<'_>) -> bool {
+    Element::ipsec(sip, HeaderName::SecurityClient).iter().any(|element| element.missing().is_empty())
+        || Element::all(sip, HeaderName::SecurityClient).iter().any(|element| element.name.eq_ignore_ascii_case("tls"))
+}
+
+/// The values of the challenges of an answer, as written.
+pub(super) fn digest_values<'a>(sip: &sip::Message<'a>) -> Vec<&'a str> {
+    let names = [HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate];
+    names.into_iter().flat_map(|name| sip.values(name).collect::<Vec<_>>()).collect()
+}
+
+/// True for a challenge or credentials of AKA (RFC 3310, RFC 4169).
+pub(super) fn is_aka(digest: &Digest<'_>) -> bool {
+    digest.algorithm.is_some_and(|algorithm| algorithm.len() >= 4 && algorithm[..4].eq_ignore_ascii_case("AKAv"))
+}
+
+/// True where another rule fails, for rules that are about something else then.
+pub(super) fn fails(id: &str, registration: &Registration<'_>, context: &Context<'_>) -> bool {
+    let mut judgement = Judgement::default();
+    if let Some(rule) = crate::validate::rule(id) {
+        (rule.judge)(registration, context, &mut judgement);
+    }
+    judgement.verdict() == Verdict::Fail
+}
+
+/// A REGISTER of the UE that follows a challenge.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answering<'r> {
+    /// What it answers.
+    pub(super) challenge: Message<'r>,
+    /// The REGISTER that was challenged.
+    pub(super) challenged: Option<Message<'r>>,
+    /// It.
+    pub(super) register: Message<'r>,
+}
+
+impl<'r> Answering<'r> {
+    /// True for an answer proper: neither auts nor an empty response, which say that the challenge was bad.
+    pub(super) fn has_response(&self) -> bool {
+        let digest = self.register.sip().and_then(|sip| sip.authorization().ok().flatten());
+        digest
+            .is_some_and(|digest| digest.auts.is_none() && digest.response.is_some_and(|response| !response.is_empty()))
+    }
+
+    /// Security-Server that Security-Verify must repeat, and the 401 that has it.
+    pub(super) fn security_server(&self) -> Option<(Message<'r>, Vec<Element<'r>>)> {
+        let of = |challenge: Message<'r>| {
+            let list = Element::all(challenge.sip()?, HeaderName::SecurityServer);
+            (!list.is_empty()).then_some((challenge, list))
+        };
+        if self.has_response() {
+            return of(self.challenge);
+        }
+        // Outside any SA there is nothing to verify (TS 24.229 clause 5.1.1.5.3).
+        let sa = self.register.carried().sa()?;
+        of(self.register.registration().set(sa.set).challenge())
+    }
+}
+
+/// The REGISTERs of the UE that answer challenges, in order.
+pub(super) fn answers_to_challenges<'r>(registration: &'r Registration<'r>) -> Vec<Answering<'r>> {
+    let mut all = Vec::new();
+    for attempt in registration.attempts() {
+        let journeys: Vec<_> = attempt.journeys().collect();
+        for pair in journeys.windows(2) {
+            let answered = pair[0].hops().find_map(|hop| hop.answered(401)).filter(|c| c.to() == Some(Role::Ue));
+            let (Some(challenge), Some((register, _))) = (answered, pair[1].request().and_then(from_ue)) else {
+                continue;
+            };
+            all.push(Answering { challenge, challenged: pair[0].request(), register });
+        }
+    }
+    all
+}

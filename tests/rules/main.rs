@@ -1,0 +1,11 @@
+//! Every rule of `imsreg::validate` with every verdict, over simulated registrations that were changed in one place.
+#![cfg(feature = "live")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod completion;
+mod offer;
+mod register;
+mod server;
+mod sound;
+mod trace;

@@ -1,0 +1,48 @@
+//! What our own elements do breaks no rule.
+
+use crate::trace::Trace;
+use imsreg::trace::story::Registration;
+use imsreg::validate::{self, Context, Severity, Verdict};
+use std::path::Path;
+
+#[test]
+fn no_scenario_breaks_a_rule_of_severity_error() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let mut broken = Vec::new();
+    let mut judged = 0;
+    for entry in std::fs::read_dir(folder).expect("scenarios").flatten() {
+        let path = entry.path();
+        if path.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        let name = path.file_stem().and_then(|stem| stem.to_str()).expect("a name").to_owned();
+        for group in Trace::of(&name).groups() {
+            judged += 1;
+            for finding in validate::judge(&Registration::of(&group), &Context::default(), |_| true) {
+                if finding.verdict == Verdict::Fail && finding.rule.severity == Severity::Error {
+                    let (expected, found) = (&finding.expected, &finding.found);
+                    broken.push(format!(
+                        "{name}, registration {:?}: {:?} {:?}: {expected} / {found}",
+                        group.id, finding.rule, finding.messages
+                    ));
+                }
+            }
+        }
+    }
+    assert!(judged > 10, "{judged} registrations");
+    broken.dedup();
+    assert!(broken.is_empty(), "{} times:\n{}", broken.len(), broken[..broken.len().min(60)].join("\n"));
+}
+
+#[test]
+fn rules_have_names_of_their_own_and_say_everything() {
+    let mut ids = std::collections::HashSet::new();
+    for rule in validate::rules() {
+        assert!(ids.insert(rule.id), "{} twice", rule.id);
+        for text in [rule.clause, rule.text, rule.why, rule.right, rule.wrong] {
+            assert!(!text.is_empty(), "{}", rule.id);
+        }
+        let explained = rule.explain();
+        assert!(explained.starts_with(rule.id) && explained.contains(rule.clause), "{explained}");
+    }
+}
