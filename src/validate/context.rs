@@ -3,11 +3,14 @@
 use crate::aka::vector::SubscriberKeys;
 use std::fmt;
 
+/// The keys of a subscriber by his IMPI.
+pub type Keys<'a> = dyn Fn(&str) -> Option<&'a SubscriberKeys> + 'a;
+
 /// What the judge is told besides the trace. Everything may be missing.
 #[derive(Clone, Copy, Default)]
 pub struct Context<'a> {
     /// The keys of a subscriber by his IMPI.
-    pub keys: Option<&'a dyn Fn(&str) -> Option<&'a SubscriberKeys>>,
+    pub keys: Option<&'a Keys<'a>>,
     /// Whether the network wants a security agreement of everybody; `None`: nobody told.
     pub sec_agree_required: Option<bool>,
     /// The network runs without ESP on purpose (plane `none`): the ports of an SA stand for it.

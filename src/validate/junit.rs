@@ -44,7 +44,7 @@ fn write_case(out: &mut String, finding: &Finding, is_failure: bool, is_skipped:
         let _ = writeln!(out, "><failure message=\"{}\">{}</failure></testcase>", escape(rule.text), escape(&said));
     } else if is_skipped {
         let _ =
-            writeln!(out, "><skipped message=\"{}\"/></testcase>", escape(&format!("{}: {expected}", finding.verdict)));
+            writeln!(out, "><skipped message=\"{}\"/></testcase>", escape(format!("{}: {expected}", finding.verdict)));
     } else if finding.verdict == Verdict::Fail {
         let _ = writeln!(out, "><system-out>{}</system-out></testcase>", escape(&said));
     } else {

@@ -19,7 +19,7 @@ mod junit;
 mod rule;
 mod rules;
 
-pub use context::Context;
+pub use context::{Context, Keys};
 pub use judgement::{Finding, Judgement};
 pub use junit::junit;
 pub use rule::{Rule, Severity, Side, Verdict};

@@ -69,7 +69,7 @@ fn sa_21() {
 fn sa_22() {
     let other = |value: &str| value.replace("hmac-", "hmax-");
     let twice = Trace::of("re-authentication");
-    twice.clone().edit(|text| to_ue("401")(text), other).passes("SA-22");
+    twice.edit(to_ue("401"), other).passes("SA-22");
     plain().is_not_applicable("SA-22");
     served(|value| value.split(',').next().unwrap().to_owned()).is_not_observable("SA-22");
 }

@@ -150,7 +150,7 @@ const SA_23: Rule = Rule {
             let [Some(c), Some(s)] = spis(&element) else { continue };
             let offer = challenge.exchange().and_then(|exchange| exchange.request());
             let client = offer.and_then(|offer| offer.sip()).map(|sip| Element::ipsec(sip, HeaderName::SecurityClient));
-            let of_ue: Vec<u32> = client.iter().flatten().flat_map(|e| spis(e)).flatten().collect();
+            let of_ue: Vec<u32> = client.iter().flatten().flat_map(spis).flatten().collect();
             let expected = "SPIs that nobody has";
             if c == s {
                 j.wrong([challenge], expected, format!("spi-c and spi-s are {c}"));
