@@ -22,6 +22,7 @@ use crate::packet::{
 use crate::time::Instant;
 use address::Address;
 use local::{Delivery, LocalConnections};
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -186,6 +187,7 @@ pub struct Ims {
     wiring: Wiring,
     sa_answers: SaAnswers,
     slots: Vec<Slot>,
+    dues: Vec<Cell<Due>>,
     /// Addresses that elements listen at, and protected ports of UEs while their sets live.
     owners: HashMap<Address, Owner, foldhash::fast::RandomState>,
     queue: VecDeque<Delivery>,
@@ -199,6 +201,14 @@ struct Slot {
     element: Element,
     /// The sets alive on this element's host.
     sas: SaTable,
+}
+
+/// The earliest timer of an element.
+#[derive(Clone, Copy, Debug)]
+enum Due {
+    /// Not looked up since it was called.
+    Changed,
+    At(Option<Instant>),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -221,6 +231,7 @@ impl Ims {
             wiring,
             sa_answers: SaAnswers::Own,
             slots: Vec::new(),
+            dues: Vec::new(),
             owners: HashMap::default(),
             queue: VecDeque::new(),
             spare: Vec::new(),
@@ -249,12 +260,14 @@ impl Ims {
             }
         }
         self.slots.push(Slot { element, sas: SaTable::default() });
+        self.dues.push(Cell::new(Due::Changed));
         Ok(ElementId(slot))
     }
 
     /// Puts an element in the place of another that had the same addresses, and that is gone with its SAs.
     pub fn replace(&mut self, id: ElementId, element: impl Into<Element>) {
         self.slots[id.0] = Slot { element: element.into(), sas: SaTable::default() };
+        self.dues[id.0].set(Due::Changed);
     }
 
     /// Every address that a driver must open before [`Ims::start`].
@@ -366,14 +379,14 @@ impl Ims {
 
     /// The earliest timer of all elements.
     pub fn next_timeout(&self) -> Option<Instant> {
-        self.slots.iter().filter_map(|s| s.element.next_timeout()).min()
+        (0..self.slots.len()).filter_map(|slot| self.due(slot)).min()
     }
 
     /// Runs the timers that are due.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Outward, tap: &mut dyn Tap) {
         let mut world = World { now, out, tap };
         for slot in 0..self.slots.len() {
-            if self.slots[slot].element.next_timeout().is_some_and(|at| at <= now) {
+            if self.due(slot).is_some_and(|at| at <= now) {
                 self.call(slot, &mut world, |e, o| e.handle_timeout(now, o));
             }
         }
@@ -395,10 +408,21 @@ impl Ims {
     }
 
     /// Runs one call of one element and carries out its effects.
+    /// The earliest timer of an element: looked up once after a call, because one process may have thousands of UEs.
+    fn due(&self, slot: usize) -> Option<Instant> {
+        if let Due::At(at) = self.dues[slot].get() {
+            return at;
+        }
+        let at = self.slots[slot].element.next_timeout();
+        self.dues[slot].set(Due::At(at));
+        at
+    }
+
     fn call(&mut self, slot: usize, world: &mut World<'_>, call: impl FnOnce(&mut Element, &mut Outbox)) {
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.set_wants_events(world.tap.wants_events());
         call(&mut self.slots[slot].element, &mut scratch);
+        self.dues[slot].set(Due::Changed);
         {
             let (effects, bytes) = scratch.drain();
             for effect in effects {

@@ -213,6 +213,41 @@ fn unprivileged_ends_register_through_esp() {
     assert!(end(&mut serve.0).success());
 }
 
+/// IMSI and address are counted up; what failed is told by cause, with how many failed so.
+#[test]
+fn many_ues_of_one_process_register() {
+    let place = Place(22);
+    let mut serve = place.serve(&["--sec-agree", "required"]);
+    let (pcscf, source) = (place.at(5060), Place(100).host());
+    let base = ["register", "--pcscf", &pcscf, "--source", &source, "--deregister"];
+    let range = ["--subscriber", "hss-data/lab.yaml", "--imsi", "001010000001000", "--count", "25"];
+    let output = imsreg(&[&base[..], &range, &["--rate", "100"]].concat(), &[]);
+    let out = text(&output.stdout);
+    assert!(output.status.success(), "{out}{}", text(&output.stderr));
+    let lines: Vec<&str> = out.lines().map(|line| line.rsplit_once(" in ").expect("a time").0).collect();
+    assert_eq!(lines, ["25 of 25 UEs registered", "25 of 25 UEs de-registered"]);
+    let output = imsreg(&[&base[..], &range, &["--json"]].concat(), &[]);
+    let out = text(&output.stdout);
+    let report: serde_json::Value = serde_json::from_str(out.lines().last().expect("a report")).expect("JSON");
+    let numbers = ["ues", "registered", "deregistered", "lost"].map(|key| report[key].as_u64());
+    assert_eq!((report["ok"].as_bool(), numbers), (Some(true), [Some(25), Some(25), Some(25), Some(0)]), "{report}");
+    assert_eq!(out.lines().filter(|line| line.contains(r#""event":"deregistered""#)).count(), 25);
+    // The keys of the first are those of nobody else.
+    let keys = ["--k", "465b5ce8b199b49faa5f0a2ee238a6bc", "--opc", "cd63cb71954a9f4e48a5994e37a02baf"];
+    let others = ["--imsi", "001010000000001", "--count", "3"];
+    let output = imsreg(&[&base[..], &keys, &others].concat(), &[]);
+    let (out, why) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{out}");
+    assert!(out.starts_with("1 of 3 UEs registered") && out.contains("\nnot registered, 2: 403 "), "{out}");
+    assert!(out.contains("\n1 of 1 UEs de-registered"), "{out}");
+    assert!(why.starts_with("imsreg: 2 of 3 UEs not registered: 403 "), "{why}");
+    let output =
+        imsreg(&["register", "--pcscf", &pcscf, "--imsi", "001010000000001", "--k", keys[1], "--count", "2"], &[]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--source"), "{}", text(&output.stderr));
+    assert!(end(&mut serve.0).success());
+}
+
 /// UEs that do their SAs wrong on request: the command says how it ended, `imsreg sa` why their packets were dropped.
 #[test]
 fn ues_that_misbehave_are_withstood() {

@@ -40,7 +40,7 @@ impl Cli {
 pub enum Command {
     /// Run any subset of the elements
     Serve(Box<ServeArgs>),
-    /// Be one UE against any P-CSCF
+    /// Be one UE, or many, against any P-CSCF
     Register(Box<RegisterArgs>),
     /// Run a scenario in virtual time: same seed, same bytes
     Simulate(SimulateArgs),
@@ -323,6 +323,13 @@ pub struct RegisterArgs {
     /// De-register at the end
     #[arg(long)]
     pub deregister: bool,
+    /// Be so many UEs: IMSI and address are counted up from --imsi and --source; a summary instead of the ladder
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..), requires_all = ["imsi", "source"],
+        conflicts_with_all = ["impi", "impu", "usim", "message", "misbehave"])]
+    pub count: u32,
+    /// With --count: so many begin in a second; without it all at once
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), requires = "count")]
+    pub rate: Option<u32>,
     /// Give up after so many seconds
     #[arg(long, value_name = "S", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..))]
     pub timeout: u32,

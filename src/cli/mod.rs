@@ -3,6 +3,7 @@
 pub mod args;
 mod control;
 mod first_run;
+mod many;
 mod network;
 mod record;
 mod register;

@@ -1,8 +1,8 @@
-//! `imsreg register`: one UE against any P-CSCF.
+//! `imsreg register`: one UE against any P-CSCF; with --count many of them ([`many`]).
 
 use super::args::{FlagsOf, RegisterArgs};
 use super::record::Record;
-use super::{Failure, Interrupt, first_run, network, report, tls};
+use super::{Failure, Interrupt, first_run, many, network, report, tls};
 use crate::aka::usim::Usim;
 use crate::config::{PlaneChoice, Profile, Subscription, UeSection, load_profile, load_subscribers, write_usim_file};
 use crate::event::Role;
@@ -13,7 +13,7 @@ use crate::live::{Clock, Live, Sockets};
 use crate::packet::Transport;
 use crate::random::Random;
 use crate::time::Duration;
-use crate::ue::{Misbehaviour, Ue, UeStatus};
+use crate::ue::{Misbehaviour, Ue, UeConfig, UeStatus};
 use std::net::{IpAddr, SocketAddr};
 
 #[expect(clippy::disallowed_types, reason = "the system is asked here for a source address and for free ports")]
@@ -22,10 +22,11 @@ type RouteProbe = std::net::UdpSocket;
 pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
     let mut interrupt = Interrupt::install()?;
     let profile = load_profile(args.profile_name(), &args.settings()?)?;
-    let subscription = subscription(&args, &profile)?;
-    if let Some(fault) = profile.ue_fault(&subscription) {
-        return Err(Failure::Usage(format!("--transport tls: {fault}")));
+    if args.count > 1 {
+        return many::run(&args, &profile, interrupt).await;
     }
+    let subscription = subscription(&args, &profile)?;
+    servable(&profile, &subscription)?;
     if let Some(how) = args.misbehave.filter(|how| how.needs_esp())
         && matches!(profile.ue.ipsec, PlaneChoice::None | PlaneChoice::Kernel)
     {
@@ -40,19 +41,11 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
         Some(source) => source,
         None => SocketAddr::new(source_towards(args.pcscf)?, 0),
     };
-    let mut sockets = Sockets::over(OpenPlane::open(profile.ue.ipsec, profile.ue.esp_port, network::seed()?).await?);
-    if profile.ue.transport == Transport::Tls {
-        sockets.speak(tls::of_ue(&args)?);
-    }
+    let mut sockets = sockets(&args, &profile).await?;
     let listener = Listener::sip(source, Role::Ue);
     let local = sockets.bind(&listener).map_err(|e| Failure::Bind(e, FlagsOf::Register))?;
     let mut random = network::seed()?;
-    let mut config = profile.ue(&subscription, args.pcscf, local, clock.epoch());
-    config.refresh = args.stay;
-    // Without --stay the command ends at the 200.
-    config.subscribe &= args.stay;
-    config.protected_ports = protected_ports(&profile.ue, local.ip(), &mut random);
-
+    let config = ue_config(&args, &profile, &subscription, local, clock, &mut random);
     let mut ims = Ims::new(Wiring::Wire);
     let mut ue = Ue::new(config, random);
     ue.misbehave(args.misbehave);
@@ -83,6 +76,40 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
     }
     record.finish()?;
     result.map_err(Failure::Failed)
+}
+
+/// Refuses a subscription that the profile cannot serve.
+pub(super) fn servable(profile: &Profile, subscription: &Subscription) -> Result<(), Failure> {
+    match profile.ue_fault(subscription) {
+        Some(fault) => Err(Failure::Usage(format!("--transport tls: {fault}"))),
+        None => Ok(()),
+    }
+}
+
+/// None yet, over the plane that the UE is to have.
+pub(super) async fn sockets(args: &RegisterArgs, profile: &Profile) -> Result<Sockets, Failure> {
+    let mut sockets = Sockets::over(OpenPlane::open(profile.ue.ipsec, profile.ue.esp_port, network::seed()?).await?);
+    if profile.ue.transport == Transport::Tls {
+        sockets.speak(tls::of_ue(args)?);
+    }
+    Ok(sockets)
+}
+
+/// What a UE at `local` is configured to do.
+pub(super) fn ue_config(
+    args: &RegisterArgs,
+    profile: &Profile,
+    subscription: &Subscription,
+    local: SocketAddr,
+    clock: Clock,
+    random: &mut Random,
+) -> UeConfig {
+    let mut config = profile.ue(subscription, args.pcscf, local, clock.epoch());
+    config.refresh = args.stay;
+    // Without --stay the command ends at the 200.
+    config.subscribe &= args.stay;
+    config.protected_ports = protected_ports(&profile.ue, local.ip(), random);
+    config
 }
 
 /// From flags, or from a subscriber file.

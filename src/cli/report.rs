@@ -44,7 +44,12 @@ pub(super) fn ready_json(listeners: &[Listener], realm: &str, control: Option<&P
 
 /// The last line of a run with `--json`.
 pub(super) fn report_json(failure: Option<&str>) {
-    println!("{}", json!({"event": "report", "ok": failure.is_none(), "failure": failure}));
+    println!("{}", json(failure));
+}
+
+/// The same as an object, for more members.
+pub(super) fn json(failure: Option<&str>) -> Value {
+    json!({"event": "report", "ok": failure.is_none(), "failure": failure})
 }
 
 /// Whoever gives a capture away should know.

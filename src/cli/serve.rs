@@ -6,7 +6,7 @@ use super::{Failure, Interrupt, control, network, report};
 use crate::config::{PlaneChoice, load_profile, load_subscribers};
 use crate::ladder::{Columns, Options};
 use crate::live::plane::OpenPlane;
-use crate::live::{Clock, Live, StateDir};
+use crate::live::{Clock, Live, StateDir, descriptors};
 use crate::time::Duration;
 use std::rc::Rc;
 
@@ -18,6 +18,7 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let origins = subscribers.as_ref().map(|s| format!(", subscribers {}", report::list(&s.origins)));
     let started_with = format!("profile {}{}", report::list(&profile.origins), origins.unwrap_or_default());
 
+    descriptors::raise_limit();
     let clock = Clock::start();
     let state = args.state.as_deref().map(StateDir::open).transpose();
     let state = state.map_err(|fault| Failure::Usage(fault.to_string()))?;

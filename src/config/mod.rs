@@ -45,6 +45,7 @@ pub use profile::{
 };
 pub use scenario::{Action, ByNetwork, NatSetting, NetworkFault, Scenario, Step, load_scenario};
 pub use source::{Origin, embedded_profiles, hss_data_of};
+pub(crate) use subscribers::counted_up;
 pub use subscribers::{Subscribers, load_subscribers};
 pub(crate) use tls::certificates;
 pub use tls::{TlsIdentity, TlsSection};

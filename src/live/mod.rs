@@ -7,6 +7,7 @@
 
 mod clock;
 mod control;
+pub mod descriptors;
 pub mod plane;
 pub mod ports;
 mod protected;
@@ -128,10 +129,12 @@ impl Live {
                 break;
             }
         }
-        let _ = tokio::time::timeout(patience, protected::stop(&self.shared)).await;
+        let _ = tokio::time::timeout(patience.max(RESETS), protected::stop(&self.shared)).await;
         self.shared.borrow().streams.close_all();
     }
 }
 
+/// Resets wait for nobody; what takes time is that there may be thousands.
+const RESETS: Duration = Duration::from_secs(10);
 /// After a listener that cannot accept: others may end meanwhile.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);

@@ -244,7 +244,7 @@ fn find_duplicates(provisions: &[Provision], faults: &mut Collector) {
 }
 
 /// `digits` plus `n`, with as many digits.
-fn counted_up(digits: &str, n: u64) -> Option<String> {
+pub(crate) fn counted_up(digits: &str, n: u64) -> Option<String> {
     let number = digits.parse::<u64>().ok()?.checked_add(n)?;
     let text = format!("{number:0width$}", width = digits.len());
     (text.len() == digits.len()).then_some(text)
