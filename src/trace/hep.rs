@@ -112,17 +112,16 @@ pub fn write(packet: &Packet, out: &mut Vec<u8>) -> Result<(), Unwritable> {
     if message.protocol == Protocol::Diameter {
         return Err(Unwritable::Diameter);
     }
-    let from = out.len();
+    let begin = out.len();
     out.extend_from_slice(MAGIC);
     out.extend_from_slice(&[0; 2]);
     if let Some(Ends { from, to, transport }) = message.ends {
-        let (family, types) = if from.is_ipv4() { (AF_INET, IPV4) } else { (AF_INET6, IPV6) };
-        put(out, FAMILY, &[family]);
+        put(out, FAMILY, &[if from.is_ipv4() { AF_INET } else { AF_INET6 }]);
         put(out, IP_PROTOCOL, &[ip_protocol(transport)]);
-        for (kind, address) in types.into_iter().zip([from.ip(), to.ip()]) {
+        for (end, address) in [from.ip(), to.ip()].into_iter().enumerate() {
             match address {
-                IpAddr::V4(ip) => put(out, kind, &ip.octets()),
-                IpAddr::V6(ip) => put(out, kind, &ip.octets()),
+                IpAddr::V4(ip) => put(out, IPV4[end], &ip.octets()),
+                IpAddr::V6(ip) => put(out, IPV6[end], &ip.octets()),
             }
         }
         put(out, PORTS[0], &from.port().to_be_bytes());
@@ -137,13 +136,13 @@ pub fn write(packet: &Packet, out: &mut Vec<u8>) -> Result<(), Unwritable> {
     if let Some(agent) = packet.agent {
         put(out, AGENT, &agent.to_be_bytes());
     }
-    let length = u16::try_from(out.len() - from + HEADER + message.bytes.len());
+    let length = u16::try_from(out.len() - begin + HEADER + message.bytes.len());
     let Ok(length) = length else {
-        out.truncate(from);
+        out.truncate(begin);
         return Err(Unwritable::TooLong);
     };
     put(out, PAYLOAD, &message.bytes);
-    out[from + 4..from + 6].copy_from_slice(&length.to_be_bytes());
+    out[begin + 4..begin + 6].copy_from_slice(&length.to_be_bytes());
     Ok(())
 }
 

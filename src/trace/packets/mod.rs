@@ -9,6 +9,7 @@ pub mod file;
 mod content;
 mod copies;
 mod esp;
+mod hep;
 mod link;
 mod network;
 mod out;

@@ -5,7 +5,7 @@ use super::esp::Esp;
 use super::link::{self, Frame};
 use super::sctp::Associations;
 use super::tcp::Streams;
-use super::{Octets, Out, Point, udp};
+use super::{Octets, Out, Point, hep, udp};
 use crate::ip::reassembly::{Reassembly, Taken};
 use crate::ip::{self, Malformed, Packet};
 use crate::time::Instant;
@@ -183,6 +183,11 @@ impl Network {
             udp::Kind::Sip { start } => {
                 if !self.is_copy(point, payload, out) {
                     datagram.message(point, start, out);
+                }
+            }
+            udp::Kind::Hep => {
+                if !self.is_copy(point, payload, out) {
+                    hep::packet(point, datagram.data.bytes, out);
                 }
             }
             udp::Kind::KeepAlive => out.summary.keep_alives += 1,

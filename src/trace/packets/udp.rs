@@ -1,8 +1,8 @@
 //! UDP: SIP on any port, ESP on port 4500, GTP-U on port 2152.
 
-use super::content;
 use super::network::Payload;
 use super::{Octets, Out, Point, Protection};
+use super::{content, hep};
 use crate::ipsec::esp::{self, PORT};
 use crate::packet::{Protocol, Transport};
 use crate::sip::keep_alive::is_keep_alive;
@@ -26,6 +26,8 @@ pub(super) enum Kind<'a> {
     Esp,
     /// A message, where it begins.
     Sip { start: usize },
+    /// What an agent captured.
+    Hep,
     /// Nothing to be said.
     KeepAlive,
     /// Nothing of ours.
@@ -57,8 +59,11 @@ impl<'a> Datagram<'a> {
         {
             return kind;
         }
+        if data.bytes.starts_with(hep::MAGIC) {
+            return Kind::Hep;
+        }
         if let Some(start) = content::sip_start(data.bytes) {
-            return if data.bytes.starts_with(b"HEP3") { Kind::Unread(HEP) } else { Kind::Sip { start } };
+            return Kind::Sip { start };
         }
         if is_of(PORT) {
             return match esp::Datagram::of(data.bytes) {
@@ -120,7 +125,6 @@ fn gtp_u(data: Octets<'_>) -> Option<Kind<'_>> {
 
 const GTP_U: u16 = 2152;
 const G_PDU: u8 = 255;
-const HEP: &str = "a HEP packet inside a capture";
 
 #[cfg(test)]
 mod tests {

@@ -29,6 +29,8 @@ pub(super) enum Carries {
     Unknown,
     Sip,
     Diameter,
+    /// What an agent captured: its own connection is none of ours.
+    Hep,
     /// Something that is none of ours.
     Other,
 }
@@ -136,6 +138,7 @@ impl Connection {
                     self.held_steps = Vec::new();
                     return;
                 }
+                Carries::Hep => self.held_steps = Vec::new(),
                 Carries::Sip | Carries::Diameter => {
                     for (point, ends, step) in std::mem::take(&mut self.held_steps) {
                         out.connection(point, ends, step);
@@ -149,7 +152,7 @@ impl Connection {
 
     fn step(&mut self, point: Point, ends: Ends, step: Step, is_expected: bool, out: &mut Out) {
         match self.carries {
-            Carries::Other => {}
+            Carries::Hep | Carries::Other => {}
             Carries::Unknown if !is_expected => {
                 if self.held_steps.len() < MOST_STEPS {
                     self.held_steps.push((point, ends, step));

@@ -1,11 +1,11 @@
 //! Octets in order to messages.
 
-use super::{Out, Point, content};
+use super::{Out, Point, content, hep};
 use crate::diameter::header;
 use crate::packet::Protocol;
 use crate::sip::frame::{self, Frame};
 use crate::trace::Ends;
-use memchr::memchr;
+use memchr::{memchr, memmem};
 
 /// Where in a stream reading is.
 #[derive(Default, Debug)]
@@ -14,6 +14,15 @@ pub(super) struct Framing {
     pub(super) is_at_message: bool,
     /// Octets that were passed over since the last message, of messages whose beginning is missing.
     skipped: usize,
+}
+
+/// What a stream holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Content {
+    /// Messages.
+    Message(Protocol),
+    /// Packets of an agent.
+    Hep,
 }
 
 /// What the last octets of a stream are when no more come.
@@ -27,14 +36,15 @@ pub(super) enum Rest {
 
 impl Framing {
     /// Hands out the messages at the front of `bytes` and returns how many octets are done with.
-    pub(super) fn read(&mut self, protocol: Protocol, point: Point, ends: Ends, bytes: &[u8], out: &mut Out) -> usize {
+    pub(super) fn read(&mut self, content: Content, point: Point, ends: Ends, bytes: &[u8], out: &mut Out) -> usize {
         let mut at = 0;
         while at < bytes.len() {
             let rest = &bytes[at..];
-            let step = match protocol {
-                _ if !self.is_at_message => self.look_for(protocol, point, rest, out),
-                Protocol::Sip => self.sip(point, ends, rest, out),
-                Protocol::Diameter => self.diameter(point, ends, rest, out),
+            let step = match content {
+                _ if !self.is_at_message => self.look_for(content, point, rest, out),
+                Content::Message(Protocol::Sip) => self.sip(point, ends, rest, out),
+                Content::Message(Protocol::Diameter) => self.diameter(point, ends, rest, out),
+                Content::Hep => self.hep(point, rest, out),
             };
             match step {
                 Step::Used(octets) => at += octets,
@@ -98,13 +108,32 @@ impl Framing {
         }
     }
 
+    fn hep(&mut self, point: Point, rest: &[u8], out: &mut Out) -> Step {
+        match crate::trace::hep::length(rest) {
+            Ok(None) => Step::Incomplete,
+            Ok(Some(len)) => match rest.get(..len) {
+                Some(packet) => {
+                    hep::packet(point, packet, out);
+                    Step::Used(len)
+                }
+                None => Step::Incomplete,
+            },
+            Err(_) => {
+                self.is_at_message = false;
+                self.skipped += 1;
+                Step::Used(1)
+            }
+        }
+    }
+
     /// Passes over octets up to the next message.
-    fn look_for(&mut self, protocol: Protocol, point: Point, rest: &[u8], out: &mut Out) -> Step {
-        let found = match protocol {
+    fn look_for(&mut self, content: Content, point: Point, rest: &[u8], out: &mut Out) -> Step {
+        let found = match content {
             // A message begins with a segment, nearly always.
-            Protocol::Diameter if content::begins_diameter(rest) => Some(0),
-            Protocol::Diameter => None,
-            Protocol::Sip => {
+            Content::Message(Protocol::Diameter) if content::begins_diameter(rest) => Some(0),
+            Content::Message(Protocol::Diameter) => None,
+            Content::Hep => memmem::find(rest, hep::MAGIC),
+            Content::Message(Protocol::Sip) => {
                 let Some(end) = memchr(b'\n', rest) else {
                     let is_long = rest.len() > LONGEST_LINE;
                     self.skipped += if is_long { rest.len() } else { 0 };
@@ -127,8 +156,11 @@ impl Framing {
                 Step::Used(start)
             }
             None => {
-                self.skipped += rest.len();
-                Step::Used(rest.len())
+                // The word that begins a packet of HEP may be cut here.
+                let kept = if content == Content::Hep { rest.len().min(hep::MAGIC.len() - 1) } else { 0 };
+                let used = rest.len() - kept;
+                self.skipped += used;
+                if used == 0 { Step::Incomplete } else { Step::Used(used) }
             }
         }
     }

@@ -1,8 +1,8 @@
 //! One direction of a connection: segments put into their order.
 
 use super::connection::Carries;
-use super::framing::{Framing, Rest};
-use super::{Octets, Out, Point, Segment, content};
+use super::framing::{Content, Framing, Rest};
+use super::{Octets, Out, Point, Segment, content, hep};
 use crate::packet::{Protocol, Transport};
 use crate::time::Instant;
 use crate::trace::{Ends, Step};
@@ -127,7 +127,7 @@ impl Half {
             // Another connection of the same ports, whose beginning was not seen.
             self.finish(carries, out);
             self.next = Some(sequence);
-            self.framing.is_at_message = content::begins_sip(data.bytes) || content::begins_diameter(data.bytes);
+            self.framing.is_at_message = carried(data.bytes) != Carries::Unknown;
             return self.take(point, data, carries, out);
         }
         let behind = distance.min(0).unsigned_abs() as usize;
@@ -214,9 +214,10 @@ impl Half {
         let len = (data.bytes.len() + data.missing) as u32;
         self.next = self.next.map(|next| next.wrapping_add(len));
         self.point = Some(point);
-        let protocol = match carries {
-            Carries::Sip => Protocol::Sip,
-            Carries::Diameter => Protocol::Diameter,
+        let content = match carries {
+            Carries::Sip => Content::Message(Protocol::Sip),
+            Carries::Diameter => Content::Message(Protocol::Diameter),
+            Carries::Hep => Content::Hep,
             Carries::Unknown | Carries::Other => {
                 self.buffer.extend_from_slice(data.bytes);
                 return;
@@ -225,11 +226,11 @@ impl Half {
         let mut bytes = std::mem::take(&mut self.buffer);
         if bytes.is_empty() {
             // Nearly every segment begins with a message and ends with one.
-            let used = self.framing.read(protocol, point, self.ends, data.bytes, out);
+            let used = self.framing.read(content, point, self.ends, data.bytes, out);
             bytes.extend_from_slice(&data.bytes[used..]);
         } else {
             bytes.extend_from_slice(data.bytes);
-            let used = self.framing.read(protocol, point, self.ends, &bytes, out);
+            let used = self.framing.read(content, point, self.ends, &bytes, out);
             bytes.drain(..used);
         }
         self.buffer = bytes;
@@ -256,6 +257,8 @@ fn carried(bytes: &[u8]) -> Carries {
         Carries::Sip
     } else if content::begins_diameter(bytes) {
         Carries::Diameter
+    } else if bytes.starts_with(hep::MAGIC) {
+        Carries::Hep
     } else {
         Carries::Unknown
     }

@@ -8,9 +8,9 @@ mod connection;
 mod framing;
 mod half;
 
-use super::content;
 use super::network::Payload;
 use super::{Octets, Out, Point, Protection};
+use super::{content, hep};
 use crate::ip::transport::{FIN, RST, SYN};
 use crate::packet::Transport;
 use crate::time::{Duration, Instant};
@@ -88,7 +88,9 @@ impl<'a> Segment<'a> {
     }
 
     fn begins_message(&self) -> bool {
-        content::begins_sip(self.data.bytes) || content::begins_diameter(self.data.bytes)
+        content::begins_sip(self.data.bytes)
+            || content::begins_diameter(self.data.bytes)
+            || self.data.bytes.starts_with(hep::MAGIC)
     }
 
     fn is_of_port(&self, is_expected: fn(u16) -> bool) -> bool {
