@@ -117,17 +117,14 @@ impl<'a> Mar<'a> {
     pub fn decode(message: &'a [u8]) -> Result<Self, Fault> {
         let mut common = RequestParts::default();
         let (mut impi, mut impu, mut items, mut item, mut server_name) = (None, None, None, None, None);
-        for avp in Avps::of(message) {
-            let avp = &avp?;
-            match (avp.vendor, avp.code) {
-                (0, d::USER_NAME) => once(&mut impi, avp, Avp::utf8)?,
-                (VENDOR, d::PUBLIC_IDENTITY) => once(&mut impu, avp, Avp::utf8)?,
-                (VENDOR, d::SIP_NUMBER_AUTH_ITEMS) => once(&mut items, avp, Avp::u32)?,
-                (VENDOR, d::SIP_AUTH_DATA_ITEM) => once(&mut item, avp, decode_wanted)?,
-                (VENDOR, d::SERVER_NAME) => once(&mut server_name, avp, Avp::utf8)?,
-                _ => common.take(avp)?,
-            }
-        }
+        Avps::of(message).try_each(|avp| match (avp.vendor, avp.code) {
+            (0, d::USER_NAME) => once(&mut impi, avp, Avp::utf8),
+            (VENDOR, d::PUBLIC_IDENTITY) => once(&mut impu, avp, Avp::utf8),
+            (VENDOR, d::SIP_NUMBER_AUTH_ITEMS) => once(&mut items, avp, Avp::u32),
+            (VENDOR, d::SIP_AUTH_DATA_ITEM) => once(&mut item, avp, decode_wanted),
+            (VENDOR, d::SERVER_NAME) => once(&mut server_name, avp, Avp::utf8),
+            _ => common.take(avp),
+        })?;
         let envelope = common.finish()?;
         let impi = required(impi, d::USER_NAME, 0)?;
         let impu = required(impu, d::PUBLIC_IDENTITY, VENDOR)?;
@@ -158,21 +155,19 @@ impl<'a> Maa<'a> {
     pub fn decode(message: &'a [u8]) -> Result<Self, Fault> {
         let mut common = AnswerParts::default();
         let (mut impi, mut impu, mut items) = (None, None, Vec::new());
-        for avp in Avps::of(message) {
-            let avp = &avp?;
-            match (avp.vendor, avp.code) {
-                (0, d::USER_NAME) => once(&mut impi, avp, Avp::utf8)?,
-                (VENDOR, d::PUBLIC_IDENTITY) => once(&mut impu, avp, Avp::utf8)?,
-                (VENDOR, d::SIP_AUTH_DATA_ITEM) => {
-                    if items.is_empty() {
-                        // One is the rule: no room for the three more that a first push would reserve.
-                        items.reserve_exact(1);
-                    }
-                    items.push(AuthItem::decode(avp)?);
+        Avps::of(message).try_each(|avp| match (avp.vendor, avp.code) {
+            (0, d::USER_NAME) => once(&mut impi, avp, Avp::utf8),
+            (VENDOR, d::PUBLIC_IDENTITY) => once(&mut impu, avp, Avp::utf8),
+            (VENDOR, d::SIP_AUTH_DATA_ITEM) => {
+                if items.is_empty() {
+                    // One is the rule: no room for the three more that a first push would reserve.
+                    items.reserve_exact(1);
                 }
-                _ => common.take(avp)?,
+                items.push(AuthItem::decode(avp)?);
+                Ok(())
             }
-        }
+            _ => common.take(avp),
+        })?;
         let (envelope, result) = common.finish()?;
         if items.len() > 1 {
             items.sort_by_key(|item| item.number);
@@ -218,23 +213,23 @@ impl<'a> AuthItem<'a> {
     #[inline]
     pub(super) fn decode(group: &Avp<'a>) -> Result<Self, Fault> {
         let mut this = Self::default();
-        for avp in group.group() {
-            let avp = &avp?;
-            match (avp.vendor, avp.code) {
-                (VENDOR, d::SIP_ITEM_NUMBER) => once(&mut this.number, avp, Avp::u32)?,
-                (VENDOR, d::SIP_AUTHENTICATION_SCHEME) => once(&mut this.scheme, avp, Avp::utf8)?,
-                (VENDOR, d::SIP_AUTHENTICATE) => once(&mut this.authenticate, avp, Avp::octets)?,
-                (VENDOR, d::SIP_AUTHORIZATION) => once(&mut this.xres, avp, Avp::octets)?,
-                (VENDOR, d::SIP_AUTHENTICATION_CONTEXT) => once(&mut this.context, avp, Avp::octets)?,
-                (VENDOR, d::CONFIDENTIALITY_KEY) => once(&mut this.ck, avp, Avp::octets)?,
-                (VENDOR, d::INTEGRITY_KEY) => once(&mut this.ik, avp, Avp::octets)?,
-                (VENDOR, d::SIP_DIGEST_AUTHENTICATE) => once(&mut this.digest, avp, DigestAuthenticate::decode)?,
-                (0, d::FRAMED_IP_ADDRESS) => once(&mut this.framed_ip_address, avp, Avp::octets)?,
-                (0, d::FRAMED_IPV6_PREFIX) => once(&mut this.framed_ipv6_prefix, avp, Avp::octets)?,
-                (d::ETSI, d::LINE_IDENTIFIER) => this.lines.push(avp.octets()?),
-                _ => {}
+        group.group().try_each(|avp| match (avp.vendor, avp.code) {
+            (VENDOR, d::SIP_ITEM_NUMBER) => once(&mut this.number, avp, Avp::u32),
+            (VENDOR, d::SIP_AUTHENTICATION_SCHEME) => once(&mut this.scheme, avp, Avp::utf8),
+            (VENDOR, d::SIP_AUTHENTICATE) => once(&mut this.authenticate, avp, Avp::octets),
+            (VENDOR, d::SIP_AUTHORIZATION) => once(&mut this.xres, avp, Avp::octets),
+            (VENDOR, d::SIP_AUTHENTICATION_CONTEXT) => once(&mut this.context, avp, Avp::octets),
+            (VENDOR, d::CONFIDENTIALITY_KEY) => once(&mut this.ck, avp, Avp::octets),
+            (VENDOR, d::INTEGRITY_KEY) => once(&mut this.ik, avp, Avp::octets),
+            (VENDOR, d::SIP_DIGEST_AUTHENTICATE) => once(&mut this.digest, avp, DigestAuthenticate::decode),
+            (0, d::FRAMED_IP_ADDRESS) => once(&mut this.framed_ip_address, avp, Avp::octets),
+            (0, d::FRAMED_IPV6_PREFIX) => once(&mut this.framed_ipv6_prefix, avp, Avp::octets),
+            (d::ETSI, d::LINE_IDENTIFIER) => {
+                this.lines.push(avp.octets()?);
+                Ok(())
             }
-        }
+            _ => Ok(()),
+        })?;
         Ok(this)
     }
 

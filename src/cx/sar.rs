@@ -95,30 +95,28 @@ impl<'a> Sar<'a> {
         let (mut impi, mut impus, mut server_name) = (None, Vec::new(), None);
         let (mut assignment, mut available) = (None, None);
         let (mut features, mut multiple, mut restoration) = (0, None, None);
-        for avp in Avps::of(message) {
-            let avp = &avp?;
-            match (avp.vendor, avp.code) {
-                (0, d::USER_NAME) => once(&mut impi, avp, Avp::utf8)?,
-                (VENDOR, d::PUBLIC_IDENTITY) => {
-                    if impus.is_empty() {
-                        impus.reserve_exact(1);
-                    }
-                    impus.push(avp.utf8()?);
+        Avps::of(message).try_each(|avp| match (avp.vendor, avp.code) {
+            (0, d::USER_NAME) => once(&mut impi, avp, Avp::utf8),
+            (VENDOR, d::PUBLIC_IDENTITY) => {
+                if impus.is_empty() {
+                    impus.reserve_exact(1);
                 }
-                (VENDOR, d::SERVER_NAME) => once(&mut server_name, avp, Avp::utf8)?,
-                (VENDOR, d::SERVER_ASSIGNMENT_TYPE) => once(&mut assignment, avp, ServerAssignmentType::decode)?,
-                (VENDOR, d::USER_DATA_ALREADY_AVAILABLE) => once(&mut available, avp, |avp| avp.enumerated(1))?,
-                (VENDOR, d::SUPPORTED_FEATURES) => {
-                    features |= restoration::features(avp)?;
-                    common.take(avp)?;
-                }
-                (VENDOR, d::MULTIPLE_REGISTRATION_INDICATION) => once(&mut multiple, avp, |avp| avp.enumerated(1))?,
-                (VENDOR, d::SCSCF_RESTORATION_INFO) => {
-                    once(&mut restoration, avp, |avp| ScscfRestorationInfo::decode(avp).map(Box::new))?;
-                }
-                _ => common.take(avp)?,
+                impus.push(avp.utf8()?);
+                Ok(())
             }
-        }
+            (VENDOR, d::SERVER_NAME) => once(&mut server_name, avp, Avp::utf8),
+            (VENDOR, d::SERVER_ASSIGNMENT_TYPE) => once(&mut assignment, avp, ServerAssignmentType::decode),
+            (VENDOR, d::USER_DATA_ALREADY_AVAILABLE) => once(&mut available, avp, |avp| avp.enumerated(1)),
+            (VENDOR, d::SUPPORTED_FEATURES) => {
+                features |= restoration::features(avp)?;
+                common.take(avp)
+            }
+            (VENDOR, d::MULTIPLE_REGISTRATION_INDICATION) => once(&mut multiple, avp, |avp| avp.enumerated(1)),
+            (VENDOR, d::SCSCF_RESTORATION_INFO) => {
+                once(&mut restoration, avp, |avp| ScscfRestorationInfo::decode(avp).map(Box::new))
+            }
+            _ => common.take(avp),
+        })?;
         let envelope = common.finish()?;
         let server_name = required(server_name, d::SERVER_NAME, VENDOR)?;
         let assignment = required(assignment, d::SERVER_ASSIGNMENT_TYPE, VENDOR)?;
@@ -179,21 +177,22 @@ impl<'a> Saa<'a> {
         let (mut impi, mut server_name, mut user_data) = (None, None, None);
         let (mut charging, mut identities) = (None, None);
         let (mut supports_restoration, mut restoration) = (false, Vec::new());
-        for avp in Avps::of(message) {
-            let avp = &avp?;
-            match (avp.vendor, avp.code) {
-                (0, d::USER_NAME) => once(&mut impi, avp, Avp::utf8)?,
-                (VENDOR, d::SERVER_NAME) => once(&mut server_name, avp, Avp::utf8)?,
-                (VENDOR, d::USER_DATA) => once(&mut user_data, avp, Avp::octets)?,
-                (VENDOR, d::CHARGING_INFORMATION) => once(&mut charging, avp, Charging::decode)?,
-                (VENDOR, d::ASSOCIATED_IDENTITIES) => once(&mut identities, avp, decode_user_names)?,
-                (VENDOR, d::SUPPORTED_FEATURES) => {
-                    supports_restoration |= restoration::features(avp)? & RESTORATION_FEATURE != 0;
-                }
-                (VENDOR, d::SCSCF_RESTORATION_INFO) => restoration.push(ScscfRestorationInfo::decode(avp)?),
-                _ => common.take(avp)?,
+        Avps::of(message).try_each(|avp| match (avp.vendor, avp.code) {
+            (0, d::USER_NAME) => once(&mut impi, avp, Avp::utf8),
+            (VENDOR, d::SERVER_NAME) => once(&mut server_name, avp, Avp::utf8),
+            (VENDOR, d::USER_DATA) => once(&mut user_data, avp, Avp::octets),
+            (VENDOR, d::CHARGING_INFORMATION) => once(&mut charging, avp, Charging::decode),
+            (VENDOR, d::ASSOCIATED_IDENTITIES) => once(&mut identities, avp, decode_user_names),
+            (VENDOR, d::SUPPORTED_FEATURES) => {
+                supports_restoration |= restoration::features(avp)? & RESTORATION_FEATURE != 0;
+                Ok(())
             }
-        }
+            (VENDOR, d::SCSCF_RESTORATION_INFO) => {
+                restoration.push(ScscfRestorationInfo::decode(avp)?);
+                Ok(())
+            }
+            _ => common.take(avp),
+        })?;
         let (envelope, result) = common.finish()?;
         let associated_identities = identities.unwrap_or_default();
         Ok(Self {

@@ -17,14 +17,11 @@ impl<'a> Serving<'a> {
     pub(super) fn decode(message: &'a [u8]) -> Result<Self, Fault> {
         let mut common = AnswerParts::default();
         let (mut server_name, mut capabilities) = (None, None);
-        for avp in Avps::of(message) {
-            let avp = &avp?;
-            match (avp.vendor, avp.code) {
-                (VENDOR, d::SERVER_NAME) => once(&mut server_name, avp, Avp::utf8)?,
-                (VENDOR, d::SERVER_CAPABILITIES) => once(&mut capabilities, avp, Capabilities::decode)?,
-                _ => common.take(avp)?,
-            }
-        }
+        Avps::of(message).try_each(|avp| match (avp.vendor, avp.code) {
+            (VENDOR, d::SERVER_NAME) => once(&mut server_name, avp, Avp::utf8),
+            (VENDOR, d::SERVER_CAPABILITIES) => once(&mut capabilities, avp, Capabilities::decode),
+            _ => common.take(avp),
+        })?;
         let (envelope, result) = common.finish()?;
         Ok(Self { envelope, result, server_name, capabilities })
     }

@@ -66,19 +66,14 @@ impl<'a> Uar<'a> {
         let mut common = RequestParts::default();
         let (mut impi, mut impu, mut visited_network, mut authorization_type, mut flags) =
             (None, None, None, None, None);
-        for avp in Avps::of(message) {
-            let avp = &avp?;
-            match (avp.vendor, avp.code) {
-                (0, d::USER_NAME) => once(&mut impi, avp, Avp::utf8)?,
-                (VENDOR, d::PUBLIC_IDENTITY) => once(&mut impu, avp, Avp::utf8)?,
-                (VENDOR, d::VISITED_NETWORK_IDENTIFIER) => once(&mut visited_network, avp, Avp::octets)?,
-                (VENDOR, d::USER_AUTHORIZATION_TYPE) => {
-                    once(&mut authorization_type, avp, UserAuthorizationType::decode)?;
-                }
-                (VENDOR, d::UAR_FLAGS) => once(&mut flags, avp, Avp::u32)?,
-                _ => common.take(avp)?,
-            }
-        }
+        Avps::of(message).try_each(|avp| match (avp.vendor, avp.code) {
+            (0, d::USER_NAME) => once(&mut impi, avp, Avp::utf8),
+            (VENDOR, d::PUBLIC_IDENTITY) => once(&mut impu, avp, Avp::utf8),
+            (VENDOR, d::VISITED_NETWORK_IDENTIFIER) => once(&mut visited_network, avp, Avp::octets),
+            (VENDOR, d::USER_AUTHORIZATION_TYPE) => once(&mut authorization_type, avp, UserAuthorizationType::decode),
+            (VENDOR, d::UAR_FLAGS) => once(&mut flags, avp, Avp::u32),
+            _ => common.take(avp),
+        })?;
         Ok(Self {
             envelope: common.finish()?,
             impi: required(impi, d::USER_NAME, 0)?,

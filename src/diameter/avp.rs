@@ -94,6 +94,18 @@ impl<'a> Avps<'a> {
         self.clone().map_while(Result::ok).find(|avp| avp.code == code && avp.vendor == vendor)
     }
 
+    /// Shows every AVP to `take`, in order; the first fault ends it.
+    #[inline]
+    pub fn try_each(self, mut take: impl FnMut(&Avp<'a>) -> Result<(), Fault>) -> Result<(), Fault> {
+        let mut rest = self.rest;
+        while !rest.is_empty() {
+            let Some((avp, behind)) = split(rest) else { return Err(Fault::broken(rest)) };
+            rest = behind;
+            take(&avp)?;
+        }
+        Ok(())
+    }
+
     /// Walks to the end, for the sake of the lengths.
     pub fn check(self) -> Result<(), Fault> {
         for avp in self {

@@ -17,6 +17,7 @@ use crate::sip::{HeaderName, Message, Method, Uri};
 use crate::time::Instant;
 use std::fmt;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 /// What the I-CSCF needs as a proxy.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ struct Kept {
     /// An application server calls for this user: `orig` in Route (TS 24.229 clause 5.3.2.1A).
     originating: Option<Box<str>>,
     /// The S-CSCFs it was sent to, the present one last.
-    tried: Vec<Box<str>>,
+    tried: Vec<Rc<str>>,
 }
 
 /// A request for which the HSS is asked.
@@ -235,7 +236,7 @@ impl Icscf {
     }
 
     /// The S-CSCF that the answer names, or that we select for the services of a user who is not registered.
-    fn server_of(&mut self, lia: &Lia<'_>, context: ContextId) -> Result<Box<str>, Refusal> {
+    fn server_of(&mut self, lia: &Lia<'_>, context: ContextId) -> Result<Rc<str>, Refusal> {
         match lia.result {
             CxResult::SUCCESS | CxResult::UNREGISTERED_SERVICE => {}
             CxResult::USER_UNKNOWN => return Err(Refusal::CalledUnknown),
@@ -244,14 +245,15 @@ impl Icscf {
         }
         let tried = self.locating.contexts.kept(context).map_or(&[][..], |kept| &kept.tried);
         if let Some(name) = lia.server_name.filter(|name| !tried.iter().any(|t| t.eq_ignore_ascii_case(name))) {
-            return Ok(name.into());
+            return Ok(Known::name(&self.known, name));
         }
         let any = Capabilities::default();
         let wanted = lia.capabilities.as_ref().unwrap_or(&any);
-        select(&self.config.scscfs, wanted, tried).ok_or(Refusal::NoneFits)
+        let selected = select(&self.config.scscfs, wanted, tried).ok_or(Refusal::NoneFits)?;
+        Ok(Known::name(&self.known, selected))
     }
 
-    fn forward_to_server(&mut self, now: Instant, context: ContextId, name: Box<str>, out: &mut Outbox) {
+    fn forward_to_server(&mut self, now: Instant, context: ContextId, name: Rc<str>, out: &mut Outbox) {
         // A request that was cancelled meanwhile has been answered.
         let Some(Kept { request, originating, tried }) = self.locating.contexts.kept(context) else { return };
         let (request, route) = (request.clone(), route_to(&name, originating.is_some()));

@@ -7,11 +7,13 @@ use super::{Asked, Awaited, Icscf, answer};
 use crate::cx::{self, CxResult, RequestEnvelope, Uaa, Uar, UserAuthorizationType};
 use crate::packet::Outbox;
 use crate::sip::header::contact::Contacts;
+use crate::sip::header::grammar::mentions;
 use crate::sip::transaction::{ClientId, ServerId, Timers};
 use crate::sip::{HeaderName, Message, NameSet};
 use crate::time::{Duration, Instant};
-use memchr::{memchr2, memchr2_iter, memchr3};
+use memchr::{memchr2, memchr3};
 use std::fmt;
+use std::rc::Rc;
 
 /// A REGISTER for which the HSS is asked.
 pub(super) struct AwaitingUaa {
@@ -32,14 +34,14 @@ pub(super) struct AwaitingScscf {
     /// Its transaction.
     pub(super) server: ServerId,
     /// The S-CSCFs it was sent to, the present one last.
-    pub(super) tried: Vec<Box<str>>,
+    pub(super) tried: Vec<Rc<str>>,
     /// How long the HSS was waited for.
     waited: Duration,
 }
 
 /// Why another S-CSCF is looked for.
 pub(super) struct Failed {
-    tried: Vec<Box<str>>,
+    tried: Vec<Rc<str>>,
     /// What the last one answered; `None`: nothing.
     response: Option<Box<[u8]>>,
 }
@@ -168,7 +170,7 @@ impl Icscf {
     }
 
     /// The S-CSCF that the answer names, or that we select.
-    fn chosen(&self, uaa: &Uaa<'_>, failed: Option<&Failed>) -> Result<Box<str>, Refusal> {
+    fn chosen(&self, uaa: &Uaa<'_>, failed: Option<&Failed>) -> Result<Rc<str>, Refusal> {
         match uaa.result {
             CxResult::SUCCESS | CxResult::FIRST_REGISTRATION | CxResult::SUBSEQUENT_REGISTRATION => {}
             refused @ (CxResult::USER_UNKNOWN
@@ -181,11 +183,12 @@ impl Icscf {
         }
         let tried = failed.map_or(&[][..], |f| &f.tried);
         if let Some(name) = uaa.server_name.filter(|name| !tried.iter().any(|t| t.eq_ignore_ascii_case(name))) {
-            return Ok(name.into());
+            return Ok(Known::name(&self.known, name));
         }
         let any = cx::Capabilities::default();
         let wanted = uaa.capabilities.as_ref().unwrap_or(&any);
-        select(&self.config.scscfs, wanted, tried).ok_or(Refusal::NoneFits)
+        let selected = select(&self.config.scscfs, wanted, tried).ok_or(Refusal::NoneFits)?;
+        Ok(Known::name(&self.known, selected))
     }
 
     fn forward(&mut self, now: Instant, waiting: AwaitingScscf, mut request: Vec<u8>, out: &mut Outbox) {
@@ -194,7 +197,7 @@ impl Icscf {
             // Nobody can be reached under that name: the same as silence.
             return self.try_another(now, waiting, request, None, out);
         };
-        let name = name.clone();
+        let name = Rc::clone(name);
         let sent_by = &self.sent_by[listener];
         let left = self.config.limits.longest_wait.saturating_sub(waiting.waited);
         let timers = patience(self.config.timers, left);
@@ -279,9 +282,10 @@ fn visited_network<'a>(message: &Message<'a>) -> Option<&'a str> {
 /// Whether the REGISTER only removes, and whether it is an emergency registration.
 fn contacts(message: &Message<'_>) -> Result<(bool, bool), Refusal> {
     let header = message.expires();
-    let may_tell = |value: &str| mentions(value, "expires", (b'x', b'X')) || mentions(value, "sos", (b'o', b'O'));
+    // Their second letters are rare in Contacts.
+    let may_tell = |value: &str| mentions(value, "expires", 1) || mentions(value, "sos", 1);
     // Where no parameter can decide, Expires alone does. The registrar judges the rest of Contact.
-    if header != Some(0) && !message.values(HeaderName::Contact).any(may_tell) {
+    if header != Some(0) && !message.any_value(HeaderName::Contact, may_tell) {
         return Ok((false, false));
     }
     Ok(match message.contacts()? {
@@ -290,15 +294,6 @@ fn contacts(message: &Message<'_>) -> Result<(bool, bool), Refusal> {
             let zero = !list.is_empty() && list.iter().all(|c| c.expires.or(header) == Some(0));
             (zero, list.iter().any(|c| c.address.uri.params.has("sos")))
         }
-    })
-}
-
-/// True when `text` holds `word` in any case. Searched for by its second octet, which is rare in Contacts.
-fn mentions(text: &str, word: &str, (lower, upper): (u8, u8)) -> bool {
-    let text = text.as_bytes();
-    memchr2_iter(lower, upper, text).any(|at| {
-        let found = at.checked_sub(1).and_then(|start| text.get(start..start + word.len()));
-        found.is_some_and(|found| found.eq_ignore_ascii_case(word.as_bytes()))
     })
 }
 

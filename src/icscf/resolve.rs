@@ -3,11 +3,12 @@
 use super::IcscfConfig;
 use crate::packet::Route;
 use crate::sip::{Uri, destination};
+use std::rc::Rc;
 
 /// An S-CSCF of the configuration that can be reached.
 #[derive(Debug)]
 pub(super) struct Known {
-    name: Box<str>,
+    name: Rc<str>,
     way: (Route, usize),
 }
 
@@ -16,6 +17,11 @@ impl Known {
     pub(super) fn all(config: &IcscfConfig) -> Vec<Self> {
         let way = |name: &str| Some(Self { name: name.into(), way: resolve(config, name)? });
         config.scscfs.iter().filter_map(|entry| way(&entry.name)).collect()
+    }
+
+    /// `name`, to be kept; shared where it is one of them as written.
+    pub(super) fn name(all: &[Self], name: &str) -> Rc<str> {
+        all.iter().find(|known| *known.name == *name).map_or_else(|| name.into(), |known| Rc::clone(&known.name))
     }
 
     /// What [`resolve`] says of `name`, if it is one of them as written.

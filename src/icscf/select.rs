@@ -2,13 +2,14 @@
 
 use super::ScscfEntry;
 use crate::cx::Capabilities;
+use std::rc::Rc;
 
 /// The S-CSCF for these capabilities: the operator's list in its order, then whoever has all mandatory capabilities
 /// and most of the optional ones. None that was tried before.
-pub(super) fn select(scscfs: &[ScscfEntry], wanted: &Capabilities<'_>, tried: &[Box<str>]) -> Option<Box<str>> {
+pub(super) fn select<'n>(scscfs: &'n [ScscfEntry], wanted: &Capabilities<'n>, tried: &[Rc<str>]) -> Option<&'n str> {
     let fresh = |name: &str| !tried.iter().any(|t| t.eq_ignore_ascii_case(name));
     if let Some(name) = wanted.server_names.iter().find(|name| fresh(name)) {
-        return Some((*name).into());
+        return Some(name);
     }
     let able = |s: &&ScscfEntry| wanted.mandatory.iter().all(|c| s.capabilities.contains(c));
     let mut best: Option<(usize, &ScscfEntry)> = None;
@@ -19,7 +20,7 @@ pub(super) fn select(scscfs: &[ScscfEntry], wanted: &Capabilities<'_>, tried: &[
             best = Some((fit, entry));
         }
     }
-    best.map(|(_, entry)| entry.name.clone())
+    best.map(|(_, entry)| &*entry.name)
 }
 
 #[cfg(test)]
@@ -37,7 +38,7 @@ mod tests {
     #[test]
     fn all_mandatory_most_optional_first_configured() {
         let all = [entry("a", &[1]), entry("b", &[1, 2, 3]), entry("c", &[1, 2, 3, 4]), entry("d", &[9])];
-        let pick = |m: &[u32], o: &[u32], tried: &[Box<str>]| select(&all, &wanted(m, o, &[]), tried);
+        let pick = |m: &[u32], o: &[u32], tried: &[Rc<str>]| select(&all, &wanted(m, o, &[]), tried).map(str::to_owned);
         assert_eq!(pick(&[], &[], &[]).as_deref(), Some("a"));
         assert_eq!(pick(&[1], &[2, 3], &[]).as_deref(), Some("b"));
         assert_eq!(pick(&[1], &[2, 3, 4], &[]).as_deref(), Some("c"));
@@ -50,9 +51,9 @@ mod tests {
     fn the_operators_list_comes_first_and_in_its_order() {
         let all = [entry("a", &[1])];
         let list = wanted(&[1], &[], &["x", "y"]);
-        assert_eq!(select(&all, &list, &[]).as_deref(), Some("x"));
-        assert_eq!(select(&all, &list, &["x".into()]).as_deref(), Some("y"));
-        assert_eq!(select(&all, &list, &["x".into(), "y".into()]).as_deref(), Some("a"));
+        assert_eq!(select(&all, &list, &[]), Some("x"));
+        assert_eq!(select(&all, &list, &["x".into()]), Some("y"));
+        assert_eq!(select(&all, &list, &["x".into(), "y".into()]), Some("a"));
         assert_eq!(select(&all, &list, &["x".into(), "y".into(), "a".into()]), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::Pcscf;
 use super::books::Opening;
-use super::flow::{Agreement, Asked, Challenging, Held, Origin};
+use super::flow::{Agreement, Asked, Challenging, Held, Origin, Stated};
 use super::from_core::{FromCore, Keys, Strip};
 use super::refusal::Refusal;
 use super::tls;
@@ -197,7 +197,8 @@ impl Pcscf {
                     }
                 };
                 self.bind_tls(context.flow, way_back, context.agreement.is_some(), out);
-                self.books.register(context.flow, now + expires, &identities, &service_route, in_clear);
+                let stated = Stated { identities: &identities, service_route: &service_route };
+                self.books.register(context.flow, now + expires, stated, in_clear);
                 out.event(|| {
                     let impu = Impu::from(identities.lines().next().unwrap_or(&aor));
                     Event { role: Role::Pcscf, what: What::Registered { impi: impi(self), impu, expires } }

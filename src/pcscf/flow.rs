@@ -189,40 +189,74 @@ impl std::ops::Deref for Registrations {
 pub(super) struct Registration {
     /// When it expires.
     pub(super) until: Instant,
-    /// Its identities in canonical form, the default first, each ended by a line end; without the host where it is that
-    /// of `shared`.
+    /// Service-Route up to what `shared` has of it; then its identities in canonical form, the default first, without the
+    /// host where it is that of `shared`. Each is ended by a line end.
     packed: Box<str>,
-    pub(super) shared: Rc<Shared>,
+    shared: Rc<Shared>,
 }
 
 /// What many registrations have in common.
 #[derive(PartialEq, Eq, Debug, Default)]
 pub(super) struct Shared {
-    /// Service-Route: the elements, separated by commas.
-    pub(super) service_route: Box<str>,
+    /// Service-Route from its first `@` on: what stands before may lead to one registration alone.
+    service_route: Box<str>,
     /// Host of the default identity.
-    pub(super) host: Box<str>,
+    host: Box<str>,
+}
+
+/// What a 200 to REGISTER says of the set that it registers.
+#[derive(Clone, Copy)]
+pub(super) struct Stated<'a> {
+    /// Canonical, the default first, each ended by a line end.
+    pub(super) identities: &'a str,
+    /// Service-Route: the elements, separated by commas.
+    pub(super) service_route: &'a str,
+}
+
+impl Stated<'_> {
+    /// Service-Route as far as it may be that of one registration, and what is common to many.
+    fn split_service_route(&self) -> (&str, &str) {
+        let at = self.service_route.find('@').filter(|at| !self.service_route[..*at].contains(['\r', '\n']));
+        self.service_route.split_at(at.unwrap_or_default())
+    }
+
+    fn host(&self) -> &str {
+        let default = self.identities.lines().next().unwrap_or_default();
+        default.rsplit_once('@').map_or("", |(_, host)| host)
+    }
 }
 
 impl Registration {
-    /// `identities`: canonical, the default first, each ended by a line end.
-    pub(super) fn new(until: Instant, identities: &str, shared: Rc<Shared>) -> Self {
-        let mut packed = String::with_capacity(identities.len());
-        for identity in identities.lines() {
+    /// `shared` is what it has in common with the registration before.
+    pub(super) fn new(until: Instant, stated: Stated<'_>, shared: Rc<Shared>) -> Self {
+        let (own, _) = stated.split_service_route();
+        let mut packed = String::with_capacity(own.len() + 1 + stated.identities.len());
+        packed.push_str(own);
+        packed.push('\n');
+        for identity in stated.identities.lines() {
             packed.push_str(shared.without_host(identity));
             packed.push('\n');
         }
         Self { until, packed: packed.into(), shared }
     }
 
-    pub(super) fn identities(&self) -> impl Iterator<Item = String> {
-        self.packed.lines().map(|i| if i.ends_with('@') { format!("{i}{}", self.shared.host) } else { i.to_owned() })
+    /// The elements of Service-Route, separated by commas.
+    pub(super) fn service_route(&self) -> String {
+        self.packed.lines().next().unwrap_or_default().to_owned() + &self.shared.service_route
     }
 
-    /// True when it is of these identities, in this order. As for [`Registration::new`].
-    pub(super) fn is_of(&self, identities: &str, shared: &Shared) -> bool {
-        let mut rest = Some(&*self.packed);
-        for identity in identities.lines() {
+    pub(super) fn identities(&self) -> impl Iterator<Item = String> {
+        self.packed
+            .lines()
+            .skip(1)
+            .map(|i| if i.ends_with('@') { format!("{i}{}", self.shared.host) } else { i.to_owned() })
+    }
+
+    /// True when the same was stated before, the identities in this order. As for [`Registration::new`].
+    pub(super) fn is_of(&self, stated: Stated<'_>, shared: &Shared) -> bool {
+        let mut rest =
+            self.packed.strip_prefix(stated.split_service_route().0).and_then(|rest| rest.strip_prefix('\n'));
+        for identity in stated.identities.lines() {
             rest = rest.and_then(|rest| rest.strip_prefix(shared.without_host(identity))?.strip_prefix('\n'));
         }
         rest == Some("") && *self.shared == *shared
@@ -230,11 +264,20 @@ impl Registration {
 
     pub(super) fn holds(&self, identity: &str) -> bool {
         let short = self.shared.without_host(identity);
-        self.packed.lines().any(|i| i == short)
+        self.packed.lines().skip(1).any(|i| i == short)
     }
 }
 
 impl Shared {
+    /// What registrations so stated have in common; this where it is the same.
+    pub(super) fn of(stated: Stated<'_>, before: &Rc<Self>) -> Rc<Self> {
+        let ((_, service_route), host) = (stated.split_service_route(), stated.host());
+        if *before.service_route == *service_route && *before.host == *host {
+            return Rc::clone(before);
+        }
+        Rc::new(Self { service_route: service_route.into(), host: host.into() })
+    }
+
     /// No identity in canonical form ends in `@` by itself.
     fn without_host<'i>(&self, identity: &'i str) -> &'i str {
         identity.strip_suffix(&*self.host).filter(|rest| rest.ends_with('@')).unwrap_or(identity)

@@ -139,8 +139,8 @@ impl Pcscf {
     }
 
     /// The Service-Route that requests of this IMPI take, elements separated by commas.
-    pub fn service_route(&self, impi: &str) -> Option<&str> {
-        self.books.registrations(FlowKey::of(&self.hasher, impi)).first().map(|r| &*r.shared.service_route)
+    pub fn service_route(&self, impi: &str) -> Option<String> {
+        self.books.registrations(FlowKey::of(&self.hasher, impi)).first().map(Registration::service_route)
     }
 
     /// How many transactions are alive, on both sides.

@@ -12,7 +12,7 @@ use crate::reginfo;
 use crate::sip::emit::reason_phrase;
 use crate::sip::proxy::Fault;
 use crate::sip::transaction::ServerId;
-use crate::sip::{HeaderName, Message, Writer};
+use crate::sip::{HeaderName, Message, NameSet, Writer};
 use crate::time::Instant;
 use std::io::Write;
 
@@ -177,17 +177,17 @@ pub(super) fn begin<'b>(request: &Message<'_>, status: u16, tag: &str, out: &'b 
 
 /// What every response copies from its request; `tag` goes to a To that has none.
 pub(super) fn copy_common(request: &Message<'_>, has_tag: bool, tag: &str, w: &mut Writer<'_>) {
-    for line in COMMON.into_iter().flat_map(|name| request.lines_of(name)) {
+    request.lines_in(COMMON).for_each(|line| {
         if line.name == HeaderName::To && !has_tag {
             w.header_parts(HeaderName::To, &[line.value, ";tag=", tag]);
         } else {
             w.copy(&line);
         }
-    }
+    });
 }
 
-const COMMON: [HeaderName; 5] =
-    [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq];
+const COMMON: NameSet =
+    NameSet::of(&[HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq]);
 
 fn write_refusal(refusal: &Refusal, w: &mut Writer<'_>) {
     match refusal {

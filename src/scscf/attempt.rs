@@ -69,8 +69,8 @@ pub(super) struct Challenged {
     pub(super) call_id: Box<str>,
     /// Of the same.
     pub(super) cseq: u32,
-    /// RAND and AUTN.
-    pub(super) authenticate: [u8; 32],
+    /// RAND and AUTN in base64, as sent.
+    pub(super) nonce: [u8; NONCE_LEN],
     /// The answer expected.
     pub(super) expected: Expected,
     /// `algorithm` of the challenge.
@@ -115,14 +115,21 @@ pub(super) struct AwaitingSaa {
 impl Challenged {
     /// True when `nonce` is the one sent.
     pub(super) fn has_nonce(&self, nonce: &str) -> bool {
-        let mut sent = [0; NONCE_LEN];
-        BASE64.encode_mut(&self.authenticate, &mut sent);
-        bool::from(sent.ct_eq(nonce.as_bytes()))
+        bool::from(self.nonce.ct_eq(nonce.as_bytes()))
+    }
+
+    /// RAND.
+    pub(super) fn rand(&self) -> [u8; RAND_LEN] {
+        let authenticate = BASE64.decode(&self.nonce).expect("encoded when the challenge was made");
+        *authenticate.first_chunk().expect("RAND and AUTN")
     }
 }
 
 /// Characters of a nonce: base64 of RAND and AUTN.
 pub(super) const NONCE_LEN: usize = 44;
+
+/// RAND.
+pub(super) const RAND_LEN: usize = 16;
 
 /// RAND and AUTS.
 pub(super) const RESYNC_LEN: usize = 30;
@@ -131,6 +138,7 @@ pub(super) const RESYNC_LEN: usize = 30;
 /// matter of its own from its first REGISTER on (TS 24.229 clauses 5.1.6.2 and 5.4.8.2). They end by themselves: by an answer, or with reg-await-auth.
 #[derive(Debug)]
 pub(super) struct Attempts {
+    /// By IMPI, which hardly ever has two.
     table: Table<Attempt>,
     hasher: FixedState,
 }
@@ -144,12 +152,12 @@ impl Attempts {
     /// The attempt of this pair.
     pub(super) fn find(&self, impi: &str, impu: &str, is_emergency: bool) -> Option<Id> {
         let is_it = |a: &Attempt| a.subject.is_emergency == is_emergency && a.impi() == impi && a.impu() == impu;
-        self.table.chain(self.hash(impi, impu)).find(|(_, a)| is_it(a)).map(|(id, _)| id)
+        self.table.chain(self.hasher.hash_one(impi)).find(|(_, a)| is_it(a)).map(|(id, _)| id)
     }
 
     /// Starts an attempt; one of the same pair must have been removed.
     pub(super) fn insert(&mut self, attempt: Attempt) -> Id {
-        self.table.insert(self.hash(attempt.impi(), attempt.impu()), attempt)
+        self.table.insert(self.hasher.hash_one(attempt.impi()), attempt)
     }
 
     /// What an attempt waits for, if it still goes on.
@@ -175,10 +183,6 @@ impl Attempts {
     /// How many go on.
     pub(super) const fn len(&self) -> usize {
         self.table.len()
-    }
-
-    fn hash(&self, impi: &str, impu: &str) -> u64 {
-        self.hasher.hash_one((impi, impu))
     }
 }
 

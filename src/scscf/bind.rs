@@ -35,7 +35,7 @@ impl Scscf {
             return Err(Refusal::TooManyFlows);
         }
         // What went on before, a challenge that this REGISTER did not answer, has no purpose any more.
-        if let Some(before) = self.attempts.find(register.impi, &register.impu, register.is_emergency) {
+        if let Some(before) = register.attempt {
             self.fail_challenge(now, before, &Refusal::Replaced, out);
         }
         let planned = wanted.iter().map(|w| Planned::new(register, w, &self.registrar.compact, &mut self.scratch.0));

@@ -39,9 +39,8 @@ impl Scscf {
         waiting: AwaitingMaa,
         out: &mut Outbox,
     ) {
-        let before = self.attempts.find(register.impi, &register.impu, register.is_emergency);
-        if let Some(Attempt { state: State::AwaitingMaa(waiting), .. }) = before.and_then(|id| self.attempts.remove(id))
-        {
+        let before = register.attempt.and_then(|id| self.attempts.remove(id));
+        if let Some(Attempt { state: State::AwaitingMaa(waiting), .. }) = before {
             self.refuse_waiting(now, &waiting.reply, &Refusal::Replaced, out);
         }
         let hss = register.registration.and_then(|id| self.registrar.hss_of(id));
@@ -137,8 +136,7 @@ impl Scscf {
 
     fn send_challenge(&mut self, now: Instant, reply: &Reply, challenged: &Challenged, out: &mut Outbox) {
         let Self { transactions, config, .. } = self;
-        let nonce = challenged.nonce();
-        let nonce = std::str::from_utf8(&nonce).expect("base64");
+        let nonce = std::str::from_utf8(&challenged.nonce).expect("base64");
         let keys = Keys::of(&challenged.expected);
         let algorithm = challenged.algorithm.as_str();
         transactions.respond(now, reply.server, 401, out, |bytes| {
@@ -178,7 +176,7 @@ impl Scscf {
     }
 
     fn challenged(&self, now: Instant, waiting: &mut AwaitingMaa, item: &AuthItem<'_>) -> Result<Challenged, Refusal> {
-        let (authenticate, expected) = self.vector(item).ok_or(Refusal::VectorIncomplete)?;
+        let (nonce, expected) = self.vector(item).ok_or(Refusal::VectorIncomplete)?;
         let algorithm = match &expected {
             Expected::Vector { .. } => waiting.algorithm,
             // The scheme of the vector is all that is known of its algorithm.
@@ -186,15 +184,15 @@ impl Scscf {
         };
         let (call_id, cseq) = (std::mem::take(&mut waiting.call_id), waiting.cseq);
         let until = now + self.config.reg_await_auth;
-        Ok(Challenged { call_id, cseq, authenticate, expected, algorithm, until })
+        Ok(Challenged { call_id, cseq, nonce, expected, algorithm, until })
     }
 
-    /// A complete vector of the scheme asked for, or nothing.
-    fn vector(&self, item: &AuthItem<'_>) -> Option<([u8; 32], Expected)> {
+    /// A complete vector of the scheme asked for, its nonce first, or nothing.
+    fn vector(&self, item: &AuthItem<'_>) -> Option<([u8; NONCE_LEN], Expected)> {
         if item.scheme.is_some_and(|scheme| !scheme.eq_ignore_ascii_case(&self.config.scheme)) {
             return None;
         }
-        let authenticate = item.authenticate?.try_into().ok()?;
+        let authenticate: &[u8; 32] = item.authenticate?.try_into().ok()?;
         let expected = match (item.xres, item.context) {
             (Some(xres), _) => Expected::Vector {
                 xres: Xres::new(xres)?,
@@ -205,7 +203,9 @@ impl Scscf {
             (None, Some(response)) if response.len() == 32 => Expected::Recorded(response.into()),
             _ => return None,
         };
-        Some((authenticate, expected))
+        let mut nonce = [0; NONCE_LEN];
+        BASE64.encode_mut(authenticate, &mut nonce);
+        Some((nonce, expected))
     }
 }
 
@@ -217,14 +217,6 @@ fn given_item<'m, 'a>(maa: &'m Maa<'a>) -> Result<&'m AuthItem<'a>, Refusal> {
             Err(Refusal::IdentityRejected(result))
         }
         result => Err(Refusal::HssFault(result)),
-    }
-}
-
-impl Challenged {
-    fn nonce(&self) -> [u8; NONCE_LEN] {
-        let mut nonce = [0; NONCE_LEN];
-        BASE64.encode_mut(&self.authenticate, &mut nonce);
-        nonce
     }
 }
 

@@ -6,13 +6,16 @@
 /// Packs and unpacks. The zero octet never occurs in a packed text: it separates them.
 #[derive(Debug)]
 pub(super) struct Compact {
-    home: Box<str>,
+    /// The home domain behind `@`.
+    at_home: Box<str>,
+    /// The same behind a dot.
+    dot_home: Box<str>,
 }
 
 impl Compact {
     /// For a network whose home domain is `home`.
     pub(super) fn new(home: &str) -> Self {
-        Self { home: home.into() }
+        Self { at_home: ["@", home].concat().into(), dot_home: [".", home].concat().into() }
     }
 
     /// Appends `text` in its short form.
@@ -23,20 +26,20 @@ impl Compact {
             out.push(n);
             rest = &rest[scheme.len()..];
         }
-        let mut at = 0;
-        while let Some(&octet) = rest.get(at) {
-            let short = if IS_SPECIAL[usize::from(octet)] { self.short_form(&rest[at..]) } else { None };
-            let Some((code, len)) = short else {
-                at += 1;
+        let mut looked_at = 0;
+        while let Some(plain) = rest[looked_at..].iter().position(|octet| IS_SPECIAL[usize::from(*octet)]) {
+            let at = looked_at + plain;
+            let Some((code, len)) = self.short_form(&rest[at..]) else {
+                looked_at = at + 1;
                 continue;
             };
             out.extend_from_slice(&rest[..at]);
             out.push(code);
             if code == ESCAPE {
-                out.push(octet | ESCAPED);
+                out.push(rest[at] | ESCAPED);
             }
             rest = &rest[at + len..];
-            at = 0;
+            looked_at = 0;
         }
         out.extend_from_slice(rest);
     }
@@ -45,8 +48,9 @@ impl Compact {
     fn short_form(&self, text: &[u8]) -> Option<(u8, usize)> {
         match text[0] {
             b'@' | b'.' => {
-                let is_home = !self.home.is_empty() && text[1..].starts_with(self.home.as_bytes());
-                is_home.then_some((if text[0] == b'@' { AT_HOME } else { DOT_HOME }, 1 + self.home.len()))
+                let (code, home) = if text[0] == b'@' { (AT_HOME, &self.at_home) } else { (DOT_HOME, &self.dot_home) };
+                let is_home = home.len() > 1 && text.starts_with(home.as_bytes());
+                is_home.then_some((code, home.len()))
             }
             b';' | b'>' => {
                 // Most phrases differ in their last octet.
@@ -69,9 +73,7 @@ impl Compact {
                 out.extend(rest.first().map(|b| b & !ESCAPED));
                 rest = rest.get(1..).unwrap_or_default();
             } else {
-                let (first, second) = self.long_form(code);
-                out.extend_from_slice(first.as_bytes());
-                out.extend_from_slice(second.as_bytes());
+                out.extend_from_slice(self.long_form(code).as_bytes());
             }
         }
         out.extend_from_slice(rest);
@@ -84,28 +86,27 @@ impl Compact {
             let (plain, code, behind) = (&rest[..at], rest[at], &rest[at + 1..]);
             let escaped = behind.first().filter(|_| code == ESCAPE).map(|b| b & !ESCAPED);
             rest = &behind[usize::from(escaped.is_some())..];
-            let (first, second) = self.long_form(code);
             let left = text.strip_prefix(plain).and_then(|text| text.strip_prefix(escaped.as_slice()));
-            let left = left.and_then(|text| text.strip_prefix(first.as_bytes())?.strip_prefix(second.as_bytes()));
+            let left = left.and_then(|text| text.strip_prefix(self.long_form(code).as_bytes()));
             let Some(left) = left else { return false };
             text = left;
         }
         text == rest
     }
 
-    /// What a code stands for, in two pieces; nothing for [`ESCAPE`].
-    fn long_form(&self, code: u8) -> (&str, &str) {
+    /// What a code stands for; nothing for [`ESCAPE`].
+    fn long_form(&self, code: u8) -> &str {
         let nth = |texts: &[&'static str], first: u8| texts.get(usize::from(code.wrapping_sub(first))).copied();
         match code {
-            AT_HOME => ("@", &self.home),
-            DOT_HOME => (".", &self.home),
-            _ => (nth(&SCHEMES, FIRST_SCHEME).or_else(|| nth(&PHRASES, FIRST_PHRASE)).unwrap_or_default(), ""),
+            AT_HOME => &self.at_home,
+            DOT_HOME => &self.dot_home,
+            _ => nth(&SCHEMES, FIRST_SCHEME).or_else(|| nth(&PHRASES, FIRST_PHRASE)).unwrap_or_default(),
         }
     }
 
     /// What `packed` was made from, as text of its own.
     pub(super) fn text(&self, packed: &[u8]) -> String {
-        let mut out = Vec::with_capacity(packed.len() + self.home.len());
+        let mut out = Vec::with_capacity(packed.len() + self.at_home.len());
         self.unpack(packed, &mut out);
         String::from_utf8(out).expect("packed from text, and only ASCII is replaced")
     }

@@ -128,21 +128,27 @@ pub(super) fn rebind(
     now: Instant,
     compact: &Compact,
 ) -> (Vec<Binding>, Vec<Binding>) {
-    let mut replaced = Vec::new();
     let replaces = Replaces::of(&planned, parallel);
-    replaced.extend(bindings.extract_if(.., |b| replaces.takes(b)));
+    let (mut bound, mut removed) = (Vec::with_capacity(planned.len()), Vec::new());
     for p in planned {
         let take = |list: &mut Vec<Binding>| {
             let at = list.iter().position(|b| p.is_of(b, compact));
             at.map(|at| list.remove(at))
         };
-        let before = take(&mut replaced).or_else(|| take(&mut bindings));
+        // Of two equal Contacts the last counts.
+        let before = take(&mut bindings).or_else(|| take(&mut bound));
         match (before, p.expires.is_zero()) {
-            (before, true) => replaced.extend(before),
-            (Some(before), false) => bindings.push(Binding::new(p, now).refreshing(&before, compact)),
-            (None, false) => bindings.push(Binding::new(p, now)),
+            (before, true) => removed.extend(before),
+            (Some(before), false) => bound.push(Binding::new(p, now).refreshing(&before, compact)),
+            (None, false) => bound.push(Binding::new(p, now)),
         }
     }
+    let mut replaced: Vec<Binding> = bindings.extract_if(.., |b| replaces.takes(b)).collect();
+    replaced.append(&mut removed);
+    if bindings.is_empty() {
+        return (bound, replaced);
+    }
+    bindings.append(&mut bound);
     (bindings, replaced)
 }
 

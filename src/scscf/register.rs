@@ -10,7 +10,6 @@ use super::{ChallengePolicy, Scscf};
 use crate::packet::Outbox;
 use crate::sip::header::contact::Contact;
 use crate::sip::header::digest::Digest;
-use crate::sip::message::elements;
 use crate::sip::transaction::ServerId;
 use crate::sip::{Checked, HeaderName, Message};
 use crate::time::Instant;
@@ -59,6 +58,7 @@ impl Scscf {
             return Err(Refusal::CSeqNotNewer);
         }
         let attempt = self.attempts.find(register.impi, &register.impu, register.is_emergency);
+        register.attempt = attempt;
         if self.must_shed(now, register, attempt.is_some()) {
             return Err(Refusal::Overloaded);
         }
@@ -191,6 +191,8 @@ pub(super) struct Register<'m, 'a> {
     pub(super) is_emergency: bool,
     /// The registration of this IMPI whose set holds this IMPU, looked up once.
     pub(super) registration: Option<Id>,
+    /// The attempt that went on when it came, looked up once.
+    pub(super) attempt: Option<Id>,
     /// To has a tag already.
     pub(super) has_to_tag: bool,
     /// Supported names `gruu`.
@@ -223,10 +225,11 @@ impl<'m, 'a> Register<'m, 'a> {
     ) -> Result<Self, Refusal> {
         let is_known = |tag: &str| EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(tag));
         // Most often the value is one tag.
-        let lists = message.values(HeaderName::Require).filter(|list| !is_known(list));
-        let unknown: Vec<&str> = lists.flat_map(elements).filter(|tag| !is_known(tag)).collect();
-        if !unknown.is_empty() {
-            return Err(Refusal::UnknownExtension(unknown.join(", ")));
+        if message.any_value(HeaderName::Require, |list| !is_known(list)) {
+            let unknown: Vec<&str> = message.elements(HeaderName::Require).filter(|tag| !is_known(tag)).collect();
+            if !unknown.is_empty() {
+                return Err(Refusal::UnknownExtension(unknown.join(", ")));
+            }
         }
         let credentials = message.authorization()?;
         let to = checked.to.uri;
@@ -252,6 +255,7 @@ impl<'m, 'a> Register<'m, 'a> {
             is_star,
             is_emergency,
             registration: None,
+            attempt: None,
             has_to_tag,
             supports_gruu: message.has_option(HeaderName::Supported, "gruu"),
             authentication_info: None,

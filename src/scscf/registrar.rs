@@ -109,6 +109,11 @@ impl Registrar {
         found.filter(|(_, r)| self.holds(r, impu)).map(|(id, _)| id).collect()
     }
 
+    /// True when the set of this registration holds `impu`, which is canonical.
+    pub(super) fn is_of(&self, id: Id, impu: &str) -> bool {
+        self.table.get(id).is_some_and(|r| self.holds(r, impu))
+    }
+
     /// The identities of a set in order, and whether each is stated in P-Associated-URI (it is not barred).
     pub(super) fn identities<'r>(
         &'r self,

@@ -79,6 +79,11 @@ impl Reply {
 
 /// TS 24.229 clause 5.4.1.2.2: charging addresses stay in the network; P-Visited-Network-ID tells where the P-CSCF is.
 fn is_home(request: &Message<'_>, realm: &str) -> bool {
+    let quoted = |value: &str| value.strip_prefix('"').and_then(|v| v.strip_suffix('"')) == Some(realm);
+    // Most often it is our own name and nothing else.
+    if request.header(HeaderName::PVisitedNetworkId).is_some_and(|value| value == realm || quoted(value)) {
+        return true;
+    }
     let visited = request.elements(HeaderName::PVisitedNetworkId).next();
     visited.is_some_and(|v| v.split(';').next().unwrap_or(v).trim().trim_matches('"').eq_ignore_ascii_case(realm))
 }

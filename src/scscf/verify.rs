@@ -1,7 +1,7 @@
 //! The answer to a challenge (TS 24.229 clauses 5.4.1.2.2 and 5.4.1.2.3).
 
 use super::Scscf;
-use super::attempt::{Challenged, Expected, RESYNC_LEN, State};
+use super::attempt::{Challenged, Expected, RAND_LEN, RESYNC_LEN, State};
 use super::contacts::Wish;
 use super::digest::inputs;
 use super::refusal::Refusal;
@@ -88,7 +88,7 @@ impl Scscf {
             return Err(self.give_up(now, attempt, register, Refusal::TooManyResyncs, out));
         }
         let mut rand_auts = [0; RESYNC_LEN];
-        rand_auts[..RAND_LEN].copy_from_slice(&challenged.authenticate[..RAND_LEN]);
+        rand_auts[..RAND_LEN].copy_from_slice(&challenged.rand());
         rand_auts[RAND_LEN..].copy_from_slice(&auts);
         going_on.resyncs += 1;
         going_on.mac_failures = 0;
@@ -153,6 +153,5 @@ fn is_right(
     Ok(digest::response(&inputs, Secret::Aka { res: xres.as_slice(), ik: &ik.0, ck: &ck.0 }).matches(response))
 }
 
-const RAND_LEN: usize = 16;
 const AUTS_LEN: usize = RESYNC_LEN - RAND_LEN;
 const MAC_FAILURES: u32 = 2;

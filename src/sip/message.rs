@@ -222,6 +222,13 @@ impl<'a> Message<'a> {
         self.table.named(name).map(|slot| self.line(slot))
     }
 
+    /// The lines of any of these headers, in order.
+    #[inline]
+    pub fn lines_in(&self, names: NameSet) -> impl Iterator<Item = Line<'a>> + '_ {
+        let (slots, more) = self.table.slices();
+        slots.iter().chain(more).filter(move |slot| names.contains(slot.name)).map(|slot| self.line(slot))
+    }
+
     /// The header lines in order, cut so that lines of `names` come one by one and everything between them in runs. A
     /// proxy rewrites the former and copies the latter with one call. Headers without a [`HeaderName`] are one by one
     /// when [`HeaderName::Other`] is among `names`.
@@ -258,6 +265,13 @@ impl<'a> Message<'a> {
         self.table.named(name).map(|slot| self.value(slot))
     }
 
+    /// True when a line of this name has a value that is so. Most names have one line.
+    #[inline]
+    pub fn any_value(&self, name: HeaderName, is_so: impl Fn(&'a str) -> bool) -> bool {
+        self.header(name).is_some_and(&is_so)
+            || self.table.repeated().contains(name) && self.values(name).skip(1).any(is_so)
+    }
+
     /// The value of the only line of this name; `None` where there is no line of it, or more than one.
     pub fn only(&self, name: HeaderName) -> Option<&'a str> {
         if self.table.repeated().contains(name) { None } else { self.header(name) }
@@ -275,7 +289,8 @@ impl<'a> Message<'a> {
 
     /// True when `tag` is one of the option tags of `name` (Require, Proxy-Require, Supported); any case.
     pub fn has_option(&self, name: HeaderName, tag: &str) -> bool {
-        self.elements(name).any(|element| grammar::same(element.as_bytes(), tag.as_bytes()))
+        let is_tag = |element: &str| grammar::same(element.as_bytes(), tag.as_bytes());
+        self.any_value(name, |list| grammar::mentions(list, tag, 0) && elements(list).any(is_tag))
     }
 
     /// The value of the first line whose name is `name`, for headers without a [`HeaderName`].

@@ -4,7 +4,7 @@ use super::change::BEYOND_REGISTRATION;
 use super::{Books, Due};
 use crate::event::{Event, Role, What};
 use crate::packet::{Effect, Outbox, Route, Transport};
-use crate::pcscf::flow::{FlowKey, InClear, Phase, Registration, Registrations, Set, Shared};
+use crate::pcscf::flow::{FlowKey, InClear, Phase, Registration, Registrations, Set, Shared, Stated};
 use crate::time::Instant;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -69,30 +69,25 @@ impl Books {
         true
     }
 
-    /// Notes an implicit set as registered. `identities`: canonical, the default first, each ended by a line end.
+    /// Notes an implicit set as registered.
     pub(in crate::pcscf) fn register(
         &mut self,
         flow: FlowKey,
         until: Instant,
-        identities: &str,
-        service_route: &str,
+        stated: Stated<'_>,
         in_clear: Option<(SocketAddr, Route)>,
     ) {
-        let default = identities.lines().next().unwrap_or_default();
-        let host = default.rsplit_once('@').map_or("", |(_, host)| host);
-        if *self.shared.service_route != *service_route || *self.shared.host != *host {
-            self.shared = Rc::new(Shared { service_route: service_route.into(), host: host.into() });
-        }
+        self.shared = Shared::of(stated, &self.shared);
         let in_clear =
             in_clear.map(|(source, route)| InClear { place: self.place_on(source, route.transport), source, route });
         let this = self.flows.entry(flow).or_default();
-        let new = || Registration::new(until, identities, Rc::clone(&self.shared));
+        let new = || Registration::new(until, stated, Rc::clone(&self.shared));
         match &mut this.registrations {
             Registrations::None => this.registrations = Registrations::One(new()),
-            Registrations::One(known) if known.is_of(identities, &self.shared) => known.until = until,
+            Registrations::One(known) if known.is_of(stated, &self.shared) => known.until = until,
             all => {
                 let mut all = std::mem::take(all).into_vec();
-                all.retain(|r| !identities.lines().any(|i| r.holds(i)));
+                all.retain(|r| !stated.identities.lines().any(|i| r.holds(i)));
                 all.push(new());
                 this.registrations = all.into();
             }

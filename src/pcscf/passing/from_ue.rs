@@ -15,7 +15,6 @@ use crate::sip::transaction::ServerId;
 use crate::sip::{HeaderName, Message, Method, Uri};
 use crate::time::Instant;
 use std::net::SocketAddr;
-use std::rc::Rc;
 
 impl Pcscf {
     /// Passes a request on to the core. `server`: `None` for the ACK of a 2xx, which nobody answers.
@@ -44,19 +43,19 @@ impl Pcscf {
     ) -> Result<(), Refusal> {
         let names = &self.names;
         let mut request = self.proxy.read(message, |uri| names.is_own(uri), &UNDERSTOOD)?;
-        let shared = self.books.registrations(sender.flow).first().map(|r| Rc::clone(&r.shared));
-        let shared = shared.ok_or(Refusal::NotRegistered)?;
+        let service_route = self.books.registrations(sender.flow).first().map(Registration::service_route);
+        let service_route = service_route.ok_or(Refusal::NotRegistered)?;
         let in_dialog = request.is_in_dialog() || server.is_none();
         // TS 24.229 clause 5.2.6.3: 400, or the right Route in place of a wrong one. There are UEs that send their
         // Service-Route within dialogs too: it is known here, and leads to the S-CSCF as well.
         let is_service_route =
-            !request.routes.is_empty() && request.routes.iter().copied().eq(elements(&shared.service_route));
+            !request.routes.is_empty() && request.routes.iter().copied().eq(elements(&service_route));
         let routes: Vec<&str> = if in_dialog && !is_service_route {
             self.recorded(&mut request, sender.flow)?;
             request.routes.clone()
         } else {
             // TS 24.229 clause 5.2.6.3.3: what the UE gives for it counts nothing.
-            elements(&shared.service_route).collect()
+            elements(&service_route).collect()
         };
         let route = self.way_to_core(next_uri(&routes, request.uri)).ok_or(Refusal::CoreSilent)?;
         let ue_side = match sender.over {

@@ -14,7 +14,7 @@ pub(super) use restored::LeftSubscription;
 use super::binding::Binding;
 use super::proxy::token;
 use super::refusal::Refusal;
-use super::registrar::canonical;
+use super::registrar::{Registrar, canonical};
 use super::table::{Id, NONE};
 use super::{Due, Scscf};
 use crate::event::What;
@@ -61,11 +61,13 @@ impl Scscf {
         }
         let event = subscribe.header(HeaderName::Event).map(Event::parse);
         let is_reg = event.is_none_or(|e| e.is_ok_and(|e| e.package.eq_ignore_ascii_case(reginfo::PACKAGE)));
+        if !is_reg || !received.routes.is_empty() || received.is_in_dialog() {
+            return false;
+        }
+        let Some(sender) = token(&received) else { return true };
         // What a user of ours wants to know of a user of another S-CSCF goes there.
-        is_reg
-            && received.routes.is_empty()
-            && !received.is_in_dialog()
-            && (token(&received).is_none() || !self.registrar.serving(&canonical(received.uri.to_owned())).is_empty())
+        let impu = canonical(received.uri.to_owned());
+        self.registrar.is_of(sender, &impu) || !self.registrar.serving(&impu).is_empty()
     }
 
     /// Serves a SUBSCRIBE or refuses it.
@@ -169,9 +171,7 @@ impl Scscf {
         subscribe: &Subscribe<'_, '_>,
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
-        let found = self.registrar.serving(&subscribe.impu);
-        let is_bound = |id: &Id| !self.registrar.bindings(*id).is_empty();
-        let registration = found.into_iter().find(is_bound).ok_or(Refusal::NothingBound)?;
+        let registration = self.bound(subscribe).ok_or(Refusal::NothingBound)?;
         let entry = self.registrar.get(registration).ok_or(Refusal::NothingBound)?;
         let is_emergency = |b: &Binding| b.is_emergency();
         if !authorise::may_watch(&self.registrar, entry, subscribe.message)
@@ -209,6 +209,19 @@ impl Scscf {
         self.after_subscribe(now, id, registration, subscribe, out);
         self.leave_again(now, registration, out);
         Ok(())
+    }
+
+    /// The registration to be watched. A UE nearly always watches its own, to which the Service-Route leads: no index of
+    /// identities is needed then.
+    fn bound(&mut self, subscribe: &Subscribe<'_, '_>) -> Option<Id> {
+        let sender = self.read(subscribe.message).ok().and_then(|received| token(&received));
+        let sender = sender.filter(|id| self.registrar.is_of(*id, &subscribe.impu));
+        let is_bound = |registrar: &Registrar, id: &Id| !registrar.bindings(*id).is_empty();
+        if let Some(own) = sender.filter(|id| is_bound(&self.registrar, id)) {
+            return Some(own);
+        }
+        let found = self.registrar.serving(&subscribe.impu);
+        found.into_iter().find(|id| is_bound(&self.registrar, id))
     }
 
     /// A SUBSCRIBE of a dialog prolongs the subscription or ends it.

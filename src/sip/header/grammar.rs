@@ -2,7 +2,7 @@
 //!
 //! Character classes are one table look-up an octet; every class is ASCII, so the splits fall on character borders.
 
-use memchr::{memchr, memchr3};
+use memchr::{memchr, memchr2_iter, memchr3};
 use nom::branch::alt;
 use nom::combinator::{opt, recognize};
 use nom::sequence::preceded;
@@ -203,6 +203,16 @@ pub(crate) fn next_parameter(input: &str) -> Parsed<'_, (&str, Option<&str>)> {
 pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     // Most are written as in the standard, and comparing that is much cheaper.
     a.len() == b.len() && (a == b || a.eq_ignore_ascii_case(b))
+}
+
+/// True when `text` holds `word` in any case. It is searched for by its letter at `rare`.
+pub(crate) fn mentions(text: &str, word: &str, rare: usize) -> bool {
+    let (text, word) = (text.as_bytes(), word.as_bytes());
+    let Some(letter) = word.get(rare) else { return word.is_empty() };
+    memchr2_iter(letter.to_ascii_lowercase(), letter.to_ascii_uppercase(), text).any(|at| {
+        let found = at.checked_sub(rare).and_then(|start| text.get(start..start + word.len()));
+        found.is_some_and(|found| found.eq_ignore_ascii_case(word))
+    })
 }
 
 /// The decimal number at the start of `text` and its length, which is 0 where there is none. `None`: so many digits that
