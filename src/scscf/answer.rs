@@ -107,7 +107,7 @@ impl Scscf {
     ) {
         match register.registration {
             Some(registration) => {
-                let reply = self.reply_to_granted(server, register);
+                let reply = self.reply_to_granted(server, register, &[]);
                 let gruu = register.supports_gruu.then_some(&*register.impu);
                 let granted = Granted { registration, others: &[], removed: &[], outbound: false, gruu };
                 self.answer_granted(now, &reply, &granted, out);
@@ -125,14 +125,21 @@ impl Scscf {
             for binding in granted.removed {
                 raw_line(&mut w, HeaderName::Contact, |out| binding.write_removed(&registrar.compact, out));
             }
-            for id in std::iter::once(&granted.registration).chain(granted.others) {
-                for binding in registrar.bindings(*id) {
-                    raw_line(&mut w, HeaderName::Contact, |out| {
-                        binding.write(now, &registrar.compact, out);
-                        if let Some((gruus, impu)) = gruus {
-                            gruus.write(registrar, *id, binding, impu, route_base, out);
-                        }
-                    });
+            let bound = registrar.bindings(granted.registration);
+            // The only binding is the one that was asked for.
+            let is_as_asked = bound.len() == 1 && granted.others.is_empty() && gruus.is_none();
+            if is_as_asked && !reply.contact().is_empty() {
+                w.raw().extend_from_slice(reply.contact());
+            } else {
+                for id in std::iter::once(&granted.registration).chain(granted.others) {
+                    for binding in registrar.bindings(*id) {
+                        raw_line(&mut w, HeaderName::Contact, |out| {
+                            binding.write(now, &registrar.compact, out);
+                            if let Some((gruus, impu)) = gruus {
+                                gruus.write(registrar, *id, binding, impu, route_base, out);
+                            }
+                        });
+                    }
                 }
             }
             let registration = registrar.get(granted.registration).filter(|r| !r.bindings.as_slice().is_empty());
@@ -211,7 +218,7 @@ fn write_refusal(refusal: &Refusal, w: &mut Writer<'_>) {
 }
 
 /// A line whose value is unpacked in place.
-fn raw_line(w: &mut Writer<'_>, name: HeaderName, value: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn raw_line(w: &mut Writer<'_>, name: HeaderName, value: impl FnOnce(&mut Vec<u8>)) {
     let out = w.raw();
     out.extend_from_slice(name.as_str().as_bytes());
     out.extend_from_slice(b": ");

@@ -43,7 +43,7 @@ impl Scscf {
         let left = if self.config.restoration { self.leave(now, register, &planned) } else { Vec::new() };
         let outbound = wanted.iter().any(|w| w.flow.is_some());
         let kept = self.keep_register(registration, register.message.bytes());
-        let reply = self.reply_to_granted(server, register);
+        let reply = self.reply_to_granted(server, register, wanted);
         let gruu = register.supports_gruu;
         let state = State::AwaitingSaa(AwaitingSaa {
             reply,

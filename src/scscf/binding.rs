@@ -446,7 +446,7 @@ fn hashed_identity(impu: &str) -> [u8; START - NAMED] {
 
 /// The header parameters that a binding keeps (TS 24.229 clause 5.4.1.2.2): all but `expires`, which the 200 states
 /// anew, and GRUUs, which only a registrar gives.
-fn kept_params(text: &str) -> Cow<'_, str> {
+pub(super) fn kept_params(text: &str) -> Cow<'_, str> {
     if is_kept_as_written(text.as_bytes()) {
         return Cow::Borrowed(text);
     }
@@ -533,10 +533,13 @@ mod tests {
         // 23 of them are Call-ID.
         assert!(binding.texts.len() <= 146, "{} octets", binding.texts.len());
         assert!(size_of::<Binding>() <= 40, "{}", size_of::<Binding>());
-        let mut out = Vec::new();
-        binding.write(Instant::from_millis(500), &compact, &mut out);
         let contact = message.header(HeaderName::Contact).unwrap();
-        assert_eq!(String::from_utf8(out).unwrap(), contact.replacen('>', ">;expires=600", 1));
+        let (mut out, mut asked) = (Vec::new(), Vec::new());
+        binding.write(Instant::from_millis(500), &compact, &mut out);
+        wanted.write(&mut asked);
+        for stated in [out, asked] {
+            assert_eq!(String::from_utf8(stated).unwrap(), contact.replacen('>', ">;expires=600", 1));
+        }
         assert!(binding.is_of(&wanted.key(), &compact));
         assert_eq!(binding.contact(&compact), wanted.contact.address.uri.text);
         assert_eq!(Some(&*binding.path(&compact)), message.header(HeaderName::Path));

@@ -26,20 +26,20 @@ impl Compact {
             out.push(n);
             rest = &rest[scheme.len()..];
         }
-        let mut looked_at = 0;
-        while let Some(plain) = rest[looked_at..].iter().position(|octet| IS_SPECIAL[usize::from(*octet)]) {
-            let at = looked_at + plain;
-            let Some((code, len)) = self.short_form(&rest[at..]) else {
-                looked_at = at + 1;
+        let mut at = 0;
+        while let Some(&octet) = rest.get(at) {
+            let short = if IS_SPECIAL[usize::from(octet)] { self.short_form(&rest[at..]) } else { None };
+            let Some((code, len)) = short else {
+                at += 1;
                 continue;
             };
             out.extend_from_slice(&rest[..at]);
             out.push(code);
             if code == ESCAPE {
-                out.push(rest[at] | ESCAPED);
+                out.push(octet | ESCAPED);
             }
             rest = &rest[at + len..];
-            looked_at = 0;
+            at = 0;
         }
         out.extend_from_slice(rest);
     }

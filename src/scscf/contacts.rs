@@ -2,10 +2,11 @@
 
 use super::ScscfConfig;
 pub(super) use super::binding::Planned;
-use super::binding::{Binding, Key};
+use super::binding::{Binding, Key, kept_params};
 use super::compact::Compact;
 use super::refusal::Refusal;
 use super::register::Register;
+use crate::decimal::Decimal;
 use crate::sip::HeaderName;
 use crate::sip::header::contact::Contact;
 use crate::time::{Duration, Instant};
@@ -77,6 +78,17 @@ impl Wanted<'_> {
     /// What tells its UE end from others.
     pub(super) fn key(&self) -> Key<'_> {
         Key { uri: self.contact.address.uri.text, instance: self.contact.instance(), flow: self.flow }
+    }
+
+    /// Appends it as the 200 states it: the same as [`Binding::write`] when it has just been bound.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        let address = &self.contact.address;
+        let seconds = self.expires.as_secs() + u64::from(self.expires.subsec_nanos() > 0);
+        out.push(b'<');
+        out.extend_from_slice(address.uri.text.as_bytes());
+        out.extend_from_slice(b">;expires=");
+        out.extend_from_slice(Decimal::new(seconds).as_bytes());
+        out.extend_from_slice(kept_params(address.params.text).as_bytes());
     }
 
     /// A Contact for emergency calls (TS 24.229 clause 5.1.6.2).

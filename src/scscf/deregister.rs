@@ -52,7 +52,7 @@ impl Scscf {
             self.timeouts.at(deadline, Due::Expiry(id));
         }
         let granted = Granted { registration: id, others: &[], removed: &removed, outbound: false, gruu: None };
-        let reply = self.reply_to_granted(server, register);
+        let reply = self.reply_to_granted(server, register, &[]);
         self.answer_granted(now, &reply, &granted, out);
         if ended {
             let hss = self.registrar.hss_of(id);

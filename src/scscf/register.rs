@@ -237,7 +237,7 @@ impl<'m, 'a> Register<'m, 'a> {
         to.canonical(&mut impu);
         let impi = match credentials.and_then(|c| c.username) {
             // Phones without USIM have any name there, which only the digest covers.
-            Some(username) if username.contains('@') => username,
+            Some(username) if memchr::memchr(b'@', username.as_bytes()).is_some() => username,
             _ => to.implied_impi(),
         };
         let Checked { call_id, cseq, is_star, .. } = *checked;

@@ -432,7 +432,8 @@ impl Registrar {
                 _ => self.compact.pack(identity, &mut texts),
             }
         }
-        texts.into()
+        // A copy of the final size: to cut the buffer down would leave holes in memory.
+        texts.as_slice().into()
     }
 }
 

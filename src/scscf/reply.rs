@@ -1,6 +1,7 @@
 //! What an answer takes from its request, written while the request is at hand (RFC 3261 clause 8.2.6).
 
-use super::answer::copy_common;
+use super::answer::{copy_common, raw_line};
+use super::contacts::Wanted;
 use super::register::Register;
 use super::{Scratch, Scscf};
 use crate::sip::emit::reason_phrase;
@@ -14,8 +15,10 @@ pub(super) struct Reply {
     lines: Box<[u8]>,
     /// Where Via, From, To, Call-ID and CSeq end, which every answer has; Path follows.
     common: usize,
-    /// Where Path ends; P-Charging-Vector and Authentication-Info follow.
+    /// Where Path ends; the Contact that is asked for follows, if it is one.
     path: usize,
+    /// Where that ends; P-Charging-Vector and Authentication-Info follow.
+    contact: usize,
     /// P-Visited-Network-ID names the home network.
     pub(super) is_home: bool,
 }
@@ -30,11 +33,17 @@ impl Scscf {
         let start = w.raw().len();
         copy_common(register.message, register.has_to_tag, tag.as_str(), &mut w);
         let lines: Box<[u8]> = scratch[start..].into();
-        Reply { server, common: lines.len(), path: lines.len(), lines, is_home: false }
+        let end = lines.len();
+        Reply { server, common: end, path: end, contact: end, lines, is_home: false }
     }
 
-    /// For the 200 that grants, and any other.
-    pub(super) fn reply_to_granted(&mut self, server: ServerId, register: &Register<'_, '_>) -> Reply {
+    /// For the 200 that grants what is wanted, and any other.
+    pub(super) fn reply_to_granted(
+        &mut self,
+        server: ServerId,
+        register: &Register<'_, '_>,
+        wanted: &[Wanted<'_>],
+    ) -> Reply {
         let tag = self.random.token::<10>();
         let Self { scratch: Scratch(scratch), config, .. } = self;
         let request = register.message;
@@ -47,6 +56,12 @@ impl Scscf {
             w.copy(&line);
         }
         let path = w.raw().len() - start;
+        if let [only] = wanted
+            && !only.expires.is_zero()
+        {
+            raw_line(&mut w, HeaderName::Contact, |out| only.write(out));
+        }
+        let contact = w.raw().len() - start;
         if let Some(vector) = request.header(HeaderName::PChargingVector) {
             w.header_parts(HeaderName::PChargingVector, &[vector, ";term-ioi=\"", &config.ioi, "\""]);
         }
@@ -54,7 +69,7 @@ impl Scscf {
             w.header(HeaderName::AuthenticationInfo, info);
         }
         let is_home = is_home(request, &config.realm);
-        Reply { server, lines: scratch[start..].into(), common, path, is_home }
+        Reply { server, lines: scratch[start..].into(), common, path, contact, is_home }
     }
 }
 
@@ -71,9 +86,14 @@ impl Reply {
         &self.lines[self.common..self.path]
     }
 
+    /// The line of the only Contact that is asked for, as it is once it is bound; or nothing.
+    pub(super) fn contact(&self) -> &[u8] {
+        &self.lines[self.path..self.contact]
+    }
+
     /// The lines of P-Charging-Vector and Authentication-Info, or nothing.
     pub(super) fn later_lines(&self) -> &[u8] {
-        &self.lines[self.path..]
+        &self.lines[self.contact..]
     }
 }
 
