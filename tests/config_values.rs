@@ -56,7 +56,7 @@ fn what_a_pcscf_does_behind_a_nat_follows_from_its_plane() {
         (&[][..], (NatPolicy::Offered, true)),
         (&["pcscf.ipsec=userspace"], (NatPolicy::Required, true)),
         (&["pcscf.ipsec=kernel"], (NatPolicy::Required, false)),
-        (&["pcscf.ipsec=unprivileged"], (NatPolicy::Required, false)),
+        (&["pcscf.ipsec=unprivileged"], (NatPolicy::Required, true)),
         (&["pcscf.ipsec=kernel", "pcscf.nat=off"], (NatPolicy::Off, false)),
         (&["pcscf.nat=required"], (NatPolicy::Required, true)),
     ] {

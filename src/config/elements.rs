@@ -76,7 +76,7 @@ impl Profile {
                 PlaneChoice::None => NatPolicy::Offered,
                 _ => NatPolicy::Required,
             }),
-            carries_tunnels: matches!(section.ipsec, PlaneChoice::None | PlaneChoice::Userspace),
+            carries_tunnels: section.ipsec != PlaneChoice::Kernel,
             algorithms: match section.mechanisms.contains(&SecurityMechanism::Ipsec3gpp) {
                 true => section.algorithms.clone(),
                 false => Vec::new(),

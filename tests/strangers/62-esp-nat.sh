@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# ESP in UDP through NATs (TS 33.203 annex M), plane userspace at both ends: a P-CSCF, two NATs of the kernel (nftables,
+# ESP in UDP through NATs (TS 33.203 annex M), by default plane userspace at both ends (ESP_PLANES="CORE UE"): a P-CSCF, two NATs of the kernel (nftables,
 # other ports outside than inside, datagrams forgotten after 25 s), and behind each a UE with the same private address; a
 # third one beside the first. They register, send themselves a MESSAGE, refresh, hear a NOTIFY after more than 40 s of
 # silence, are authenticated again, live through NATs that have lost all mappings, and de-register. Outside there is nothing
@@ -7,6 +7,7 @@
 set -u
 . "$(dirname "$0")/lib.sh"
 [ "$(id -u)" -eq 0 ] || { not_run "ESP needs root"; exit 0; }
+read -r core_plane ue_plane <<<"${ESP_PLANES:-userspace userspace}"
 need ip:iproute2 ss:iproute2 tcpdump:tcpdump nft:nftables || exit 0
 core=nat-p-$$
 spaces=($core nat-n1-$$ nat-n2-$$ nat-u1-$$ nat-u2-$$)
@@ -69,8 +70,8 @@ done
 realm=ims.mnc001.mcc001.3gppnetwork.org
 own=$imsreg
 imsreg=ip
-start_imsreg "$work/serve.log" netns exec $core "$own" serve --ipsec userspace --sec-agree required --sip 203.0.113.1:5060 \
-    --hss-data hss-data/lab.yaml --control "$work/ctl" --json --set scscf.expires.min=2s || { failure "imsreg serve --ipsec userspace"; exit 1; }
+start_imsreg "$work/serve.log" netns exec $core "$own" serve --ipsec $core_plane --sec-agree required --sip 203.0.113.1:5060 \
+    --hss-data hss-data/lab.yaml --control "$work/ctl" --json --set scscf.expires.min=2s || { failure "imsreg serve --ipsec $core_plane"; exit 1; }
 left() {
     for space in "${spaces[@]}"; do
         ip -n "$space" -o link | grep -vE ' (lo|core[12]@if[0-9]+|out0@if[0-9]+|in0@if[0-9]+|phone0@if[0-9]+): '
@@ -85,7 +86,7 @@ phone() {
     local name=$1 home=$2 address=$3 imsi=$4
     shift 4
     : >"$work/$name"
-    ip netns exec nat-u$home-$$ "$own" register --ipsec userspace --pcscf 203.0.113.1:5060 --source "$address" --json --stay \
+    ip netns exec nat-u$home-$$ "$own" register --ipsec $ue_plane --pcscf 203.0.113.1:5060 --source "$address" --json --stay \
         --deregister --subscriber hss-data/lab.yaml --imsi "$imsi" --set ue.subscribe=true "$@" >"$work/$name" 2>"$work/$name.err" &
     ues+=($!)
 }
@@ -93,7 +94,7 @@ small=(--transport udp --set 'ue.algorithms=[hmac-md5-96/null]' --set 'ue.featur
 both=(--set 'ue.modes=[trans, UDP-enc-tun]')
 
 # Without the offer: refused, with the cause in words, and nothing was sealed.
-ip netns exec nat-u1-$$ "$own" register --ipsec userspace --pcscf 203.0.113.1:5060 --source 192.168.7.2 --subscriber hss-data/lab.yaml \
+ip netns exec nat-u1-$$ "$own" register --ipsec $ue_plane --pcscf 203.0.113.1:5060 --source 192.168.7.2 --subscriber hss-data/lab.yaml \
     --imsi 001010000001009 >"$work/bare" 2>&1
 [ $? -eq 1 ] && grep -q 494 "$work/bare" && grep -q 'behind a NAT, at 192.168.7.2' "$work/serve.log"
 note $? "a UE without the offer: $(tail -1 "$work/bare")"

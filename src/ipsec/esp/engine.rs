@@ -152,6 +152,13 @@ impl Engine {
         Ok(Sealed { sa: SaId { set: self.table.id(place), pair }, source, destination, carrier })
     }
 
+    /// True for a packet whose set is in tunnel mode.
+    pub fn is_for_tunnel(&self, esp: &[u8]) -> bool {
+        let spi = esp.first_chunk().map(|spi| Spi(u32::from_be_bytes(*spi)));
+        let place = spi.and_then(|spi| self.table.find_spi(spi)).map(|(place, _)| place);
+        place.and_then(|place| self.sets[place].as_ref()).is_some_and(|set| set.is_tunnel())
+    }
+
     /// Opens an ESP packet, from SPI to ICV, that came between these addresses: appends the datagram or segment in it,
     /// with its header, to `out`. On an error `out` is as it was.
     pub fn open(

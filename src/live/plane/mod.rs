@@ -5,6 +5,7 @@
 //! own left, and leaves nothing behind when it is stopped.
 
 mod kernel;
+mod mappings;
 mod none;
 mod unprivileged;
 mod userspace;

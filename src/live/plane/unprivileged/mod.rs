@@ -9,12 +9,13 @@ mod tcp;
 pub(in crate::live) use tcp::InsideStream;
 
 use super::Plane;
+use super::mappings::Mappings;
 use crate::event::Role;
 use crate::ims::Wire;
 use crate::ip::transport::{Segment, write_udp};
 use crate::ip::{self, Packet as IpPacket, Upper};
-use crate::ipsec::association::{SaSet, SaSetId};
-use crate::ipsec::esp::{Carrier, Counters, Datagram, Engine};
+use crate::ipsec::association::{Mode, SaSet, SaSetId};
+use crate::ipsec::esp::{Carrier, Counters, Datagram, Engine, KEEP_ALIVE};
 use crate::live::shard::{self, Shared};
 use crate::live::sockets::{bind_udp, send_at_once};
 use crate::packet::{Packet, Protocol, Route, Transport};
@@ -32,18 +33,23 @@ use tokio::net::UdpSocket;
 use tokio::task::JoinHandle;
 
 /// The plane.
-pub(super) struct Unprivileged(Rc<Inside>);
+pub(super) struct Unprivileged {
+    inside: Rc<Inside>,
+    /// Sends keep-alives, from the first tunnel on.
+    keep_alives: Option<JoinHandle<()>>,
+}
 
 impl Unprivileged {
     /// `port` is where P-CSCFs have their UDP socket.
     pub(super) fn open(random: Random, port: u16) -> Self {
-        Self(Rc::new(Inside { port, state: RefCell::new(State::new(random)) }))
+        let inside = Inside { port, state: RefCell::new(State::new(random)), mappings: Mappings::new() };
+        Self { inside: Rc::new(inside), keep_alives: None }
     }
 }
 
 impl Plane for Unprivileged {
     fn inside(&self) -> Option<&Rc<Inside>> {
-        Some(&self.0)
+        Some(&self.inside)
     }
 
     fn prepare(&self, _socket: &Socket, _local: SocketAddr) -> io::Result<()> {
@@ -53,19 +59,19 @@ impl Plane for Unprivileged {
     fn release(&self, _local: SocketAddr) {}
 
     fn start(&mut self, shared: &Shared) {
-        let mut state = self.0.state.borrow_mut();
+        let mut state = self.inside.state.borrow_mut();
         state.shared = Some(Rc::clone(shared));
         for (local, end) in &mut state.ends {
-            end.serve(&self.0, *local);
+            end.serve(&self.inside, *local);
         }
     }
 
     fn watch(&mut self, wire: Rc<dyn Wire>) {
-        self.0.state.borrow_mut().wire = Some(wire);
+        self.inside.state.borrow_mut().wire = Some(wire);
     }
 
     fn install(&mut self, set: &SaSet, _shared: &Shared) -> Result<(), String> {
-        let mut state = self.0.state.borrow_mut();
+        let mut state = self.inside.state.borrow_mut();
         let known = state.engine.contains(set.id);
         if state.engine.install(set).is_err() {
             return Err("its SPIs or ports belong to a set alive".to_owned());
@@ -75,7 +81,14 @@ impl Plane for Unprivileged {
         }
         state.role = if set.at_ue { Role::Ue } else { Role::Pcscf };
         if set.at_ue {
-            state.peers.insert(set.id, SocketAddr::new(set.pcscf_address, self.0.port));
+            state.peers.insert(set.id, SocketAddr::new(set.pcscf_address, self.inside.port));
+        }
+        drop(state);
+        self.inside.mappings.add(set);
+        if set.at_ue && set.mode != Mode::Transport && self.keep_alives.is_none() {
+            let inside = Rc::clone(&self.inside);
+            let keep = async move { inside.mappings.keep(|from, to| inside.keep_alive(from, to)).await };
+            self.keep_alives = Some(tokio::task::spawn_local(keep));
         }
         Ok(())
     }
@@ -84,27 +97,29 @@ impl Plane for Unprivileged {
     fn extend(&mut self, _set: SaSetId, _life: Duration) {}
 
     fn counters(&self, set: SaSetId) -> Option<Counters> {
-        self.0.state.borrow().engine.counters_of(set)
+        self.inside.state.borrow().engine.counters_of(set)
     }
 
     fn replay(&mut self, set: SaSetId) {
-        self.0.state.borrow_mut().replays.push(set);
+        self.inside.state.borrow_mut().replays.push(set);
     }
 
     fn remove(&mut self, set: SaSetId) {
-        let mut state = self.0.state.borrow_mut();
+        let mut state = self.inside.state.borrow_mut();
         state.replays.retain(|replayed| *replayed != set);
         state.engine.remove(set);
         state.peers.remove(&set);
+        self.inside.mappings.remove(set);
     }
 
     fn stop(&mut self) -> Pin<Box<dyn Future<Output = ()>>> {
-        let mut state = self.0.state.borrow_mut();
+        let mut state = self.inside.state.borrow_mut();
         let ends = std::mem::take(&mut state.ends);
+        let keep_alives = self.keep_alives.take();
         // It holds us, and we hold it.
         state.shared = None;
         Box::pin(async move {
-            for task in ends.into_values().flat_map(|mut end| std::mem::take(&mut end.tasks)) {
+            for task in ends.into_values().flat_map(|mut end| std::mem::take(&mut end.tasks)).chain(keep_alives) {
                 task.abort();
                 let _ = task.await;
             }
@@ -116,6 +131,7 @@ impl Plane for Unprivileged {
 pub(in crate::live) struct Inside {
     port: u16,
     state: RefCell<State>,
+    mappings: Mappings,
 }
 
 struct State {
@@ -197,12 +213,8 @@ impl Inside {
         let mut segment = std::mem::take(&mut state.segment);
         segment.clear();
         write_udp(&mut segment, route.from, route.to, bytes);
-        state.seal(Segment {
-            source: route.from.ip(),
-            destination: route.to.ip(),
-            upper: Upper::Udp,
-            octets: &segment,
-        });
+        let sent = Segment { source: route.from.ip(), destination: route.to.ip(), upper: Upper::Udp, octets: &segment };
+        state.seal(sent, &self.mappings);
         state.segment = segment;
     }
 
@@ -223,7 +235,12 @@ impl Inside {
         state.show(from, local, true, esp);
         let mut segment = std::mem::take(&mut state.segment);
         segment.clear();
-        let opened = state.engine.open(from.ip(), local, Carrier::Ip, esp, &mut segment);
+        // Transport mode goes the same way here, and its SAs know of no UDP.
+        let carrier = match state.engine.is_for_tunnel(esp) {
+            true => Carrier::Udp { source_port: from.port(), destination_port: self.port },
+            false => Carrier::Ip,
+        };
+        let opened = state.engine.open(from.ip(), local, carrier, esp, &mut segment);
         if let Ok(opened) = &opened {
             state.peers.insert(opened.sa.set, from);
         }
@@ -232,7 +249,8 @@ impl Inside {
             Ok(opened) if opened.upper == Upper::Tcp => {
                 if let Some(end) = state.ends.get_mut(&local) {
                     let mut packet = Vec::with_capacity(ip::header_len(local) + opened.segment.len());
-                    ip::write(&mut packet, from.ip(), local, opened.upper.number(), &segment[opened.segment]);
+                    let (source, destination) = (opened.source.ip(), opened.destination.ip());
+                    ip::write(&mut packet, source, destination, opened.upper.number(), &segment[opened.segment]);
                     end.stack.take(packet);
                 }
                 drop(state);
@@ -265,6 +283,15 @@ impl Inside {
         self.state.borrow_mut().segment = segment;
     }
 
+    fn keep_alive(&self, from: IpAddr, to: IpAddr) {
+        let state = self.state.borrow();
+        let peer = SocketAddr::new(to, self.port);
+        state.show(peer, from, false, &KEEP_ALIVE);
+        if let Some(Err(error)) = state.ends.get(&from).map(|end| send_at_once(&end.socket, &KEEP_ALIVE, peer)) {
+            tracing::debug!(%from, %peer, %error, "keep-alive not sent");
+        }
+    }
+
     /// Lets the TCP stack of `local` work: what it sends is sealed, what it accepts is served.
     fn turn(self: &Rc<Self>, local: IpAddr) {
         let mut state = self.state.borrow_mut();
@@ -276,7 +303,7 @@ impl Inside {
         for packet in packets {
             let Ok(packet) = IpPacket::parse(&packet) else { continue };
             let ip::Header { source, destination, .. } = packet.header;
-            state.seal(Segment { source, destination, upper: Upper::Tcp, octets: packet.payload });
+            state.seal(Segment { source, destination, upper: Upper::Tcp, octets: packet.payload }, &self.mappings);
         }
         drop(state);
         let Some(shared) = shared else { return };
@@ -304,7 +331,7 @@ impl State {
     }
 
     /// Seals a segment and sends it to where its set's other side is.
-    fn seal(&mut self, segment: Segment<'_>) {
+    fn seal(&mut self, segment: Segment<'_>, mappings: &Mappings) {
         let mut esp = std::mem::take(&mut self.esp);
         let Self { engine, ends, peers, replays, .. } = self;
         esp.clear();
@@ -314,7 +341,9 @@ impl State {
             for _ in 0..usize::from(replays.contains(&sealed.sa.set)) {
                 send_at_once(&end.socket, &esp, *peer).map_err(|error| error.to_string())?;
             }
-            send_at_once(&end.socket, &esp, *peer).map_err(|error| error.to_string()).map(|_| *peer)
+            send_at_once(&end.socket, &esp, *peer).map_err(|error| error.to_string())?;
+            mappings.sent(sealed.source, sealed.destination, sealed.carrier);
+            Ok(*peer)
         });
         match sent {
             Ok(peer) => self.show(peer, segment.source, false, &esp),

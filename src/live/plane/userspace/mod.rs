@@ -8,6 +8,7 @@ mod device;
 mod guard;
 mod outside;
 
+use super::mappings::Mappings;
 use super::{Plane, Unavailable};
 use crate::config::PlaneChoice;
 use crate::event::Role;
@@ -15,8 +16,7 @@ use crate::ims::Wire;
 use crate::ip::transport::Segment;
 use crate::ip::{self, Packet, Upper};
 use crate::ipsec::association::{Mode, SaSet, SaSetId};
-use crate::ipsec::esp::{self, Carrier, Counters, Engine, KeepAlives};
-use crate::live::clock::Clock;
+use crate::ipsec::esp::{self, Carrier, Counters, Engine};
 use crate::live::shard::Shared;
 use crate::random::Random;
 use crate::time::Duration;
@@ -30,7 +30,6 @@ use std::io;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::rc::Rc;
-use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// The plane. Its device goes with the process, whatever becomes of it.
@@ -55,13 +54,12 @@ impl Userspace {
             sets: HashMap::new(),
             guards: Guards::default(),
             replays: Vec::new(),
-            keep_alives: KeepAlives::new(),
             watcher: None,
             wire: None,
             segment: Vec::new(),
             packet: Vec::new(),
         };
-        let lift = Lift { device, state: RefCell::new(state), clock: Clock::start(), has_tunnel: Notify::new() };
+        let lift = Lift { device, state: RefCell::new(state), mappings: Mappings::new() };
         Ok(Self { lift: Rc::new(lift), task: None, keep_alives: None })
     }
 }
@@ -92,7 +90,9 @@ impl Plane for Userspace {
             self.task = Some(tokio::task::spawn_local(Lift::carry_out(Rc::clone(&self.lift))));
         }
         if set.at_ue && set.mode != Mode::Transport && self.keep_alives.is_none() {
-            self.keep_alives = Some(tokio::task::spawn_local(Lift::keep_alive(Rc::clone(&self.lift))));
+            let lift = Rc::clone(&self.lift);
+            let keep = async move { lift.mappings.keep(|from, to| lift.keep_alive(from, to)).await };
+            self.keep_alives = Some(tokio::task::spawn_local(keep));
         }
         self.lift.install(set, shared)
     }
@@ -112,6 +112,7 @@ impl Plane for Userspace {
         // What was sent through the set before, a reset among it, is in the device still.
         self.lift.drain();
         self.lift.state.borrow_mut().remove(set);
+        self.lift.mappings.remove(set);
     }
 
     fn stop(&mut self) -> Pin<Box<dyn Future<Output = ()>>> {
@@ -142,9 +143,7 @@ impl Plane for Userspace {
 struct Lift {
     device: Device,
     state: RefCell<State>,
-    clock: Clock,
-    /// The task of keep-alives has something to wait for.
-    has_tunnel: Notify,
+    mappings: Mappings,
 }
 
 struct State {
@@ -156,8 +155,6 @@ struct State {
     guards: Guards,
     /// Those of UEs that misbehave: what leaves over them leaves twice.
     replays: Vec<SaSetId>,
-    /// Of the tunnels of UEs.
-    keep_alives: KeepAlives,
     /// Who is told of packets that are not let in, and as what.
     watcher: Option<(Shared, Role)>,
     /// Who looks at ESP itself.
@@ -193,8 +190,7 @@ impl Lift {
             return Err(format!("no ESP at {local}: {error}"));
         }
         state.sets.insert(set.id, (local, client));
-        state.keep_alives.add(self.clock.now(), set);
-        self.has_tunnel.notify_one();
+        self.mappings.add(set);
         if let Some(wire) = &state.wire {
             wire.sealed(set);
         }
@@ -210,26 +206,12 @@ impl Lift {
         }
     }
 
-    /// The task that keeps the mappings of NATs.
-    async fn keep_alive(self: Rc<Self>) {
-        loop {
-            let next = {
-                let mut state = self.state.borrow_mut();
-                let State { ends, keep_alives, wire, .. } = &mut *state;
-                for (from, to) in keep_alives.due(self.clock.now()) {
-                    let carrier = Carrier::Udp { source_port: esp::PORT, destination_port: esp::PORT };
-                    super::show(wire.as_deref(), from, to, carrier, &esp::KEEP_ALIVE);
-                    let sent = ends.get(&from).map(|end| end.outside.send(to, carrier, &esp::KEEP_ALIVE));
-                    if let Some(Err(error)) = sent {
-                        tracing::debug!(%from, %to, %error, "keep-alive not sent");
-                    }
-                }
-                keep_alives.next_timeout()
-            };
-            match next {
-                Some(next) => tokio::time::sleep_until(self.clock.deadline(next)).await,
-                None => self.has_tunnel.notified().await,
-            }
+    fn keep_alive(&self, from: IpAddr, to: IpAddr) {
+        let state = self.state.borrow();
+        let carrier = Carrier::Udp { source_port: esp::PORT, destination_port: esp::PORT };
+        super::show(state.wire.as_deref(), from, to, carrier, &esp::KEEP_ALIVE);
+        if let Some(Err(error)) = state.ends.get(&from).map(|end| end.outside.send(to, carrier, &esp::KEEP_ALIVE)) {
+            tracing::debug!(%from, %to, %error, "keep-alive not sent");
         }
     }
 
@@ -251,7 +233,7 @@ impl Lift {
         let ip::Header { source, destination, protocol, fragment: None } = packet.header else { return };
         let Some(upper) = Upper::from_number(protocol) else { return };
         let mut state = self.state.borrow_mut();
-        let State { engine, ends, wire, packet: out, replays, keep_alives, .. } = &mut *state;
+        let State { engine, ends, wire, packet: out, replays, .. } = &mut *state;
         out.clear();
         let segment = Segment { source, destination, upper, octets: packet.payload };
         let sent = engine.seal(&segment, out).map_err(|reason| reason.to_string()).and_then(|sealed| {
@@ -260,9 +242,7 @@ impl Lift {
                 super::show(wire.as_deref(), sealed.source, sealed.destination, sealed.carrier, out);
                 end.outside.send(sealed.destination, sealed.carrier, out).map_err(|error| error.to_string())?;
             }
-            if matches!(sealed.carrier, Carrier::Udp { .. }) {
-                keep_alives.sent(self.clock.now(), sealed.source, sealed.destination);
-            }
+            self.mappings.sent(sealed.source, sealed.destination, sealed.carrier);
             Ok(())
         });
         if let Err(cause) = sent {
@@ -314,7 +294,6 @@ impl State {
 
     fn remove(&mut self, set: SaSetId) {
         self.engine.remove(set);
-        self.keep_alives.remove(set);
         self.replays.retain(|replayed| *replayed != set);
         let Some((local, client)) = self.sets.remove(&set) else { return };
         self.guards.give_back(client);
