@@ -12,7 +12,7 @@
 #   fuzz       fuzz targets build and run for a few seconds each over their corpus
 #   deny       licences, bans and sources of dependencies
 #   strangers  ESP between two network namespaces; SIPp, Kamailio, freeDiameter, linphone, baresip, tshark, python-diameter and black-box suites against the release binary
-#   guest      what takes a kernel with SCTP, in a guest of its own (User Mode Linux)
+#   guest      what takes a kernel with SCTP or ESP, in a guest of its own (User Mode Linux); Kamailio's P-CSCF with kernel SAs
 #   bench      instruction counts, CPU and memory per registration, ours beside other parsers in one run
 #
 # Missing tools are installed where this is Debian and we are root; otherwise they are named. A check that could not run
