@@ -138,7 +138,7 @@ fn little_memory_loses_nothing() {
 #[test]
 fn what_has_ended_leaves_early() {
     let simulation = run(&scenario("reg-event"));
-    let mut story = Story::new(Limits { grace: Duration::from_secs(100), ..Limits::default() });
+    let mut story = Story::new(Limits { early: 0, grace: Duration::from_secs(100), ..Limits::default() });
     for (number, hop) in (1..).zip(simulation.world().tap.capture.hops()) {
         story.see(Sighting::of_hop(number, hop));
     }

@@ -42,6 +42,11 @@ pub enum Verdict {
 }
 
 impl Usim {
+    /// Algorithm and keys.
+    pub const fn keys(&self) -> &SubscriberKeys {
+        &self.keys
+    }
+
     /// A USIM whose highest accepted SQN is `sqn` in every slot.
     pub fn new(keys: SubscriberKeys, sqn: u64) -> Self {
         Self { keys, accepted: [sqn & SQN_BITS; SLOTS], age_limit: None }

@@ -1,6 +1,7 @@
 //! The command line: what each command takes, and which keys of the profile its flags set.
 
 use crate::config::{Elements, Faults, Setting, UeFlags, hss_data_of, mask_value};
+use crate::trace::story::Filter;
 use crate::ue::Misbehaviour;
 use clap::{Args, Parser, Subcommand};
 use std::net::{IpAddr, SocketAddr};
@@ -44,6 +45,8 @@ pub enum Command {
     Register(Box<RegisterArgs>),
     /// Run a scenario in virtual time: same seed, same bytes
     Simulate(SimulateArgs),
+    /// Draw a trace: who said what to whom, by registration
+    Show(Box<ShowArgs>),
     /// Speak to a running `imsreg serve`
     Ctl(CtlArgs),
     /// Show the security associations of a running `imsreg serve`: the same as `ctl sa`
@@ -380,6 +383,59 @@ impl RegisterArgs {
     }
 }
 
+/// A trace, and the keys that open it.
+#[derive(Args, Debug)]
+pub struct TraceArgs {
+    /// A capture (pcap, pcapng) or a text with messages; - reads standard input
+    #[arg(value_name = "TRACE")]
+    pub trace: PathBuf,
+    /// Keys of ESP, a file esp_sa of Wireshark
+    #[arg(long, value_name = "FILE")]
+    pub keys: Option<PathBuf>,
+    /// Subscribers whose keys follow from their challenges: a file or a directory
+    #[arg(long, value_name = "FILE|DIR")]
+    pub hss_data: Option<PathBuf>,
+    /// The subscriber whose K this is; without it, everybody's
+    #[arg(long, requires = "k")]
+    pub imsi: Option<String>,
+    /// K, 32 hexadecimal digits
+    #[arg(long, value_name = "HEX", hide_env_values = true, env = "IMSREG_K")]
+    pub k: Option<KeyArg>,
+    /// OPc, 32 hexadecimal digits
+    #[arg(long, value_name = "HEX", hide_env_values = true, env = "IMSREG_OPC", conflicts_with = "op")]
+    pub opc: Option<KeyArg>,
+    /// OP, where OPc is not known
+    #[arg(long, value_name = "HEX", hide_env_values = true, env = "IMSREG_OP")]
+    pub op: Option<KeyArg>,
+}
+
+/// `show`
+#[derive(Args, Debug)]
+#[command(after_help = SHOW_EXAMPLE)]
+pub struct ShowArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub trace: TraceArgs,
+    /// Print whole messages
+    #[arg(long)]
+    pub full: bool,
+    /// Only messages that fit: method=, status=, identity=, call-id=, interface=, role=; != for those that do not
+    #[arg(long, value_name = "KEY=VALUE,..", value_parser = clap::value_parser!(Filter))]
+    pub filter: Vec<Filter>,
+    /// Only the registration with this number
+    #[arg(long, value_name = "N")]
+    pub registration: Option<u64>,
+    /// Draw into a picture instead
+    #[arg(long, value_name = "FILE.svg", conflicts_with_all = ["full", "json"])]
+    pub svg: Option<PathBuf>,
+    /// Show keys (CK, IK, XRES)
+    #[arg(long)]
+    pub show_keys: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub common: CommonArgs,
+}
+
 /// `simulate`
 #[derive(Args, Debug)]
 #[command(after_help = SIMULATE_EXAMPLE)]
@@ -495,6 +551,14 @@ impl std::fmt::Debug for KeyArg {
     }
 }
 
+impl KeyArg {
+    /// 16 octets, if it is their hexadecimal digits.
+    pub fn octets(&self) -> Option<[u8; 16]> {
+        let octets = data_encoding::HEXLOWER_PERMISSIVE.decode(self.0.trim().as_bytes()).ok()?;
+        octets.try_into().ok()
+    }
+}
+
 impl From<String> for KeyArg {
     fn from(text: String) -> Self {
         Self(text)
@@ -568,6 +632,7 @@ const SERVE_EXAMPLE: &str = "Example:\n  imsreg serve --sip 192.0.2.1:5060 --sec
                              --capture lab.pcapng";
 const REGISTER_EXAMPLE: &str = "Example:\n  imsreg register --pcscf 127.0.0.1:5060 --imsi 001010000000001 \
                                 --k 465b5ce8b199b49faa5f0a2ee238a6bc --opc cd63cb71954a9f4e48a5994e37a02baf --deregister";
+const SHOW_EXAMPLE: &str = "Example:\n  imsreg show trace.pcapng --filter 'interface=gm status=4xx' --full\n  imsreg show - --keys esp_sa < trace.pcap";
 const SIMULATE_EXAMPLE: &str = "Example:\n  imsreg simulate tests/scenarios/first-registration.yaml --seed 7";
 
 #[cfg(test)]

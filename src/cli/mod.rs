@@ -9,8 +9,10 @@ mod record;
 mod register;
 mod report;
 mod serve;
+mod show;
 mod simulate;
 mod tls;
+mod trace;
 
 use crate::config::Faults;
 use crate::live::BindError;
@@ -54,6 +56,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Serve(a)) => &a.common,
         Some(Command::Register(a)) => &a.common,
         Some(Command::Simulate(a)) => &a.common,
+        Some(Command::Show(a)) => &a.common,
         // They log nothing.
         Some(Command::Ctl(_) | Command::Sa(_)) => &CommonArgs { json: false, verbose: 0 },
     };
@@ -63,6 +66,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Serve(args)) => in_runtime(serve::run(*args)),
         Some(Command::Register(args)) => in_runtime(register::run(*args)),
         Some(Command::Simulate(args)) => simulate::run(&args),
+        Some(Command::Show(args)) => show::run(&args),
         Some(Command::Ctl(args)) => control::run(&args),
         Some(Command::Sa(args)) => control::run(&args.into()),
     };

@@ -1,6 +1,6 @@
 //! Ladders for terminals.
 
-use super::{Arrow, Counts, Ladder, Note, Row, Summary};
+use super::{Arrow, Aside, Counts, Ladder, Note, Row, Summary};
 use crate::event::Role;
 use crate::packet::Protocol;
 use crate::time::Instant;
@@ -16,6 +16,8 @@ pub struct Style {
     pub colour: bool,
     /// Times count from here.
     pub start: Instant,
+    /// Rows have times; those of a text may not.
+    pub times: bool,
 }
 
 impl Default for Style {
@@ -25,6 +27,7 @@ impl Default for Style {
             width: 120,
             colour: false,
             start: Instant::ZERO,
+            times: true,
         }
     }
 }
@@ -56,6 +59,7 @@ pub fn row(row: &Row, style: &Style) -> String {
     match row {
         Row::Arrow(arrow) => style.arrow(arrow),
         Row::Note(note) => style.note(note),
+        Row::Aside(aside) => style.aside(aside),
     }
 }
 
@@ -74,12 +78,12 @@ pub fn foot(counts: Counts) -> String {
 }
 
 impl Style {
-    fn place(&self, column: usize) -> usize {
+    pub(super) fn place(&self, column: usize) -> usize {
         let gaps = self.columns.len().saturating_sub(1).max(1);
         MARGIN + column * (self.width.saturating_sub(MARGIN + 4) / gaps)
     }
 
-    fn column(&self, role: Role) -> Option<usize> {
+    pub(super) fn column(&self, role: Role) -> Option<usize> {
         self.columns.iter().position(|column| *column == role)
     }
 
@@ -95,9 +99,7 @@ impl Style {
         let (Some(from), Some(to)) = (self.column(arrow.from), self.column(arrow.to)) else { return String::new() };
         let (left, right) = (self.place(from.min(to)) + 1, self.place(from.max(to)));
         let mut line = self.lifelines();
-        let at = arrow.at.saturating_since(self.start);
-        let time = format!("{:>3} {:>4}.{:06}", arrow.number, at.as_secs(), at.subsec_micros());
-        line.put(0, time.get(..MARGIN - 1).unwrap_or(&time));
+        line.put(0, &self.margin(arrow.number, arrow.at));
         line.put(left, &if arrow.sa.is_some() { "═" } else { "─" }.repeat(right - left));
         if from < to {
             line.put(right - 1, "▶");
@@ -118,10 +120,32 @@ impl Style {
             details = vec![format!("again, as {first}")];
         }
         let start = self.room_from(from.min(to));
-        for text in wrap(details.iter().map(String::as_str), ", ", self.width - start) {
-            out.push_str(&self.beside(start, &text).end());
+        for parts in [&details, &arrow.notes] {
+            for text in wrap(parts.iter().map(String::as_str), ", ", self.width - start) {
+                out.push_str(&self.beside(start, &text).end());
+            }
         }
         out
+    }
+
+    fn aside(&self, aside: &Aside) -> String {
+        let mut line = self.lifelines();
+        line.put(0, &self.margin(aside.number, aside.at));
+        let start = self.place(0) + 2;
+        let text = cut(&format!("{}: {}", aside.way, aside.summary), self.width.saturating_sub(start));
+        line.clear(start - 1, text.chars().count() + 2);
+        line.put(start, &text);
+        line.end()
+    }
+
+    /// Number and time.
+    fn margin(&self, number: usize, at: Instant) -> String {
+        let at = at.saturating_since(self.start);
+        let time = format!("{number:>3} {:>4}.{:06}", at.as_secs(), at.subsec_micros());
+        match self.times {
+            true => time.get(..MARGIN - 1).unwrap_or(&time).to_owned(),
+            false => format!("{number:>3}"),
+        }
     }
 
     /// The lifelines with a text on top of them.

@@ -6,9 +6,11 @@
 mod columns;
 mod cx;
 pub mod draw;
+pub mod full;
 pub mod json;
 mod notes;
 mod sip;
+pub mod svg;
 
 pub use columns::Columns;
 pub use cx::asks;
@@ -128,6 +130,8 @@ pub enum Row {
     Arrow(Arrow),
     /// An event.
     Note(Note),
+    /// A message of a stranger.
+    Aside(Aside),
 }
 
 impl Row {
@@ -136,6 +140,7 @@ impl Row {
         match self {
             Self::Arrow(arrow) => arrow.at,
             Self::Note(note) => note.at,
+            Self::Aside(aside) => aside.at,
         }
     }
 }
@@ -159,6 +164,21 @@ pub struct Arrow {
     pub summary: Summary,
     /// The number of the arrow that carried the same bytes the same way before.
     pub repeats: Option<usize>,
+    /// What is known beside what it says: how it was opened, why it waited.
+    pub notes: Vec<String>,
+}
+
+/// A message that is drawn without an arrow: one end of it is in no column.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Aside {
+    /// Counts with the arrows.
+    pub number: usize,
+    /// When.
+    pub at: Instant,
+    /// From where to where.
+    pub way: String,
+    /// What it says.
+    pub summary: Summary,
 }
 
 /// An event at a column.
@@ -242,6 +262,7 @@ impl Draughtsman {
             sa: packet.sa.map(|sa| sa_number(sa.pair, from)),
             summary: summary(packet.protocol, packet.bytes, self.show_keys),
             repeats: (first != number).then_some(first),
+            notes: Vec::new(),
         })
     }
 
@@ -257,7 +278,8 @@ impl Draughtsman {
     }
 }
 
-const fn sa_number(pair: PortPair, from: Role) -> u8 {
+/// The number of the SA in TS 33.203 clause 7.1 that carries what `from` sends between a pair of ports.
+pub const fn sa_number(pair: PortPair, from: Role) -> u8 {
     match (pair, from) {
         (PortPair::UcPs, Role::Ue) => 1,
         (PortPair::UsPc, Role::Ue) => 4,

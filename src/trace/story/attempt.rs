@@ -247,7 +247,7 @@ impl<'p> Reader<'p, '_> {
         let follows = |attempt: &AttemptData| {
             let before = self.message(latest(attempt), |_| true);
             let numbers = before.and_then(|before| Some((before.cseq().ok()?.number, first.cseq().ok()?.number)));
-            self.has_challenge(latest(attempt), None)
+            (self.has_challenge(latest(attempt), None) || self.is_challenged_unseen(latest(attempt), nonce))
                 && before.is_some_and(|before| before.call_id() == first.call_id())
                 && numbers.is_some_and(|(before, now)| before < now)
         };
@@ -267,10 +267,10 @@ impl<'p> Reader<'p, '_> {
         match () {
             () if !is_protected && nonce(request).is_none() => Kind::Initial,
             () if self.registered.contains(&impu) => Kind::Refresh,
-            // Another identity over the same SAs.
-            () if !self.registered.is_empty() => Kind::Initial,
             // The trace begins later than the registration.
-            () => Kind::Refresh,
+            () if self.attempts.is_empty() => Kind::Refresh,
+            // Another identity over the same SAs, or SAs that nobody should use any more.
+            () => Kind::Initial,
         }
     }
 
@@ -283,6 +283,12 @@ impl<'p> Reader<'p, '_> {
                 })
         };
         self.message(journey, is_challenge).is_some()
+    }
+
+    /// True where the trace shows no answer, and the next REGISTER has a nonce that this one did not have.
+    fn is_challenged_unseen(&self, journey: &JourneyData, next: Option<&str>) -> bool {
+        let is_answered = self.message(journey, |sip| sip.status().is_some()).is_some();
+        !is_answered && next.is_some() && self.request(journey).and_then(nonce) != next
     }
 
     fn is_success(&self, journey: &JourneyData) -> bool {

@@ -34,6 +34,7 @@
 
 mod attempt;
 mod exchange;
+mod filter;
 mod journey;
 mod message;
 mod names;
@@ -50,6 +51,7 @@ mod totals;
 
 pub use attempt::{Attempt, Kind, Outcome};
 pub use exchange::Exchange;
+pub use filter::{Filter, FilterFault};
 pub use journey::Journey;
 pub use message::Message;
 pub use observable::Observable;

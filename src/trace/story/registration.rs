@@ -109,8 +109,7 @@ impl<'r> Registration<'r> {
 
     /// The message with a number.
     pub fn message(&'r self, number: u64) -> Option<Message<'r>> {
-        let index = self.group.records.binary_search_by_key(&number, |record| record.number).ok()?;
-        Some(self.at(index))
+        self.messages().find(|message| message.number == number)
     }
 
     /// Every exchange, in the order of their first messages.

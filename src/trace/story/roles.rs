@@ -239,6 +239,9 @@ impl<'p> Assignment<'p, '_> {
         if ue_is_client != ue_is_server {
             return if ue_is_client { GM } else { GM_DOWN };
         }
+        if exchange.messages.iter().any(|index| matches!(self.records[*index].protection, Protection::Esp(_))) {
+            return self.behind_esp(first);
+        }
         let role = |end: Option<SocketAddr>| end.and_then(|end| self.known.role(end));
         let sip = self.parsed[first].sip();
         let by_via = || sip.and_then(|sip| sip.via().ok()).and_then(|via| self.role_of_name(via.host, via.port));
@@ -255,6 +258,17 @@ impl<'p> Assignment<'p, '_> {
                     (client, server)
                 }
             }
+        }
+    }
+
+    /// SAs are between UE and P-CSCF only; a UE sends what nobody has passed before.
+    fn behind_esp(&self, first: usize) -> Pair {
+        let sip = self.parsed[first].sip();
+        let is_from_ue = |sip: &Message<'_>| names::vias(sip) == 1 && names::method(sip) != Some(Method::Notify);
+        match sip {
+            Some(sip) if is_from_ue(sip) => GM,
+            Some(_) => GM_DOWN,
+            None => (None, None),
         }
     }
 

@@ -8,9 +8,9 @@ use super::record::{Record, ShutSpi};
 use super::registration::Registration;
 use crate::event::Role;
 use crate::identity::Spi;
-use crate::ipsec::association::{Endpoint, PortPair};
-use crate::ipsec::negotiate::{Offer, is_ipsec_3gpp, usable};
-use crate::sip::header::sec_agree::Mechanisms;
+use crate::ipsec::association::{Algorithms, Encryption, Endpoint, Integrity, Mod, PortPair};
+use crate::ipsec::negotiate::{Offer, is_ipsec_3gpp};
+use crate::sip::header::sec_agree::{Mechanism, Mechanisms};
 use crate::sip::{HeaderError, HeaderName};
 use crate::trace::{Ends, Protection};
 use std::fmt;
@@ -266,23 +266,40 @@ pub(super) fn all(
 }
 
 /// The element of `server` with the highest q, of equal ones the first, whose algorithms and mode are those of one of
-/// `client`.
+/// `client`. Whether its SPIs and ports are sound is another question.
 fn in_both(client: &Mechanisms<'_>, server: &Mechanisms<'_>) -> Option<Offer> {
-    let offered = usable(client, &mut String::new());
-    let is_offered = |offer: &Offer| offered.iter().any(|o| (o.algorithms, o.mode) == (offer.algorithms, offer.mode));
-    let best = usable(server, &mut String::new()).into_iter().filter(is_offered).rev();
-    best.max_by_key(|offer| offer.q)
+    let tuples: Vec<_> = client.0.iter().filter_map(tuple).collect();
+    let common = server.0.iter().rev().filter(|element| tuple(element).is_some_and(|tuple| tuples.contains(&tuple)));
+    let best = common.max_by_key(|element| element.q)?;
+    let (algorithms, mode) = tuple(best)?;
+    Some(Offer { algorithms, mode, endpoint: endpoint_of(best)?, q: best.q })
+}
+
+/// Algorithms and mode, with their defaults (TS 33.203 annex H).
+fn tuple(element: &Mechanism<'_>) -> Option<(Algorithms, Mod)> {
+    let integrity = Integrity::from_token(element.alg?)?;
+    let encryption = element.ealg.map_or(Some(Encryption::Null), Encryption::from_token)?;
+    let mode = match element.mode {
+        None => Mod::Trans,
+        Some(mode) => {
+            [Mod::Trans, Mod::UdpEncTun].into_iter().find(|known| known.as_str().eq_ignore_ascii_case(mode))?
+        }
+    };
+    let is_esp = element.prot.is_none_or(|prot| prot.eq_ignore_ascii_case("esp"));
+    (is_ipsec_3gpp(element) && is_esp).then_some((Algorithms { integrity, encryption }, mode))
 }
 
 /// SPIs and ports of the first element that has all four.
 fn endpoint(list: &Mechanisms<'_>) -> Option<Endpoint> {
-    list.0.iter().filter(|element| is_ipsec_3gpp(element)).find_map(|element| {
-        Some(Endpoint {
-            spi_c: Spi(element.spi_c?),
-            spi_s: Spi(element.spi_s?),
-            port_c: element.port_c?,
-            port_s: element.port_s?,
-        })
+    list.0.iter().filter(|element| is_ipsec_3gpp(element)).find_map(endpoint_of)
+}
+
+fn endpoint_of(element: &Mechanism<'_>) -> Option<Endpoint> {
+    Some(Endpoint {
+        spi_c: Spi(element.spi_c?),
+        spi_s: Spi(element.spi_s?),
+        port_c: element.port_c?,
+        port_s: element.port_s?,
     })
 }
 

@@ -24,13 +24,16 @@ pub struct Limits {
     /// Octets of messages, with what is noted beside them. Beyond, the registration that was silent longest is handed out
     /// as it stands.
     pub octets: usize,
+    /// Below this nothing leaves before the end of the trace: a reader may hand out late what waited for a key, and numbers
+    /// follow the places in the trace while nothing has left.
+    pub early: usize,
     /// How long after its end a registration still waits for what may follow: longer than 64*T1 of TS 24.229 table 7.8.1.
     pub grace: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { octets: 96 << 20, grace: Duration::from_secs(300) }
+        Self { octets: 96 << 20, early: 8 << 20, grace: Duration::from_secs(300) }
     }
 }
 
@@ -69,6 +72,10 @@ pub struct Story {
     /// Hosts of the network: a UE is never found by them alone.
     core: HashSet<IpAddr>,
     last: u64,
+    last_place: Option<Place>,
+    /// Something came later than its place says.
+    is_disordered: bool,
+    has_left: bool,
     ready: VecDeque<Group>,
     hasher: RandomState,
 }
@@ -116,6 +123,8 @@ impl Story {
     pub fn see(&mut self, sighting: Sighting) {
         let Sighting { place, at, seen } = sighting;
         self.totals.until = self.totals.until.max(at);
+        self.is_disordered |= self.last_place > Some(place);
+        self.last_place = self.last_place.max(Some(place));
         match seen {
             Seen::Message(message) => self.message(place, at, message),
             Seen::Sealed(sealed) => self.sealed(place, at, sealed),
@@ -128,6 +137,9 @@ impl Story {
 
     /// The trace has ended: everything is handed out.
     pub fn finish(&mut self) {
+        if self.is_disordered && !self.has_left {
+            self.number_by_place();
+        }
         let mut serials: Vec<Serial> = self.groups.keys().copied().collect();
         serials.sort_unstable();
         for serial in serials {
@@ -435,7 +447,9 @@ impl Story {
     }
 
     fn hand_out_what_has_ended(&mut self) {
-        while let Some((_, &serial)) = self.ended.first_key_value() {
+        while self.octets >= self.limits.early
+            && let Some((_, &serial)) = self.ended.first_key_value()
+        {
             let last = self.groups.get(&serial).and_then(|open| open.last_at);
             let waited = self.totals.until.zip(last).is_some_and(|(now, last)| now - last > self.limits.grace);
             if !waited {
@@ -487,7 +501,21 @@ impl Story {
         }
     }
 
+    /// Messages count in the order of their places.
+    fn number_by_place(&mut self) {
+        let groups = self.groups.values_mut().map(|open| &mut open.group).chain([&mut self.rest]);
+        let mut all: Vec<&mut Record> = groups.flat_map(|group| &mut group.records).collect();
+        all.sort_by_key(|record| (record.place, record.number));
+        for (number, record) in (1..).zip(all) {
+            record.number = number;
+        }
+    }
+
     fn leave(&mut self, mut group: Group) {
+        self.has_left = true;
+        if self.is_disordered {
+            group.records.sort_by_key(|record| (record.place, record.number));
+        }
         group.seen_until = self.totals.until;
         for ends in group.records.iter().filter_map(|record| record.ends) {
             group.known.learn(&self.known, ends.from);

@@ -1,0 +1,150 @@
+//! `imsreg show`: a trace as ladders, one for each registration.
+
+mod lines;
+mod rows;
+mod words;
+
+use super::args::ShowArgs;
+use super::{Failure, trace};
+use crate::ladder::{Row, draw, svg};
+use crate::trace::story::{Group, Limits, Message, Registration, Story};
+use std::fs;
+use std::io::{self, Write};
+
+pub(super) fn run(args: &ShowArgs) -> Result<(), Failure> {
+    let mut source = trace::open(&args.trace)?;
+    let mut show = Show { args, out: Out::new(), shown: 0, pictures: Vec::new() };
+    let mut story = Story::new(Limits::default());
+    let mut fault = None;
+    for sighting in &mut source {
+        match sighting {
+            Ok(sighting) => story.see(sighting),
+            Err(error) => {
+                fault = Some(error);
+                break;
+            }
+        }
+        show.all(&mut story);
+        if show.out.is_closed {
+            return Ok(());
+        }
+    }
+    story.finish();
+    show.all(&mut story);
+    let (totals, summary) = (story.totals(), source.summary());
+    if args.common.json {
+        show.out.line(&lines::report(totals, summary).to_string());
+    } else if let Some(path) = &args.svg {
+        fs::write(path, svg::picture(&show.pictures))
+            .map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
+    } else {
+        words::totals(totals, summary).iter().for_each(|line| show.out.line(line));
+    }
+    let name = args.trace.trace.display();
+    if let Some(fault) = fault {
+        return Err(Failure::Usage(format!("{name}: {fault}; what came before is shown")));
+    }
+    match args.registration {
+        Some(number) if show.shown == 0 => {
+            let found = totals.registrations;
+            Err(Failure::Usage(format!("{name} has no registration {number}: registrations found: {found}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+struct Show<'a> {
+    args: &'a ShowArgs,
+    out: Out,
+    shown: usize,
+    pictures: Vec<(String, Vec<Row>, draw::Style)>,
+}
+
+impl Show<'_> {
+    fn all(&mut self, story: &mut Story) {
+        while let Some(group) = story.next() {
+            self.group(&group);
+        }
+    }
+
+    fn group(&mut self, group: &Group) {
+        if self.args.registration.is_some_and(|number| group.id != Some(number)) {
+            return;
+        }
+        self.shown += 1;
+        let registration = Registration::of(group);
+        let messages: Vec<Message<'_>> = registration.messages().filter(|message| self.fits(*message)).collect();
+        if self.args.common.json {
+            let show_keys = self.args.show_keys;
+            for message in messages {
+                self.out.line(&lines::message(&registration, message, show_keys).to_string());
+            }
+            if registration.id().is_some() {
+                self.out.line(&lines::registration(&registration).to_string());
+            }
+            return;
+        }
+        let (rows, counts) = rows::of(&messages, self.draws_all(), self.args.show_keys);
+        let anything = !rows.is_empty() || registration.id().is_some() || !group.shut.is_empty();
+        if !anything {
+            return;
+        }
+        let style = rows::style(&registration, super::colour());
+        let title = words::title(&registration);
+        if self.args.svg.is_some() {
+            self.pictures.push((title, rows.into_iter().map(|(_, row)| row).collect(), style));
+            return;
+        }
+        self.out.line(&title);
+        if rows.iter().any(|(_, row)| matches!(row, Row::Arrow(_))) {
+            self.out.text(&draw::head(&style));
+        }
+        for (message, row) in &rows {
+            self.out.text(&draw::row(row, &style));
+            if self.args.full {
+                let lines = crate::ladder::full::lines(message.protocol, &message.bytes, self.args.show_keys);
+                lines.iter().for_each(|line| self.out.line(&format!("    {line}")));
+            }
+        }
+        self.out.line(&words::foot(counts));
+        words::of(&registration).iter().for_each(|line| self.out.line(line));
+        self.out.line("");
+    }
+
+    fn fits(&self, message: Message<'_>) -> bool {
+        self.args.filter.iter().all(|filter| filter.fits(message))
+    }
+
+    /// Who asks for something sees all of it.
+    fn draws_all(&self) -> bool {
+        self.args.full || self.args.filter.iter().any(|filter| !filter.is_empty())
+    }
+}
+
+/// Standard output, until its reader goes.
+struct Out {
+    stdout: io::BufWriter<io::Stdout>,
+    is_closed: bool,
+}
+
+impl Out {
+    fn new() -> Self {
+        Self { stdout: io::BufWriter::new(io::stdout()), is_closed: false }
+    }
+
+    fn line(&mut self, line: &str) {
+        self.text(line);
+        self.text("\n");
+    }
+
+    fn text(&mut self, text: &str) {
+        self.is_closed |= self.stdout.write_all(text.as_bytes()).is_err();
+    }
+}
+
+impl Drop for Out {
+    fn drop(&mut self) {
+        // Whoever closed the pipe wants no more.
+        let _ = self.stdout.flush();
+    }
+}

@@ -1,0 +1,83 @@
+//! Opening a trace with the keys that flags give: what all commands on traces share.
+
+use super::Failure;
+use super::args::TraceArgs;
+use crate::aka::milenage::Milenage;
+use crate::aka::vector::SubscriberKeys;
+use crate::aka::{K, Op, Opc};
+use crate::config::{load_profile, load_subscribers};
+use crate::trace::keys::Keyring;
+use crate::trace::{Options, Trace};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
+
+/// Any source of octets.
+pub(super) type Source = Box<dyn Read>;
+
+/// Opens the trace. What is no trace is bad input.
+pub(super) fn open(args: &TraceArgs) -> Result<Trace<Source>, Failure> {
+    let keys = keyring(args)?;
+    let name = args.trace.display();
+    let source: Source = if args.trace == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(File::open(&args.trace).map_err(|error| Failure::Usage(format!("{name}: {error}")))?)
+    };
+    let options = Options { keys, ..Options::default() };
+    crate::trace::open(source, options).map_err(|fault| Failure::Usage(format!("{name}: {fault}")))
+}
+
+fn keyring(args: &TraceArgs) -> Result<Keyring, Failure> {
+    let mut keys = Keyring::new();
+    if let Some(path) = &args.keys {
+        let name = path.display();
+        let text = fs::read_to_string(path).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
+        let file = keys.add_file(&text);
+        for ignored in &file.ignored {
+            eprintln!("imsreg: {name}:{}: {}", ignored.line, ignored.reason);
+        }
+        if file.added == 0 {
+            return Err(Failure::Usage(format!(
+                "{name}: no line of it is a key; expected those of an esp_sa of Wireshark"
+            )));
+        }
+    }
+    if let Some(path) = &args.hss_data {
+        let profile = load_profile("lab", &[])?;
+        let subscribers = load_subscribers(path, &profile)?;
+        for subscription in (0..MOST_SUBSCRIBERS).map_while(|index| subscribers.subscription(index)) {
+            if let Some(usim) = &subscription.usim {
+                keys.add_subscriber(Some(subscription.impi.as_str()), usim.keys().clone());
+            }
+        }
+    }
+    if let Some(subscriber) = subscriber(args)? {
+        keys.add_subscriber(None, subscriber);
+    }
+    Ok(keys)
+}
+
+/// K with OPc or OP, as flags give them.
+pub(super) fn subscriber(args: &TraceArgs) -> Result<Option<SubscriberKeys>, Failure> {
+    let usage = |text: &str| Failure::Usage(text.to_owned());
+    let octets = |key: &super::args::KeyArg, flag: &str| {
+        key.octets().ok_or_else(|| Failure::Usage(format!("{flag}: expected 32 hexadecimal digits")))
+    };
+    let Some(k) = &args.k else {
+        return match (&args.opc, &args.op) {
+            (None, None) => Ok(None),
+            _ => Err(usage("--opc and --op need --k")),
+        };
+    };
+    let k = K(octets(k, "--k")?);
+    let opc = match (&args.opc, &args.op) {
+        (Some(opc), _) => Opc(octets(opc, "--opc")?),
+        (None, Some(op)) => Milenage::opc(&k, &Op(octets(op, "--op")?)),
+        (None, None) => return Err(usage("--k needs --opc or --op")),
+    };
+    Ok(Some(SubscriberKeys::Milenage { k, opc }))
+}
+
+/// Of a file with ranges, as many as are tried.
+const MOST_SUBSCRIBERS: u64 = 20_000;
