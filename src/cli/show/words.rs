@@ -119,7 +119,10 @@ fn set(set: Set<'_>) -> String {
     let sides = format!("{}, {}", end("UE", set.ue()), end("P-CSCF", set.pcscf()));
     let mut text = format!("SA set {} of {}: {agreed}, {sides}", set.index() + 1, set.challenge().number);
     let messages = set.messages().count() as u64;
-    text.push_str(&format!("; {} over it", counted(messages, "message")));
+    // A text does not tell what went over it.
+    if messages > 0 || set.challenge().carried() != Carried::Unknown {
+        text.push_str(&format!("; {} over it", counted(messages, "message")));
+    }
     let sealed: u64 = set.shut().map(|shut| shut.count).sum();
     if sealed > 0 {
         text.push_str(&format!(", {} shut", counted(sealed, "packet")));

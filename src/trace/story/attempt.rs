@@ -240,7 +240,7 @@ impl<'p> Reader<'p, '_> {
         let first = self.message(journey, |_| true)?;
         let request = self.request(journey);
         let nonce = request.and_then(nonce);
-        let mut attempts = self.attempts.iter().enumerate().rev();
+        let mut attempts = self.attempts.iter().enumerate().rev().take(LOOKED_BACK);
         let by_nonce =
             nonce.and_then(|nonce| attempts.find(|(_, attempt)| self.has_challenge(latest(attempt), Some(nonce))));
         // The nonce may be wrong, and the request may not be seen.
@@ -310,6 +310,9 @@ impl<'p> Reader<'p, '_> {
         indices.into_iter()
     }
 }
+
+/// Attempts of one UE that may be open at once, and more.
+const LOOKED_BACK: usize = 16;
 
 fn authorization<'a>(request: &sip::Message<'a>) -> Option<Digest<'a>> {
     request.authorization().ok().flatten()

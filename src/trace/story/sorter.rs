@@ -215,7 +215,7 @@ impl Story {
         }
         if let Some(ue) = ue {
             let open = self.groups.get_mut(&serial).expect("found or begun above");
-            open.ue.get_or_insert(ue.ip());
+            open.ue.get_or_insert_with(|| ue.ip());
             self.bind_ue(serial, Key::End(ue));
             self.bind_ue(serial, Key::Host(ue.ip()));
         }
@@ -427,7 +427,27 @@ impl Story {
             Some(open) => open.octets += weight,
             None => self.rest_octets += weight,
         }
-        self.group_mut(serial).records.push(record);
+        let records = &mut self.group_mut(serial).records;
+        records.push(record);
+        if records.len() >= MOST_RECORDS {
+            match serial {
+                Some(serial) => self.hand_out_early(serial),
+                None => self.hand_out_rest(),
+            }
+        }
+    }
+
+    /// It may go on, and then has the same number.
+    fn hand_out_early(&mut self, serial: Serial) {
+        if let Some(open) = self.groups.get(&serial)
+            && self.handed_out.len() < MOST_HANDED_OUT
+            && let Some(id) = open.group.id
+        {
+            self.handed_out.insert((open.impi, open.ue), id);
+            // Behind the P-CSCF the address of the UE is not seen.
+            self.handed_out.insert((open.impi, None), id);
+        }
+        self.hand_out(serial);
     }
 
     /// Something has happened in a group.
@@ -468,15 +488,7 @@ impl Story {
                 self.hand_out_rest();
                 return;
             };
-            if let Some(open) = self.groups.get(&serial)
-                && self.handed_out.len() < MOST_HANDED_OUT
-                && let Some(id) = open.group.id
-            {
-                self.handed_out.insert((open.impi, open.ue), id);
-                // Behind the P-CSCF the address of the UE is not seen.
-                self.handed_out.insert((open.impi, None), id);
-            }
-            self.hand_out(serial);
+            self.hand_out_early(serial);
         }
     }
 
@@ -525,6 +537,8 @@ impl Story {
     }
 }
 
+/// Of one registration at once.
+const MOST_RECORDS: usize = 20_000;
 const MOST_SPIS: usize = 256;
 const MOST_STEPS: usize = 4_096;
 const MOST_HANDED_OUT: usize = 100_000;
