@@ -1,6 +1,7 @@
 //! Every rule of `imsreg::validate` with every verdict, over simulated registrations that were changed in one place.
 #![cfg(feature = "live")]
 
+mod aka;
 #[path = "../common/mod.rs"]
 mod common;
 mod completion;

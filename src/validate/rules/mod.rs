@@ -1,5 +1,6 @@
 //! The catalogue, a family a file.
 
+mod aka;
 mod completion;
 mod element;
 mod offer;
@@ -10,4 +11,4 @@ mod walk;
 use super::Rule;
 
 /// Every family.
-pub(super) const FAMILIES: &[&[&Rule]] = &[offer::RULES, server::RULES, completion::RULES, register::RULES];
+pub(super) const FAMILIES: &[&[&Rule]] = &[offer::RULES, server::RULES, completion::RULES, register::RULES, aka::RULES];
