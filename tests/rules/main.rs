@@ -5,6 +5,7 @@ mod aka;
 #[path = "../common/mod.rs"]
 mod common;
 mod completion;
+mod granted;
 mod offer;
 mod register;
 mod server;

@@ -3,6 +3,7 @@
 mod aka;
 mod completion;
 mod element;
+mod granted;
 mod offer;
 mod register;
 mod server;
@@ -11,4 +12,5 @@ mod walk;
 use super::Rule;
 
 /// Every family.
-pub(super) const FAMILIES: &[&[&Rule]] = &[offer::RULES, server::RULES, completion::RULES, register::RULES, aka::RULES];
+pub(super) const FAMILIES: &[&[&Rule]] =
+    &[offer::RULES, server::RULES, completion::RULES, register::RULES, aka::RULES, granted::RULES];
