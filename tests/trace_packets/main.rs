@@ -1,5 +1,11 @@
-//! Captures of packets, read as messages.
+//! Captures of packets, read as messages: `imsreg::trace::packets`.
 
 mod build;
 #[cfg(feature = "live")]
 mod corpus;
+mod files;
+mod fuzzed;
+mod memory;
+mod sealed;
+mod streams;
+mod tunnels;

@@ -80,11 +80,16 @@ impl Keyring {
         };
         let offer = Offer { impi, client: Some((spi_c, spi_s, ends.from.ip())) };
         self.learnt.offers.insert(call, offer.clone());
-        let rand = digest.and_then(|digest| rand_of(digest.nonce?)).map(|nonce| nonce.0);
-        let (Some(rand), Ok(verify)) = (rand, message.security(HeaderName::SecurityVerify)) else { return false };
+        let nonce = digest.and_then(|digest| rand_of(digest.nonce?));
+        let (Some((rand, autn)), Ok(verify)) = (nonce, message.security(HeaderName::SecurityVerify)) else {
+            return false;
+        };
+        if verify.0.is_empty() {
+            return false;
+        }
         // Where the 401 is not in the trace, this tells the same.
-        let addresses = (ends.from.ip(), ends.to.ip());
-        !verify.0.is_empty() && self.agree(rand, &verify, Some(&offer), addresses)
+        let is_computed = self.compute(rand, autn, offer.impi.as_deref());
+        self.agree(rand, &verify, Some(&offer), (ends.from.ip(), ends.to.ip())) || is_computed
     }
 
     /// CK and IK of a 401 on Mw, Security-Server of one on Gm.

@@ -119,9 +119,13 @@ impl Esp {
                 Inner { source, destination, protocol: inside.next_header, octets: payload.to_vec(), missing: 0 };
             inner.is_plausible(in_udp).then_some(inner)
         };
-        // Nothing encrypted: the shape tells. An ICV of 16 octets is that of GMAC.
-        for icv_len in [12, 16] {
-            if let Some(inner) = in_clear(esp, icv_len).and_then(|inside| plausible(&inside, esp)) {
+        // Nothing encrypted: the shape tells. GMAC has an ICV of 16 octets, and an IV in front.
+        for (iv_len, icv_len) in [(0, 12), (8, 16), (0, 16)] {
+            let inside = in_clear(esp, icv_len).map(|Inside { next_header, payload }| Inside {
+                next_header,
+                payload: payload.start + iv_len..payload.end,
+            });
+            if let Some(inner) = inside.and_then(|inside| plausible(&inside, esp)) {
                 let icv = out.keys.judge(spi, source, destination, esp);
                 return Ok((opened(point, spi, sequence, icv, OpenedBy::Trial, out), inner));
             }

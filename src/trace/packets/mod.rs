@@ -21,7 +21,7 @@ mod udp;
 pub use summary::{SealedCount, Summary};
 
 use super::keys::Keyring;
-use super::{Fault, Place, Protection, Sighting};
+use super::{Fault, Place, Protection, Seen, Sighting};
 use crate::time::{Epoch, Instant};
 use file::{Captured, File, Input, Item};
 use network::Network;
@@ -175,8 +175,8 @@ impl Point {
         Self { number, at: None, now, vantage: 0, depth: 0, protection: Protection::Clear }
     }
 
-    const fn place(&self) -> Place {
-        Place::Packet(self.number)
+    const fn sighting(&self, seen: Seen) -> Sighting {
+        Sighting { place: Place::Packet(self.number), at: self.at, seen }
     }
 }
 

@@ -64,6 +64,7 @@ impl Network {
             Frame::Unknown => out.unread(point, "a link type that is not read", frame.bytes.len()),
         }
         self.streams.pass_time(point.now, out);
+        out.pass_time(Some(point.now));
         if out.has_new_keys || self.esp.is_due(point.now) {
             self.open_again(Some(point), out);
         }
@@ -77,6 +78,7 @@ impl Network {
         self.streams.finish(out);
         self.associations.finish(out);
         self.open_again(None, out);
+        out.pass_time(None);
     }
 
     /// Takes an IP packet. What follows its own length is padding of the link.

@@ -139,12 +139,13 @@ impl Framing {
                     self.skipped += if is_long { rest.len() } else { 0 };
                     return if is_long { Step::Used(rest.len()) } else { Step::Incomplete };
                 };
-                match frame::start_of_line(&rest[..end]) {
+                let line = &rest[..end];
+                match frame::start_of_line(line) {
                     None => {
                         self.skipped += end + 1;
                         return Step::Used(end + 1);
                     }
-                    found => found,
+                    Some(start) => Some(start + glued(&line[start..])),
                 }
             }
         };
@@ -166,6 +167,13 @@ impl Framing {
     }
 }
 
+/// How many octets of a body, which need not end with a line, stand before the method.
+fn glued(line: &[u8]) -> usize {
+    let token = &line[..memchr(b' ', line).unwrap_or(line.len())];
+    let method = METHODS.iter().filter(|method| token.ends_with(method.as_bytes())).map(|method| method.len()).max();
+    method.map_or(0, |len| token.len() - len)
+}
+
 enum Step {
     Used(usize),
     Incomplete,
@@ -185,4 +193,20 @@ impl Rest {
     }
 }
 
+const METHODS: [&str; 14] = [
+    "REGISTER",
+    "SUBSCRIBE",
+    "NOTIFY",
+    "INVITE",
+    "ACK",
+    "BYE",
+    "CANCEL",
+    "PRACK",
+    "UPDATE",
+    "OPTIONS",
+    "MESSAGE",
+    "PUBLISH",
+    "REFER",
+    "INFO",
+];
 const LONGEST_LINE: usize = 8_192;
