@@ -2,7 +2,7 @@
 
 use super::packets::file::{Input, foreign, is_capture};
 use super::packets::{self, Options, Summary};
-use super::{Sighting, text};
+use super::{Sighting, hep, text};
 use std::fmt;
 use std::io::{self, Read};
 use thiserror::Error;
@@ -29,6 +29,7 @@ pub struct Trace<R> {
 enum Reader<R> {
     Packets(Box<packets::Reader<R>>),
     Text(Box<text::Reader<Input<R>>>, Summary),
+    Hep(Box<hep::Reader<Input<R>>>, Summary),
 }
 
 /// Opens a trace of any kind.
@@ -40,6 +41,8 @@ pub fn open<R: Read>(read: R, options: Options) -> Result<Trace<R>, Fault> {
         Reader::Packets(Box::new(packets::Reader::of(input, options)?))
     } else if let Some(found) = foreign(first) {
         return Err(Fault::NotACapture { found });
+    } else if first.starts_with(b"HEP3") {
+        Reader::Hep(Box::new(hep::Reader::new(input)), Summary::default())
     } else if is_text(first) {
         Reader::Text(Box::new(text::Reader::new(input)), Summary::default())
     } else {
@@ -53,7 +56,7 @@ impl<R: Read> Trace<R> {
     pub fn summary(&self) -> &Summary {
         match &self.reader {
             Reader::Packets(reader) => reader.summary(),
-            Reader::Text(_, summary) => summary,
+            Reader::Text(_, summary) | Reader::Hep(_, summary) => summary,
         }
     }
 
@@ -61,7 +64,7 @@ impl<R: Read> Trace<R> {
     pub fn packets(&self) -> Option<&packets::Reader<R>> {
         match &self.reader {
             Reader::Packets(reader) => Some(reader),
-            Reader::Text(..) => None,
+            Reader::Text(..) | Reader::Hep(..) => None,
         }
     }
 }
@@ -70,16 +73,15 @@ impl<R: Read> Iterator for Trace<R> {
     type Item = Result<Sighting, Fault>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        match &mut self.reader {
-            Reader::Packets(reader) => reader.next(),
-            Reader::Text(reader, summary) => {
-                let next = reader.next()?;
-                if let Ok(sighting) = &next {
-                    summary.count(sighting);
-                }
-                Some(next.map_err(Fault::from))
-            }
+        let (next, summary) = match &mut self.reader {
+            Reader::Packets(reader) => return reader.next(),
+            Reader::Text(reader, summary) => (reader.next()?, summary),
+            Reader::Hep(reader, summary) => (reader.next()?, summary),
+        };
+        if let Ok(sighting) = &next {
+            summary.count(sighting);
         }
+        Some(next.map_err(Fault::from))
     }
 }
 

@@ -82,12 +82,9 @@ fn times(sightings: &[imsreg::trace::Sighting]) -> Vec<Option<u64>> {
 #[test]
 fn pcap_in_both_byte_orders_with_micro_and_nanoseconds() {
     let packets = [udp(UE, PCSCF, &request(1, 0)), udp(UE, PCSCF, &request(2, 0))];
-    for (magic, big, per_micro) in [
-        (0xa1b2_c3d4_u32, true, 1),
-        (0xa1b2_c3d4, false, 1),
-        (0xa1b2_3c4d, true, 1_000),
-        (0xa1b2_3c4d, false, 1_000),
-    ] {
+    for (magic, big, per_micro) in
+        [(0xa1b2_c3d4_u32, true, 1), (0xa1b2_c3d4, false, 1), (0xa1b2_3c4d, true, 1_000), (0xa1b2_3c4d, false, 1_000)]
+    {
         let (order, mut file) = (Order(big), Vec::new());
         order.u32(&mut file, magic);
         order.u16(&mut file, 2);
@@ -252,4 +249,27 @@ fn a_pipe_may_give_as_little_as_it_likes() {
     let file = in_order(&[udp(UE, PCSCF, &request(1, 0)), udp(UE, PCSCF, &request(2, 9))]);
     let trace = imsreg::trace::open(Drops(&file), Options::default()).unwrap();
     assert_eq!(trace.filter(|sighting| matches!(sighting.as_ref().unwrap().seen, Seen::Message(_))).count(), 2);
+}
+
+/// What an agent sends to its collector, as a file and inside a capture.
+#[test]
+fn hep_is_read_wherever_it_is() {
+    use imsreg::packet::{Protocol, Transport};
+    use imsreg::time::Duration;
+    use imsreg::trace::{Ends, Message, Protection, hep};
+    let ends = Ends { from: UE.parse().unwrap(), to: PCSCF.parse().unwrap(), transport: Transport::Tcp };
+    let message = Message {
+        protocol: Protocol::Sip,
+        ends: Some(ends),
+        protection: Protection::Unknown,
+        cut: false,
+        bytes: request(1, 5),
+    };
+    let mut packet = Vec::new();
+    let since_epoch = Some(Duration::from_secs(1_700_000_000));
+    hep::write(&hep::Packet { since_epoch, agent: None, message: message.clone() }, &mut packet).unwrap();
+    for file in [packet.clone(), in_order(&[udp("10.9.0.1:9060", "10.9.0.2:9060", &packet)])] {
+        let (sightings, summary) = read(&file);
+        assert_eq!((messages(&sightings), summary.sip), (vec![&message], 1));
+    }
 }

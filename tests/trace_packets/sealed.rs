@@ -92,11 +92,8 @@ impl Registration {
 
     /// The 401 on Mw, with ck and ik.
     fn on_mw(&self) -> Vec<u8> {
-        let keys = format!(
-            ",ck=\"{}\",ik=\"{}\"",
-            HEXLOWER.encode(&self.vector.ck.0),
-            HEXLOWER.encode(&self.vector.ik.0)
-        );
+        let keys =
+            format!(",ck=\"{}\",ik=\"{}\"", HEXLOWER.encode(&self.vector.ck.0), HEXLOWER.encode(&self.vector.ik.0));
         self.challenge("10.45.1.3:5060", "10.45.0.1:5060", &keys, "")
     }
 

@@ -95,10 +95,8 @@ fn twice_in_gtp_u_and_then_plain_is_counted_once() {
 fn fragments_in_several_places_are_one_packet() {
     let mut parts = Vec::new();
     split(&udp(UE, PCSCF, &request(1, 3_000)), 1_400, 7, |part| parts.push(part.to_vec())).unwrap();
-    let packets: Vec<Vec<u8>> = parts
-        .iter()
-        .flat_map(|part| [gtp_u(GNB, UPF, 7, part), gtp_u(UPF, INNER, 8, part), part.clone()])
-        .collect();
+    let packets: Vec<Vec<u8>> =
+        parts.iter().flat_map(|part| [gtp_u(GNB, UPF, 7, part), gtp_u(UPF, INNER, 8, part), part.clone()]).collect();
     let (sightings, summary) = read(&in_order(&packets));
     assert_eq!(bytes(&sightings), [request(1, 3_000)]);
     assert!(summary.unread.is_empty(), "{summary}");

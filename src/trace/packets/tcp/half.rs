@@ -90,7 +90,7 @@ impl Half {
     }
 
     /// What the stream carries, told by what is in order, and by its ports where that tells nothing.
-    pub(super) fn guess(&mut self, segment: &Segment<'_>, sequence: u32, is_expected: bool) -> Carries {
+    pub(super) fn guess(&self, segment: &Segment<'_>, sequence: u32, is_expected: bool) -> Carries {
         if self.next != Some(sequence) {
             // Whatever comes before it may tell.
             return if segment.begins_message() { carried(segment.data.bytes) } else { Carries::Unknown };
