@@ -13,6 +13,7 @@ use crate::identity::{Impi, Impu};
 use crate::ipsec::association::{Mod, SaSetId};
 use crate::packet::{Outbox, Transport};
 use crate::sip::header::contact::Contacts;
+use crate::sip::header::grammar;
 use crate::sip::header::name_addr::NameAddr;
 use crate::sip::transaction::{ClientId, Ended};
 use crate::sip::{HeaderError, HeaderName, Message, Uri};
@@ -325,10 +326,9 @@ fn push_canonical(name: HeaderName, address: &str, out: &mut String) -> Result<(
 fn canonical(element: &str) -> Option<&str> {
     let uri = element.strip_prefix('<')?.strip_suffix('>')?;
     let address = uri.strip_prefix("sip:")?.as_bytes();
-    let user = address.iter().take_while(|b| b.is_ascii_alphanumeric() || b"+-_.".contains(b)).count();
-    let host = address.get(user..)?.strip_prefix(b"@")?;
-    let is_plain = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'.');
-    (user > 0 && !host.is_empty() && host.iter().all(is_plain)).then_some(uri)
+    let user = grammar::plain_end(address, 0);
+    let is_plain = user > 0 && address.get(user) == Some(&b'@') && user + 1 < address.len();
+    (is_plain && grammar::lower_host_end(address, user + 1) == address.len()).then_some(uri)
 }
 
 /// What has the UE ask again otherwise (TS 24.229 clause 5.1.1.2.1): it may do so over its temporary set, which ends with

@@ -104,7 +104,7 @@ fn each_item<'v>(value: &'v str, mut act: impl FnMut(Item<'v>)) -> Result<(), Un
 /// quoted without escapes or has no white space. What follows its comma comes with it.
 fn usual_item(list: &str) -> Option<(Item<'_>, &str)> {
     let bytes = list.as_bytes();
-    let word = |from: usize| from + grammar::span(&bytes[from..], grammar::TOKEN);
+    let word = |from: usize| grammar::token_end(bytes, from);
     let first = usize::from(bytes.first() == Some(&b' '));
     let (mut start, mut end) = (first, word(first));
     if bytes.get(end) == Some(&b' ') {
@@ -115,11 +115,14 @@ fn usual_item(list: &str) -> Option<(Item<'_>, &str)> {
         return None;
     }
     let value_end = match bytes[end + 1..] {
-        [b'"', ref inside @ ..] => {
-            let close = memchr2(b'"', b'\\', inside).filter(|&close| inside[close] == b'"')?;
-            end + 1 + close + 2
+        [b'"', ..] => {
+            let close = grammar::quote_or_escape(bytes, end + 2);
+            if bytes.get(close) != Some(&b'"') {
+                return None;
+            }
+            close + 1
         }
-        ref plain => end + 1 + grammar::span(plain, grammar::DIGEST),
+        _ => grammar::digest_end(bytes, end + 1),
     };
     let after = match bytes.get(value_end) {
         None => value_end,

@@ -39,6 +39,8 @@ impl Strip {
         for name in names {
             match HeaderName::from_text(name) {
                 HeaderName::Other => others.push(name.clone()),
+                // No answer finds its way without.
+                HeaderName::Via => {}
                 known => this.known = this.known.union(NameSet::of(&[known])),
             }
         }
@@ -76,7 +78,7 @@ impl<'m> FromCore<'m> {
         if !message.has_any(PERHAPS_CHALLENGES) {
             return (this, found);
         }
-        for line in message.lines().filter(is_challenge) {
+        for line in message.lines_in(PERHAPS_CHALLENGES).filter(is_challenge) {
             let (mut ck, mut ik) = (None, None);
             let is_www = line.name == HeaderName::WwwAuthenticate;
             let read = read(line.value, |name, value| {
@@ -164,7 +166,7 @@ impl<'m> FromCore<'m> {
         if by_line {
             self.message.lines().for_each(|line| write(&mut w, &line));
         } else {
-            for part in self.message.parts(LOOKED_AT.union(strip.known)) {
+            for part in self.message.parts_without(FOR_US.union(strip.known), LOOKED_AT) {
                 match part {
                     Part::Line(line) => write(&mut w, &line),
                     Part::Run(run) => {
@@ -326,7 +328,7 @@ const FOR_US: NameSet = NameSet::of(&[
 ]);
 
 /// The rest is copied in runs.
-const LOOKED_AT: NameSet = FOR_US.union(CHALLENGES).union(NameSet::of(&[HeaderName::Via, HeaderName::Other]));
+const LOOKED_AT: NameSet = CHALLENGES.union(NameSet::of(&[HeaderName::Via, HeaderName::Other]));
 
 /// Parameters that the S-CSCF and the P-CSCF use among themselves (TS 24.229 clause 7.2A).
 pub(super) const KEY_PARAMETERS: [&str; 3] = ["ck", "ik", "integrity-protected"];

@@ -105,7 +105,7 @@ pub(super) fn write_register(
         let value = ["xDSL;dsl-location=\"", line, "\";network-provided"];
         w.header_parts(HeaderName::PAccessNetworkInfo, &value);
     }
-    for part in request.parts(LOOKED_AT) {
+    for part in request.parts_without(LEFT_OUT, LOOKED_AT) {
         match part {
             Part::Run(run) => {
                 w.copy_run(&run);
@@ -251,11 +251,11 @@ impl std::fmt::Display for Host {
     }
 }
 
+/// Copied where the UE may say so.
+const LOOKED_AT: NameSet = NameSet::of(&[HeaderName::Authorization, HeaderName::PAccessNetworkInfo, HeaderName::Other]);
+
 /// Written anew, or not for the core from a UE: the trust boundary of TS 24.229 clause 5.2.2.1. The rest is copied.
-const LOOKED_AT: NameSet = NameSet::of(&[
-    HeaderName::Authorization,
-    HeaderName::PAccessNetworkInfo,
-    HeaderName::Other,
+const LEFT_OUT: NameSet = NameSet::of(&[
     HeaderName::Via,
     HeaderName::MaxForwards,
     HeaderName::Require,

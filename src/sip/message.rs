@@ -102,17 +102,18 @@ impl<'a> Message<'a> {
     ///
     /// Only framing is checked here. [`Message::check`] judges what every receiver must reject.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
-        let mut table = Table::new();
-        let split = parse::split(bytes, &mut table)?;
-        Ok(Self::new(split, table))
+        let mut this = Self::empty();
+        let split = parse::split(bytes, &mut this.table)?;
+        this.take(split);
+        Ok(this)
     }
 
     /// What can be read of a request that [`Message::parse`] refused, without its body: enough to answer it. `None` when
     /// there is nothing that could be answered: no request line, an ACK, or Via, From, To, Call-ID or CSeq missing.
     pub fn salvage(bytes: &'a [u8]) -> Option<Self> {
-        let mut table = Table::new();
-        let split = parse::salvage(bytes, &mut table)?;
-        let this = Self::new(split, table);
+        let mut this = Self::empty();
+        let split = parse::salvage(bytes, &mut this.table)?;
+        this.take(split);
         let needed = [HeaderName::Via, HeaderName::From, HeaderName::To, HeaderName::CallId, HeaderName::CSeq];
         let answerable = needed.iter().all(|&name| this.header(name).is_some()) && this.via().is_ok();
         (answerable && this.method() != Some(Method::Ack)).then_some(this)
@@ -149,7 +150,8 @@ impl<'a> Message<'a> {
             }
         }
         let (via, mut rest) = self.read_top()?;
-        let mut lines = self.values(HeaderName::Via).skip(1);
+        let mut lines = self.values(HeaderName::Via);
+        lines.next();
         while let Some(list) = rest.or_else(|| lines.next()) {
             rest = Via::parse(list)?.1;
         }
@@ -234,19 +236,31 @@ impl<'a> Message<'a> {
     /// when [`HeaderName::Other`] is among `names`.
     #[inline]
     pub fn parts(&self, names: NameSet) -> impl Iterator<Item = Part<'a>> + '_ {
+        self.parts_without(NameSet::default(), names)
+    }
+
+    /// As [`Message::parts`], and lines of `left_out` do not come at all.
+    #[inline]
+    pub fn parts_without(&self, left_out: NameSet, names: NameSet) -> impl Iterator<Item = Part<'a>> + '_ {
+        let apart = names.union(left_out);
         let (mut rest, mut more) = self.table.slices();
         std::iter::from_fn(move || {
-            if rest.is_empty() {
-                rest = std::mem::take(&mut more);
-            }
-            let (first, behind) = rest.split_first()?;
-            rest = behind;
+            let first = loop {
+                if rest.is_empty() {
+                    rest = std::mem::take(&mut more);
+                }
+                let (first, behind) = rest.split_first()?;
+                rest = behind;
+                if !left_out.contains(first.name) {
+                    break first;
+                }
+            };
             if names.contains(first.name) {
                 return Some(Part::Line(self.line(first)));
             }
             let (mut end, mut is_plain) = (first.end, first.is_plain);
             while let [slot, behind @ ..] = rest
-                && !names.contains(slot.name)
+                && !apart.contains(slot.name)
             {
                 (end, is_plain, rest) = (slot.end, is_plain & slot.is_plain, behind);
             }
@@ -332,7 +346,7 @@ impl<'a> Message<'a> {
     /// Call-ID.
     pub fn call_id(&self) -> Result<&'a str, HeaderError> {
         let value = self.mandatory(HeaderName::CallId)?;
-        if value.is_empty() || value.bytes().any(|b| grammar::is(b, grammar::LWS)) {
+        if value.is_empty() || !grammar::is_word(value) {
             return Err(HeaderError::bad(HeaderName::CallId, "expected one word"));
         }
         Ok(value)
@@ -406,15 +420,21 @@ impl<'a> Message<'a> {
         self.elements(HeaderName::PAccessNetworkInfo).map(AccessNetwork::parse)
     }
 
+    /// Nothing yet: the table is filled where it is, it is too large to be moved.
     #[inline]
-    fn new(split: Split<'a>, table: Table) -> Self {
-        let Split { bytes, text, start } = split;
-        let top = match (start, table.first(HeaderName::Via)) {
+    fn empty() -> Self {
+        let start = StartLine::Response { status: 0, reason: "" };
+        Self { bytes: &[], text: "", start, table: Table::new(), top: None }
+    }
+
+    #[inline]
+    fn take(&mut self, split: Split<'a>) {
+        Split { bytes: self.bytes, text: self.text, start: self.start } = split;
+        self.top = match (self.start, self.table.first(HeaderName::Via)) {
             (StartLine::Response { .. }, _) => None,
-            (_, Some(slot)) => Some(Via::parse(slot.value(text))),
+            (_, Some(slot)) => Some(Via::parse(slot.value(self.text))),
             (_, None) => Some(Err(missing(HeaderName::Via))),
         };
-        Self { bytes, text, start, table, top }
     }
 
     fn mandatory(&self, name: HeaderName) -> Result<&'a str, HeaderError> {

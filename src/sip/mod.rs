@@ -11,6 +11,7 @@ pub mod header;
 pub mod keep_alive;
 pub mod message;
 pub mod method;
+mod octets;
 pub mod overload;
 pub mod parse;
 pub mod proxy;

@@ -1,7 +1,8 @@
 //! Bytes to the table of lines.
 
-use super::header::grammar::{self, ONES};
+use super::header::grammar;
 use super::message::StartLine;
+use super::octets;
 use super::table::{Slot, Table};
 use super::{HeaderName, Method};
 use memchr::{memchr, memchr2};
@@ -71,7 +72,7 @@ pub(crate) struct Split<'a> {
 #[inline]
 pub(crate) fn split<'a>(bytes: &'a [u8], table: &mut Table) -> Result<Split<'a>, ParseError> {
     let bytes = skip_line_ends(bytes);
-    let start_end = line_end(bytes, 0)?.0;
+    let start_end = line_end(bytes, 0)?.1;
     let end = lines(bytes, start_end, table)?;
     let text = simdutf8::basic::from_utf8(&bytes[..end]).map_err(|_| ParseError::Encoding)?;
     let start = start_line(without_line_end(&text[..start_end]))?;
@@ -111,7 +112,7 @@ fn readable_lines<'a>(bytes: &'a [u8], table: &mut Table) -> Option<(&'a [u8], &
         Ok(_) => bytes,
         Err(fault) => &bytes[..fault.valid_up_to()],
     };
-    let start_end = line_end(bytes, 0).ok()?.0;
+    let start_end = line_end(bytes, 0).ok()?.1;
     // The table holds the lines before the fault.
     let end = match lines(bytes, start_end, table) {
         Ok(end) => end,
@@ -124,54 +125,66 @@ fn readable_lines<'a>(bytes: &'a [u8], table: &mut Table) -> Option<(&'a [u8], &
 /// Fills `table` from the line at `from` on and returns where the body starts.
 fn lines(bytes: &[u8], from: usize, table: &mut Table) -> Result<usize, ParseError> {
     let mut start = from;
-    loop {
-        let rest = bytes.get(start..).unwrap_or_default();
-        if let [..=b' ', ..] = rest {
-            match rest {
-                [b'\n', ..] => return Ok(start + 1),
-                [b'\r', b'\n', ..] => return Ok(start + 2),
-                [b' ' | b'\t', ..] => {
-                    let slot = table.last_mut().ok_or(ParseError::HeaderLine)?;
-                    start = fold(bytes, start, slot)?;
-                    continue;
-                }
-                _ => {}
-            }
-        }
+    while let Some(rest) = bytes.get(start..) {
         // A known name up to the colon is a token, which need not be looked at octet by octet.
-        let (name, name_length, colon) = match HeaderName::at_start_of(rest) {
-            Some((name, length)) => (name, length, length),
-            None => unusual_name(rest)?,
+        let (name, name_length, colon) = match (HeaderName::at_start_of(rest), rest) {
+            (Some((name, length)), _) => (name, length, length),
+            (None, [b'\n', ..]) => return Ok(start + 1),
+            (None, [b'\r', b'\n', ..]) => return Ok(start + 2),
+            (None, [b' ' | b'\t', ..]) => {
+                let slot = table.last_mut().ok_or(ParseError::HeaderLine)?;
+                start = fold(bytes, start, slot)?;
+                continue;
+            }
+            (None, _) => unusual_name(rest)?,
         };
         let value = start + colon + 1;
-        let text_end = line_break(bytes, value);
-        let (end, is_plain) = behind_line_break(bytes, text_end)?;
+        let at = octets::line_break(bytes, value);
         // Nearly every value stands between one space and CRLF.
-        let (value_start, value_end) = match bytes[value..text_end] {
-            [b' ', first, ..] if first > b' ' && bytes[text_end - 1] > b' ' => ((value + 1) as u16, text_end as u16),
-            _ => without_blanks(bytes, value, text_end),
+        let line = rest.get(..at + 2 - start).and_then(|line| line.get(colon + 1..));
+        let (value_start, value_end, end, is_plain) = match line {
+            Some(&[b' ', first, .., last, b'\r', b'\n']) if first > b' ' && last > b' ' => {
+                (value + 1, at, at + 2, true)
+            }
+            _ => {
+                let (at, end, is_crlf) = line_end(bytes, at)?;
+                let (value_start, value_end) = without_blanks(bytes, value, at);
+                (value_start, value_end, end, is_crlf)
+            }
         };
-        let name_end = (start + name_length) as u16;
-        table.push(Slot { name, is_plain, start: start as u16, name_end, value_start, value_end, end: end as u16 })?;
+        if end > limits::HEADER_SECTION {
+            return Err(ParseError::TooLarge);
+        }
+        table.push(Slot {
+            name,
+            is_plain,
+            start: start as u16,
+            name_end: (start + name_length) as u16,
+            value_start: value_start as u16,
+            value_end: value_end as u16,
+            end: end as u16,
+        })?;
         start = end;
     }
+    Err(ParseError::Truncated)
 }
 
 /// Adds the line at `start` to that before it and returns where it ends.
 #[inline(never)]
 fn fold(bytes: &[u8], start: usize, slot: &mut Slot) -> Result<usize, ParseError> {
-    let (end, _) = line_end(bytes, start)?;
-    (slot.value_start, slot.value_end) = without_blanks(bytes, usize::from(slot.value_start), end);
+    let (_, end, _) = line_end(bytes, start)?;
+    let (value_start, value_end) = without_blanks(bytes, usize::from(slot.value_start), end);
+    (slot.value_start, slot.value_end) = (value_start as u16, value_end as u16);
     (slot.end, slot.is_plain) = (end as u16, false);
     Ok(end)
 }
 
 /// The range from `start` to `end` without the white space at both ends.
 #[inline(never)]
-fn without_blanks(bytes: &[u8], start: usize, end: usize) -> (u16, u16) {
+fn without_blanks(bytes: &[u8], start: usize, end: usize) -> (usize, usize) {
     let end = start + bytes[start..end].trim_ascii_end().len();
     let start = start + grammar::span(&bytes[start..end], grammar::LWS);
-    (start as u16, end as u16)
+    (start, end)
 }
 
 /// The name of the line that `rest` begins with, its length, and where the colon is: an unknown name, a compact one, or
@@ -187,46 +200,14 @@ fn unusual_name(rest: &[u8]) -> Result<(HeaderName, usize, usize), ParseError> {
     }
 }
 
-/// Where the first CR or LF at or after `from` is; where the bytes end, if there is none.
-#[inline(always)]
-fn line_break(bytes: &[u8], from: usize) -> usize {
-    let mut at = from;
-    // Without a way out on the first such octet, all of a block are looked at together.
-    for block in bytes[from..].as_chunks::<32>().0 {
-        if block.iter().fold(false, |found, &b| found | (b <= b'\r')) {
-            for word in block.as_chunks::<8>().0 {
-                let low = first_low(word);
-                at += low;
-                if low < 8 {
-                    break;
-                }
-            }
-            break;
-        }
-        at += 32;
+/// Where the line that has no line end before `from` has its CR or LF, where it ends, line end included, and whether that
+/// is CRLF. A lone CR inside a line is a line end to some and none to others, so it is refused.
+#[inline(never)]
+fn line_end(bytes: &[u8], from: usize) -> Result<(usize, usize, bool), ParseError> {
+    let mut at = octets::line_break(bytes, from);
+    if !matches!(bytes.get(at), None | Some(b'\r' | b'\n')) {
+        at += memchr2(b'\r', b'\n', &bytes[at..]).unwrap_or(bytes.len() - at);
     }
-    if matches!(bytes.get(at), Some(b'\r' | b'\n')) { at } else { next_line_break(bytes, at) }
-}
-
-/// As [`line_break`], behind a tab and among the last octets.
-#[cold]
-fn next_line_break(bytes: &[u8], from: usize) -> usize {
-    memchr2(b'\r', b'\n', &bytes[from..]).map_or(bytes.len(), |length| from + length)
-}
-
-/// Which octet of `word` is the first that is CR or below, 8 if none. Subtraction sets the highest bit of that octet, and
-/// borrows only from those above it.
-#[inline]
-const fn first_low(word: &[u8; 8]) -> usize {
-    let word = u64::from_le_bytes(*word);
-    let marks = word.wrapping_sub(ONES * (b'\r' + 1) as u64) & !word & (ONES << 7);
-    marks.trailing_zeros() as usize / 8
-}
-
-/// Where the line whose CR or LF is at `at` ends, its line end included, and whether that is CRLF. A lone CR inside a
-/// line is a line end to some and none to others, so it is refused.
-#[inline]
-fn behind_line_break(bytes: &[u8], at: usize) -> Result<(usize, bool), ParseError> {
     let (end, is_crlf) = match bytes[at..] {
         [b'\r', b'\n', ..] => (at + 2, true),
         [b'\n', ..] => (at + 1, false),
@@ -234,23 +215,21 @@ fn behind_line_break(bytes: &[u8], at: usize) -> Result<(usize, bool), ParseErro
         [] | [_] => return Err(ParseError::Truncated),
         _ => return Err(ParseError::HeaderLine),
     };
-    if end > limits::HEADER_SECTION { Err(ParseError::TooLarge) } else { Ok((end, is_crlf)) }
-}
-
-/// Where the line that has no line end before `from` ends, its line end included, and whether that is CRLF.
-fn line_end(bytes: &[u8], from: usize) -> Result<(usize, bool), ParseError> {
-    behind_line_break(bytes, line_break(bytes, from))
+    if end > limits::HEADER_SECTION { Err(ParseError::TooLarge) } else { Ok((at, end, is_crlf)) }
 }
 
 /// The start line without its line end.
 fn start_line(line: &str) -> Result<StartLine<'_>, ParseError> {
+    if let Some(rest) = line.strip_prefix("SIP/") {
+        return status_line(rest);
+    }
     let bytes = line.as_bytes();
-    let method_end = grammar::span(bytes, grammar::TOKEN);
+    let method_end = grammar::token_end(bytes, 0);
     // Nearly every request line is three words.
     if let Some(uri) = line[method_end..].strip_prefix(' ').and_then(|rest| rest.strip_suffix(" SIP/2.0"))
         && method_end > 0
         && !uri.is_empty()
-        && uri.bytes().fold(true, |is_word, b| is_word & (b > b' ') & (b != 0x7f))
+        && grammar::visible_end(uri.as_bytes(), 0) == uri.len()
     {
         return Ok(StartLine::Request { method: Method::from_token(&line[..method_end]), uri });
     }

@@ -46,8 +46,9 @@ impl Table {
     /// No lines.
     #[inline]
     pub(crate) fn new() -> Self {
+        // All zeros, which are written faster than anything else.
         let empty = Slot {
-            name: HeaderName::Other,
+            name: HeaderName::ALL[0].0,
             is_plain: false,
             start: 0,
             name_end: 0,
@@ -130,9 +131,17 @@ impl Table {
     /// The lines of one name, in order.
     #[inline]
     pub(crate) fn named(&self, name: HeaderName) -> impl Iterator<Item = &Slot> {
-        let first = self.first(name);
-        let rest = first.filter(|_| self.repeated.contains(name)).map(|_| usize::from(self.first[name as usize]) + 1);
-        let rest = rest.into_iter().flat_map(move |from| self.iter().skip(from).filter(move |slot| slot.name == name));
-        first.into_iter().chain(rest)
+        let mut next = if self.present.contains(name) { usize::from(self.first[name as usize]) } else { self.len };
+        let end = if self.repeated.contains(name) { self.len } else { self.len.min(next + 1) };
+        std::iter::from_fn(move || {
+            while next < end {
+                let slot = self.line(next)?;
+                next += 1;
+                if slot.name == name {
+                    return Some(slot);
+                }
+            }
+            None
+        })
     }
 }

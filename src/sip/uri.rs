@@ -54,10 +54,10 @@ impl<'a> Uri<'a> {
         const SCHEME: &[u8] = b"sip:";
         let bytes = text.as_bytes();
         let start = SCHEME.len() + usize::from(bytes.strip_prefix(SCHEME)?.first() == Some(&b'+'));
-        let name_end = start + via::host_length(&bytes[start..])?;
+        let name_end = via::host_end(bytes, start)?;
         let (user, host, host_end) = match bytes.get(name_end) {
             Some(b'@') => {
-                let host_end = name_end + 1 + via::host_length(&bytes[name_end + 1..])?;
+                let host_end = via::host_end(bytes, name_end + 1)?;
                 (Some(text.get(SCHEME.len()..name_end)?), text.get(name_end + 1..host_end)?, host_end)
             }
             _ if start > SCHEME.len() => return None,
@@ -251,7 +251,7 @@ fn is_sip(scheme: &str) -> bool {
 pub(crate) fn clean_length(text: &[u8]) -> usize {
     let mut at = 0;
     loop {
-        at += grammar::long_span(&text[at..], URI, grammar::is_of_uri);
+        at = grammar::uri_end(text, at);
         match text[at..] {
             [b'%', a, b, ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => at += 3,
             _ => return at,

@@ -86,7 +86,7 @@ impl<'a> Digest<'a> {
     fn usual_parameter(&mut self, list: &'a str, at: usize) -> Option<(&mut Option<&'a str>, &'a str, usize)> {
         let name_end = at + grammar::near(&list.as_bytes()[at..], b'=')?;
         let field = self.field(&list.as_bytes()[at..name_end])?;
-        let (value, _, after) = grammar::usual_value(list, name_end + 1, grammar::DIGEST)?;
+        let (value, _, after) = grammar::usual_value(list, name_end + 1, grammar::digest_end)?;
         matches!(list.as_bytes().get(after), None | Some(b',')).then_some((field, value, after))
     }
 

@@ -2,11 +2,13 @@
 //!
 //! Character classes are one table look-up an octet; every class is ASCII, so the splits fall on character borders.
 
-use memchr::{memchr, memchr2_iter, memchr3};
+use crate::sip::octets;
+use memchr::memchr2_iter;
 use nom::branch::alt;
 use nom::combinator::{opt, recognize};
 use nom::sequence::preceded;
 use nom::{Err, IResult, Parser};
+use wide::u8x16;
 
 /// The result of a parser: what is left, and the value.
 pub(crate) type Parsed<'a, T> = IResult<&'a str, T, ()>;
@@ -51,13 +53,86 @@ pub(crate) fn span(text: &[u8], class: u8) -> usize {
     at
 }
 
-/// As [`span`], for a class whose runs are long: whole blocks are looked at together by `is_of_class`, which agrees with
-/// the table.
-#[inline]
-pub(crate) fn long_span(text: &[u8], class: u8, is_of_class: impl Fn(u8) -> bool) -> usize {
-    let is_whole = |block: &&[u8; 16]| block.iter().fold(true, |whole, &b| whole & is_of_class(b));
-    let whole = 16 * text.as_chunks().0.iter().take_while(is_whole).count();
-    whole + span(&text[whole..], class)
+/// Where the run of [`TOKEN`] ends that begins at `from`.
+pub(crate) fn token_end(text: &[u8], from: usize) -> usize {
+    let usual = plain_end(text, from);
+    match text.get(usual) {
+        Some(octet) if is(*octet, TOKEN) => usual + span(&text[usual..], TOKEN),
+        _ => usual,
+    }
+}
+
+/// Where the run of letters, digits and `+-._` ends that begins at `from`.
+pub(crate) fn plain_end(text: &[u8], from: usize) -> usize {
+    octets::run_end(text, from, |block| {
+        let others = octets::equal(block, b',') | octets::equal(block, b'/');
+        letters(block) | octets::equal(block, b'_') | octets::between(block, b'+', b'9') & !others
+    })
+}
+
+/// Where the run of [`HOST`] in lower case ends that begins at `from`, `_` apart.
+pub(crate) fn lower_host_end(text: &[u8], from: usize) -> usize {
+    octets::run_end(text, from, |block| {
+        let digits = octets::between(block, b'-', b'9') & !octets::equal(block, b'/');
+        octets::between(block, b'a', b'z') | digits
+    })
+}
+
+/// True when there is no white space in `text`.
+pub(crate) fn is_word(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    // Other control characters are none.
+    !bytes[visible_end(bytes, 0)..].iter().any(|&octet| is(octet, LWS))
+}
+
+/// Where the run of octets ends that begins at `from` and are neither white space nor other control characters.
+pub(crate) fn visible_end(text: &[u8], from: usize) -> usize {
+    octets::run_end(text, from, visible)
+}
+
+/// Where the run of [`VALUE`] ends that begins at `from`.
+pub(crate) fn value_end(text: &[u8], from: usize) -> usize {
+    octets::run_end(text, from, |block| {
+        // `<` and `>` differ in one bit.
+        digest(block) & !(octets::equal(block | u8x16::splat(2), b'>') | octets::equal(block, b';'))
+    })
+}
+
+/// Where the run of [`DIGEST`] ends that begins at `from`.
+pub(crate) fn digest_end(text: &[u8], from: usize) -> usize {
+    octets::run_end(text, from, digest)
+}
+
+/// Where the run of [`URI`] ends that begins at `from`.
+pub(crate) fn uri_end(text: &[u8], from: usize) -> usize {
+    octets::run_end(text, from, |block| {
+        let brackets = octets::equal(block | u8x16::splat(2), b'>');
+        visible(block) & !(brackets | octets::equal(block, b'"') | octets::equal(block, b'%'))
+    })
+}
+
+/// Where the run of [`HOST`] ends that begins at `from`.
+pub(crate) fn host_end(text: &[u8], from: usize) -> usize {
+    octets::run_end(text, from, |block| {
+        let digits = octets::between(block, b'-', b'9') & !octets::equal(block, b'/');
+        letters(block) | octets::equal(block, b'_') | digits
+    })
+}
+
+#[inline(always)]
+fn letters(block: u8x16) -> u8x16 {
+    octets::between(block | u8x16::splat(0x20), b'a', b'z')
+}
+
+/// Neither white space nor any other control character.
+#[inline(always)]
+fn visible(block: u8x16) -> u8x16 {
+    octets::between(block, b'!', 0xff) & !octets::equal(block, 0x7f)
+}
+
+#[inline(always)]
+fn digest(block: u8x16) -> u8x16 {
+    visible(block) & !(octets::equal(block, b'"') | octets::equal(block, b','))
 }
 
 /// Where the first `octet` is among the first octets of `text`, as far as a name goes, and these in words of eight.
@@ -82,18 +157,6 @@ pub(crate) const fn marks(word: u64, octet: u8) -> u64 {
 
 /// 1 in each octet.
 pub(crate) const ONES: u64 = u64::from_le_bytes([1; 8]);
-
-/// [`URI`] as comparisons, for [`long_span`].
-#[inline]
-pub(crate) const fn is_of_uri(b: u8) -> bool {
-    (b > b' ') & (b != b'"') & (b != b'%') & (b != b'<') & (b != b'>') & (b != 0x7f)
-}
-
-/// [`HOST`] as comparisons, for [`long_span`].
-#[inline]
-pub(crate) const fn is_of_host(b: u8) -> bool {
-    ((b | 0x20).wrapping_sub(b'a') < 26) | (b.wrapping_sub(b'0') < 10) | (b == b'-') | (b == b'.') | (b == b'_')
-}
 
 /// `text` after the octets of white space at its start.
 #[inline]
@@ -155,10 +218,10 @@ pub(crate) fn usual_parameter(text: &str, at: usize) -> Option<(&str, Option<&st
     if bytes.get(at) != Some(&b';') {
         return None;
     }
-    let name_end = at + 1 + span(&bytes[at + 1..], TOKEN);
+    let name_end = token_end(bytes, at + 1);
     let (value, end) = match bytes.get(name_end) {
         Some(b'=') => {
-            let (value, _, end) = usual_value(text, name_end + 1, VALUE)?;
+            let (value, _, end) = usual_value(text, name_end + 1, value_end)?;
             (Some(value), end)
         }
         None | Some(b';' | b',') => (None, name_end),
@@ -168,15 +231,20 @@ pub(crate) fn usual_parameter(text: &str, at: usize) -> Option<(&str, Option<&st
     Some((name, value, end))
 }
 
-/// The value at `at`, in quotes or of `class`: it without quotes, whether it had them, and where what follows begins.
+/// The value at `at`, in quotes or up to `plain_end`: it without quotes, whether it had them, and where what follows
+/// begins.
 #[inline]
-pub(crate) fn usual_value(text: &str, at: usize, class: u8) -> Option<(&str, bool, usize)> {
+pub(crate) fn usual_value(
+    text: &str,
+    at: usize,
+    plain_end: impl Fn(&[u8], usize) -> usize,
+) -> Option<(&str, bool, usize)> {
     let bytes = text.as_bytes();
     if bytes.get(at) == Some(&b'"') {
         let end = closing_quote(bytes, at + 1)?;
         return Some((text.get(at + 1..end)?, true, end + 1));
     }
-    let end = at + span(bytes.get(at..)?, class);
+    let end = plain_end(bytes, at);
     Some((text.get(at..end).filter(|value| !value.is_empty())?, false, end))
 }
 
@@ -267,18 +335,22 @@ pub(crate) fn seconds(text: &str) -> Option<u32> {
 pub(crate) fn element_end(text: &str) -> usize {
     let bytes = text.as_bytes();
     let mut at = 0;
-    while let Some(found) = memchr3(b',', b'"', b'<', &bytes[at..]) {
-        at += found;
-        at = match bytes[at] {
-            b',' => return at,
-            b'"' => match closing_quote(bytes, at + 1) {
+    loop {
+        at = octets::run_end(bytes, at, |block| {
+            !(octets::equal(block, b',') | octets::equal(block, b'"') | octets::equal(block, b'<'))
+        });
+        at = match bytes.get(at) {
+            None | Some(b',') => return at,
+            Some(b'"') => match closing_quote(bytes, at + 1) {
                 Some(end) => end + 1,
                 None => return bytes.len(),
             },
-            _ => memchr(b'>', &bytes[at..]).map_or(at + 1, |end| at + end + 1),
+            _ => match octets::run_end(bytes, at, |block| !octets::equal(block, b'>')) {
+                end if end < bytes.len() => end + 1,
+                _ => at + 1,
+            },
         };
     }
-    bytes.len()
 }
 
 /// `text` without the white space around it.
@@ -303,31 +375,21 @@ pub(crate) fn split_element(list: &str) -> (&str, &str) {
     (trim(&list[..end]), list.get(end + 1..).unwrap_or(""))
 }
 
+/// Where the first quote or backslash at or after `from` is.
+pub(crate) fn quote_or_escape(text: &[u8], from: usize) -> usize {
+    octets::run_end(text, from, |block| !(octets::equal(block, b'"') | octets::equal(block, b'\\')))
+}
+
 /// The quote that closes a string whose inside starts at `from`.
-#[inline]
 fn closing_quote(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
-        at += quote_or_escape(bytes.get(at..)?)?;
-        if bytes[at] == b'"' {
+        at = quote_or_escape(bytes, at);
+        if *bytes.get(at)? == b'"' {
             return Some(at);
         }
         at += 2;
     }
-}
-
-/// Where the first quote or backslash is. Strings are so short that a search in larger steps does not pay.
-#[inline]
-fn quote_or_escape(text: &[u8]) -> Option<usize> {
-    let (words, rest) = text.as_chunks();
-    for (n, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let marks = marks(word, b'"') | marks(word, b'\\');
-        if marks != 0 {
-            return Some(8 * n + marks.trailing_zeros() as usize / 8);
-        }
-    }
-    rest.iter().position(|b| matches!(b, b'"' | b'\\')).map(|at| 8 * words.len() + at)
 }
 
 /// Splits after `length` octets.
@@ -406,13 +468,15 @@ mod tests {
 
     #[test]
     fn comparisons_agree_with_the_table() {
-        for byte in 0..=u8::MAX {
-            assert_eq!((is_of_uri(byte), is_of_host(byte)), (is(byte, URI), is(byte, HOST)), "{byte:#x}");
-        }
-        for length in 0..50 {
-            let text = [&[b'a'; 50][..length], b"<aaaaaaaaaaaaaaaa"].concat();
-            assert_eq!(long_span(&text, URI, is_of_uri), length);
-            assert_eq!(long_span(&text[..length], HOST, is_of_host), length);
+        type End = fn(&[u8], usize) -> usize;
+        let classes: [(u8, End); 5] =
+            [(TOKEN, token_end), (VALUE, value_end), (DIGEST, digest_end), (URI, uri_end), (HOST, host_end)];
+        for (class, end) in classes {
+            for byte in 0..=u8::MAX {
+                let text = [b"aa", &[byte][..], b"aaaaaaaaaaaaaaaaaaa;\"%"].concat();
+                assert_eq!(end(&text, 1), 1 + span(&text[1..], class), "{class} {byte:#x}");
+                assert_eq!(end(&text[..3], 3), 3);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Header names.
 
-use super::grammar::{ONES, marks};
+use crate::sip::octets;
 use std::fmt;
 
 macro_rules! names {
@@ -104,7 +104,7 @@ impl HeaderName {
 
     /// As [`HeaderName::from_text`].
     pub(crate) fn from_bytes(text: &[u8]) -> Self {
-        let mut line = [b':'; 8 * (WORDS + 1)];
+        let mut line = [b':'; 2 * HALF];
         match line.get_mut(..text.len()) {
             Some(name) if text.len() > 1 => name.copy_from_slice(text),
             _ => return Self::from_compact(text),
@@ -113,27 +113,25 @@ impl HeaderName {
     }
 
     /// Recognises the long form, in any case, that a line begins with, and tells its length, where the colon is. `None`:
-    /// another name, white space before the colon, or fewer than eight octets behind the name.
+    /// another name, white space before the colon, or so few octets behind the name that no block of them is whole.
     #[inline(always)]
     pub(crate) fn at_start_of(line: &[u8]) -> Option<(Self, usize)> {
-        let words = line.as_chunks::<8>().0;
-        let mut hash = 0;
-        for (n, word) in words.iter().take(WORDS).enumerate() {
-            let word = u64::from_le_bytes(*word);
-            let colon = marks(word, b':');
-            if colon == 0 {
-                hash = mix(hash, word);
-                continue;
+        let (head, behind) = line.split_first_chunk()?;
+        let (length, last) = match octets::first(head, b':') {
+            Some(colon) => (colon, head[colon.wrapping_sub(1) % HALF]),
+            None => {
+                let length = HALF + octets::first(behind.first_chunk()?, b':')?;
+                (length, *line.get(length - 1)?)
             }
-            // The octets before the colon.
-            let last = word & ((1 << (colon.trailing_zeros() & !7)) - 1);
-            let long = LONG.get(usize::from(LONG_BY_HASH[slot(mix(hash, last))]))?;
-            let length = 8 * n + colon.trailing_zeros() as usize / 8;
-            let as_written = last == long.words[n] && (0..n).all(|n| u64::from_le_bytes(words[n]) == long.words[n]);
-            let is_same = as_written || is_same_in_other_case(&line[..length], long.name.as_str().as_bytes());
-            return (length == long.length && is_same).then_some((long.name, length));
-        }
-        None
+        };
+        let long = LONG.get(usize::from(LONG_BY_HASH[slot(head[0], last, length)]))?;
+        let agreement = match octets::agreement(head, &long.text[0]) {
+            HALF => HALF + octets::agreement(behind.first_chunk()?, &long.text[1]),
+            agreement => agreement,
+        };
+        // As written, up to the colon.
+        let is_same = agreement > length || is_same_in_other_case(&line[..length], long.name.as_str().as_bytes());
+        is_same.then_some((long.name, length))
     }
 
     /// Recognises a compact form.
@@ -211,64 +209,53 @@ static COMPACT: [u8; 26] = {
 /// A long form of [`HeaderName::ALL`].
 #[derive(Clone, Copy)]
 struct Long {
-    /// Its text, zeros behind it.
-    words: [u64; WORDS],
-    length: usize,
+    /// Its text, a colon and zeros behind it.
+    text: [[u8; HALF]; 2],
     name: HeaderName,
 }
 
-/// A long form is shorter than this many words of eight octets.
-const WORDS: usize = 4;
+/// A long form is shorter than two blocks of so many octets.
+const HALF: usize = 16;
 
 /// In the order of [`HeaderName::ALL`].
 static LONG: [Long; HeaderName::ALL.len()] = {
-    let mut all = [Long { words: [0; WORDS], length: 0, name: HeaderName::Other }; HeaderName::ALL.len()];
+    let mut all = [Long { text: [[0; HALF]; 2], name: HeaderName::Other }; HeaderName::ALL.len()];
     let mut i = 0;
     while i < HeaderName::ALL.len() {
         let (name, text, _) = HeaderName::ALL[i];
-        all[i] = Long { words: words_of(text), length: text.len(), name };
+        all[i].name = name;
+        all[i].text[text.len() / HALF][text.len() % HALF] = b':';
+        let mut n = 0;
+        while n < text.len() {
+            all[i].text[n / HALF][n % HALF] = text.as_bytes()[n];
+            n += 1;
+        }
         i += 1;
     }
     all
 };
 
-const fn words_of(name: &str) -> [u64; WORDS] {
-    let (name, mut words, mut i) = (name.as_bytes(), [0; WORDS], 0);
-    while i < name.len() {
-        words[i / 8] |= (name[i] as u64) << (8 * (i % 8));
-        i += 1;
-    }
-    words
-}
-
-/// Index into [`LONG`] by [`slot`] of the hash: a perfect hash, so that one comparison decides.
+/// Index into [`LONG`] by [`slot`]: no two names share one, so that one comparison decides.
 static LONG_BY_HASH: [u8; 256] = {
     let mut table = [NONE; 256];
     let mut i = 0;
     while i < HeaderName::ALL.len() {
-        let name = HeaderName::ALL[i].1;
-        let (words, mut hash, mut n) = (words_of(name), 0, 0);
-        while n <= name.len() / 8 {
-            hash = mix(hash, words[n]);
-            n += 1;
-        }
-        assert!(table[slot(hash)] == NONE, "another multiplier is needed");
-        table[slot(hash)] = i as u8;
+        let name = HeaderName::ALL[i].1.as_bytes();
+        let slot = slot(name[0], name[name.len() - 1], name.len());
+        assert!(table[slot] == NONE, "another multiplier is needed");
+        table[slot] = i as u8;
         i += 1;
     }
     table
 };
 
-/// Adds the next word of a name to its hash. Bit 5 set makes letters lower case; what it does to other octets is harmless,
-/// the name is compared afterwards.
-const fn mix(hash: u64, word: u64) -> u64 {
+/// The slot of a name by its first and last octet and its length. Bit 5 set makes letters lower case; what it does to
+/// other octets is harmless, the name is compared afterwards.
+const fn slot(first: u8, last: u8, length: usize) -> usize {
     /// Gives every name its own slot.
-    const MULTIPLIER: u64 = 0x0f6b_768d_c7c0_f509;
-    (hash ^ (word | ONES << 5)).wrapping_mul(MULTIPLIER)
-}
-
-const fn slot(hash: u64) -> usize {
-    (hash >> 56) as usize
+    const MULTIPLIER: u32 = 0x382f_21e5;
+    let key = (first | 0x20) as u32 | ((last | 0x20) as u32) << 8 | (length as u32) << 16;
+    (key.wrapping_mul(MULTIPLIER) >> 24) as usize
 }
 
 impl fmt::Display for HeaderName {

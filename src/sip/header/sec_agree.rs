@@ -171,7 +171,8 @@ impl<'a> Mechanism<'a> {
         if let Known::SpiC | Known::SpiS | Known::PortC | Known::PortS = known {
             return self.take_number(known, &rest[start..]).map(Ok);
         }
-        let (value, after) = rest[start..].split_at(grammar::span(&rest.as_bytes()[start..], grammar::VALUE));
+        let (value, after) = rest.split_at(grammar::value_end(rest.as_bytes(), start));
+        let value = &value[start..];
         let ends = matches!(after.as_bytes(), [] | [b';' | b',', ..]);
         (ends && !value.is_empty()).then(|| self.note(known, Some(value)).map(|()| after))
     }

@@ -1,6 +1,6 @@
 //! Via (RFC 3261 clause 20.42, RFC 3581).
 
-use super::grammar::{self, HOST, LWS, Parsed};
+use super::grammar::{self, LWS, Parsed};
 use super::params::Params;
 use super::{HeaderError, HeaderName};
 use memchr::memchr2;
@@ -38,21 +38,41 @@ impl<'a> Via<'a> {
             None => any_start(text).map_err(fault)?,
         };
         let (mut branch, mut maddr, mut received, mut has_rport) = (None, None, None, false);
-        let (params, rest) = Params::take(rest, |name, value| {
-            let is = |known: &str| grammar::same(name.as_bytes(), known.as_bytes());
-            match name.len() {
-                6 if is("branch") => branch = branch.or(value),
-                5 if is("rport") => has_rport = true,
-                8 if is("received") => received = received.or(Some(value)),
-                5 if is("maddr") => maddr = maddr.or(value),
-                _ => {}
+        // Nearly every Via has but these. A known name is a token, which need not be looked at octet by octet.
+        let mut others = rest;
+        loop {
+            if let Some((value, after)) = usual_parameter(others, ";branch=") {
+                branch = branch.or(Some(value));
+                others = after;
+            } else if let Some((value, after)) = usual_parameter(others, ";received=") {
+                received = received.or(Some(Some(value)));
+                others = after;
+            } else if let Some((_, after)) = usual_parameter(others, ";rport=") {
+                has_rport = true;
+                others = after;
+            } else {
+                break;
             }
-        })
-        .map_err(fault)?;
-        let (element, next) = match rest.strip_prefix(',') {
-            Some(next) => (&text[..text.len() - rest.len()], Some(next)),
-            None if rest.is_empty() => (text, None),
-            None => return Err(fault("something follows the parameters")),
+        }
+        if !matches!(others.as_bytes(), [] | [b',', ..]) {
+            let see = |name: &'a str, value| {
+                let is = |known: &str| grammar::same(name.as_bytes(), known.as_bytes());
+                match name.len() {
+                    6 if is("branch") => branch = branch.or(value),
+                    5 if is("rport") => has_rport = true,
+                    8 if is("received") => received = received.or(Some(value)),
+                    5 if is("maddr") => maddr = maddr.or(value),
+                    _ => {}
+                }
+            };
+            others = Params::take(others, see).map_err(fault)?.1;
+        }
+        let params = Params { text: grammar::trim(&rest[..rest.len() - others.len()]) };
+        let rest = others;
+        let (element, next) = match rest.as_bytes() {
+            [] => (text, None),
+            [b',', ..] => (&text[..text.len() - rest.len()], Some(&rest[1..])),
+            _ => return Err(fault("something follows the parameters")),
         };
         let text = grammar::trim(element);
         Ok((Self { text, transport, host, port, params, branch, maddr, received, has_rport }, next))
@@ -112,11 +132,15 @@ type Start<'a> = (&'a str, &'a str, Option<u16>, &'a str);
 #[inline]
 fn usual_start(text: &str) -> Option<Start<'_>> {
     let bytes = text.as_bytes();
-    let transport_end = PROTOCOL.len() + grammar::span(bytes.strip_prefix(PROTOCOL)?, grammar::TOKEN);
+    let transport_end = PROTOCOL.len()
+        + match bytes.strip_prefix(PROTOCOL)? {
+            [b'U', b'D', b'P', b' ', ..] | [b'T', b'C', b'P', b' ', ..] => 3,
+            other => grammar::span(other, grammar::TOKEN),
+        };
     if bytes.get(transport_end) != Some(&b' ') {
         return None;
     }
-    let host_end = transport_end + 1 + host_length(&bytes[transport_end + 1..])?;
+    let host_end = host_end(bytes, transport_end + 1)?;
     let (port, end) = match bytes.get(host_end) {
         Some(b':') => {
             let (port, length) = grammar::leading_number(&bytes[host_end + 1..]).filter(|&(_, length)| length > 0)?;
@@ -130,6 +154,15 @@ fn usual_start(text: &str) -> Option<Start<'_>> {
 }
 
 const PROTOCOL: &[u8] = b"SIP/2.0/";
+
+/// The unquoted value of the parameter that `list` begins with, if that begins so, and what follows.
+#[inline(always)]
+fn usual_parameter<'a>(list: &'a str, begin: &str) -> Option<(&'a str, &'a str)> {
+    let value = list.strip_prefix(begin)?;
+    let end = grammar::value_end(value.as_bytes(), 0);
+    let is_usual = end > 0 && matches!(value.as_bytes().get(end), None | Some(b';' | b','));
+    is_usual.then(|| value.split_at(end))
+}
 
 /// The same in any form. The name of the protocol is not looked at.
 fn any_start(text: &str) -> Result<Start<'_>, &'static str> {
@@ -160,24 +193,23 @@ fn sent_by(input: &str) -> Parsed<'_, (&str, Option<&str>)> {
 
 /// A host name, an IPv4 address, or an IPv6 reference.
 pub(crate) fn host(input: &str) -> Parsed<'_, &str> {
-    match host_length(input.as_bytes()) {
+    match host_end(input.as_bytes(), 0) {
         Some(end) => Ok((&input[end..], &input[..end])),
         None => Err(nom::Err::Error(())),
     }
 }
 
-/// How many octets at the start are a host.
+/// Where the host at `from` ends, if there is one.
 #[inline]
-pub(crate) fn host_length(text: &[u8]) -> Option<usize> {
-    let length = match text {
+pub(crate) fn host_end(text: &[u8], from: usize) -> Option<usize> {
+    let end = match text.get(from..)? {
         [b'[', inside @ ..] => {
             let length = grammar::span(inside, grammar::IPV6);
-            if length > 0 && inside.get(length) == Some(&b']') { length + 2 } else { 0 }
+            if length > 0 && inside.get(length) == Some(&b']') { from + length + 2 } else { from }
         }
-        [b'0'..=b'9', ..] => grammar::span(text, HOST),
-        _ => grammar::long_span(text, HOST, grammar::is_of_host),
+        _ => grammar::host_end(text, from),
     };
-    (length > 0).then_some(length)
+    (end > from).then_some(end)
 }
 
 #[cfg(test)]

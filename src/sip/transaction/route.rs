@@ -42,7 +42,7 @@ pub(super) fn port(top: &Via<'_>) -> u16 {
 /// there is overwritten.
 pub fn copy_vias(message: &Message<'_>, source: SocketAddr, writer: &mut Writer<'_>) {
     let mut top = message.top_via();
-    for line in message.lines().filter(|line| line.name == HeaderName::Via) {
+    for line in message.lines_of(HeaderName::Via) {
         match top.take().and_then(|(via, rest)| Some((via, Stamp::of(via, source)?, rest))) {
             Some((via, stamp, rest)) => {
                 let out = writer.raw();
