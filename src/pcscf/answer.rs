@@ -321,10 +321,13 @@ fn push_canonical(name: HeaderName, address: &str, out: &mut String) -> Result<(
     Ok(())
 }
 
-/// The URI of an address that is `<sip:user@host>` of plain characters, in lower case what compares so: it is its own
-/// canonical form.
+/// The URI of an address that is `<tel:+digits>`, or `<sip:user@host>` of plain characters, in lower case what compares
+/// so: it is its own canonical form.
 fn canonical(element: &str) -> Option<&str> {
     let uri = element.strip_prefix('<')?.strip_suffix('>')?;
+    if let Some(digits) = uri.strip_prefix("tel:+") {
+        return (!digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())).then_some(uri);
+    }
     let address = uri.strip_prefix("sip:")?.as_bytes();
     let user = grammar::plain_end(address, 0);
     let is_plain = user > 0 && address.get(user) == Some(&b'@') && user + 1 < address.len();

@@ -15,7 +15,6 @@ use crate::ipsec::negotiate;
 use crate::packet::{Outbox, Packet, Protocol, Route, Transport};
 use crate::sip::header::digest::Digest;
 use crate::sip::header::sec_agree::Mechanisms;
-use crate::sip::message::Checked;
 use crate::sip::transaction::ServerId;
 use crate::sip::{HeaderError, HeaderName, Message, Uri};
 use crate::time::Instant;
@@ -62,7 +61,7 @@ impl Pcscf {
         out: &mut Outbox,
     ) {
         let examined = match over {
-            Some(set) => self.examine_protected(packet, message, &read.checked, set),
+            Some(set) => self.examine_protected(packet, message, set),
             None if packet.transport == Transport::Tls => self.examine_tls(packet, message, read, out),
             None => self.examine_clear(packet, message, read, out),
         };
@@ -224,13 +223,7 @@ impl Pcscf {
         Some((offer, offers_tls))
     }
 
-    fn examine_protected(
-        &self,
-        packet: &Packet<'_>,
-        message: &Message<'_>,
-        checked: &Checked<'_>,
-        over: SetRef,
-    ) -> Result<Examined, Refused> {
+    fn examine_protected(&self, packet: &Packet<'_>, message: &Message<'_>, over: SetRef) -> Result<Examined, Refused> {
         let set = self.books.get(over).ok_or(Refusal::NotRegistered)?;
         let credentials = message.authorization()?;
         let flow = set.flow;
@@ -238,7 +231,7 @@ impl Pcscf {
             return Err(Refusal::ForeignIdentity.into());
         }
         // Behind a NAT it names the address that the NAT shows (TS 24.229 clause F.2.1.2.2), or the UE's own.
-        if checked.via.ip().is_some_and(|ip| ip != packet.from.ip() && self.books.outside(set) != Some(ip)) {
+        if message.via()?.ip().is_some_and(|ip| ip != packet.from.ip() && self.books.outside(set) != Some(ip)) {
             return Err(Refusal::ForeignVia.into());
         }
         let ends = |refusal| Refused { refusal, failed: Some(over) };

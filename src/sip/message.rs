@@ -67,8 +67,6 @@ pub enum Part<'a> {
 /// What [`Message::check`] reads, kept by [`Message::checked`].
 #[derive(Clone, Copy, Debug)]
 pub struct Checked<'a> {
-    /// The topmost Via.
-    pub via: Via<'a>,
     /// From.
     pub from: NameAddr<'a>,
     /// To.
@@ -142,14 +140,13 @@ impl<'a> Message<'a> {
     /// As [`Message::checked`]; shows every Contact that is not `*` to `see`.
     pub fn checked_with(&self, see: impl FnMut(Contact<'a>)) -> Result<Checked<'a>, HeaderError> {
         let repeated = self.table.repeated().intersection(SINGLE_NAMES);
-        for name in SINGLE.into_iter().filter(|&name| repeated.contains(name)) {
-            let mut values = self.values(name);
-            let first = values.next();
-            if values.any(|value| Some(value) != first) {
-                return Err(HeaderError::bad(name, "two different values"));
-            }
+        if !repeated.is_empty() {
+            self.check_repeated(repeated)?;
         }
-        let (via, mut rest) = self.read_top()?;
+        let mut rest = match &self.top {
+            Some(top) => top.as_ref().map_err(HeaderError::clone)?.1,
+            None => Via::parse(self.mandatory(HeaderName::Via)?)?.1,
+        };
         let mut lines = self.values(HeaderName::Via);
         lines.next();
         while let Some(list) = rest.or_else(|| lines.next()) {
@@ -171,7 +168,19 @@ impl<'a> Message<'a> {
         if is_star && self.method() == Some(Method::Register) && self.expires() != Some(0) {
             return Err(HeaderError::bad(HeaderName::Contact, "* without Expires: 0"));
         }
-        Ok(Checked { via, from, to, call_id, cseq, max_forwards, is_star })
+        Ok(Checked { from, to, call_id, cseq, max_forwards, is_star })
+    }
+
+    #[cold]
+    fn check_repeated(&self, repeated: NameSet) -> Result<(), HeaderError> {
+        for name in SINGLE.into_iter().filter(|&name| repeated.contains(name)) {
+            let mut values = self.values(name);
+            let first = values.next();
+            if values.any(|value| Some(value) != first) {
+                return Err(HeaderError::bad(name, "two different values"));
+            }
+        }
+        Ok(())
     }
 
     /// The bytes of this message, body included, nothing after it.

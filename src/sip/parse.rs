@@ -141,16 +141,16 @@ fn lines(bytes: &[u8], from: usize, table: &mut Table) -> Result<usize, ParseErr
         let value = start + colon + 1;
         let at = octets::line_break(bytes, value);
         // Nearly every value stands between one space and CRLF.
-        let line = rest.get(..at + 2 - start).and_then(|line| line.get(colon + 1..));
-        let (value_start, value_end, end, is_plain) = match line {
-            Some(&[b' ', first, .., last, b'\r', b'\n']) if first > b' ' && last > b' ' => {
-                (value + 1, at, at + 2, true)
-            }
-            _ => {
-                let (at, end, is_crlf) = line_end(bytes, at)?;
-                let (value_start, value_end) = without_blanks(bytes, value, at);
-                (value_start, value_end, end, is_crlf)
-            }
+        let (value_start, value_end, end, is_plain) = if let Some(line) = rest.get(..at + 2 - start)
+            && let Some(&[b' ', first, .., last, b'\r', b'\n']) = line.get(colon + 1..)
+            && first > b' '
+            && last > b' '
+        {
+            (value + 1, at, at + 2, true)
+        } else {
+            let (at, end, is_crlf) = line_end(bytes, at)?;
+            let (value_start, value_end) = without_blanks(bytes, value, at);
+            (value_start, value_end, end, is_crlf)
         };
         if end > limits::HEADER_SECTION {
             return Err(ParseError::TooLarge);

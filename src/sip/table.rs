@@ -131,17 +131,30 @@ impl Table {
     /// The lines of one name, in order.
     #[inline]
     pub(crate) fn named(&self, name: HeaderName) -> impl Iterator<Item = &Slot> {
-        let mut next = if self.present.contains(name) { usize::from(self.first[name as usize]) } else { self.len };
-        let end = if self.repeated.contains(name) { self.len } else { self.len.min(next + 1) };
+        let mut first = self.first(name);
+        let behind = usize::from(self.first[name as usize]) + 1;
+        let (mut rest, mut more): (&[Slot], &[Slot]) = match self.slices() {
+            (rest, more) if self.repeated.contains(name) => {
+                (rest.get(behind..).unwrap_or_default(), &more[behind.saturating_sub(INLINE).min(more.len())..])
+            }
+            _ => (&[], &[]),
+        };
         std::iter::from_fn(move || {
-            while next < end {
-                let slot = self.line(next)?;
-                next += 1;
-                if slot.name == name {
-                    return Some(slot);
+            if first.is_some() {
+                return first.take();
+            }
+            loop {
+                match rest {
+                    [slot, behind @ ..] => {
+                        rest = behind;
+                        if slot.name == name {
+                            return Some(slot);
+                        }
+                    }
+                    [] if more.is_empty() => return None,
+                    [] => rest = std::mem::take(&mut more),
                 }
             }
-            None
         })
     }
 }

@@ -215,10 +215,12 @@ pub(crate) fn value(input: &str) -> Parsed<'_, &str> {
 #[inline]
 pub(crate) fn usual_parameter(text: &str, at: usize) -> Option<(&str, Option<&str>, usize)> {
     let bytes = text.as_bytes();
-    if bytes.get(at) != Some(&b';') {
-        return None;
-    }
-    let name_end = token_end(bytes, at + 1);
+    let name_end = match bytes.get(at..)? {
+        // The commonest name is a token, which need not be looked at octet by octet.
+        [b';', b't', b'a', b'g', b'=', ..] => at + 4,
+        [b';', ..] => token_end(bytes, at + 1),
+        _ => return None,
+    };
     let (value, end) = match bytes.get(name_end) {
         Some(b'=') => {
             let (value, _, end) = usual_value(text, name_end + 1, value_end)?;

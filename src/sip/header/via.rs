@@ -50,6 +50,11 @@ impl<'a> Via<'a> {
             } else if let Some((_, after)) = usual_parameter(others, ";rport=") {
                 has_rport = true;
                 others = after;
+            } else if let Some(after) = others.strip_prefix(";rport")
+                && matches!(after.as_bytes(), [] | [b';' | b',', ..])
+            {
+                has_rport = true;
+                others = after;
             } else {
                 break;
             }

@@ -3,6 +3,7 @@
 use crate::decimal::Decimal;
 use crate::packet::{Packet, Route, Transport};
 use crate::sip::header::via::{Via, address};
+use crate::sip::octets;
 use crate::sip::{HeaderName, Message, Writer};
 use memchr::memchr2;
 use std::io::Write;
@@ -80,8 +81,7 @@ impl Stamp {
         let end = if top.has_rport() || top.has_received() { text.len() - params.text.len() } else { text.len() };
         out.extend_from_slice(text[..end].trim_ascii_end().as_bytes());
         for parameter in split(&text[end..]) {
-            let name = parameter.split('=').next().unwrap_or_default().trim_ascii();
-            if !is(name, "received") && !is(name, "rport") {
+            if !is(parameter, "received") && !is(parameter, "rport") {
                 out.push(b';');
                 out.extend_from_slice(parameter.as_bytes());
             }
@@ -116,14 +116,13 @@ fn split(params: &str) -> impl Iterator<Item = &str> {
 /// Where the first semicolon outside quotes is.
 fn parameter_end(params: &[u8]) -> usize {
     let mut at = 0;
-    while let Some(found) = memchr2(b';', b'"', &params[at..]) {
-        at += found;
-        if params[at] == b';' {
-            return at;
+    loop {
+        at = octets::run_end(params, at, |block| !(octets::equal(block, b';') | octets::equal(block, b'"')));
+        match params.get(at) {
+            Some(b'"') => at = quote_end(params, at + 1),
+            _ => return at,
         }
-        at = quote_end(params, at + 1);
     }
-    params.len()
 }
 
 /// Behind the quote that closes the string whose inside starts at `at`.
@@ -139,8 +138,9 @@ fn quote_end(params: &[u8], mut at: usize) -> usize {
 }
 
 /// True when a parameter has this name, which is in lower case.
-fn is(name: &str, wanted: &str) -> bool {
-    name == wanted || name.eq_ignore_ascii_case(wanted)
+fn is(parameter: &str, wanted: &str) -> bool {
+    let (Some(name), Some(rest)) = (parameter.get(..wanted.len()), parameter.get(wanted.len()..)) else { return false };
+    name.eq_ignore_ascii_case(wanted) && matches!(rest.trim_ascii_start().as_bytes(), [] | [b'=', ..])
 }
 
 fn push_ip(out: &mut Vec<u8>, ip: IpAddr) {
