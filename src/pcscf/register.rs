@@ -115,7 +115,7 @@ impl Pcscf {
         let agreement = match self.config.sec_agree {
             SecAgreePolicy::Off => None,
             policy => {
-                let between = self.between(&read.checked.via, source.ip());
+                let between = self.between(&message.via()?, source.ip());
                 self.negotiate(message, policy, Some(between), out)?
             }
         };
