@@ -120,9 +120,10 @@ impl<'a> Message<'a> {
     /// What can be read of a message that [`Message::parse`] refused, request or response, without its body: for readers
     /// of traces, in which the end of a message may be missing. `None` without a start line.
     pub fn beginning(bytes: &'a [u8]) -> Option<Self> {
-        let mut table = Table::new();
-        let split = parse::beginning(bytes, &mut table)?;
-        Some(Self::new(split, table))
+        let mut this = Self::empty();
+        let split = parse::beginning(bytes, &mut this.table)?;
+        this.take(split);
+        Some(this)
     }
 
     /// The rules that hold for every message whatever its method: mandatory headers, one value where one is allowed,
