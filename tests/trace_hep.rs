@@ -4,6 +4,7 @@ use imsreg::packet::{Protocol, Transport};
 use imsreg::time::Duration;
 use imsreg::trace::packets::{Options, Reader};
 use imsreg::trace::{Ends, Message, Place, Protection, Seen, Sighting, hep};
+use proptest::prelude::*;
 
 /// A packet whose message has this Call-ID.
 fn hep(call_id: &str) -> Vec<u8> {
@@ -119,4 +120,44 @@ fn a_stream_is_read_on_behind_what_is_missing() {
     ]);
     let names: Vec<_> = shapes(&found).into_iter().map(|(_, name)| name).collect();
     assert_eq!(names, ["a", "the rest of messages whose beginning is not in the trace", "b"]);
+}
+
+/// Octets near those of packets.
+fn spoiled() -> impl Strategy<Value = Vec<u8>> {
+    let change = (any::<prop::sample::Index>(), any::<u8>());
+    (prop::collection::vec(change, 0..6), any::<prop::sample::Index>()).prop_map(|(changes, end)| {
+        let mut file = [hep("a"), b"HEP".to_vec(), hep("b"), hep("c")].concat();
+        for (at, octet) in changes {
+            let at = at.index(file.len());
+            file[at] = octet;
+        }
+        file.truncate(end.index(file.len()) + 1);
+        file
+    })
+}
+
+proptest! {
+    #[test]
+    fn every_octet_of_a_file_is_read_or_told(file in prop_oneof![spoiled(), prop::collection::vec(any::<u8>(), 0..200)]) {
+        let mut told = 0;
+        for sighting in hep::Reader::new(&file[..]) {
+            told += match sighting.expect("memory does not fail").seen {
+                Seen::Unread(unread) => unread.octets,
+                Seen::Message(message) => message.bytes.len() + 6,
+                seen => panic!("{seen:?}"),
+            };
+        }
+        prop_assert!(told <= file.len());
+        prop_assert_eq!(told == 0, file.is_empty());
+    }
+
+    #[test]
+    fn what_is_read_is_written_as_it_was(file in spoiled()) {
+        if let Ok(packet) = hep::parse(&file) {
+            let mut written = Vec::new();
+            if hep::write(&packet, &mut written).is_ok() {
+                prop_assert_eq!(hep::parse(&written), Ok(packet));
+            }
+        }
+    }
 }

@@ -72,8 +72,9 @@ fn end_of_string(line: &[u8], start: usize) -> usize {
 /// Where the next escaped line end is, at or after `from`.
 fn next_escape(line: &[u8], from: usize) -> Option<usize> {
     let rest = line.get(from..)?;
-    let ends = ["\\r\\n", "\\n", "#015#012", "#012", "\\015\\012", "\\x0d\\x0a", "\\u000d\\u000a"];
-    ends.iter().filter_map(|end| memchr::memmem::find(rest, end.as_bytes())).min().map(|at| from + at)
+    memchr::memchr2_iter(b'\\', b'#', rest)
+        .find(|&at| LINE_ENDS.iter().any(|end| rest[at..].starts_with(end.as_bytes())))
+        .map(|at| from + at)
 }
 
 /// Text without its escapes.
@@ -121,6 +122,8 @@ fn utf8(code: u32) -> [u8; 4] {
     octets[0] = character.encode_utf8(&mut octets[1..]).len() as u8;
     octets
 }
+
+const LINE_ENDS: [&str; 7] = ["\\r\\n", "\\n", "#015#012", "#012", "\\015\\012", "\\x0d\\x0a", "\\u000d\\u000a"];
 
 #[cfg(test)]
 mod tests {

@@ -38,6 +38,9 @@ impl Source {
                 return Some(Undressed { text: text.to_vec(), has_cr: line.has_cr, next: index + 1, between });
             }
             between.add(Between { first: Some(line.number), octets: line.octets });
+            if between.octets > MOST_OCTETS_BETWEEN {
+                return None;
+            }
         }
         None
     }
@@ -69,6 +72,7 @@ const fn is_level(b: u8) -> bool {
 
 /// Lines of others between two of a message.
 const MOST_BETWEEN: usize = 64;
+const MOST_OCTETS_BETWEEN: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {

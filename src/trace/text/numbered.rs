@@ -14,13 +14,17 @@ pub(super) fn strip(line: &[u8]) -> Option<&[u8]> {
 
 /// The next line of the message.
 pub(super) fn undress(ahead: &mut dyn Ahead, mut index: usize) -> Option<Undressed> {
-    while ahead.text(index).is_some_and(shape::is_blank) {
+    let last = index + MOST_BLANK;
+    while index < last && ahead.text(index).is_some_and(shape::is_blank) {
         index += 1;
     }
     let line = ahead.get(index)?;
     let text = strip(&line.text)?.to_vec();
     Some(Undressed { text, has_cr: line.has_cr, next: index + 1, between: Between::default() })
 }
+
+/// Empty lines between two of a message.
+const MOST_BLANK: usize = 16;
 
 #[cfg(test)]
 mod tests {

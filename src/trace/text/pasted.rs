@@ -3,6 +3,7 @@
 
 use super::lines::Ahead;
 use super::{notes, shape};
+use crate::sip::parse::limits;
 
 /// True where the message that begins here looks so: a name in bold, or a line cut at a usual column.
 pub(super) fn applies(ahead: &mut dyn Ahead) -> bool {
@@ -10,7 +11,8 @@ pub(super) fn applies(ahead: &mut dyn Ahead) -> bool {
     for index in 1..MOST_LINES {
         let Some(line) = ahead.text(index) else { return false };
         let line = line.trim_ascii_end();
-        if line.is_empty() || shape::is_start(line) || shape::is_mark(line) {
+        let is_long = line.len() > limits::HEADER_SECTION;
+        if line.is_empty() || is_long || shape::is_start(line) || shape::is_mark(line) {
             return false;
         }
         if is_bold_name(line) {

@@ -11,6 +11,7 @@ use super::stamp::Stamp;
 use crate::packet::Transport;
 use crate::sip::HeaderName;
 use crate::sip::header::grammar;
+use crate::sip::parse::limits;
 use std::io::BufRead;
 use std::net::{IpAddr, SocketAddr};
 
@@ -43,7 +44,7 @@ pub(super) fn is_frame(line: &[u8]) -> bool {
 pub(super) fn read<R: BufRead>(lines: &mut Lines<R>) -> Frame {
     let mut tree = Tree::default();
     let mut frame = Frame { octets: lines.take().map_or(0, |line| line.octets), messages: Vec::new() };
-    while lines.text(0).is_some_and(|line| !is_frame(line)) {
+    while frame.messages.len() < MOST_MESSAGES && lines.text(0).is_some_and(|line| !is_frame(line)) {
         let Some(line) = lines.take() else { break };
         frame.octets += line.octets;
         if let Some(message) = tree.take(&line.text, line.number) {
@@ -67,6 +68,8 @@ struct Tree {
 struct Sip {
     line: u64,
     head: Vec<Vec<u8>>,
+    /// Of the headers.
+    octets: usize,
     body: Vec<u8>,
     is_truncated: bool,
     part: Part,
@@ -98,8 +101,14 @@ impl Tree {
         if let Some(rest) = line.strip_prefix(b"Internet Protocol") {
             self.ips = pair(rest, b"Src: ", b"Dst: ", address).or(self.ips);
         } else if line.starts_with(b"Session Initiation Protocol") {
-            self.sip =
-                Some(Sip { line: number, head: Vec::new(), body: Vec::new(), is_truncated: false, part: Part::Start });
+            self.sip = Some(Sip {
+                line: number,
+                head: Vec::new(),
+                octets: 0,
+                body: Vec::new(),
+                is_truncated: false,
+                part: Part::Start,
+            });
         } else {
             let transport = TRANSPORTS.iter().find(|(name, _)| line.starts_with(name.as_bytes()));
             if let Some(&(_, transport)) = transport {
@@ -131,7 +140,7 @@ impl Tree {
         });
         let banner = Banner { stamp: self.stamp, addresses, transport: self.ports.map(|(transport, ..)| transport) };
         let length = shape::value_of(&sip.head, HeaderName::ContentLength).and_then(grammar::digits).unwrap_or(0);
-        let is_whole = sip.body.len() as u64 == length;
+        let is_whole = sip.body.len() as u64 == length && sip.octets <= limits::HEADER_SECTION;
         let bytes = message::assemble(&sip.head, if is_whole { &sip.body } else { &[] });
         Some(Message { line: sip.line, banner, bytes, is_cut: sip.is_truncated || !is_whole })
     }
@@ -156,7 +165,8 @@ impl Sip {
             // A line that is cut stands one column to the right.
             (8 | 9, Part::Header) if !text.starts_with(b"[Generated") => {
                 let header = self.whole(text);
-                if shape::header_name(&header).is_some() {
+                self.octets += header.len();
+                if shape::header_name(&header).is_some() && self.octets <= limits::HEADER_SECTION {
                     self.head.push(header);
                 }
             }
@@ -172,6 +182,9 @@ impl Sip {
     /// `Media Attribute (a): rtpmap:0 PCMU/8000/1` is `a=rtpmap:0 PCMU/8000/1`.
     fn take_sdp(&mut self, text: &[u8]) {
         let text = self.whole(text);
+        if self.body.len() > limits::BODY {
+            return;
+        }
         let Some(at) = memchr::memmem::find(&text, b"): ").filter(|&at| at >= 2 && text[at - 2] == b'(') else {
             return;
         };
@@ -192,10 +205,15 @@ impl Sip {
         if let Some(at) = memchr::memmem::find(&plain, b" :").filter(|_| self.is_truncated) {
             plain.remove(at);
         }
-        while let Some(at) = memchr::memmem::find(&plain, b"\\r\\n") {
-            plain.splice(at..at + 4, *b"\r\n");
+        let mut whole = Vec::with_capacity(plain.len());
+        let mut rest = plain.as_slice();
+        while let Some(at) = memchr::memmem::find(rest, b"\\r\\n") {
+            whole.extend_from_slice(&rest[..at]);
+            whole.extend_from_slice(b"\r\n");
+            rest = &rest[at + 4..];
         }
-        plain
+        whole.extend_from_slice(rest);
+        whole
     }
 }
 
@@ -224,6 +242,9 @@ const TRANSPORTS: [(&str, Transport); 3] = [
     ("Transmission Control Protocol,", Transport::Tcp),
     ("Stream Control Transmission Protocol,", Transport::Sctp),
 ];
+
+/// SIP messages of one packet.
+const MOST_MESSAGES: usize = 1_000;
 
 #[cfg(test)]
 mod tests {

@@ -27,7 +27,11 @@ pub fn write(sighting: &Sighting, out: &mut Vec<u8>) {
             return line(out, format_args!("# {}: {} octets, {}", sighting.place, unread.octets, unread.reason));
         }
     };
-    let is_text = message.bytes.len() <= LONGEST_TEXT && message.bytes.iter().all(|&b| is_text(b));
+    let octets = message.bytes.len();
+    if octets > LONGEST {
+        return line(out, format_args!("# {}: {octets} octets, a message that is too long for a text", sighting.place));
+    }
+    let is_text = octets <= LONGEST_TEXT && message.bytes.iter().all(|&b| is_text(b));
     match sighting.at {
         Some(at) => put(out, format_args!("+{at}")),
         None => put(out, format_args!("-")),
@@ -36,7 +40,7 @@ pub fn write(sighting: &Sighting, out: &mut Vec<u8>) {
         Some(ends) => put(out, format_args!(" {} -> {} {}", ends.from, ends.to, ends.transport)),
         None => put(out, format_args!(" - -> - -")),
     }
-    put(out, format_args!(" {:?} {} octets", message.protocol, message.bytes.len()));
+    put(out, format_args!(" {:?} {octets} octets", message.protocol));
     let (cut, hex) = (if message.cut { " cut" } else { "" }, if is_text { "" } else { " hex" });
     line(out, format_args!("{cut}{hex}"));
     if is_text {
@@ -74,7 +78,7 @@ pub(super) fn head(line: &[u8]) -> Option<Head> {
         b"Diameter" => Protocol::Diameter,
         _ => return None,
     };
-    let octets = str::from_utf8(next()?).ok()?.parse().ok()?;
+    let octets = str::from_utf8(next()?).ok()?.parse().ok().filter(|&octets: &usize| octets <= LONGEST)?;
     if arrow != b"->" || next()? != b"octets" {
         return None;
     }
@@ -129,6 +133,9 @@ const OCTETS_ON_A_LINE: usize = 32;
 
 /// Longer ones are written in hex, so that no line of them is longer than a reader takes.
 const LONGEST_TEXT: usize = 8 << 20;
+
+/// Still longer ones are no messages that anybody sends.
+const LONGEST: usize = 16 << 20;
 
 const LONGEST_HEAD: usize = 200;
 
