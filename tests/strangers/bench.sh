@@ -94,6 +94,7 @@ fi
 if cargo build -q --release && cargo bench -q --bench sockets --no-run; then
     load=$(ls -t "$target"/release/deps/sockets-* | grep -v '\.d$' | head -1)
     alone bash "$(dirname "$0")/bench-sockets.sh" "$load" || status=1
+    bash "$(dirname "$0")/bench-esp.sh" || status=1
 else
     failure "the load generator does not build"
     status=1
