@@ -340,3 +340,85 @@ fn expiry(message: &sip::Message<'_>, of: Option<sip::Uri<'_>>) -> Option<u32> {
 const fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(seconds as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Kind, Outcome};
+    use crate::trace::story::Registration;
+    use crate::trace::story::testing::{Line, answer, down, groups, request, up};
+
+    const NONE: &str = "Authorization: Digest username=\"u@h\",nonce=\"\",response=\"\"\r\n";
+
+    fn with(nonce: &str, more: &str) -> String {
+        format!("Authorization: Digest username=\"u@h\",nonce=\"{nonce}\",response=\"00\"{more}\r\n")
+    }
+
+    fn challenge(nonce: &str) -> String {
+        format!("WWW-Authenticate: Digest realm=\"h\",nonce=\"{nonce}\"\r\n")
+    }
+
+    /// REGISTERs with their headers, each with what answers it.
+    fn found(exchanges: &[(&str, Option<(u16, &str)>)]) -> Vec<(Kind, Outcome, usize)> {
+        let mut lines: Vec<Line> = Vec::new();
+        for (cseq, (headers, answered)) in (1..).zip(exchanges) {
+            let (at, branch) = (u64::from(cseq) * 1_000, format!("z9hG4bK{cseq}"));
+            lines.push(up(at, request("REGISTER", cseq, &branch, headers)));
+            let answered = answered.map(|(status, headers)| answer(status, "REGISTER", cseq, &branch, headers));
+            lines.extend(answered.map(|answer| down(at + 50, answer)));
+        }
+        let groups = groups(lines);
+        assert_eq!(groups.len(), 1);
+        let registration = Registration::of(&groups[0]);
+        registration.attempts().map(|a| (a.kind(), a.outcome(), a.journeys().count())).collect()
+    }
+
+    #[test]
+    fn a_life() {
+        let (one, two) = (challenge("n1"), challenge("n2"));
+        let contact = "Contact: <sip:u@10.0.0.7>;expires=3600\r\n";
+        let attempts = found(&[
+            (NONE, Some((401, &one))),
+            (&with("n1", ""), Some((200, contact))),
+            (&with("n1", ""), Some((200, contact))),
+            (&with("n1", ""), Some((401, &two))),
+            (&with("n2", ""), Some((200, contact))),
+            (&format!("{}Expires: 0\r\n", with("n2", "")), Some((200, ""))),
+            (NONE, Some((403, ""))),
+        ]);
+        let expected = [
+            (Kind::Initial, Outcome::Registered, 2),
+            (Kind::Refresh, Outcome::Registered, 1),
+            (Kind::Refresh, Outcome::Registered, 2),
+            (Kind::Deregistration, Outcome::Deregistered, 1),
+            (Kind::Initial, Outcome::Refused(403), 1),
+        ];
+        assert_eq!(attempts, expected);
+    }
+
+    /// A UE that starts anew has given the 401 up; one that answers with AUTS, or with a nonce of its own, has not.
+    #[test]
+    fn what_answers_a_challenge() {
+        let (one, two) = (challenge("n1"), challenge("n2"));
+        assert_eq!(
+            found(&[(NONE, Some((401, &one))), (NONE, Some((401, &two)))]),
+            [(Kind::Initial, Outcome::Challenged, 1), (Kind::Initial, Outcome::Challenged, 1)]
+        );
+        let auts = with("n1", ",auts=\"AAAA\"");
+        assert_eq!(
+            found(&[(NONE, Some((401, &one))), (&auts, Some((401, &two))), (&with("n2", ""), None)]),
+            [(Kind::Initial, Outcome::Unanswered, 3)]
+        );
+        assert_eq!(
+            found(&[(NONE, Some((401, &one))), (&with("altered", ""), Some((403, "")))]),
+            [(Kind::Initial, Outcome::Refused(403), 2)]
+        );
+        // The challenge itself was not captured.
+        assert_eq!(found(&[(NONE, None), (&with("n1", ""), None)]), [(Kind::Initial, Outcome::Unanswered, 2)]);
+    }
+
+    #[test]
+    fn a_trace_that_begins_late() {
+        let contact = "Contact: <sip:u@10.0.0.7>;expires=60\r\n";
+        assert_eq!(found(&[(&with("n0", ""), Some((200, contact)))]), [(Kind::Refresh, Outcome::Registered, 1)]);
+    }
+}

@@ -286,3 +286,73 @@ fn says_the_same(a: &Parsed<'_>, b: &Parsed<'_>) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::sip::Method;
+    use crate::trace::story::Registration;
+    use crate::trace::story::testing::{answer, down, groups, request, up};
+
+    #[test]
+    fn a_request_its_repetitions_and_its_answers() {
+        let register = || request("REGISTER", 1, "z9hG4bKa", "");
+        let groups = groups(vec![
+            up(0, register()),
+            up(500, register()),
+            down(600, answer(100, "REGISTER", 1, "z9hG4bKa", "")),
+            down(700, answer(200, "REGISTER", 1, "z9hG4bKa", "")),
+            down(900, answer(200, "REGISTER", 1, "z9hG4bKa", "")),
+        ]);
+        let registration = Registration::of(&groups[0]);
+        let exchanges: Vec<_> = registration.exchanges().collect();
+        assert_eq!(exchanges.len(), 1);
+        let exchange = exchanges[0];
+        assert_eq!((exchange.requests().count(), exchange.provisional().count()), (2, 1));
+        assert_eq!((exchange.last().unwrap().number, exchange.status()), (4, Some(200)));
+        let repeats = |number| registration.message(number).unwrap().repeats().map(|first| first.number);
+        assert_eq!([1, 2, 3, 4, 5].map(repeats), [None, Some(1), None, None, Some(4)]);
+    }
+
+    /// RFC 3261 clauses 9.1 and 17.1.1.3: CANCEL has the branch of its INVITE, and so has an ACK to a 487.
+    #[test]
+    fn invite_cancel_and_ack() {
+        let groups = groups(vec![
+            up(0, request("INVITE", 1, "z9hG4bKa", "")),
+            up(100, request("CANCEL", 1, "z9hG4bKa", "")),
+            down(200, answer(200, "CANCEL", 1, "z9hG4bKa", "")),
+            down(300, answer(487, "INVITE", 1, "z9hG4bKa", "")),
+            up(400, request("ACK", 1, "z9hG4bKa", "")),
+        ]);
+        let registration = Registration::of(&groups[0]);
+        let invite = registration.exchanges().next().unwrap();
+        assert_eq!((invite.method(), invite.status()), (Some(Method::Invite), Some(487)));
+        assert_eq!((invite.ack().unwrap().number, invite.requests().count()), (5, 1));
+        assert_eq!(invite.cancel().unwrap().last().unwrap().number, 3);
+    }
+
+    /// RFC 2543: no magic cookie. A phone that uses a branch twice does not join two requests.
+    #[test]
+    fn branches_that_tell_nothing() {
+        for branch in ["", "1", "z9hG4bKsame"] {
+            let groups = groups(vec![
+                up(0, request("REGISTER", 1, branch, "")),
+                down(1, answer(401, "REGISTER", 1, branch, "")),
+                up(2, request("REGISTER", 2, branch, "")),
+                down(3, answer(200, "REGISTER", 2, branch, "")),
+            ]);
+            let registration = Registration::of(&groups[0]);
+            let found: Vec<_> = registration.exchanges().map(super::Exchange::status).collect();
+            assert_eq!(found, [Some(401), Some(200)], "{branch}");
+        }
+    }
+
+    #[test]
+    fn an_answer_without_its_request() {
+        let groups = groups(vec![down(0, answer(403, "REGISTER", 1, "z9hG4bKa", ""))]);
+        let registration = Registration::of(&groups[0]);
+        let exchange = registration.exchanges().next().unwrap();
+        assert!(exchange.request().is_none());
+        assert_eq!(exchange.answered(403).unwrap().number, 1);
+        assert_eq!(registration.id(), Some(1));
+    }
+}

@@ -46,6 +46,8 @@ mod roles;
 mod sets;
 mod sorter;
 mod subscription;
+#[cfg(test)]
+mod testing;
 mod timing;
 mod totals;
 

@@ -167,3 +167,81 @@ const TIMERS: [(Duration, Duration); 2] =
 const REG_AWAIT_AUTH: Duration = Duration::from_secs(240);
 const HALF_UP_TO: Duration = Duration::from_secs(1_200);
 const BEFORE_EXPIRY: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests {
+    use super::Timer;
+    use crate::time::Duration;
+    use crate::trace::story::Registration;
+    use crate::trace::story::testing::{Line, answer, down, groups, request, up};
+
+    const SECOND: u64 = 1_000;
+
+    fn timers(lines: Vec<Line>) -> Vec<(u64, String)> {
+        let groups = groups(lines);
+        let registration = Registration::of(&groups[0]);
+        registration.waits().map(|(message, wait)| (message.number, wait.timer.to_string())).collect()
+    }
+
+    fn register(cseq: u32, headers: &str) -> String {
+        request("REGISTER", cseq, &format!("z9hG4bK{cseq}"), headers)
+    }
+
+    fn answered(status: u16, cseq: u32, headers: &str) -> String {
+        answer(status, "REGISTER", cseq, &format!("z9hG4bK{cseq}"), headers)
+    }
+
+    #[test]
+    fn repetitions_double_up_to_t2_and_end_with_timer_f() {
+        let times = [0, 2, 6, 14, 30, 46];
+        let mut lines: Vec<Line> = times.iter().map(|at| up(at * SECOND, register(1, ""))).collect();
+        lines.push(up(128 * SECOND, register(2, "")));
+        let found = timers(lines);
+        let expected = [1, 2, 3, 4, 5].map(|nth| (nth + 1, format!("retransmission {nth} with T1 2 s")));
+        assert_eq!(found[..5], expected);
+        assert_eq!(found[5..], [(7, "64*T1 with T1 2 s".to_owned())]);
+    }
+
+    #[test]
+    fn what_a_refusal_tells_to_wait_for() {
+        let found = timers(vec![
+            up(0, register(1, "")),
+            down(10, answered(503, 1, "Retry-After: 30 (busy)\r\n")),
+            up(31 * SECOND, register(2, "")),
+            down(32 * SECOND, answered(423, 2, "Min-Expires: 600\r\n")),
+            up(33 * SECOND, register(3, "")),
+        ]);
+        assert_eq!(found, [(3, "Retry-After 30 s".to_owned()), (5, "Min-Expires 600".to_owned())]);
+    }
+
+    #[test]
+    fn refreshes_come_at_half_or_600_seconds_before() {
+        let credentials = "Authorization: Digest username=\"u@h\",nonce=\"n\",response=\"00\"\r\n";
+        for (granted, at, expected) in [
+            (1_200, 600, Some(Timer::HalfLife { granted: Duration::from_secs(1_200) })),
+            (3_600, 3_000, Some(Timer::BeforeExpiry { granted: Duration::from_secs(3_600) })),
+            (3_600, 1_800, None),
+        ] {
+            let contact = format!("Contact: <sip:u@10.0.0.7>;expires={granted}\r\n");
+            let groups = groups(vec![
+                up(0, register(1, credentials)),
+                down(0, answered(200, 1, &contact)),
+                up(at * SECOND, register(2, credentials)),
+            ]);
+            let registration = Registration::of(&groups[0]);
+            assert_eq!(registration.message(3).unwrap().wait().map(|wait| wait.timer), expected, "{granted} {at}");
+        }
+    }
+
+    #[test]
+    fn a_late_answer_meets_reg_await_auth() {
+        let credentials = "Authorization: Digest username=\"u@h\",nonce=\"n\",response=\"00\"\r\n";
+        let challenge = "WWW-Authenticate: Digest realm=\"h\",nonce=\"n\"\r\n";
+        let found = timers(vec![
+            up(0, register(1, "")),
+            down(0, answered(401, 1, challenge)),
+            up(250 * SECOND, register(2, credentials)),
+        ]);
+        assert_eq!(found, [(3, "reg-await-auth".to_owned())]);
+    }
+}
