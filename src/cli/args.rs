@@ -3,6 +3,7 @@
 use crate::config::{Elements, Faults, Setting, UeFlags, hss_data_of, mask_value};
 use crate::trace::story::Filter;
 use crate::ue::Misbehaviour;
+use crate::validate::Severity;
 use clap::{Args, Parser, Subcommand};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -47,6 +48,10 @@ pub enum Command {
     Simulate(SimulateArgs),
     /// Draw a trace: who said what to whom, by registration
     Show(Box<ShowArgs>),
+    /// Judge a trace: every rule over every registration
+    Validate(Box<ValidateArgs>),
+    /// Explain a rule of `validate`, or list them all
+    Explain(ExplainArgs),
     /// Speak to a running `imsreg serve`
     Ctl(CtlArgs),
     /// Show the security associations of a running `imsreg serve`: the same as `ctl sa`
@@ -436,6 +441,62 @@ pub struct ShowArgs {
     pub common: CommonArgs,
 }
 
+/// `validate`
+#[derive(Args, Debug)]
+#[command(after_help = VALIDATE_EXAMPLE)]
+pub struct ValidateArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub trace: TraceArgs,
+    /// Only these rules
+    #[arg(long, value_name = "RULE,..", value_delimiter = ',')]
+    pub only: Vec<String>,
+    /// Only rules of this severity and above
+    #[arg(long, value_name = "E|W|I")]
+    pub severity: Option<SeverityArg>,
+    /// What the network allows: its security agreement, and whether it runs ESP
+    #[arg(long, value_name = "NAME|FILE")]
+    pub profile: Option<String>,
+    /// Write a JUnit report as well
+    #[arg(long, value_name = "FILE.xml")]
+    pub junit: Option<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub common: CommonArgs,
+}
+
+/// How bad it is to break a rule.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SeverityArg {
+    /// Error
+    #[value(name = "E")]
+    Error,
+    /// Warning
+    #[value(name = "W")]
+    Warning,
+    /// Info
+    #[value(name = "I")]
+    Info,
+}
+
+impl From<SeverityArg> for Severity {
+    fn from(severity: SeverityArg) -> Self {
+        match severity {
+            SeverityArg::Error => Self::Error,
+            SeverityArg::Warning => Self::Warning,
+            SeverityArg::Info => Self::Info,
+        }
+    }
+}
+
+/// `explain`
+#[derive(Args, Debug)]
+#[command(after_help = EXPLAIN_EXAMPLE)]
+pub struct ExplainArgs {
+    /// For example SA-42; without one, all are listed
+    pub rule: Option<String>,
+}
+
 /// `simulate`
 #[derive(Args, Debug)]
 #[command(after_help = SIMULATE_EXAMPLE)]
@@ -632,6 +693,8 @@ const SERVE_EXAMPLE: &str = "Example:\n  imsreg serve --sip 192.0.2.1:5060 --sec
                              --capture lab.pcapng";
 const REGISTER_EXAMPLE: &str = "Example:\n  imsreg register --pcscf 127.0.0.1:5060 --imsi 001010000000001 \
                                 --k 465b5ce8b199b49faa5f0a2ee238a6bc --opc cd63cb71954a9f4e48a5994e37a02baf --deregister";
+const VALIDATE_EXAMPLE: &str = "Example: imsreg validate trace.pcapng --keys esp_sa --severity W";
+const EXPLAIN_EXAMPLE: &str = "Example: imsreg explain SA-42";
 const SHOW_EXAMPLE: &str = "Example:\n  imsreg show trace.pcapng --filter 'interface=gm status=4xx' --full\n  imsreg show - --keys esp_sa < trace.pcap";
 const SIMULATE_EXAMPLE: &str = "Example:\n  imsreg simulate tests/scenarios/first-registration.yaml --seed 7";
 

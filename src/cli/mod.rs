@@ -13,6 +13,7 @@ mod show;
 mod simulate;
 mod tls;
 mod trace;
+mod validate;
 
 use crate::config::Faults;
 use crate::live::BindError;
@@ -57,8 +58,9 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Register(a)) => &a.common,
         Some(Command::Simulate(a)) => &a.common,
         Some(Command::Show(a)) => &a.common,
+        Some(Command::Validate(a)) => &a.common,
         // They log nothing.
-        Some(Command::Ctl(_) | Command::Sa(_)) => &CommonArgs { json: false, verbose: 0 },
+        Some(Command::Ctl(_) | Command::Sa(_) | Command::Explain(_)) => &CommonArgs { json: false, verbose: 0 },
     };
     log_to_stderr(common);
     let done = match cli.command {
@@ -67,6 +69,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Register(args)) => in_runtime(register::run(*args)),
         Some(Command::Simulate(args)) => simulate::run(&args),
         Some(Command::Show(args)) => show::run(&args),
+        Some(Command::Validate(args)) => validate::run(&args),
+        Some(Command::Explain(args)) => validate::explain(&args),
         Some(Command::Ctl(args)) => control::run(&args),
         Some(Command::Sa(args)) => control::run(&args.into()),
     };

@@ -43,23 +43,30 @@ fn keyring(args: &TraceArgs) -> Result<Keyring, Failure> {
             )));
         }
     }
+    for (impi, subscriber) in subscribers(args)? {
+        keys.add_subscriber(impi.as_deref(), subscriber);
+    }
+    Ok(keys)
+}
+
+/// The keys of subscribers, by private identity or its IMSI; `None`: of everybody else.
+pub(super) fn subscribers(args: &TraceArgs) -> Result<Vec<(Option<String>, SubscriberKeys)>, Failure> {
+    let mut all = Vec::new();
     if let Some(path) = &args.hss_data {
         let profile = load_profile("lab", &[])?;
         let subscribers = load_subscribers(path, &profile)?;
         for subscription in (0..MOST_SUBSCRIBERS).map_while(|index| subscribers.subscription(index)) {
             if let Some(usim) = &subscription.usim {
-                keys.add_subscriber(Some(subscription.impi.as_str()), usim.keys().clone());
+                all.push((Some(subscription.impi.as_str().to_owned()), usim.keys().clone()));
             }
         }
     }
-    if let Some(subscriber) = subscriber(args)? {
-        keys.add_subscriber(None, subscriber);
-    }
-    Ok(keys)
+    all.extend(subscriber(args)?.map(|keys| (args.imsi.clone(), keys)));
+    Ok(all)
 }
 
 /// K with OPc or OP, as flags give them.
-pub(super) fn subscriber(args: &TraceArgs) -> Result<Option<SubscriberKeys>, Failure> {
+fn subscriber(args: &TraceArgs) -> Result<Option<SubscriberKeys>, Failure> {
     let usage = |text: &str| Failure::Usage(text.to_owned());
     let octets = |key: &super::args::KeyArg, flag: &str| {
         key.octets().ok_or_else(|| Failure::Usage(format!("{flag}: expected 32 hexadecimal digits")))
