@@ -49,7 +49,9 @@ impl Compact {
         match text[0] {
             b'@' | b'.' => {
                 let (code, home) = if text[0] == b'@' { (AT_HOME, &self.at_home) } else { (DOT_HOME, &self.dot_home) };
-                let is_home = home.len() > 1 && text.starts_with(home.as_bytes());
+                let home = home.as_bytes();
+                // Dots are many, and what follows most of them begins otherwise.
+                let is_home = home.len() > 1 && text.get(1) == home.get(1) && text.starts_with(home);
                 is_home.then_some((code, home.len()))
             }
             b';' | b'>' => {
