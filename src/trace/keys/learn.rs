@@ -1,7 +1,7 @@
 //! What messages of the trace tell of keys: CK and IK, SPIs, algorithms.
 
 use super::set::Set;
-use super::{Ends, Keyring, OpenedBy};
+use super::{Ends, Fresh, Keyring, OpenedBy};
 use crate::aka::vector::SubscriberKeys;
 use crate::aka::{Ck, Ik};
 use crate::diameter::{Avps, Header, dictionary};
@@ -219,6 +219,7 @@ impl Keyring {
             return false;
         };
         let (vectors, old) = (challenge.vectors.clone(), challenge.set);
+        self.fresh.push(Fresh { spis: spis.clone(), ends: super::pair(ends.0, ends.1) });
         let mut set = Set::new();
         for (ck, ik, by) in &vectors {
             set.add(&pairs, ck, ik, *by);

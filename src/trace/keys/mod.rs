@@ -32,6 +32,22 @@ pub struct Keyring {
     ends: Recent<(IpAddr, IpAddr), Vec<u32>>,
     /// Of a file, for every SPI.
     any_spi: Vec<u32>,
+    /// What became known since this was last asked.
+    fresh: Vec<Fresh>,
+}
+
+/// SAs whose keys became known.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Fresh {
+    spis: Vec<u32>,
+    ends: (IpAddr, IpAddr),
+}
+
+impl Fresh {
+    /// True if an ESP packet of this SPI between these addresses may be under one of them.
+    pub(super) fn fits(&self, spi: u32, source: IpAddr, destination: IpAddr) -> bool {
+        self.spis.contains(&spi) || self.ends == pair(source, destination)
+    }
 }
 
 /// What the keys make of an ESP packet.
@@ -58,6 +74,7 @@ impl Keyring {
             spis: Recent::new(MOST_SETS * 4),
             ends: Recent::new(MOST_SETS),
             any_spi: Vec::new(),
+            fresh: Vec::new(),
         }
     }
 
@@ -79,6 +96,11 @@ impl Keyring {
     /// RAND of a nonce.
     pub fn add_subscriber(&mut self, impi: Option<&str>, keys: SubscriberKeys) {
         self.subscribers.push((impi.map(Into::into), keys));
+    }
+
+    /// What became known since this was last asked.
+    pub(super) fn take_fresh(&mut self) -> Vec<Fresh> {
+        std::mem::take(&mut self.fresh)
     }
 
     /// Learns from a message of the trace. True if that made a key known.

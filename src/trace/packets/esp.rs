@@ -80,10 +80,22 @@ impl Esp {
         self.octets > MOST_OCTETS || self.waiting.len() > MOST_PACKETS || self.waiting.front().is_some_and(is_old)
     }
 
-    /// Tries all that waits under the keys that are known now.
+    /// Tries what waits under the keys that became known.
     pub(super) fn open_again(&mut self, out: &mut Out) -> Vec<(Point, Inner)> {
+        let fresh = out.keys.take_fresh();
+        let is_tried = |waiting: &Waiting| {
+            let Waiting { source, destination, ref esp, .. } = *waiting;
+            head(esp).is_some_and(|(spi, _)| fresh.iter().any(|fresh| fresh.fits(spi, source, destination)))
+        };
         let mut found = Vec::new();
+        if !self.waiting.iter().any(is_tried) {
+            return found;
+        }
         for mut waiting in std::mem::take(&mut self.waiting) {
+            if !is_tried(&waiting) {
+                self.waiting.push_back(waiting);
+                continue;
+            }
             match self.open(&waiting, &waiting.esp, out) {
                 Ok(inner) => {
                     self.octets -= waiting.esp.len();
