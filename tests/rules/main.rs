@@ -5,8 +5,10 @@ mod aka;
 #[path = "../common/mod.rs"]
 mod common;
 mod completion;
+mod deregister;
 mod granted;
 mod offer;
+mod reg_event;
 mod register;
 mod server;
 mod sound;

@@ -77,6 +77,40 @@ impl Trace {
         self
     }
 
+    /// The place of the first SIP message that `pick` takes.
+    pub(crate) fn position(&self, pick: impl Fn(&str) -> bool) -> usize {
+        let is = |sighting: &Sighting| {
+            matches!(&sighting.seen, Seen::Message(message) if message.protocol == Protocol::Sip
+                && pick(&String::from_utf8_lossy(&message.bytes)))
+        };
+        self.sightings.iter().position(is).expect("such a message")
+    }
+
+    /// Puts a copy of what stands at `from` behind place `after`, `later` than that, changed by `with`.
+    pub(crate) fn copied(
+        mut self,
+        from: usize,
+        after: usize,
+        later: imsreg::time::Duration,
+        with: impl Fn(&str) -> String,
+    ) -> Self {
+        let mut copy = self.sightings[from].clone();
+        copy.at = self.sightings[after].at.map(|at| at + later);
+        if let Seen::Message(message) = &mut copy.seen
+            && message.protocol == Protocol::Sip
+        {
+            message.bytes = with(&String::from_utf8_lossy(&message.bytes)).into_bytes();
+        }
+        self.sightings.insert(after + 1, copy);
+        self
+    }
+
+    /// The trace goes on for some seconds, in which nothing new is said.
+    pub(crate) fn going_on(self, seconds: u64) -> Self {
+        let last = self.sightings.len() - 1;
+        self.copied(last, last, imsreg::time::Duration::from_secs(seconds), str::to_owned)
+    }
+
     pub(crate) fn groups(&self) -> Vec<Group> {
         let mut story = Story::new(Limits::default());
         for sighting in &self.sightings {

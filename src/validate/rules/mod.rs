@@ -2,9 +2,11 @@
 
 mod aka;
 mod completion;
+mod deregister;
 mod element;
 mod granted;
 mod offer;
+mod reg_event;
 mod register;
 mod server;
 mod walk;
@@ -12,5 +14,13 @@ mod walk;
 use super::Rule;
 
 /// Every family.
-pub(super) const FAMILIES: &[&[&Rule]] =
-    &[offer::RULES, server::RULES, completion::RULES, register::RULES, aka::RULES, granted::RULES];
+pub(super) const FAMILIES: &[&[&Rule]] = &[
+    offer::RULES,
+    server::RULES,
+    completion::RULES,
+    register::RULES,
+    aka::RULES,
+    granted::RULES,
+    reg_event::RULES,
+    deregister::RULES,
+];

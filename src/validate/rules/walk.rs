@@ -2,9 +2,11 @@
 
 use super::element::Element;
 use crate::event::Role;
+use crate::sip::header::contact::Contacts;
 use crate::sip::header::digest::Digest;
-use crate::sip::{self, HeaderName, Method};
-use crate::trace::story::{Interface, Kind, Message, Registration};
+use crate::sip::{self, HeaderName, Method, Uri};
+use crate::time::Duration;
+use crate::trace::story::{Attempt, Carried, Interface, Kind, Message, Registration};
 use crate::validate::{Context, Judgement, Verdict};
 
 /// A message and what it says.
@@ -160,4 +162,62 @@ pub(super) fn answers_to_challenges<'r>(registration: &'r Registration<'r>) -> V
         }
     }
     all
+}
+
+/// True for two spellings of one public identity.
+pub(super) fn same_identity(a: &str, b: &str) -> bool {
+    let canonical = |text: &str| {
+        let mut out = String::new();
+        Uri::parse(text).ok().map(|uri| uri.canonical(&mut out)).map(|()| out)
+    };
+    a == b || canonical(a).is_some_and(|a| Some(a) == canonical(b))
+}
+
+/// True for two spellings of one address.
+pub(super) fn same_address(a: &str, b: &str) -> bool {
+    a == b || Uri::parse(a).is_ok_and(|a| Uri::parse(b).is_ok_and(|b| a.equivalent(&b)))
+}
+
+/// Whether an SA carried a message; `None` where the trace does not tell.
+pub(super) fn is_protected(message: Message<'_>, context: &Context<'_>) -> Option<bool> {
+    match message.carried() {
+        Carried::Sa(_) | Carried::Foreign => Some(true),
+        Carried::Ports(_) => Some(context.esp_is_off),
+        Carried::Clear => Some(false),
+        Carried::Unknown => None,
+    }
+}
+
+/// True where ESP of the registration stays shut: more was said than can be read.
+pub(super) fn is_shut(registration: &Registration<'_>) -> bool {
+    registration.shut().iter().any(|shut| shut.count > 0)
+}
+
+/// The time that the trace goes on after a message.
+pub(super) fn shown_after(message: Message<'_>) -> Option<Duration> {
+    Some(message.registration().observable().until? - message.at()?)
+}
+
+/// As people read a time.
+pub(super) fn seconds(time: Duration) -> String {
+    format!("{:.0} s", time.as_secs_f64())
+}
+
+/// Contacts of a message that bind: URI and expiry. `*` and what cannot be read give none.
+pub(super) fn contacts<'a>(sip: &sip::Message<'a>) -> Vec<(&'a str, Option<u32>)> {
+    match sip.contacts() {
+        Ok(Contacts::List(list)) => {
+            list.iter().map(|contact| (contact.address.uri.text, contact.expires.or_else(|| sip.expires()))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// The attempts that succeeded before a message, each with its 2xx.
+pub(super) fn succeeded_before<'r>(message: Message<'r>) -> impl DoubleEndedIterator<Item = (Attempt<'r>, Read<'r>)> {
+    let succeeded = message.registration().attempts().filter_map(|attempt| {
+        let end = attempt.end().filter(|end| end.status().is_some_and(|status| status < 300))?;
+        Some((attempt, (end, end.sip()?)))
+    });
+    succeeded.filter(move |(_, (end, _))| end.index() < message.index())
 }
