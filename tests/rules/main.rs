@@ -7,6 +7,7 @@ mod common;
 mod completion;
 mod deregister;
 mod granted;
+mod life;
 mod offer;
 mod reg_event;
 mod register;

@@ -6,7 +6,7 @@ use imsreg::config::{Setting, load_scenario};
 use imsreg::packet::Protocol;
 use imsreg::sip::{HeaderName, Message};
 use imsreg::trace::story::{Group, Limits, Registration, Story};
-use imsreg::trace::{Ends, Protection, Seen, Sighting};
+use imsreg::trace::{Ends, Place, Protection, Seen, Sighting};
 use imsreg::validate::{self, Context, Finding, Verdict};
 use std::path::Path;
 
@@ -113,8 +113,9 @@ impl Trace {
 
     pub(crate) fn groups(&self) -> Vec<Group> {
         let mut story = Story::new(Limits::default());
-        for sighting in &self.sightings {
-            story.see(sighting.clone());
+        // A story goes by places, whatever was moved or put in between.
+        for (number, sighting) in (1..).zip(&self.sightings) {
+            story.see(Sighting { place: Place::Hop(number), ..sighting.clone() });
         }
         story.finish();
         std::iter::from_fn(|| story.next()).filter(|group| group.id.is_some()).collect()

@@ -275,8 +275,7 @@ pub(super) fn ends_everything<'r>(registration: &'r Registration<'r>, attempt: A
         .collect();
     registration.impus().into_iter().all(|impu| {
         let gone = std::iter::once(&own).chain(&with_it).any(|other| same_identity(impu, other));
-        let last =
-            succeeded_before(end).filter(|(a, _)| a.impu().is_some_and(|other| same_identity(other, impu))).next_back();
+        let last = succeeded_before(end).rfind(|(a, _)| a.impu().is_some_and(|other| same_identity(other, impu)));
         gone || last.is_none_or(|(last, _)| last.is_deregistration())
     })
 }

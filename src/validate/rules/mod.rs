@@ -5,6 +5,7 @@ mod completion;
 mod deregister;
 mod element;
 mod granted;
+mod life;
 mod offer;
 mod reg_event;
 mod register;
@@ -21,6 +22,7 @@ pub(super) const FAMILIES: &[&[&Rule]] = &[
     register::RULES,
     aka::RULES,
     granted::RULES,
+    life::RULES,
     reg_event::RULES,
     deregister::RULES,
 ];
