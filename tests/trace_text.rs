@@ -114,11 +114,11 @@ fn prose_is_one_block_between_two_messages() {
     let expected = [
         line(1, false),
         line(3, true),
-        line(35, false),
-        line(67, true),
-        line(80, false),
-        line(82, true),
-        line(122, false),
+        line(37, false),
+        line(62, true),
+        line(75, false),
+        line(77, true),
+        line(118, false),
     ];
     assert_eq!(lines[..7], expected);
 }
