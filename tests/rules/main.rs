@@ -5,6 +5,7 @@ mod aka;
 #[path = "../common/mod.rs"]
 mod common;
 mod completion;
+mod cx;
 mod deregister;
 mod granted;
 mod life;

@@ -572,7 +572,7 @@ fn verifies(keys: &SubscriberKeys, rand: &[u8; 16], autn: &[u8; 16]) -> bool {
     keys.mac_a(rand, sqn_of(keys, rand, autn), [autn[6], autn[7]])[..] == autn[8..]
 }
 
-fn sqn_of(keys: &SubscriberKeys, rand: &[u8; 16], autn: &[u8; 16]) -> u64 {
+pub(super) fn sqn_of(keys: &SubscriberKeys, rand: &[u8; 16], autn: &[u8; 16]) -> u64 {
     let ak = keys.outputs(rand).ak;
     autn[..6].iter().zip(ak).fold(0, |sqn, (octet, ak)| sqn << 8 | u64::from(octet ^ ak))
 }

@@ -2,6 +2,7 @@
 
 mod aka;
 mod completion;
+mod cx;
 mod deregister;
 mod element;
 mod granted;
@@ -25,4 +26,5 @@ pub(super) const FAMILIES: &[&[&Rule]] = &[
     life::RULES,
     reg_event::RULES,
     deregister::RULES,
+    cx::RULES,
 ];
