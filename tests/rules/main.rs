@@ -9,6 +9,7 @@ mod cx;
 mod deregister;
 mod granted;
 mod life;
+mod network;
 mod offer;
 mod reg_event;
 mod register;

@@ -429,7 +429,7 @@ fn goes_over(message: Message<'_>, set: Set<'_>) -> bool {
 }
 
 /// True where nobody answered although the UE tried as often as it does, or over a transport that loses nothing.
-fn was_ignored(exchange: Exchange<'_>) -> bool {
+pub(super) fn was_ignored(exchange: Exchange<'_>) -> bool {
     let Some(request) = exchange.request() else { return false };
     let tried = request.is_reliable() || exchange.requests().count() >= TRIES;
     exchange.last().is_none() && tried && shown_after(request).is_some_and(|time| time >= LINGER)

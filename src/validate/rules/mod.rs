@@ -7,6 +7,7 @@ mod deregister;
 mod element;
 mod granted;
 mod life;
+mod network;
 mod offer;
 mod reg_event;
 mod register;
@@ -27,4 +28,5 @@ pub(super) const FAMILIES: &[&[&Rule]] = &[
     reg_event::RULES,
     deregister::RULES,
     cx::RULES,
+    network::RULES,
 ];
