@@ -1,6 +1,6 @@
 //! Captures of packets, read as messages: pcap and pcapng, down from the link layer to SIP and Diameter.
 //!
-//! Each file is a room: [`file`] the two formats, `link` the frames, `network` IP and what is put into it, `udp`, `tcp`
+//! Each file is a room: [`mod@file`] the two formats, `link` the frames, `network` IP and what is put into it, `udp`, `tcp`
 //! and `sctp` the transports, `esp` what is sealed, `copies` what was captured twice. `docs/traces.md` tells what is read
 //! and where the limits are.
 

@@ -134,7 +134,7 @@ impl<R: BufRead> Reader<R> {
         self.add_to_block(Block { line: line.number, octets: line.octets, trailing: 0, reason: NO_MESSAGE });
     }
 
-    /// A message that [`write`] has written.
+    /// A message that [`write()`] has written.
     fn take_written(&mut self, number: u64, head: &write::Head) {
         self.give_up_announced();
         self.end_block();

@@ -52,7 +52,7 @@ pub fn write(sighting: &Sighting, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\n\n");
 }
 
-/// What stands above a message that [`write`] has written.
+/// What stands above a message that [`write()`] has written.
 pub(super) struct Head {
     pub(super) banner: Banner,
     pub(super) protocol: Protocol,
