@@ -187,6 +187,12 @@ proptest! {
     }
 }
 
+/// Found by the fuzz target.
+#[test]
+fn white_space_behind_the_numbers_of_an_offer_is_not_of_it() {
+    sec_agree::sec_agree(include_bytes!("../fuzz/corpus/sec_agree/line-ends-behind-numbers"));
+}
+
 #[test]
 fn messages_keep_alives_and_junk_at_every_octet() {
     let register = &include_bytes!("data/seeds/ims-01-register.sip")[..];

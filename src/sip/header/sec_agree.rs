@@ -117,7 +117,8 @@ impl<'a> Mechanism<'a> {
             rest = after;
         }
         if let Some(numbers) = numbers {
-            this.numbers = Some(&numbers[..numbers.len() - rest.len()]).filter(|text| this.has_all_numbers_in(text));
+            let numbers = numbers[..numbers.len() - rest.len()].trim_ascii_end();
+            this.numbers = Some(numbers).filter(|text| this.has_all_numbers_in(text));
         }
         this.params = Params { text: after[..after.len() - rest.len()].trim_ascii_end() };
         this.q = if this.q == NO_Q { 1000 } else { this.q };
