@@ -46,3 +46,33 @@ fn rules_have_names_of_their_own_and_say_everything() {
         assert!(explained.starts_with(rule.id) && explained.contains(rule.clause), "{explained}");
     }
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 400, failure_persistence: None, ..Default::default() })]
+
+    /// One octet of one message is another: every rule answers, and none fails to.
+    #[test]
+    fn no_rule_stumbles_over_what_is_sent(which in 0_usize..1_000, at in 0_usize..2_000, with in "[\u{0}-\u{ff}]|é|€|😀|\r\n|,|\"|;|=") {
+        use imsreg::trace::Seen;
+        let mut trace = FIRST.with(Clone::clone);
+        let which = which % trace.sightings.len();
+        let Seen::Message(message) = &mut trace.sightings[which].seen else { return Ok(()) };
+        let at = at % message.bytes.len();
+        message.bytes.splice(at..=at, with.bytes());
+        for group in trace.groups() {
+            let findings = validate::judge(&Registration::of(&group), &Context::default(), |_| true);
+            proptest::prop_assert!(findings.len() >= validate::rules().count());
+        }
+    }
+}
+
+thread_local! {
+    static FIRST: Trace = Trace::of("reg-event");
+}
+
+#[test]
+fn an_algorithm_that_is_no_ascii_is_read() {
+    let odd =
+        Trace::of("first-registration").gm().edit(crate::trace::to_ue("401"), |text| text.replace("AKAv1-MD5", "AKA€"));
+    odd.fails("AK-01", "AKA€");
+}

@@ -102,7 +102,7 @@ pub(super) fn digest_values<'a>(sip: &sip::Message<'a>) -> Vec<&'a str> {
 
 /// True for a challenge or credentials of AKA (RFC 3310, RFC 4169).
 pub(super) fn is_aka(digest: &Digest<'_>) -> bool {
-    digest.algorithm.is_some_and(|algorithm| algorithm.len() >= 4 && algorithm[..4].eq_ignore_ascii_case("AKAv"))
+    digest.algorithm.and_then(|algorithm| algorithm.get(..4)).is_some_and(|start| start.eq_ignore_ascii_case("AKAv"))
 }
 
 /// True where another rule fails, for rules that are about something else then.
