@@ -1,8 +1,7 @@
 //! The USIM: what a UE does with a challenge (TS 33.102 clause 6.3.3, annex C).
 
-use super::vector::{SubscriberKeys, make_auts, reveal};
+use super::vector::{OpenedAutn, SubscriberKeys, make_auts, open_autn};
 use super::{Ck, Ik, Xres};
-use subtle::ConstantTimeEq;
 
 /// A USIM: keys and the array of sequence numbers.
 #[derive(Clone, Debug)]
@@ -61,10 +60,8 @@ impl Usim {
 
     /// Judges a challenge and, when it is accepted, remembers its SQN (TS 33.102 annex C.2).
     pub fn authenticate(&mut self, rand: &[u8; 16], autn: &[u8; 16]) -> Verdict {
-        let [a, b, c, d, e, f, amf0, amf1, mac_a @ ..] = autn;
-        let out = self.keys.outputs(rand);
-        let sqn = reveal([*a, *b, *c, *d, *e, *f], out.ak);
-        if !bool::from(self.keys.mac_a(rand, sqn, [*amf0, *amf1]).ct_eq(mac_a)) {
+        let OpenedAutn { sqn, is_genuine, outputs: out } = open_autn(&self.keys, rand, autn);
+        if !is_genuine {
             return Verdict::MacFailure;
         }
         if !self.is_fresh(sqn) {

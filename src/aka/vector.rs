@@ -125,6 +125,26 @@ impl Vector {
     }
 }
 
+/// The result of [`open_autn`].
+#[derive(Clone, Debug)]
+pub struct OpenedAutn {
+    /// SQN.
+    pub sqn: u64,
+    /// MAC-A is right: whoever made AUTN has the keys.
+    pub is_genuine: bool,
+    /// RES, CK, IK and AK of the RAND.
+    pub outputs: Outputs,
+}
+
+/// Reads AUTN (TS 33.102 clause 6.3.3).
+pub fn open_autn(keys: &SubscriberKeys, rand: &[u8; 16], autn: &[u8; 16]) -> OpenedAutn {
+    let [a, b, c, d, e, f, amf0, amf1, mac_a @ ..] = autn;
+    let outputs = keys.outputs(rand);
+    let sqn = reveal([*a, *b, *c, *d, *e, *f], outputs.ak);
+    let is_genuine = keys.mac_a(rand, sqn, [*amf0, *amf1]).ct_eq(mac_a).into();
+    OpenedAutn { sqn, is_genuine, outputs }
+}
+
 /// The result of [`open_auts`]: SQN_MS, whose MAC-S was right.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Resynchronisation {
@@ -155,7 +175,7 @@ fn conceal(sqn: u64, ak: [u8; 6]) -> [u8; 6] {
 }
 
 /// The SQN of six octets that AK conceals.
-pub(super) fn reveal(concealed: [u8; 6], ak: [u8; 6]) -> u64 {
+fn reveal(concealed: [u8; 6], ak: [u8; 6]) -> u64 {
     let mut sqn = [0; 8];
     for (i, octet) in sqn[2..].iter_mut().enumerate() {
         *octet = concealed[i] ^ ak[i];

@@ -2,7 +2,7 @@
 
 use super::set::Set;
 use super::{Ends, Fresh, Keyring, OpenedBy};
-use crate::aka::vector::SubscriberKeys;
+use crate::aka::vector::open_autn;
 use crate::aka::{Ck, Ik};
 use crate::diameter::{Avps, Header, dictionary};
 use crate::ipsec::association::{Algorithms, Encryption, Integrity};
@@ -163,7 +163,8 @@ impl Keyring {
         let mut found: Vec<(Ck, Ik)> = Vec::new();
         for (named, keys) in &self.subscribers {
             // Nobody named: AUTN tells whose challenge it is.
-            let fits = of_impi(named) || (impi.is_none() && autn.is_some_and(|autn| made(keys, &rand, autn)));
+            let fits =
+                of_impi(named) || (impi.is_none() && autn.is_some_and(|autn| open_autn(keys, &rand, &autn).is_genuine));
             if fits && found.len() < MOST_VECTORS {
                 let outputs = keys.outputs(&rand);
                 found.push((outputs.ck, outputs.ik));
@@ -237,16 +238,6 @@ impl Keyring {
         }
         true
     }
-}
-
-/// True if the MAC of AUTN is that of these keys.
-fn made(keys: &SubscriberKeys, rand: &[u8; 16], autn: [u8; 16]) -> bool {
-    let ak = keys.outputs(rand).ak;
-    let mut sqn = [0; 8];
-    for (at, octet) in sqn[2..].iter_mut().enumerate() {
-        *octet = autn[at] ^ ak[at];
-    }
-    keys.mac_a(rand, u64::from_be_bytes(sqn), [autn[6], autn[7]]) == autn[8..]
 }
 
 /// `spi-c` and `spi-s` of the first element of ipsec-3gpp.

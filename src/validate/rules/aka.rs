@@ -3,7 +3,7 @@
 use super::element::Element;
 use super::walk::{self, Answering, answers_to_challenges, challenges, is_aka};
 use crate::aka::digest::{Algorithm, Inputs, Qop, Secret, response};
-use crate::aka::vector::{SubscriberKeys, open_auts};
+use crate::aka::vector::{SubscriberKeys, open_autn, open_auts};
 use crate::cx::{Maa, Mar};
 use crate::event::Role;
 use crate::sip::header::digest::Digest;
@@ -330,7 +330,7 @@ const AK_11: Rule = Rule {
         for (message, digest) in challenges_read(registration) {
             let Some((rand, autn)) = digest.filter(is_aka).and_then(|_| rand_autn(message)) else { continue };
             let keys = registration.impi().and_then(|impi| context.keys_of(impi));
-            let sqn = keys.map(|keys| sqn_of(keys, &rand, &autn));
+            let sqn = keys.map(|keys| open_autn(keys, &rand, &autn).sqn);
             let twice = before.iter().find(|(_, old, _)| *old == rand);
             let older = before.last().filter(|(.., old)| matches!((old, sqn), (Some(old), Some(new)) if new <= *old));
             if let Some((first, ..)) = twice {
@@ -367,7 +367,7 @@ const AK_12: Rule = Rule {
             let end = answer.register.exchange().and_then(|exchange| exchange.last());
             match end {
                 Some(end) if waited > REG_AWAIT_AUTH && end.status() == Some(200) => {
-                    let found = format!("200 after {:.0} s", waited.as_secs_f64());
+                    let found = format!("200 after {}", walk::seconds(waited));
                     j.wrong(
                         [answer.challenge, answer.register, end],
                         "another challenge, or a refusal, after 240 s",
@@ -402,9 +402,7 @@ const AK_13: Rule = Rule {
                 None => j.wrong([request], "Authorization with the last nonce", "none"),
             }
         }
-        if registration.shut().iter().any(|shut| shut.count > 0) {
-            j.unseen("ESP of the UE stays shut");
-        }
+        walk::unseen_where_shut(registration, j);
     },
 };
 
@@ -425,7 +423,12 @@ const AK_14: Rule = Rule {
                 j.unseen("the keys of the subscriber are not known");
                 continue;
             };
-            j.check(message, verifies(keys, &rand, &autn), || "a right MAC-A".to_owned(), || "a wrong one".to_owned());
+            j.check(
+                message,
+                open_autn(keys, &rand, &autn).is_genuine,
+                || "a right MAC-A".to_owned(),
+                || "a wrong one".to_owned(),
+            );
         }
     },
 };
@@ -565,16 +568,7 @@ fn keys_for<'c>(answer: &Answering<'_>, context: &'c Context<'_>) -> Option<&'c 
 /// Whether AUTN is of who knows K; `None`: the keys are not known.
 fn mac_is_right(answer: &Answering<'_>, context: &Context<'_>) -> Option<bool> {
     let (rand, autn) = rand_autn(answer.challenge)?;
-    Some(verifies(keys_for(answer, context)?, &rand, &autn))
-}
-
-fn verifies(keys: &SubscriberKeys, rand: &[u8; 16], autn: &[u8; 16]) -> bool {
-    keys.mac_a(rand, sqn_of(keys, rand, autn), [autn[6], autn[7]])[..] == autn[8..]
-}
-
-pub(super) fn sqn_of(keys: &SubscriberKeys, rand: &[u8; 16], autn: &[u8; 16]) -> u64 {
-    let ak = keys.outputs(rand).ak;
-    autn[..6].iter().zip(ak).fold(0, |sqn, (octet, ak)| sqn << 8 | u64::from(octet ^ ak))
+    Some(open_autn(keys_for(answer, context)?, &rand, &autn).is_genuine)
 }
 
 fn unseen_challenges(registration: &Registration<'_>, j: &mut Judgement) {

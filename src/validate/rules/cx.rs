@@ -1,7 +1,7 @@
 //! Cx between I-CSCF, S-CSCF and HSS (TS 29.228 clauses 6.1 and 6.3, TS 24.229 clauses 5.3.1 and 5.4.1, TS 33.102 annex C).
 
-use super::aka::sqn_of;
 use super::walk::same_identity;
+use crate::aka::vector::open_autn;
 use crate::cx::mar::scheme;
 use crate::cx::uar::UserAuthorizationType;
 use crate::cx::user_data::ImsSubscription;
@@ -269,7 +269,7 @@ const CX_06: Rule = Rule {
                     continue;
                 };
                 let (Ok(rand), Ok(autn)) = (octets[..16].try_into(), octets[16..].try_into()) else { continue };
-                let sqn = sqn_of(keys, &rand, &autn);
+                let sqn = open_autn(keys, &rand, &autn).sqn;
                 match before.replace((answer, sqn)) {
                     Some((earlier, old)) if sqn <= old => {
                         j.wrong([earlier, answer], format!("SQN above {old:012x}"), format!("{sqn:012x}"));
