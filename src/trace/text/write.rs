@@ -147,14 +147,22 @@ mod tests {
     use crate::time::Instant;
     use crate::trace::{Connection, Ends, Message, Place, Protection, Step, Unread};
 
-    fn sighting(protocol: Protocol, bytes: &[u8]) -> Sighting {
-        let ends = Ends {
+    fn ends() -> Ends {
+        Ends {
             from: "10.0.0.1:5060".parse().expect("an address"),
             to: "[2001:db8::1]:5062".parse().expect("an address"),
             transport: Transport::Tcp,
+        }
+    }
+
+    fn sighting(protocol: Protocol, bytes: &[u8]) -> Sighting {
+        let message = Message {
+            protocol,
+            ends: Some(ends()),
+            protection: Protection::Unknown,
+            cut: false,
+            bytes: bytes.to_vec(),
         };
-        let message =
-            Message { protocol, ends: Some(ends), protection: Protection::Unknown, cut: false, bytes: bytes.to_vec() };
         Sighting { place: Place::Line(1), at: Some(Instant::from_micros(20_000)), seen: Seen::Message(message) }
     }
 
@@ -190,8 +198,7 @@ mod tests {
     #[test]
     fn what_is_no_message_is_said_and_read_as_such() {
         let mut written = Vec::new();
-        let Seen::Message(Message { ends: Some(ends), .. }) = sighting(Protocol::Sip, b"").seen else { unreachable!() };
-        let step = Connection { ends, protection: Protection::Clear, step: Step::Reset };
+        let step = Connection { ends: ends(), protection: Protection::Clear, step: Step::Reset };
         for seen in [Seen::Connection(step), Seen::Unread(Unread { reason: "prose", octets: 12 })] {
             write(&Sighting { place: Place::Packet(7), at: None, seen }, &mut written);
         }

@@ -348,9 +348,7 @@ const SA_49: Rule = Rule {
                 check_tags(message, sip, j);
             }
         }
-        if registration.shut().iter().any(|shut| shut.count > 0) {
-            j.unseen("ESP of the UE stays shut");
-        }
+        walk::unseen_where_shut(registration, j);
     },
 };
 

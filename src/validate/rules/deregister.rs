@@ -66,9 +66,7 @@ const DR_01: Rule = Rule {
                 j.right(request);
             }
         }
-        if walk::is_shut(registration) {
-            j.unseen("ESP of the UE stays shut");
-        }
+        walk::unseen_where_shut(registration, j);
     },
 };
 

@@ -1,6 +1,6 @@
 //! The end of a REGISTER and what the UE does with it (TS 24.229 clauses 5.1.1.2 to 5.1.1.4 and 5.4.1.2.2, RFC 3608).
 
-use super::walk;
+use super::walk::{self, seconds};
 use crate::event::Role;
 use crate::reginfo::ContactEvent;
 use crate::sip::header::contact::Contacts;
@@ -208,7 +208,7 @@ const OK_07: Rule = Rule {
                 continue;
             }
             let due = if expiry > LONG { expiry.saturating_sub(BEFORE) } else { expiry / 2 };
-            let (seconds, allowed) = (|d: Duration| format!("{:.0} s", d.as_secs_f64()), due + TOLERANCE);
+            let allowed = due + TOLERANCE;
             j.check(
                 request,
                 waited <= allowed,
@@ -297,7 +297,6 @@ const OK_09: Rule = Rule {
             if waited >= wait {
                 j.right(*next);
             } else {
-                let seconds = |d: Duration| format!("{:.0} s", d.as_secs_f64());
                 j.wrong([refusal, *next], format!("{} at least", seconds(wait)), seconds(waited));
             }
         }
@@ -361,9 +360,7 @@ const OK_11: Rule = Rule {
                 j.wrong([grant, message], text(&service_route), found);
             }
         }
-        if registration.shut().iter().any(|shut| shut.count > 0) {
-            j.unseen("ESP of the UE stays shut");
-        }
+        walk::unseen_where_shut(registration, j);
     },
 };
 

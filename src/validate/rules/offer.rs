@@ -3,7 +3,8 @@
 use super::element::{Element, Tuple, pairs};
 use super::walk::{self, first_registers, offers};
 use crate::sip::HeaderName;
-use crate::validate::{Rule, Severity, Side};
+use crate::trace::story::Message;
+use crate::validate::{Judgement, Rule, Severity, Side};
 
 pub(super) const RULES: &[&Rule] =
     &[&SA_01, &SA_02, &SA_03, &SA_04, &SA_05, &SA_06, &SA_07, &SA_08, &SA_09, &SA_10, &SA_11, &SA_12];
@@ -114,18 +115,7 @@ const SA_04: Rule = Rule {
             if defaulted.is_empty() {
                 continue;
             }
-            match walk::refusal_of_offer(message) {
-                Some((refusal, server)) => {
-                    let served = server.iter().filter_map(Element::tuple).find(|tuple| defaulted.contains(tuple));
-                    if let Some(tuple) = served {
-                        let status = refusal.status().unwrap_or_default();
-                        let found = format!("{status}, though its own list holds {tuple}");
-                        j.wrong([message, refusal], format!("{tuple} is in common, defaults filled in"), found);
-                    }
-                }
-                None if walk::has_final_answer(message) => j.right(message),
-                None => j.unseen("the answer to the offer is not in the trace"),
-            }
+            judge_answer(message, &defaulted, "is in common, defaults filled in", j);
         }
     },
 };
@@ -318,21 +308,10 @@ const SA_11: Rule = Rule {
                 !element.is_ipsec_3gpp()
                     || element.params.iter().any(|(name, _)| !KNOWN.contains(&&*name.to_ascii_lowercase()))
             });
-            let sound: Vec<&Element<'_>> = all.iter().filter(|e| e.is_ipsec_3gpp() && e.missing().is_empty()).collect();
-            if !has_unknown || sound.is_empty() {
-                continue;
-            }
-            match walk::refusal_of_offer(message) {
-                Some((refusal, server)) => {
-                    let served: Vec<Tuple> = server.iter().filter_map(Element::tuple).collect();
-                    if let Some(tuple) = sound.iter().filter_map(|e| e.tuple()).find(|tuple| served.contains(tuple)) {
-                        let found =
-                            format!("{}, though its own list holds {tuple}", refusal.status().unwrap_or_default());
-                        j.wrong([message, refusal], format!("{tuple} taken, the rest passed over"), found);
-                    }
-                }
-                None if walk::has_final_answer(message) => j.right(message),
-                None => j.unseen("the answer to the offer is not in the trace"),
+            let sound = all.iter().filter(|e| e.is_ipsec_3gpp() && e.missing().is_empty());
+            let sound: Vec<Tuple> = sound.filter_map(Element::tuple).collect();
+            if has_unknown && !sound.is_empty() {
+                judge_answer(message, &sound, "taken, the rest passed over", j);
             }
         }
     },
@@ -355,21 +334,27 @@ const SA_12: Rule = Rule {
             let first = sip.header(HeaderName::SecurityClient).unwrap_or_default();
             let all = Element::ipsec(sip, HeaderName::SecurityClient);
             let later = all.iter().filter(|e| e.missing().is_empty() && !first.contains(e.text));
-            match walk::refusal_of_offer(message) {
-                Some((refusal, server)) => {
-                    let served: Vec<Tuple> = server.iter().filter_map(Element::tuple).collect();
-                    if let Some(tuple) = later.filter_map(Element::tuple).find(|tuple| served.contains(tuple)) {
-                        let found =
-                            format!("{}, though its own list holds {tuple}", refusal.status().unwrap_or_default());
-                        j.wrong([message, refusal], format!("{tuple} of a later line taken"), found);
-                    }
-                }
-                None if walk::has_final_answer(message) => j.right(message),
-                None => j.unseen("the answer to the offer is not in the trace"),
-            }
+            let later: Vec<Tuple> = later.filter_map(Element::tuple).collect();
+            judge_answer(message, &later, "of a later line taken", j);
         }
     },
 };
+
+/// An offer with these pairs may not be refused by who has one of them: `expected` says what to do with that pair.
+fn judge_answer(offer: Message<'_>, pairs: &[Tuple], expected: &str, j: &mut Judgement) {
+    match walk::refusal_of_offer(offer) {
+        Some((refusal, server)) => {
+            let served: Vec<Tuple> = server.iter().filter_map(Element::tuple).collect();
+            if let Some(tuple) = pairs.iter().find(|tuple| served.contains(tuple)) {
+                let status = refusal.status().unwrap_or_default();
+                let found = format!("{status}, though its own list holds {tuple}");
+                j.wrong([offer, refusal], format!("{tuple} {expected}"), found);
+            }
+        }
+        None if walk::has_final_answer(offer) => j.right(offer),
+        None => j.unseen("the answer to the offer is not in the trace"),
+    }
+}
 
 /// Mechanisms of RFC 3329 clause 2.2 and of TS 33.203.
 fn is_known(name: &str) -> bool {

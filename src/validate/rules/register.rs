@@ -1,6 +1,6 @@
 //! What a REGISTER of the UE holds (TS 24.229 clauses 5.1.1.2 and 5.1.1.4, TS 34.229-1 annex A.1.1).
 
-use super::walk::{self, Read, answers_to_challenges, first_registers};
+use super::walk::{answers_to_challenges, first_registers, registers_or_unseen};
 use crate::identity::home_domain;
 use crate::packet::Transport;
 use crate::sip::header::contact::{Contact, Contacts};
@@ -357,7 +357,7 @@ const RG_13: Rule = Rule {
     right: "REGISTER, 401, REGISTER",
     wrong: "REGISTER, REGISTER with another Call-ID, 401, 401",
     judge: |registration, _, j| {
-        let all = walk::registers(registration);
+        let all = registers_or_unseen(registration, j);
         for pair in all.windows(2) {
             let [(before, old), (after, new)] = [pair[0], pair[1]];
             if old.to().ok().map(|to| to.uri.text) != new.to().ok().map(|to| to.uri.text) {
@@ -384,9 +384,6 @@ const RG_13: Rule = Rule {
                     _ => j.unseen("the trace does not show the answers, or no times"),
                 },
             }
-        }
-        if all.is_empty() && registration.messages().next().is_some() {
-            j.unseen("no REGISTER of the UE is in the trace");
         }
     },
 };
@@ -491,18 +488,6 @@ const RG_17: Rule = Rule {
         }
     },
 };
-
-/// REGISTERs of the UE; where there is none, that is noted.
-fn registers_or_unseen<'r>(
-    registration: &'r crate::trace::story::Registration<'r>,
-    j: &mut crate::validate::Judgement,
-) -> Vec<Read<'r>> {
-    let all = walk::registers(registration);
-    if all.is_empty() && registration.messages().next().is_some() {
-        j.unseen("no REGISTER of the UE is in the trace");
-    }
-    all
-}
 
 fn contact<'a>(sip: &sip::Message<'a>) -> Option<Contact<'a>> {
     match sip.contacts() {

@@ -24,10 +24,15 @@ pub(super) fn first_registers<'r>(registration: &'r Registration<'r>, j: &mut Ju
 
 /// REGISTERs of the UE with Security-Client, retransmissions left out.
 pub(super) fn offers<'r>(registration: &'r Registration<'r>, j: &mut Judgement) -> Vec<Read<'r>> {
-    let mut all = registers(registration);
-    let none_seen = all.is_empty() && registration.messages().next().is_some();
+    let mut all = registers_or_unseen(registration, j);
     all.retain(|(_, sip)| sip.header(HeaderName::SecurityClient).is_some());
-    if none_seen {
+    all
+}
+
+/// REGISTERs of the UE over Gm, retransmissions left out; where there is none, that is noted.
+pub(super) fn registers_or_unseen<'r>(registration: &'r Registration<'r>, j: &mut Judgement) -> Vec<Read<'r>> {
+    let all = registers(registration);
+    if all.is_empty() && registration.messages().next().is_some() {
         j.unseen("no REGISTER of the UE is in the trace");
     }
     all
@@ -191,6 +196,13 @@ pub(super) fn is_protected(message: Message<'_>, context: &Context<'_>) -> Optio
 /// True where ESP of the registration stays shut: more was said than can be read.
 pub(super) fn is_shut(registration: &Registration<'_>) -> bool {
     registration.shut().iter().any(|shut| shut.count > 0)
+}
+
+/// Notes that the UE may have said more than can be read.
+pub(super) fn unseen_where_shut(registration: &Registration<'_>, j: &mut Judgement) {
+    if is_shut(registration) {
+        j.unseen("ESP of the UE stays shut");
+    }
 }
 
 /// The time that the trace goes on after a message.
