@@ -104,3 +104,20 @@ fn a_rule_is_explained_and_bad_input_is_said() {
         text(&output.stdout)
     );
 }
+
+/// As by `head`: nobody reads on, which is no fault.
+#[test]
+fn a_closed_pipe_ends_the_report_quietly() {
+    let trace = file("validate-piped.txt", &recording());
+    for args in [
+        &["explain"][..],
+        &["validate", trace.to_str().unwrap(), "-v"],
+        &["validate", trace.to_str().unwrap(), "--json"],
+    ] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let output = Command::new(env!("CARGO_BIN_EXE_imsreg")).args(args).stdout(writer).output().expect("the binary");
+        let said = text(&output.stderr);
+        assert!(!said.contains("panicked") && matches!(output.status.code(), Some(0 | 1)), "{args:?}: {said}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::Failure;
 use super::args::{CtlArgs, CtlCommand, Reason};
+use super::out::Out;
 use crate::config::{Profile, load_subscribers};
 use crate::cx::ReasonCode;
 use crate::event::Role;
@@ -43,10 +44,11 @@ pub(super) fn run(args: &CtlArgs) -> Result<(), Failure> {
             path.display()
         ))
     })?;
+    let mut out = Out::new();
     if args.json {
-        println!("{said}");
+        out.line(&said.to_string());
     } else if let Some(lines) = said["lines"].as_array() {
-        lines.iter().filter_map(Value::as_str).for_each(|line| println!("{line}"));
+        lines.iter().filter_map(Value::as_str).for_each(|line| out.line(line));
     }
     match said["error"].as_str() {
         None => Ok(()),

@@ -5,6 +5,7 @@ mod control;
 mod first_run;
 mod many;
 mod network;
+mod out;
 mod record;
 mod register;
 mod report;

@@ -7,9 +7,11 @@ use crate::aka::vector::SubscriberKeys;
 use crate::aka::{K, Op, Opc};
 use crate::config::{load_profile, load_subscribers};
 use crate::trace::keys::Keyring;
-use crate::trace::{Options, Trace};
+use crate::trace::story::{Group, Limits, Story, Totals};
+use crate::trace::{Fault, Options, Trace};
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::ops::ControlFlow;
 use std::path::Path;
 
 /// Any source of octets.
@@ -26,6 +28,36 @@ pub(super) fn open(args: &TraceArgs) -> Result<Trace<Source>, Failure> {
     };
     let options = Options { keys, ..Options::default() };
     crate::trace::open(source, options).map_err(|fault| Failure::Usage(format!("{name}: {fault}")))
+}
+
+/// Reads a trace to its end, and hands out each registration when it is complete, for as long as `take` wants more. Returns
+/// what there was, and why the reading ended early, if it did.
+pub(super) fn each_group(
+    source: &mut Trace<Source>,
+    mut take: impl FnMut(&Group) -> ControlFlow<()>,
+) -> (Totals, Option<Fault>) {
+    let mut story = Story::new(Limits::default());
+    let mut fault = None;
+    loop {
+        let next = source.next();
+        let has_ended = !matches!(next, Some(Ok(_)));
+        match next {
+            Some(Ok(sighting)) => story.see(sighting),
+            Some(Err(error)) => fault = Some(error),
+            None => {}
+        }
+        if has_ended {
+            story.finish();
+        }
+        while let Some(group) = story.next() {
+            if take(&group).is_break() {
+                return (story.totals().clone(), fault);
+            }
+        }
+        if has_ended {
+            return (story.totals().clone(), fault);
+        }
+    }
 }
 
 fn keyring(args: &TraceArgs) -> Result<Keyring, Failure> {

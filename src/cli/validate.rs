@@ -1,14 +1,16 @@
 //! `imsreg validate`: every rule over every registration of a trace. `imsreg explain`: one rule.
 
 use super::args::{ExplainArgs, ValidateArgs};
+use super::out::Out;
 use super::{Failure, trace};
 use crate::config::{PlaneChoice, load_profile};
 use crate::pcscf::SecAgreePolicy;
-use crate::trace::story::{Limits, Registration, Story};
+use crate::trace::story::Registration;
 use crate::validate::{self, Context, Finding, Rule, Severity, Verdict};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use std::ops::ControlFlow;
 
 pub(super) fn run(args: &ValidateArgs) -> Result<(), Failure> {
     for id in &args.only {
@@ -28,22 +30,22 @@ pub(super) fn run(args: &ValidateArgs) -> Result<(), Failure> {
         context.esp_is_off = profile.pcscf.ipsec == PlaneChoice::None;
     }
     let mut source = trace::open(&args.trace)?;
-    let mut report =
-        Report { args, context, registrations: Vec::new(), findings: Vec::new(), totals: BTreeMap::new(), failed: 0 };
-    let mut story = Story::new(Limits::default());
-    let mut fault = None;
-    for sighting in &mut source {
-        match sighting {
-            Ok(sighting) => story.see(sighting),
-            Err(error) => {
-                fault = Some(error);
-                break;
-            }
+    let mut report = Report {
+        args,
+        out: Out::new(),
+        context,
+        registrations: Vec::new(),
+        findings: Vec::new(),
+        totals: BTreeMap::new(),
+        failed: 0,
+    };
+    let (_, fault) = trace::each_group(&mut source, |group| {
+        let registration = Registration::of(group);
+        if registration.id().is_some() {
+            report.judge(&registration);
         }
-        report.take(&mut story);
-    }
-    story.finish();
-    report.take(&mut story);
+        ControlFlow::Continue(())
+    });
     let name = args.trace.trace.display().to_string();
     report.end(&name)?;
     if let Some(fault) = fault {
@@ -56,21 +58,23 @@ pub(super) fn run(args: &ValidateArgs) -> Result<(), Failure> {
 }
 
 pub(super) fn explain(args: &ExplainArgs) -> Result<(), Failure> {
+    let mut out = Out::new();
     let Some(id) = &args.rule else {
         for Rule { id, severity, side, text, .. } in validate::rules() {
             let first = text.split(". ").next().unwrap_or(text).trim_end_matches('.');
-            println!("{id}  {}  {side:<7} {first}", severity.letter());
+            out.line(&format!("{id}  {}  {side:<7} {first}", severity.letter()));
         }
         return Ok(());
     };
     let rule =
         validate::rule(id).ok_or_else(|| Failure::Usage(format!("{id}: no such rule; imsreg explain lists them")))?;
-    print!("{}", rule.explain());
+    out.text(&rule.explain());
     Ok(())
 }
 
 struct Report<'a> {
     args: &'a ValidateArgs,
+    out: Out,
     context: Context<'a>,
     registrations: Vec<Value>,
     findings: Vec<Finding>,
@@ -80,15 +84,6 @@ struct Report<'a> {
 }
 
 impl Report<'_> {
-    fn take(&mut self, story: &mut Story) {
-        while let Some(group) = story.next() {
-            let registration = Registration::of(&group);
-            if registration.id().is_some() {
-                self.judge(&registration);
-            }
-        }
-    }
-
     fn judge(&mut self, registration: &Registration<'_>) {
         let least = self.args.severity.map_or(Severity::Info, Into::into);
         let is_wanted = |rule: &Rule| {
@@ -109,17 +104,17 @@ impl Report<'_> {
         } else {
             let (id, impu) =
                 (registration.id().unwrap_or_default(), registration.impu().unwrap_or("an unknown identity"));
-            println!("Registration {id}: {impu}");
+            self.out.line(&format!("Registration {id}: {impu}"));
             let shown = |finding: &&Finding| finding.verdict == Verdict::Fail || self.args.common.verbose > 0;
-            findings.iter().filter(shown).for_each(|finding| print!("{}", text_of(finding)));
-            println!("  {}\n", words(&counts));
+            findings.iter().filter(shown).for_each(|finding| self.out.text(&text_of(finding)));
+            self.out.line(&format!("  {}\n", words(&counts)));
         }
         if self.args.common.json || self.args.junit.is_some() {
             self.findings.extend(findings);
         }
     }
 
-    fn end(&self, name: &str) -> Result<(), Failure> {
+    fn end(&mut self, name: &str) -> Result<(), Failure> {
         if let Some(path) = &self.args.junit {
             let text = validate::junit(name, &self.findings, Severity::Error);
             fs::write(path, text).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
@@ -130,9 +125,9 @@ impl Report<'_> {
                 VERDICTS.iter().map(|v| (v.as_str().to_owned(), self.count(*v).into())).collect();
             let report =
                 json!({"trace": name, "registrations": self.registrations, "rules": rules, "summary": summary});
-            println!("{report}");
+            self.out.line(&report.to_string());
         } else if self.totals.is_empty() {
-            println!("no registration in {name}");
+            self.out.line(&format!("no registration in {name}"));
         }
         Ok(())
     }

@@ -5,33 +5,25 @@ mod rows;
 mod words;
 
 use super::args::ShowArgs;
+use super::out::Out;
 use super::{Failure, trace};
 use crate::ladder::{Row, draw, svg};
-use crate::trace::story::{Group, Limits, Message, Registration, Story};
+use crate::trace::story::{Group, Message, Registration};
 use std::fs;
-use std::io::{self, Write};
+use std::ops::ControlFlow;
 
 pub(super) fn run(args: &ShowArgs) -> Result<(), Failure> {
     let mut source = trace::open(&args.trace)?;
     let mut show = Show { args, out: Out::new(), shown: 0, pictures: Vec::new() };
-    let mut story = Story::new(Limits::default());
-    let mut fault = None;
-    for sighting in &mut source {
-        match sighting {
-            Ok(sighting) => story.see(sighting),
-            Err(error) => {
-                fault = Some(error);
-                break;
-            }
-        }
-        show.all(&mut story);
-        if show.out.is_closed {
-            return Ok(());
-        }
+    let (totals, fault) = trace::each_group(&mut source, |group| {
+        show.group(group);
+        // Whoever reads has gone.
+        if show.out.is_closed { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    if show.out.is_closed {
+        return Ok(());
     }
-    story.finish();
-    show.all(&mut story);
-    let (totals, summary) = (story.totals(), source.summary());
+    let (totals, summary) = (&totals, source.summary());
     if args.common.json {
         show.out.line(&lines::report(totals, summary).to_string());
     } else if let Some(path) = &args.svg {
@@ -61,12 +53,6 @@ struct Show<'a> {
 }
 
 impl Show<'_> {
-    fn all(&mut self, story: &mut Story) {
-        while let Some(group) = story.next() {
-            self.group(&group);
-        }
-    }
-
     fn group(&mut self, group: &Group) {
         if self.args.registration.is_some_and(|number| group.id != Some(number)) {
             return;
@@ -118,33 +104,5 @@ impl Show<'_> {
     /// Who asks for something sees all of it.
     fn draws_all(&self) -> bool {
         self.args.full || self.args.filter.iter().any(|filter| !filter.is_empty())
-    }
-}
-
-/// Standard output, until its reader goes.
-struct Out {
-    stdout: io::BufWriter<io::Stdout>,
-    is_closed: bool,
-}
-
-impl Out {
-    fn new() -> Self {
-        Self { stdout: io::BufWriter::new(io::stdout()), is_closed: false }
-    }
-
-    fn line(&mut self, line: &str) {
-        self.text(line);
-        self.text("\n");
-    }
-
-    fn text(&mut self, text: &str) {
-        self.is_closed |= self.stdout.write_all(text.as_bytes()).is_err();
-    }
-}
-
-impl Drop for Out {
-    fn drop(&mut self) {
-        // Whoever closed the pipe wants no more.
-        let _ = self.stdout.flush();
     }
 }
