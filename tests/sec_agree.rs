@@ -127,6 +127,46 @@ fn unknown_mechanisms_are_skipped_and_named_in_one_event() {
     assert_eq!(rig.events.iter().filter(|e| skipped(e)).count(), 1, "{:?}", rig.events);
 }
 
+/// RFC 3329 clause 2.2: an element of no use is passed over. Nothing is lost of the comparison (TS 33.203 clause 7.2).
+#[test]
+fn malformed_elements_are_passed_over_and_named_in_one_event() {
+    let bad = "ipsec-3gpp;alg=hmac-sha-1-96;ealg=aes-cbc;spi-c=;spi-s=2001;port-c=32000;port-s=32001";
+    let beside = |text: String, bad: &str| {
+        text.replacen("Security-Client: ", &format!("Security-Client: {bad}, ipsec-3gpp;spi-s=none,"), 1)
+    };
+    let turned = |text: String| text.replace("prot=esp;mod=trans;ealg=aes-cbc", "ealg=aes-cbc;mod=trans;prot=esp");
+    type Bend<'b> = &'b dyn Fn(String) -> String;
+    let answers: [(&str, Bend<'_>, u16); 4] = [
+        ("as it was", &|text| beside(text, bad), 0),
+        ("parameters in another order", &|text| turned(beside(text, bad)), 0),
+        ("the bad element has changed", &|text| beside(text, &bad.replace("2001", "2003")), 494),
+        ("the bad elements are gone", &|text| text, 494),
+    ];
+    for (what, answer, status) in answers {
+        let (mut rig, mut phone) = (Rig::new(config()), Phone::new(1));
+        let first = beside(phone.first(), bad);
+        phone.send_clear(&mut rig, 0, &first);
+        rig.challenge(10, &mut phone);
+        assert_eq!((rig.installed[0].ue.spi_c.0, rig.installed[0].algorithms), (phone.spis.0, SHA_AES));
+        let named = |e: &&What| matches!(e, What::OfferSkipped { unknown } if unknown == "fault=malformed parameter");
+        assert_eq!(rig.events.iter().filter(named).count(), 1, "{:?}", rig.events);
+        let second = answer(phone.protected());
+        phone.send_over_sa(&mut rig, 20, &second);
+        match status {
+            0 => assert_eq!(rig.accept(30, 600).status(), 200, "{what}"),
+            refusal => assert_eq!(rig.answer().status(), refusal, "{what}"),
+        }
+    }
+    // Its neighbours in an offer without anything sound.
+    assert_eq!(
+        first(SecAgreePolicy::Required, |text| {
+            text.replace("alg=hmac-md5-96", "alg=x").replace(";spi-c=1010;", ";spi-c=1 010;")
+        })
+        .0,
+        494
+    );
+}
+
 #[test]
 fn the_priority_list_of_the_network_decides() {
     for (algorithms, chosen) in

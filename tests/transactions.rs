@@ -322,6 +322,9 @@ fn over_tcp_nothing_is_kept_after_the_final_answer() {
     l.respond(10_000, server, 200);
     l.expect(10_000, ["TCP 192.0.2.1:33000 SIP/2.0 200 x"]);
     assert!(l.transactions.is_empty());
+    // Nor is its timer, once the next request comes.
+    let Incoming::Request(_) = l.receive(10_001, Transport::Tcp, "192.0.2.1:33000", &register) else { panic!() };
+    assert_eq!(l.transactions.next_timeout(), Some(Instant::from_millis(10_001 + 32_000)));
 }
 
 #[test]

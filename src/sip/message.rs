@@ -420,6 +420,11 @@ impl<'a> Message<'a> {
         Mechanisms::parse(name, self.values(name))
     }
 
+    /// The same, those elements that are well-formed.
+    pub fn sound_security(&self, name: HeaderName) -> Mechanisms<'a> {
+        Mechanisms::sound(name, self.values(name), |_, _| {})
+    }
+
     /// P-Charging-Vector, `None` if absent.
     pub fn charging_vector(&self) -> Result<Option<ChargingVector<'a>>, HeaderError> {
         self.header(HeaderName::PChargingVector).map(ChargingVector::parse).transpose()

@@ -6,6 +6,7 @@
 pub mod alternative_service;
 pub mod destination;
 pub mod emit;
+pub mod form;
 pub mod frame;
 pub mod header;
 pub mod keep_alive;

@@ -72,8 +72,13 @@ pub(crate) struct Split<'a> {
 #[inline]
 pub(crate) fn split<'a>(bytes: &'a [u8], table: &mut Table) -> Result<Split<'a>, ParseError> {
     let bytes = skip_line_ends(bytes);
-    let start_end = line_end(bytes, 0)?.1;
-    let end = lines(bytes, start_end, table)?;
+    let most = within_limit(bytes);
+    let too_large = |fault| match fault {
+        ParseError::Truncated if most.len() < bytes.len() => ParseError::TooLarge,
+        other => other,
+    };
+    let start_end = line_end(most, 0).map_err(too_large)?.1;
+    let end = lines(most, start_end, table).map_err(too_large)?;
     let text = simdutf8::basic::from_utf8(&bytes[..end]).map_err(|_| ParseError::Encoding)?;
     let start = start_line(without_line_end(&text[..start_end]))?;
     let body = match content_length(text, table)? {
@@ -107,7 +112,7 @@ pub(crate) fn beginning<'a>(bytes: &'a [u8], table: &mut Table) -> Option<Split<
 /// ends.
 fn readable_lines<'a>(bytes: &'a [u8], table: &mut Table) -> Option<(&'a [u8], &'a str, usize)> {
     let bytes = skip_line_ends(bytes);
-    let bytes = &bytes[..bytes.len().min(limits::HEADER_SECTION)];
+    let bytes = within_limit(bytes);
     let bytes = match std::str::from_utf8(bytes) {
         Ok(_) => bytes,
         Err(fault) => &bytes[..fault.valid_up_to()],
@@ -122,7 +127,13 @@ fn readable_lines<'a>(bytes: &'a [u8], table: &mut Table) -> Option<(&'a [u8], &
     Some((&bytes[..end], text, start_end))
 }
 
-/// Fills `table` from the line at `from` on and returns where the body starts.
+/// As much as a header section may be.
+fn within_limit(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().min(limits::HEADER_SECTION)]
+}
+
+/// Fills `table` from the line at `from` on and returns where the body starts. `bytes` are within the limit, so that their
+/// places fit into a [`Slot`].
 fn lines(bytes: &[u8], from: usize, table: &mut Table) -> Result<usize, ParseError> {
     let mut start = from;
     while let Some(rest) = bytes.get(start..) {
@@ -152,9 +163,6 @@ fn lines(bytes: &[u8], from: usize, table: &mut Table) -> Result<usize, ParseErr
             let (value_start, value_end) = without_blanks(bytes, value, at);
             (value_start, value_end, end, is_crlf)
         };
-        if end > limits::HEADER_SECTION {
-            return Err(ParseError::TooLarge);
-        }
         table.push(Slot {
             name,
             is_plain,
@@ -208,14 +216,12 @@ fn line_end(bytes: &[u8], from: usize) -> Result<(usize, usize, bool), ParseErro
     if !matches!(bytes.get(at), None | Some(b'\r' | b'\n')) {
         at += memchr2(b'\r', b'\n', &bytes[at..]).unwrap_or(bytes.len() - at);
     }
-    let (end, is_crlf) = match bytes[at..] {
-        [b'\r', b'\n', ..] => (at + 2, true),
-        [b'\n', ..] => (at + 1, false),
-        [] if at > limits::HEADER_SECTION => return Err(ParseError::TooLarge),
-        [] | [_] => return Err(ParseError::Truncated),
-        _ => return Err(ParseError::HeaderLine),
-    };
-    if end > limits::HEADER_SECTION { Err(ParseError::TooLarge) } else { Ok((at, end, is_crlf)) }
+    match bytes[at..] {
+        [b'\r', b'\n', ..] => Ok((at, at + 2, true)),
+        [b'\n', ..] => Ok((at, at + 1, false)),
+        [] | [_] => Err(ParseError::Truncated),
+        _ => Err(ParseError::HeaderLine),
+    }
 }
 
 /// The start line without its line end.

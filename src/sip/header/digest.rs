@@ -139,8 +139,12 @@ fn scheme(text: &str) -> Result<Option<&str>, &'static str> {
 
 /// Where the next parameter of `list` begins, or it ends: empty elements are left out.
 fn behind_commas(list: &str, at: usize) -> usize {
-    let skipped = list.as_bytes()[at..].iter().take_while(|&&b| b == b',' || grammar::is(b, grammar::LWS));
-    at + skipped.count()
+    match list.as_bytes()[at..] {
+        // Nearly everybody separates by one of these; what is above a comma is neither comma nor white space.
+        [b',', next, ..] if next > b',' => at + 1,
+        [b',', b' ', next, ..] if next > b',' => at + 2,
+        ref rest => at + rest.iter().take_while(|&&b| b == b',' || grammar::is(b, grammar::LWS)).count(),
+    }
 }
 
 /// `name = value` at `at`: the name, the value without quotes and whether it had them, and where what follows begins.

@@ -460,6 +460,16 @@ mod tests {
     }
 
     #[test]
+    fn a_word_is_found_in_any_case() {
+        for text in ["integrity-protected=yes", "a-b,\"INTEGRITY-Protected\" = no", "y-integrity-protected"] {
+            assert!(mentions(text, "integrity-protected", 8), "{text}");
+        }
+        for text in ["", "y", "integrity", "integrity-protecte", "ntegrity-protected", "integrity_protected"] {
+            assert!(!mentions(text, "integrity-protected", 8), "{text}");
+        }
+    }
+
+    #[test]
     fn a_span_ends_at_the_first_octet_of_another_class() {
         for length in 0..12 {
             let text = [&b"abcdefghijkl"[..length], b";abcdefgh"].concat();

@@ -36,34 +36,54 @@ pub struct Mechanism<'a> {
 }
 
 impl<'a> Mechanisms<'a> {
-    /// Reads the values of all lines of `header`.
+    /// Reads the values of all lines of `header`; one malformed element is a fault of all.
     pub fn parse(header: HeaderName, values: impl Iterator<Item = &'a str>) -> Result<Self, HeaderError> {
-        // Handsets offer six or eight.
-        let mut list = Vec::with_capacity(8);
-        Self::read(header, values, |mechanism| list.push(*mechanism))?;
-        Ok(Self(list))
+        let mut first = None;
+        let list = Self::sound(header, values, |_, fault| {
+            first.get_or_insert(fault);
+        });
+        first.map_or(Ok(list), Err)
     }
 
-    /// Reads the values of all lines of `header` and shows every element to `see`. What follows an element may still be
-    /// malformed when it is seen.
+    /// Reads the values of all lines of `header`, those elements that are well-formed: who chooses among them passes over
+    /// what he cannot use (RFC 3329 clause 2.2). `malformed` gets each of the others.
+    pub fn sound(
+        header: HeaderName,
+        values: impl Iterator<Item = &'a str>,
+        malformed: impl FnMut(&'a str, HeaderError),
+    ) -> Self {
+        // Handsets offer six or eight.
+        let mut list = Vec::with_capacity(8);
+        Self::read(header, values, |mechanism| list.push(*mechanism), malformed);
+        Self(list)
+    }
+
+    /// Reads the values of all lines of `header`: every element goes to `see` or to `malformed`.
     pub(crate) fn read(
         header: HeaderName,
         values: impl Iterator<Item = &'a str>,
         mut see: impl FnMut(&Mechanism<'a>),
-    ) -> Result<(), HeaderError> {
+        mut malformed: impl FnMut(&'a str, HeaderError),
+    ) {
         let mut before = EMPTY;
         for value in values {
             let mut rest = value;
             while !rest.is_empty() {
-                let (mechanism, after) = Mechanism::take(header, rest, &before)?;
-                if let Some(mechanism) = mechanism {
-                    see(&mechanism);
-                    before = mechanism;
-                }
-                rest = after;
+                rest = match Mechanism::take(header, rest, &before) {
+                    Ok((Some(mechanism), after)) => {
+                        see(&mechanism);
+                        before = mechanism;
+                        after
+                    }
+                    Ok((None, after)) => after,
+                    Err(fault) => {
+                        let (element, after) = grammar::split_element(rest);
+                        malformed(element, fault);
+                        after
+                    }
+                };
             }
         }
-        Ok(())
     }
 }
 
@@ -87,20 +107,20 @@ impl<'a> Mechanism<'a> {
         let fault = |fault| HeaderError::bad(header, fault);
         let (after, name) = grammar::token(list).map_err(|_| fault("expected a mechanism name"))?;
         let mut this = Self { name, ..EMPTY };
-        let (mut rest, mut numbers) = (after, None);
+        let (mut rest, mut numbers, mut has_number) = (after, None, false);
         loop {
-            // All elements of one UE name the same SPIs and ports, and nearly always at their end.
-            if let [b';', b's' | b'p', ..] = rest.as_bytes()
-                && let Some(after) = this.take_numbers_of(before, rest)
+            // SPIs and ports: all elements of one UE name the same, and nearly always at their end.
+            if let [b';', b's', ..] | [b';', b'p', b'o', ..] = rest.as_bytes()
+                && !has_number
             {
-                rest = after;
-                continue;
-            }
-            let had_number = this.has_number();
-            let Some(next) = this.take_usual(rest) else { break };
-            if this.has_number() && !had_number {
+                has_number = true;
+                if let Some(after) = this.take_numbers_of(before, rest) {
+                    rest = after;
+                    continue;
+                }
                 numbers = Some(rest);
             }
+            let Some(next) = this.take_usual(rest) else { break };
             rest = next.map_err(fault)?;
         }
         if !matches!(rest.as_bytes(), [] | [b',', ..]) {
@@ -133,7 +153,7 @@ impl<'a> Mechanism<'a> {
     /// Reads the numbers of `before` where `rest` begins with the very same text.
     #[inline(never)]
     fn take_numbers_of(&mut self, before: &Self, rest: &'a str) -> Option<&'a str> {
-        let after = rest.strip_prefix(before.numbers?).filter(|_| !self.has_number())?;
+        let after = rest.strip_prefix(before.numbers?)?;
         if !matches!(after.as_bytes(), [] | [b';' | b',', ..]) {
             return None;
         }
@@ -141,10 +161,6 @@ impl<'a> Mechanism<'a> {
         (self.port_c, self.port_s) = (before.port_c, before.port_s);
         self.numbers = before.numbers;
         Some(after)
-    }
-
-    const fn has_number(&self) -> bool {
-        self.spi_c.is_some() || self.spi_s.is_some() || self.port_c.is_some() || self.port_s.is_some()
     }
 
     /// True when all four numbers were read from `text`, and nothing else.
@@ -367,6 +383,34 @@ mod tests {
         ] {
             assert!(parse(text).is_err(), "{text}");
         }
+    }
+
+    /// RFC 3329 clause 2.2: what cannot be used is passed over, the rest of the list counts.
+    #[test]
+    fn a_malformed_element_is_no_fault_of_the_others() {
+        let list = [
+            "tls, ipsec-3gpp;alg=a;spi-c=;spi-s=2, ipsec-3gpp;alg=b;spi-c=1;spi-s=2;port-c=3;port-s=4",
+            "ipsec-3gpp;alg=c;d-ver=\"x,y\";spi-c=no,;;=,ipsec-3gpp;alg=d;spi-c=1;spi-s=2;port-c=3;port-s=4",
+            "ipsec-3gpp;alg=e;x=\"open, ipsec-3gpp;alg=f",
+        ];
+        let mut bad = Vec::new();
+        let sound = Mechanisms::sound(HeaderName::SecurityClient, list.into_iter(), |text, _| bad.push(text));
+        assert_eq!(
+            sound.0.iter().map(|m| (m.name, m.alg)).collect::<Vec<_>>(),
+            [("tls", None), ("ipsec-3gpp", Some("b")), ("ipsec-3gpp", Some("d"))]
+        );
+        assert!(sound.0[1..].iter().all(|m| m.spi_s == Some(2) && m.port_s == Some(4)));
+        assert_eq!(
+            bad,
+            [
+                "ipsec-3gpp;alg=a;spi-c=;spi-s=2",
+                "ipsec-3gpp;alg=c;d-ver=\"x,y\";spi-c=no",
+                ";;=",
+                "ipsec-3gpp;alg=e;x=\"open, ipsec-3gpp;alg=f",
+            ]
+        );
+        let all = Mechanisms::parse(HeaderName::SecurityClient, list.into_iter());
+        assert_eq!(all.unwrap_err().fault, "malformed parameter");
     }
 
     #[test]

@@ -117,13 +117,11 @@ impl<'a> Via<'a> {
 /// `branch` of the first element of `list`. Where it is the first parameter, as in what we write, nothing else is read.
 pub(crate) fn first_branch(list: &str) -> Option<&str> {
     let parameters = memchr2(b';', b',', list.as_bytes())?;
-    if let Some((BRANCH, Some(branch), _)) = grammar::usual_parameter(list, parameters) {
-        return Some(branch);
+    match usual_parameter(&list[parameters..], ";branch=") {
+        Some((branch, _)) => Some(branch),
+        None => Via::parse(list).ok()?.0.branch(),
     }
-    Via::parse(list).ok()?.0.branch()
 }
-
-const BRANCH: &str = "branch";
 
 /// An IP address; IPv6 with or without brackets.
 pub(crate) fn address(host: &str) -> Option<std::net::IpAddr> {

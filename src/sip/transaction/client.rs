@@ -277,6 +277,10 @@ impl<C> Clients<C> {
         self.slab.len() - self.ended
     }
 
+    pub(super) fn holds(&self, handle: Handle) -> bool {
+        self.slab.get(handle).is_some()
+    }
+
     pub(super) fn get_mut(&mut self, handle: Handle) -> Option<&mut Client<C>> {
         self.slab.get_mut(handle)
     }

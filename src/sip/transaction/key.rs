@@ -4,6 +4,7 @@
 //! by a 64-bit hash and then compared in full.
 
 use super::route::port;
+use crate::sip::header::grammar;
 use crate::sip::header::via::Via;
 use crate::sip::{Message, Method};
 
@@ -68,7 +69,8 @@ fn field(key: &mut Vec<u8>, text: &str) {
 
 /// RFC 3261 clause 8.1.1.7; tokens compare in any case.
 fn has_cookie(branch: &str) -> bool {
-    branch.get(..COOKIE.len()).is_some_and(|start| start.eq_ignore_ascii_case(COOKIE)) && branch.len() > COOKIE.len()
+    let is_cookie = |start: &str| grammar::same(start.as_bytes(), COOKIE.as_bytes());
+    branch.get(..COOKIE.len()).is_some_and(is_cookie) && branch.len() > COOKIE.len()
 }
 
 pub(super) const COOKIE: &str = "z9hG4bK";

@@ -152,6 +152,11 @@ impl<C> Transactions<C> {
     ) -> Incoming<C> {
         let Self { servers, clients, shared } = self;
         clients.release_answered(&mut shared.buffers);
+        // Over streams a transaction ends with its answer, long before its timer.
+        shared.timeouts.drop_stale(|timer| match timer {
+            Timer::Server(handle, _) => !servers.holds(*handle),
+            Timer::Client(handle, _) => !clients.holds(*handle),
+        });
         match message.start() {
             StartLine::Request { method, uri } => {
                 servers.receive(now, timers, packet, message, (method, uri), out, shared)

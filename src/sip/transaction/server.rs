@@ -6,6 +6,7 @@ use super::table::{Handle, Members, Slab};
 use super::{Incoming, ServerId, Shared, Timer, Timers};
 use crate::packet::{Connection, Outbox, Packet, Route, Transport};
 use crate::random::Random;
+use crate::sip::header::grammar;
 use crate::sip::header::name_addr::NameAddr;
 use crate::sip::header::via::Via;
 use crate::sip::{HeaderName, Message, Method, Writer};
@@ -131,11 +132,13 @@ impl Servers {
         if method == Method::Ack {
             return Incoming::Ack;
         }
-        let call = message.call_id().ok().zip(message.cseq().ok());
-        let call_hash = call.map(|(call_id, cseq)| {
+        // Whether the two are well-formed is judged by who serves the request.
+        let number = |cseq: &str| grammar::leading_number(cseq.as_bytes()).filter(|&(_, length)| length > 0);
+        let call = message.header(HeaderName::CallId).zip(message.header(HeaderName::CSeq).and_then(number));
+        let call_hash = call.map(|(call_id, (number, _))| {
             self.hash(|hasher| {
                 hasher.write(call_id.as_bytes());
-                hasher.write_u32(cseq.number);
+                hasher.write_u64(number);
             })
         });
         let relative = call_hash.and_then(|hash| self.by_call.get(&hash).copied());
@@ -216,8 +219,13 @@ impl Servers {
             self.remove(handle, shared);
             return;
         }
-        server.buffer.truncate(server.message_start);
-        server.buffer.extend_from_slice(bytes);
+        if status < 200 {
+            server.keep(bytes);
+        } else {
+            // The answer stays for 64 T1, in its own size; the room goes to the next request.
+            let kept = [&server.buffer[..server.message_start], bytes].concat();
+            shared.buffers.give(std::mem::replace(&mut server.buffer, kept));
+        }
         let Timers { t1, .. } = server.timers;
         match status {
             ..200 => server.state = State::Proceeding,
@@ -315,6 +323,10 @@ impl Servers {
 
     pub(super) const fn len(&self) -> usize {
         self.slab.len()
+    }
+
+    pub(super) fn holds(&self, handle: Handle) -> bool {
+        self.slab.get(handle).is_some()
     }
 
     fn hash(&self, write: impl FnOnce(&mut <FixedState as BuildHasher>::Hasher)) -> u64 {
@@ -438,9 +450,14 @@ impl Server {
     fn send_trying(&mut self, out: &mut Outbox) {
         let Ok(request) = Message::parse(&self.buffer[self.message_start..]) else { return };
         let trying = out.transmit(self.route, |bytes| write_trying(bytes, &request, self.source));
-        self.buffer.truncate(self.message_start);
-        self.buffer.extend_from_slice(trying);
+        self.keep(trying);
         self.state = State::Proceeding;
+    }
+
+    /// Keeps an answer in place of what was kept before.
+    fn keep(&mut self, answer: &[u8]) {
+        self.buffer.truncate(self.message_start);
+        self.buffer.extend_from_slice(answer);
     }
 
     fn is_cancelled_by(&self, key: &[u8], shape: KeyShape) -> bool {

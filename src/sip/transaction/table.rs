@@ -136,7 +136,7 @@ impl Buffers {
     }
 
     pub(super) fn give(&mut self, mut buffer: Vec<u8>) {
-        if self.0.len() < KEPT_BUFFERS && (1..=KEPT_CAPACITY).contains(&buffer.capacity()) {
+        if self.0.len() < KEPT_BUFFERS && (USUAL_CAPACITY..=KEPT_CAPACITY).contains(&buffer.capacity()) {
             buffer.clear();
             self.0.push(buffer);
         }
