@@ -292,9 +292,10 @@ impl Outbox {
         self.effects.clear();
     }
 
-    /// Splits into effects, drained, and the bytes they refer to. Call [`Outbox::clear`] afterwards.
-    pub fn drain(&mut self) -> (std::vec::Drain<'_, Effect>, &[u8]) {
-        (self.effects.drain(..), &self.bytes)
+    /// Splits into effects, drained, and the bytes they refer to, which may be taken with the only effect that refers to
+    /// them. Call [`Outbox::clear`] afterwards.
+    pub fn drain(&mut self) -> (std::vec::Drain<'_, Effect>, &mut Vec<u8>) {
+        (self.effects.drain(..), &mut self.bytes)
     }
 }
 

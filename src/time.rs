@@ -47,7 +47,8 @@ impl Add<Duration> for Instant {
     type Output = Self;
 
     fn add(self, rhs: Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(rhs.as_micros()).unwrap_or(u64::MAX)))
+        let micros = rhs.as_secs().saturating_mul(1_000_000).saturating_add(rhs.subsec_micros().into());
+        Self(self.0.saturating_add(micros))
     }
 }
 
@@ -211,6 +212,19 @@ impl<K> Timeouts<K> {
         }
     }
 
+    /// Takes the earliest keys of each constant interval out for as long as `is_stale` says that they are out of date. Who
+    /// sets what hardly ever comes due keeps no memory for it so, and is not called for nothing.
+    pub fn drop_stale(&mut self, is_stale: impl Fn(&K) -> bool) {
+        for (_, queue) in &mut self.queues {
+            while queue.front().is_some_and(|(_, key)| is_stale(key)) {
+                queue.pop_front();
+            }
+            if is_spacious(queue.len(), queue.capacity()) {
+                queue.shrink_to(queue.len() * 2);
+            }
+        }
+    }
+
     /// How many deadlines are held, stale ones included.
     pub fn len(&self) -> usize {
         self.queues.iter().map(|(_, q)| q.len()).sum::<usize>() + self.heap.len()
@@ -274,6 +288,18 @@ mod tests {
         assert_eq!(order, ["E", "expiry", "J"]);
         assert_eq!(t.next(), Some(Instant::from_secs(33)));
         assert_eq!(t.len(), 1);
+    }
+
+    #[test]
+    fn what_is_out_of_date_leaves_before_it_is_due_but_not_past_what_counts() {
+        let mut t = Timeouts::new();
+        for n in 0..5 {
+            t.after(Instant::from_secs(n), Duration::from_secs(32), n);
+        }
+        t.drop_stale(|n| *n != 2);
+        assert_eq!((t.next(), t.len()), (Some(Instant::from_secs(34)), 3));
+        t.drop_stale(|_| true);
+        assert_eq!(t.next(), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 pub mod digest;
 pub mod milenage;
+pub mod trial;
 pub mod tuak;
 pub mod usim;
 pub mod vector;

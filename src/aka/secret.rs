@@ -94,6 +94,11 @@ impl Xres {
         Some(out)
     }
 
+    /// No octets at all: what somebody makes of one who loses them.
+    pub(crate) const fn empty() -> Self {
+        Self { octets: [0; 32], len: 0 }
+    }
+
     /// The octets.
     pub fn as_slice(&self) -> &[u8] {
         &self.octets[..usize::from(self.len)]

@@ -43,6 +43,11 @@ impl TuakKeys {
         Some(keys)
     }
 
+    /// The first 16 octets of K, which another algorithm would take.
+    pub(super) fn first_half_of_k(&self) -> [u8; 16] {
+        std::array::from_fn(|i| self.k[i])
+    }
+
     /// TOPc.
     pub fn topc(&self) -> &[u8; 32] {
         &self.topc

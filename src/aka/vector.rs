@@ -46,7 +46,11 @@ impl SubscriberKeys {
 
     /// MAC-S (f1* with AMF 0000).
     pub fn mac_s(&self, rand: &[u8; 16], sqn_ms: u64) -> [u8; 8] {
-        let amf = [0; 2];
+        self.mac_s_with(rand, sqn_ms, [0; 2])
+    }
+
+    /// f1* with another AMF, which no AUTS should have.
+    pub(super) fn mac_s_with(&self, rand: &[u8; 16], sqn_ms: u64, amf: [u8; 2]) -> [u8; 8] {
         match self {
             Self::Milenage { k, opc } => Milenage::new(k, opc).f1(rand, sqn_ms, amf).1,
             Self::Tuak(keys) => keys.f1_star(rand, sqn_ms, amf),
@@ -161,7 +165,7 @@ pub fn open_auts(keys: &SubscriberKeys, rand: &[u8; 16], auts: &[u8; 14]) -> Opt
 }
 
 /// AUTS for the RAND of a challenge and SQN_MS (TS 33.102 clause 6.3.3).
-pub(super) fn make_auts(keys: &SubscriberKeys, rand: &[u8; 16], sqn_ms: u64) -> [u8; 14] {
+pub fn make_auts(keys: &SubscriberKeys, rand: &[u8; 16], sqn_ms: u64) -> [u8; 14] {
     let mut auts = [0; 14];
     auts[..6].copy_from_slice(&conceal(sqn_ms, keys.ak_star(rand)));
     auts[6..].copy_from_slice(&keys.mac_s(rand, sqn_ms));

@@ -14,6 +14,8 @@ pub struct Reassembly {
     octets: usize,
     /// Fragments that were refused, and packets given up.
     dropped: u64,
+    /// Senders and receivers of packets given up, until somebody asks.
+    given_up: Vec<(IpAddr, IpAddr)>,
     /// Packets that became whole a short while ago: what comes of them again is no loss.
     finished: VecDeque<Key>,
 }
@@ -100,10 +102,20 @@ impl Reassembly {
         self.dropped
     }
 
+    /// Senders and receivers of packets given up since this was last asked; of very many the first.
+    pub fn take_given_up(&mut self) -> Vec<(IpAddr, IpAddr)> {
+        std::mem::take(&mut self.given_up)
+    }
+
     fn drop_oldest(&mut self) {
-        if let Some(partial) = self.packets.pop_front() {
-            self.octets -= partial.octets;
-            self.dropped += u64::from(!partial.refused && !self.finished.contains(&partial.key));
+        let Some(partial) = self.packets.pop_front() else { return };
+        self.octets -= partial.octets;
+        if partial.refused || self.finished.contains(&partial.key) {
+            return;
+        }
+        self.dropped += 1;
+        if self.given_up.len() < MOST_PACKETS {
+            self.given_up.push((partial.key.source, partial.key.destination));
         }
     }
 }

@@ -68,6 +68,11 @@ pub enum Wrong {
     Checksum,
 }
 
+/// Whether a segment asks for a connection: SYN without ACK.
+pub fn begins(upper: Upper, octets: &[u8]) -> bool {
+    upper == Upper::Tcp && octets.get(13).is_some_and(|flags| flags & 0x12 == 0x02)
+}
+
 impl<'a> Segment<'a> {
     /// Both ports, when there are so many octets.
     pub fn ports(&self) -> Option<(u16, u16)> {
