@@ -109,6 +109,22 @@ pub struct Algorithms {
 }
 
 impl Algorithms {
+    /// Every pair that TS 33.203 annex H allows.
+    pub const ALL: [Self; 8] = [
+        Self::of(Integrity::HmacSha1, Encryption::Null),
+        Self::of(Integrity::HmacSha1, Encryption::AesCbc),
+        Self::of(Integrity::HmacSha1, Encryption::DesEde3Cbc),
+        Self::of(Integrity::HmacMd5, Encryption::Null),
+        Self::of(Integrity::HmacMd5, Encryption::AesCbc),
+        Self::of(Integrity::HmacMd5, Encryption::DesEde3Cbc),
+        Self::of(Integrity::AesGmac, Encryption::Null),
+        Self::of(Integrity::Null, Encryption::AesGcm),
+    ];
+
+    const fn of(integrity: Integrity, encryption: Encryption) -> Self {
+        Self { integrity, encryption }
+    }
+
     /// True for the pairs that TS 33.203 annex H allows; never (null, null).
     pub const fn is_valid(self) -> bool {
         matches!(
@@ -160,7 +176,9 @@ impl Mod {
 
     /// Reads a value of `mod`, in any case.
     pub fn from_token(token: &str) -> Option<Self> {
-        [Self::Trans, Self::UdpEncTun].into_iter().find(|value| value.as_str().eq_ignore_ascii_case(token))
+        let all = [Self::Trans, Self::UdpEncTun];
+        let exact = all.into_iter().find(|mode| mode.as_str() == token);
+        exact.or_else(|| all.into_iter().find(|mode| mode.as_str().eq_ignore_ascii_case(token)))
     }
 }
 

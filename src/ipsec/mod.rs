@@ -8,3 +8,4 @@ pub mod esp;
 pub mod keys;
 pub mod negotiate;
 pub mod table;
+pub mod trial;

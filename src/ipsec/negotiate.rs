@@ -67,6 +67,11 @@ impl<'p> Choice<'p> {
         }
     }
 
+    /// An element of the list that cannot be read.
+    pub fn see_malformed(&mut self, fault: &str) {
+        note(&mut self.skipped, "fault", fault);
+    }
+
     /// The choice, and the unknown values.
     pub fn made(self) -> (Option<Offer>, String) {
         (self.best.map(|(_, offer)| offer), self.skipped)
@@ -93,9 +98,20 @@ pub fn choose_at_ue(server: &Mechanisms<'_>, offered: &[Algorithms], modes: &[Mo
 /// The static list of a P-CSCF for UEs that it has seen behind a NAT, or for all others: its pairs, the best first, each
 /// with the same SPIs and ports. The values of q differ (RFC 3329 clause 2.2).
 pub fn static_list(priority: &[Algorithms], mode: Mod, endpoint: Endpoint) -> impl Iterator<Item = Offer> + Clone {
+    ranked_list(priority, &[], mode, endpoint)
+}
+
+/// The same with the values of q that a profile gives, in thousandths; it need not give all.
+pub fn ranked_list(
+    priority: &[Algorithms],
+    ranks: &[u16],
+    mode: Mod,
+    endpoint: Endpoint,
+) -> impl Iterator<Item = Offer> + Clone {
     let step = if priority.len() <= 10 { 100 } else { 1_000 / priority.len() };
     priority.iter().enumerate().map(move |(i, &algorithms)| {
-        let q = u16::try_from((priority.len() - i) * step).unwrap_or(1_000);
+        let own = || u16::try_from((priority.len() - i) * step).unwrap_or(1_000);
+        let q = ranks.get(i).copied().unwrap_or_else(own);
         Offer { algorithms, mode, endpoint, q }
     })
 }
@@ -135,6 +151,11 @@ pub struct StaticText(Box<[Box<str>]>);
 impl StaticText {
     /// Of the list that [`static_list`] makes.
     pub fn new(priority: &[Algorithms], mode: Mod) -> Self {
+        Self::ranked(priority, &[], mode)
+    }
+
+    /// Of the list that [`ranked_list`] makes.
+    pub fn ranked(priority: &[Algorithms], ranks: &[u16], mode: Mod) -> Self {
         let none = Endpoint { spi_c: Spi(0), spi_s: Spi(0), port_c: 0, port_s: 0 };
         let head = |offer: Offer| {
             let mut text = String::new();
@@ -142,7 +163,7 @@ impl StaticText {
             text.truncate(text.len() - numbers(&none).len());
             text.into()
         };
-        Self(static_list(priority, mode, none).map(head).collect())
+        Self(ranked_list(priority, ranks, mode, none).map(head).collect())
     }
 
     /// The list of one set: what [`write_element`] writes, with commas between.
@@ -172,7 +193,7 @@ impl StaticText {
 
 /// True for an element that can be compared at all: kept so that callers need not know the grammar.
 pub fn is_ipsec_3gpp(mechanism: &Mechanism<'_>) -> bool {
-    mechanism.name.eq_ignore_ascii_case("ipsec-3gpp")
+    mechanism.name == "ipsec-3gpp" || mechanism.name.eq_ignore_ascii_case("ipsec-3gpp")
 }
 
 fn offer(m: &Mechanism<'_>, skipped: &mut String) -> Option<Offer> {
@@ -188,7 +209,8 @@ fn offer(m: &Mechanism<'_>, skipped: &mut String) -> Option<Offer> {
         None => Some(Encryption::Null),
         Some(text) => known(text, "ealg", Encryption::from_token(text), skipped),
     };
-    let protocol = m.prot.is_none_or(|p| p.eq_ignore_ascii_case("esp") || note(skipped, "prot", p));
+    let is_esp = |p: &str| p == "esp" || p.eq_ignore_ascii_case("esp");
+    let protocol = m.prot.is_none_or(|p| is_esp(p) || note(skipped, "prot", p));
     let mode = match m.mode {
         None => Some(Mod::Trans),
         Some(text) => known(text, "mod", Mod::from_token(text), skipped),

@@ -63,6 +63,27 @@ impl Opener {
         inside(start, out)
     }
 
+    /// Seals `content`, a protocol number and octets, into a packet with this SPI and sequence number: appends it. The IV
+    /// is the caller's to choose, as long as the algorithms take. False for a payload that no packet holds.
+    pub fn seal(&self, head: (u32, u32), iv: &[u8; 16], content: (u8, &[u8]), out: &mut Vec<u8>) -> bool {
+        let shape = self.transform.shape();
+        let start = out.len();
+        if content.1.len() > usize::from(u16::MAX) {
+            return false;
+        }
+        out.extend_from_slice(&head.0.to_be_bytes());
+        out.extend_from_slice(&head.1.to_be_bytes());
+        out.extend_from_slice(&iv[..shape.iv]);
+        out.extend_from_slice(content.1);
+        let len = content.1.len() + 2;
+        let padding = len.next_multiple_of(shape.block) - len;
+        out.extend((1..=padding).map(|octet| octet as u8));
+        out.push(padding as u8);
+        out.push(content.0);
+        self.transform.seal(out, start);
+        true
+    }
+
     fn check_length(&self, esp: &[u8]) -> Result<(), Drop> {
         let shape = self.transform.shape();
         let sealed = esp.len().checked_sub(HEAD_LEN + shape.iv + shape.icv).ok_or(Drop::Length)?;
