@@ -21,7 +21,7 @@ pub(crate) fn capture(bytes: &[u8]) {
                 }
             }
             Seen::Unread(_) => unread += 1,
-            Seen::Sealed(_) | Seen::Connection(_) => {}
+            Seen::Sealed(_) | Seen::Verified(_) | Seen::Lost(_) | Seen::Connection(_) => {}
         }
     }
     let summary = reader.summary();

@@ -28,7 +28,9 @@ fn messages(bytes: &[u8]) -> Vec<Sighting> {
         match &sighting.seen {
             Seen::Unread(no_message) => unread += no_message.octets,
             Seen::Message(_) => messages.push(sighting),
-            Seen::Sealed(_) | Seen::Connection(_) => unreachable!("texts show messages"),
+            Seen::Sealed(_) | Seen::Verified(_) | Seen::Lost(_) | Seen::Connection(_) => {
+                unreachable!("texts show messages")
+            }
         }
     }
     assert!(unread <= bytes.len());

@@ -1,25 +1,25 @@
 //! IP, UDP, TCP and SCTP headers for packets that never had any (RFC 791, RFC 8200, RFC 768, RFC 9293, RFC 9260).
 
-pub(super) use crate::ip::transport::{ACK, FIN, PSH, SYN, TcpFields};
+pub(crate) use crate::ip::transport::{ACK, FIN, PSH, SYN, TcpFields};
 use crate::ip::{self, transport};
 use std::net::SocketAddr;
 
 /// Appends a datagram.
-pub(super) fn udp(out: &mut Vec<u8>, from: SocketAddr, to: SocketAddr, payload: &[u8]) {
+pub(crate) fn udp(out: &mut Vec<u8>, from: SocketAddr, to: SocketAddr, payload: &[u8]) {
     let begun = ip::begin(out, from.ip(), to.ip(), ip::UDP);
     transport::write_udp(out, from, to, payload);
     begun.finish(out);
 }
 
 /// Appends a segment.
-pub(super) fn tcp(out: &mut Vec<u8>, from: SocketAddr, to: SocketAddr, fields: TcpFields, payload: &[u8]) {
+pub(crate) fn tcp(out: &mut Vec<u8>, from: SocketAddr, to: SocketAddr, fields: TcpFields, payload: &[u8]) {
     let begun = ip::begin(out, from.ip(), to.ip(), ip::TCP);
     transport::write_tcp(out, from, to, fields, payload);
     begun.finish(out);
 }
 
 /// Appends an SCTP packet with one DATA chunk, the `number`th from this sender.
-pub(super) fn sctp(out: &mut Vec<u8>, from: SocketAddr, to: SocketAddr, number: u32, payload: &[u8]) {
+pub(crate) fn sctp(out: &mut Vec<u8>, from: SocketAddr, to: SocketAddr, number: u32, payload: &[u8]) {
     let chunk = DATA_LEN + payload.len();
     let padding = chunk.next_multiple_of(4) - chunk;
     let begun = ip::begin(out, from.ip(), to.ip(), SCTP);
@@ -45,7 +45,7 @@ pub(super) fn sctp(out: &mut Vec<u8>, from: SocketAddr, to: SocketAddr, number: 
 }
 
 /// The most octets of payload that one packet of ours takes, whatever carries it.
-pub(super) const LARGEST_PAYLOAD: usize = 60_000;
+pub(crate) const LARGEST_PAYLOAD: usize = 60_000;
 
 /// RFC 9260 clause 6.8 and appendix A.
 const CRC32C: crc::Crc<u32> = crc::Crc::<u32>::new(&crc::CRC_32_ISCSI);

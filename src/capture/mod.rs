@@ -2,7 +2,7 @@
 
 mod esp_sa;
 #[cfg(feature = "live")]
-mod headers;
+pub(crate) mod headers;
 #[cfg(feature = "live")]
 pub mod pcapng;
 

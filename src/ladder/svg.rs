@@ -3,7 +3,6 @@
 use super::draw::Style;
 use super::{Arrow, Row};
 use crate::packet::Protocol;
-use std::fmt::Write;
 
 /// Ladders with their titles, one below the other.
 pub fn picture(ladders: &[(String, Vec<Row>, Style)]) -> String {
@@ -112,8 +111,8 @@ fn colour(arrow: &Arrow) -> &'static str {
     }
 }
 
-/// XML 1.0 clauses 2.2 and 2.4.
-fn escaped(text: &str) -> String {
+/// A text as it stands in XML and HTML, between tags or in a quoted attribute (XML 1.0 clauses 2.2 and 2.4).
+pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -121,7 +120,8 @@ fn escaped(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
-            c if c < ' ' => write!(out, "\u{fffd}").expect("a String takes it"),
+            '\n' | '\t' => out.push(c),
+            c if c < ' ' || matches!(c, '\u{fffe}' | '\u{ffff}') => out.push('\u{fffd}'),
             c => out.push(c),
         }
     }

@@ -8,7 +8,7 @@ use super::{
 use crate::sip::Uri;
 use quick_xml::NsReader;
 use quick_xml::escape::{resolve_xml_entity, unescape};
-use quick_xml::events::attributes::Attributes;
+use quick_xml::events::attributes::{Attribute, Attributes};
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::ResolveResult;
 use std::borrow::Cow;
@@ -185,10 +185,8 @@ struct Cursor<'a, 'f> {
 struct Tag<'a> {
     space: Space,
     name: &'a str,
-    /// What stands between the angle brackets.
-    text: &'a str,
-    /// Where in `text` the name ends.
-    name_ends: usize,
+    /// Names with their values as written.
+    attributes: Vec<Attribute<'a>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -292,12 +290,9 @@ impl<'a, 'f> Cursor<'a, 'f> {
         let name_ends = start.name().as_ref().len();
         let name = text.get(..name_ends).unwrap_or_default();
         let name = name.rsplit_once(':').map_or(name, |(_, local)| local);
-        let tag = Tag { space, name, text, name_ends };
         // An attribute that occurs twice makes the document ill-formed.
-        if Attributes::new(text, name_ends).any(|a| a.is_err()) {
-            return Err(Fault::NotXml);
-        }
-        Ok(tag)
+        let attributes: Result<Vec<_>, _> = Attributes::new(text, name_ends).collect();
+        Ok(Tag { space, name, attributes: attributes.map_err(|_| Fault::NotXml)? })
     }
 
     fn count(&mut self) -> Result<(), Fault> {
@@ -339,11 +334,9 @@ impl<'a, 'f> Cursor<'a, 'f> {
 impl<'a> Tag<'a> {
     /// The value of an attribute without prefix, references resolved.
     fn attribute(&self, name: &str) -> Option<Cow<'a, str>> {
-        let mut attributes = Attributes::new(self.text, self.name_ends).flatten();
-        let value = attributes.find(|a| a.key.as_ref() == name.as_bytes())?.value;
-        match value {
+        match &self.attributes.iter().find(|a| a.key.as_ref() == name.as_bytes())?.value {
             Cow::Borrowed(value) => unescape(std::str::from_utf8(value).ok()?).ok(),
-            Cow::Owned(value) => Some(unescape(std::str::from_utf8(&value).ok()?).ok()?.into_owned().into()),
+            Cow::Owned(value) => Some(unescape(std::str::from_utf8(value).ok()?).ok()?.into_owned().into()),
         }
     }
 

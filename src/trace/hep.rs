@@ -3,7 +3,7 @@
 
 use super::{Ends, Message, Place, Protection, Seen, Sighting, Unread};
 use crate::packet::{Protocol, Transport};
-use crate::time::{Duration, Instant};
+use crate::time::{Duration, Epoch, Instant};
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -160,6 +160,11 @@ impl<R: Read> Reader<R> {
     /// A reader from the first packet on.
     pub const fn new(input: R) -> Self {
         Self { input, buffer: VecDeque::new(), packets: 0, first: None, is_over: false }
+    }
+
+    /// The calendar time of the first packet.
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.first.and_then(|first| u64::try_from(first.as_micros()).ok()).map(Epoch::from_unix_micros)
     }
 
     /// Sees to it that `count` octets are in the buffer; false where the file ends before.

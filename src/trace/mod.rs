@@ -5,6 +5,7 @@
 //! reason: nothing is dropped silently. What a trace does not show (the addresses of a pasted message, its time) is
 //! `None`, never made up, so that a rule can answer that it cannot be judged.
 
+pub mod drawn;
 pub mod hep;
 pub mod keys;
 pub mod packets;
@@ -14,11 +15,12 @@ pub mod text;
 mod open;
 mod recent;
 
-pub use open::{Fault, Trace, open};
+pub use keys::Mistake;
+pub use open::{Fault, Trace, open, receive};
 pub use packets::{Options, Summary};
 
 use crate::capture::Hop;
-use crate::ipsec::association::SaId;
+use crate::ipsec::association::{Algorithms, SaId};
 use crate::packet::{Protocol, Transport};
 use crate::time::Instant;
 use std::fmt;
@@ -53,8 +55,12 @@ pub enum Seen {
     Message(Message),
     /// An ESP packet that could not be opened, or whose ICV is wrong.
     Sealed(Sealed),
+    /// The ICV of an ESP packet whose content was handed out before its key was known.
+    Verified(Verified),
     /// A step in the life of a TCP connection or SCTP association.
     Connection(Connection),
+    /// A packet that did not get through, as the trace tells.
+    Lost(Lost),
     /// Something that could not be read.
     Unread(Unread),
 }
@@ -109,6 +115,10 @@ pub struct Esp {
     pub icv: Icv,
     /// How it was opened.
     pub by: OpenedBy,
+    /// The algorithms under which the ICV is right.
+    pub pair: Option<Algorithms>,
+    /// What explains a wrong ICV.
+    pub mistake: Option<Mistake>,
 }
 
 /// What the ICV of an ESP packet says.
@@ -148,8 +158,20 @@ pub struct Sealed {
     pub sequence: u32,
     /// Why it stays shut.
     pub why: Shut,
+    /// What explains a wrong ICV.
+    pub mistake: Option<Mistake>,
     /// The packet from SPI to ICV, for whoever tries other keys; empty where it was cut.
     pub esp: Vec<u8>,
+}
+
+/// What the ICV of an ESP packet says now that its key is known: nothing was encrypted, and what was inside has been handed
+/// out as not judged. The place is that of the packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Verified {
+    /// The receiver of the packet, who chose the SPI.
+    pub to: std::net::IpAddr,
+    /// What is known now.
+    pub esp: Esp,
 }
 
 /// Why an ESP packet stays shut.
@@ -189,6 +211,30 @@ pub enum Step {
     Reset,
     /// Octets are missing in the trace; reading went on at the next message.
     Gap,
+}
+
+/// A packet that did not get through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lost {
+    /// Its sender.
+    pub from: std::net::IpAddr,
+    /// Its receiver.
+    pub to: std::net::IpAddr,
+    /// Their ports, where they are told.
+    pub ports: Option<(u16, u16)>,
+    /// Why.
+    pub why: Loss,
+}
+
+/// Why a packet did not get through.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Loss {
+    /// Some of its fragments never came.
+    Fragments,
+    /// ICMP: its receiver, or a router, does not take it (RFC 792, RFC 4443 clause 3.1).
+    Unreachable,
+    /// ICMP: it is larger than the path takes, in octets; 0: not told (RFC 1191, RFC 8201).
+    TooLarge(u32),
 }
 
 /// Something that could not be read.

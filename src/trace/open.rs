@@ -3,6 +3,7 @@
 use super::packets::file::{Input, foreign, is_capture};
 use super::packets::{self, Options, Summary};
 use super::{Sighting, hep, text};
+use crate::time::{Epoch, Instant};
 use std::fmt;
 use std::io::{self, Read};
 use thiserror::Error;
@@ -51,13 +52,33 @@ pub fn open<R: Read>(read: R, options: Options) -> Result<Trace<R>, Fault> {
     Ok(Trace { reader })
 }
 
+/// Reads packets of HEP as they come, one after the other: from a socket, which nobody waits to be full.
+pub fn receive<R: Read>(read: R) -> Trace<R> {
+    Trace { reader: Reader::Hep(Box::new(hep::Reader::new(Input::new(read))), Summary::default()) }
+}
+
 impl<R: Read> Trace<R> {
+    /// The calendar time of what came first, where the trace has one.
+    pub fn epoch(&self) -> Option<Epoch> {
+        match &self.reader {
+            Reader::Packets(reader) => reader.epoch(),
+            Reader::Hep(reader, _) => reader.epoch(),
+            Reader::Text(..) => None,
+        }
+    }
+
     /// What was found so far; complete when the iterator has ended.
     pub fn summary(&self) -> &Summary {
         match &self.reader {
             Reader::Packets(reader) => reader.summary(),
             Reader::Text(_, summary) | Reader::Hep(_, summary) => summary,
         }
+    }
+
+    /// The time of the last packet that was read, whatever was in it: for so long somebody has listened. `None` for a text,
+    /// which holds messages only.
+    pub fn until(&self) -> Option<Instant> {
+        self.packets().map(packets::Reader::until)
     }
 
     /// The reader of packets, if it is a capture.

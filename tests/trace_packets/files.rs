@@ -273,3 +273,24 @@ fn hep_is_read_wherever_it_is() {
         assert_eq!((messages(&sightings), summary.sip), (vec![&message], 1));
     }
 }
+
+#[test]
+fn a_capture_goes_on_while_others_send() {
+    let asked = udp(
+        "192.0.2.7:40000",
+        "192.0.2.53:53",
+        b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x01",
+    );
+    let first = udp(UE, PCSCF, &request(1, 400));
+    let file = raw([(1_000_000, &first[..]), (71_000_000, &asked[..])]);
+    let mut trace = imsreg::trace::open(&file[..], Options::default()).unwrap();
+    let seen: Vec<_> = trace.by_ref().map(Result::unwrap).collect();
+    assert_eq!(messages(&seen).len(), 1);
+    assert_eq!(trace.until(), Some(Instant::from_micros(70_000_000)), "a query for a name was the last packet");
+
+    let mut story = imsreg::trace::story::Story::new(imsreg::trace::story::Limits::default());
+    seen.into_iter().for_each(|sighting| story.see(sighting));
+    story.passed(trace.until().unwrap());
+    story.finish();
+    assert_eq!(story.next().unwrap().seen_until, trace.until());
+}

@@ -5,6 +5,7 @@ mod build;
 mod corpus;
 mod files;
 mod fuzzed;
+mod lost;
 mod memory;
 mod sealed;
 mod streams;

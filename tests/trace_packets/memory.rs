@@ -86,7 +86,7 @@ fn a_long_capture_through_a_pipe_stays_below_300_mb() {
         let kind = match sighting.unwrap().seen {
             Seen::Message(_) => 0,
             Seen::Sealed(_) => 1,
-            Seen::Connection(_) => 2,
+            Seen::Verified(_) | Seen::Lost(_) | Seen::Connection(_) => 2,
             Seen::Unread(_) => 3,
         };
         kinds[kind] += 1;

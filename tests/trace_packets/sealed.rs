@@ -13,6 +13,7 @@ use imsreg::ipsec::association::{Algorithms, Encryption, Endpoint, Integrity, Mo
 use imsreg::ipsec::esp::{Engine, write_packet};
 use imsreg::random::Random;
 use imsreg::trace::keys::Keyring;
+use imsreg::trace::story::{Limits, Story};
 use imsreg::trace::{Esp, Icv, OpenedBy, Options, Place, Protection, Seen, Shut, Sighting};
 use std::net::{IpAddr, SocketAddr};
 
@@ -150,7 +151,12 @@ fn protections(sightings: &[Sighting]) -> Vec<Protection> {
 }
 
 const fn esp(sequence: u32, icv: Icv, by: OpenedBy) -> Protection {
-    Protection::Esp(Esp { spi: 401, sequence, icv, by })
+    Protection::Esp(Esp { spi: 401, sequence, icv, by, pair: None, mistake: None })
+}
+
+/// An ICV that is right is right under one pair.
+fn proven(algorithms: Algorithms, by: OpenedBy) -> Protection {
+    Protection::Esp(Esp { spi: 401, sequence: 1, icv: Icv::Right, by, pair: Some(algorithms), mistake: None })
 }
 
 #[test]
@@ -175,7 +181,7 @@ fn icvs_are_judged_once_the_key_is_shown() {
     let packets = [one.register(), one.on_mw(), one.on_gm(), right, wrong];
     let (sightings, _) = read(&in_order(&packets));
     let by = OpenedBy::Trial;
-    assert_eq!(protections(&sightings), [esp(1, Icv::Right, by), esp(2, Icv::Wrong, by)]);
+    assert_eq!(protections(&sightings), [proven(NULL, by), esp(2, Icv::Wrong, by)]);
 }
 
 #[test]
@@ -186,9 +192,24 @@ fn keys_of_the_401_on_mw_and_of_the_maa_open() {
             let packets = [one.register(), shown(&one), one.on_gm(), one.sealed(&request(1, 50))];
             let (sightings, summary) = read(&in_order(&packets));
             assert_eq!(bytes(&sightings).last(), Some(&request(1, 50)), "{algorithms}\n{summary}");
-            assert_eq!(protections(&sightings), [esp(1, Icv::Right, OpenedBy::Revealed)]);
+            assert_eq!(protections(&sightings), [proven(algorithms, OpenedBy::Revealed)]);
         }
     }
+}
+
+/// Pairs with one integrity key have the same ICV: only what is under it tells which it is.
+#[test]
+fn the_pair_is_found_whichever_stands_first() {
+    let mut one = Registration::new(AES);
+    let others = [Encryption::Null, Encryption::DesEde3Cbc];
+    let first = others.map(|encryption| Registration::new(Algorithms { encryption, ..AES }).mechanism(&one.set.pcscf));
+    let server = format!("Security-Server: {}, {}\r\n", first.join(", "), one.mechanism(&one.set.pcscf));
+    let challenge = one.challenge("10.45.0.1:5060", "10.45.0.2:5060", "", &server);
+    let mut packets = vec![one.register(), one.on_mw(), challenge];
+    packets.extend((0..20).map(|number| one.sealed(&request(number, 0))));
+    let (sightings, summary) = read(&in_order(&packets));
+    assert_eq!(protections(&sightings)[0], proven(AES, OpenedBy::Revealed));
+    assert_eq!((bytes(&sightings).len(), summary.sealed.len()), (23, 0));
 }
 
 fn pairs() -> Vec<Algorithms> {
@@ -216,6 +237,44 @@ fn keys_that_come_late_open_what_waited() {
     assert!(matches!(&sightings[1].seen, Seen::Sealed(sealed) if sealed.why == Shut::NoKey && !sealed.esp.is_empty()));
 }
 
+/// The same where nothing is encrypted: what is inside is handed out at once, and what its ICV says follows.
+#[test]
+fn icvs_are_judged_when_the_key_comes_late() {
+    let by = OpenedBy::Trial;
+    let mut one = Registration::new(NULL);
+    let right = one.sealed(&request(1, 0));
+    let mut wrong = one.sealed(&request(2, 0));
+    *wrong.last_mut().unwrap() ^= 1;
+    let packets = [one.register(), one.on_gm(), right, wrong, one.on_mw()];
+    let verified = |sightings: &[Sighting]| -> Vec<(Place, IpAddr, Protection)> {
+        let each = sightings.iter().filter_map(|sighting| match sighting.seen {
+            Seen::Verified(verified) => Some((sighting.place, verified.to, Protection::Esp(verified.esp))),
+            _ => None,
+        });
+        each.collect()
+    };
+    let (sightings, summary) = read(&in_order(&packets));
+    assert_eq!(protections(&sightings), [esp(1, Icv::Unknown, by), esp(2, Icv::Unknown, by)]);
+    let pcscf = one.set.pcscf_address;
+    let expected = [(Place::Packet(3), pcscf, proven(NULL, by)), (Place::Packet(4), pcscf, esp(2, Icv::Wrong, by))];
+    assert_eq!(verified(&sightings), expected);
+    assert_eq!(summary.opened[&by], [1, 1, 0]);
+    // A registration has messages that are judged.
+    let mut story = Story::new(Limits::default());
+    sightings.into_iter().for_each(|sighting| story.see(sighting));
+    story.finish();
+    let group = story.next().expect("a registration");
+    let judged: Vec<Protection> =
+        group.records.iter().map(|record| record.protection).filter(|p| *p != Protection::Clear).collect();
+    assert_eq!(judged, [proven(NULL, by), esp(2, Icv::Wrong, by)]);
+    // Ten seconds are too long.
+    let packets = [&packets[..4], &[data(77, &request(3, 0)), one.on_mw()]].concat();
+    let times = [0, 1, 2, 3, 10_000_004, 10_000_005];
+    let late = times.into_iter().zip(&packets).map(|(at, packet)| (at, packet.as_slice()));
+    let (sightings, summary) = read(&raw(late));
+    assert_eq!((verified(&sightings), summary.opened[&by]), (Vec::new(), [0, 0, 2]));
+}
+
 #[test]
 fn keys_follow_from_k() {
     for impi in [None, Some("user@ims.example"), Some("other@ims.example")] {
@@ -226,26 +285,31 @@ fn keys_follow_from_k() {
         let (sightings, summary) = read_with(&in_order(&packets), Options { keys, ..Options::default() });
         match impi {
             Some("other@ims.example") => assert_eq!(summary.sealed[&401].no_key, 1),
-            _ => assert_eq!(protections(&sightings), [esp(1, Icv::Right, OpenedBy::Computed)]),
+            _ => assert_eq!(protections(&sightings), [proven(AES, OpenedBy::Computed)]),
         }
         // Nobody is named: AUTN tells.
         let mut keys = Keyring::new();
         keys.add_subscriber(impi, one.keys.clone());
         let (sightings, _) = read_with(&in_order(&packets[1..]), Options { keys, ..Options::default() });
-        assert_eq!(protections(&sightings), [esp(1, Icv::Right, OpenedBy::Computed)]);
+        assert_eq!(protections(&sightings), [proven(AES, OpenedBy::Computed)]);
     }
 }
 
 #[test]
 fn keys_of_a_file_open_in_tunnel_mode_as_well() {
     let tunnel = Mode::UdpTunnel { outer_ue: ip("192.0.2.77") };
+    // Nothing is encrypted: the message stands in the open, behind heads that are no junk (TS 33.203 annex M).
+    let mut bare = Registration::with(NULL, tunnel);
+    let (sightings, _) = read(&in_order(&[bare.sealed(&request(1, 0))]));
+    assert_eq!(protections(&sightings), [esp(1, Icv::Unknown, OpenedBy::Trial)]);
+    assert_eq!(messages(&sightings)[0].ends.unwrap().from, SocketAddr::new(bare.set.ue_address, 31_000));
     for mode in [Mode::Transport, tunnel] {
         let mut one = Registration::with(AES, mode);
         let packet = one.sealed(&request(1, 0));
         let mut keys = Keyring::new();
         assert_eq!(keys.add_file(&esp_sa(&one.set).unwrap()).added, 4);
         let (sightings, _) = read_with(&in_order(&[packet]), Options { keys, ..Options::default() });
-        assert_eq!(protections(&sightings), [esp(1, Icv::Right, OpenedBy::KeyFile)]);
+        assert_eq!(protections(&sightings), [proven(one.set.algorithms, OpenedBy::KeyFile)]);
         assert_eq!(messages(&sightings)[0].ends.unwrap().from, SocketAddr::new(one.set.ue_address, 31_000));
     }
 }
@@ -293,7 +357,8 @@ fn an_spi_that_nobody_named_is_tried_by_addresses() {
     let sealed = one.ue.seal(&segment, &mut esp).unwrap();
     write_packet(&mut packet, sealed.source, sealed.destination, sealed.carrier, &esp);
     let (sightings, _) = read(&in_order(&[&packets[..], &[packet]].concat()));
-    let expected = Esp { spi: 300, sequence: 1, icv: Icv::Right, by: OpenedBy::Revealed };
+    let expected =
+        Esp { spi: 300, sequence: 1, icv: Icv::Right, by: OpenedBy::Revealed, pair: Some(AES), mistake: None };
     assert_eq!(protections(&sightings), [Protection::Esp(expected)]);
 }
 

@@ -120,3 +120,72 @@ fn packets_inside_packets_have_an_end() {
     }
     assert_eq!(unread(&read(&in_order(&[packet])).0), ["too many packets inside each other"]);
 }
+
+/// Mirrors of switches and clouds: the packet in GRE, as a frame in GRE or ERSPAN, in VXLAN; one seen both ways is one.
+#[test]
+fn mirrors_in_gre_erspan_and_vxlan() {
+    let packet = udp(UE, PCSCF, &request(1, 200));
+    let frame = framed(1, &packet);
+    let gre = |head: &[u8], inner: &[u8]| {
+        let mut out = Vec::new();
+        ip::write(&mut out, "172.16.0.1".parse().unwrap(), "172.16.0.2".parse().unwrap(), 47, &[head, inner].concat());
+        out
+    };
+    let vxlan = |port: &str| {
+        let data = [&[8, 0, 0, 0, 0, 0, 7, 0], &frame[..]].concat();
+        udp("172.16.0.1:50000", &format!("172.16.0.2:{port}"), &data)
+    };
+    let all = [
+        gre(&[0, 0, 8, 0], &packet),
+        gre(&[0x20, 0, 0x65, 0x58, 0, 0, 0, 7], &frame),
+        gre(&[&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1][..], &[0x10; 8]].concat(), &frame),
+        vxlan("4789"),
+        vxlan("8472"),
+    ];
+    for carried in &all {
+        let (sightings, summary) = read(&in_order(std::slice::from_ref(carried)));
+        assert_eq!(bytes(&sightings), [request(1, 200)], "{carried:02x?}");
+        assert_eq!((summary.other, summary.unread.len()), (0, 0));
+    }
+    let (sightings, summary) = read(&in_order(&all));
+    assert_eq!((bytes(&sightings).len(), summary.copies), (1, 4));
+    // PPP of PPTP is none of ours; a head that is cut is said.
+    let (sightings, summary) = read(&in_order(&[gre(&[0x30, 1, 0x88, 0x0b], &[0; 20]), gre(&[0, 0, 8], &[])]));
+    assert_eq!((unread(&sightings), summary.other), (vec!["a GRE packet cut off in its head"], 1));
+}
+
+/// As Wireshark writes them with "Export PDUs to File": tags that tell the ends, then the message.
+#[test]
+fn exported_pdus_bring_their_message() {
+    let tag = |tag: u16, value: &[u8]| {
+        [&tag.to_be_bytes()[..], &u16::try_from(value.len()).unwrap().to_be_bytes(), value].concat()
+    };
+    let ends = |kind: u32, from: u32, to: u32| {
+        let ports = [(24, kind), (25, from), (26, to)].map(|(code, number)| tag(code, &number.to_be_bytes())).concat();
+        [tag(20, &[10, 45, 0, 2]), tag(21, &[10, 45, 0, 1]), ports].concat()
+    };
+    let pdu = |name: &[u8], tags: &[u8], data: &[u8]| [&tag(12, name), tags, &tag(0, &[]), data].concat();
+    let mut file = head(252);
+    let dwr = crate::build::watchdog(7, 20);
+    let pdus = [
+        pdu(b"sip\0", &ends(3, 5060, 5060), &request(1, 30)),
+        pdu(b"diameter", &ends(1, 40_000, 3868), &dwr),
+        pdu(b"sip.tcp\0", &[], &request(2, 30)),
+        pdu(b"ip\0\0", &[], &udp(UE, PCSCF, &request(3, 30))),
+        pdu(b"http", &[], b"GET / HTTP/1.1\r\n\r\n"),
+        tag(12, b"sip\0")[..6].to_vec(),
+    ];
+    for (at, pdu) in (0..).zip(&pdus) {
+        record(&mut file, at * 1_000, pdu, pdu.len());
+    }
+    let (sightings, summary) = read(&file);
+    assert_eq!(bytes(&sightings), [request(1, 30), dwr, request(2, 30), request(3, 30)]);
+    let messages = messages(&sightings);
+    assert_eq!(messages.iter().map(|message| message.ends.is_some()).collect::<Vec<_>>(), [true, true, false, true]);
+    let first = messages[0].ends.unwrap();
+    assert_eq!((first.from, first.to, first.transport), (address(UE), address(PCSCF), imsreg::packet::Transport::Udp));
+    assert_eq!(messages[1].ends.unwrap().transport, imsreg::packet::Transport::Sctp);
+    // Whether ESP was around it is not told.
+    assert_eq!(messages[0].protection, imsreg::trace::Protection::Unknown);
+    assert_eq!((unread(&sightings), summary.other), (vec!["an exported PDU that is cut in its tags"], 1));
+}

@@ -229,8 +229,7 @@ impl<C> Node<C> {
             return Err(Fault::new(3001, "command not supported"));
         }
         let (mut host, mut realm, mut proxy_info) = (None, None, Vec::new());
-        for avp in Avps::of(message) {
-            let avp = avp?;
+        Avps::of(message).try_each(|avp| {
             match (avp.vendor, avp.code) {
                 (0, d::DESTINATION_HOST) => host = Some(avp.data),
                 (0, d::DESTINATION_REALM) => realm = Some(avp.data),
@@ -239,7 +238,8 @@ impl<C> Node<C> {
                 }
                 _ => {}
             }
-        }
+            Ok(())
+        })?;
         match (host, realm) {
             (Some(host), _) if !is_same(host, &self.config.origin_host) => {
                 return Err(Fault::new(3002, "Destination-Host is somebody else"));

@@ -27,7 +27,7 @@ pub(super) struct Learnt {
 struct Offer {
     impi: Option<Box<str>>,
     /// SPIs of Security-Client, and the address it came from.
-    client: Option<(u32, u32, IpAddr)>,
+    client: Option<(Vec<u32>, IpAddr)>,
 }
 
 /// All that is known of one RAND.
@@ -66,24 +66,24 @@ impl Keyring {
     pub(super) fn learn_request(&mut self, ends: &Ends, bytes: &[u8]) -> bool {
         let Ok(message) = Message::parse(bytes) else { return false };
         let Some(call) = message.header(HeaderName::CallId).map(hash) else { return false };
+        let client = spis(&message.sound_security(HeaderName::SecurityClient));
+        if client.is_empty() && self.learnt.offers.get_mut(&call).is_some() {
+            return false;
+        }
         let digest = message.authorization().ok().flatten();
         let impi = digest.as_ref().and_then(|digest| digest.username).map(Into::into);
-        let client = message.security(HeaderName::SecurityClient).ok().and_then(|list| spis(&list));
-        let Some((spi_c, spi_s)) = client else {
+        if client.is_empty() {
             // On Mw: the name alone.
-            if let Some(impi) = impi
-                && self.learnt.offers.get_mut(&call).is_none()
-            {
+            if let Some(impi) = impi {
                 self.learnt.offers.insert(call, Offer { impi: Some(impi), client: None });
             }
             return false;
-        };
-        let offer = Offer { impi, client: Some((spi_c, spi_s, ends.from.ip())) };
+        }
+        let offer = Offer { impi, client: Some((client, ends.from.ip())) };
         self.learnt.offers.insert(call, offer.clone());
         let nonce = digest.and_then(|digest| rand_of(digest.nonce?));
-        let (Some((rand, autn)), Ok(verify)) = (nonce, message.security(HeaderName::SecurityVerify)) else {
-            return false;
-        };
+        let Some((rand, autn)) = nonce else { return false };
+        let verify = message.sound_security(HeaderName::SecurityVerify);
         if verify.0.is_empty() {
             return false;
         }
@@ -104,9 +104,8 @@ impl Keyring {
             }
             let call = message.header(HeaderName::CallId).map(hash).unwrap_or_default();
             let offer = self.learnt.offers.get_mut(&call).cloned();
-            if let Ok(server) = message.security(HeaderName::SecurityServer)
-                && !server.0.is_empty()
-            {
+            let server = message.sound_security(HeaderName::SecurityServer);
+            if !server.0.is_empty() {
                 let ue = ends.to.ip();
                 has_learnt |= self.compute(rand, autn, offer.as_ref().and_then(|offer| offer.impi.as_deref()));
                 has_learnt |= self.agree(rand, &server, offer.as_ref(), (ue, ends.from.ip()));
@@ -197,10 +196,12 @@ impl Keyring {
                 }
             }
         }
-        let Some((spi_c, spi_s)) = spis(server) else { return false };
-        let mut all = vec![spi_c, spi_s];
-        if let Some((spi_c, spi_s, _)) = offer.and_then(|offer| offer.client) {
-            all.extend([spi_c, spi_s]);
+        let mut all = spis(server);
+        if all.is_empty() {
+            return false;
+        }
+        if let Some((of_ue, _)) = offer.and_then(|offer| offer.client.as_ref()) {
+            all.extend(of_ue);
         }
         let challenge = self.learnt.challenge(rand);
         if challenge.agreement.as_ref().is_some_and(|known| known.spis.len() >= all.len()) {
@@ -240,10 +241,19 @@ impl Keyring {
     }
 }
 
-/// `spi-c` and `spi-s` of the first element of ipsec-3gpp.
-fn spis(list: &Mechanisms<'_>) -> Option<(u32, u32)> {
-    let mut ipsec = list.0.iter().filter(|mechanism| mechanism.name.eq_ignore_ascii_case("ipsec-3gpp"));
-    ipsec.find_map(|mechanism| Some((mechanism.spi_c?, mechanism.spi_s?)))
+/// Every `spi-c` and `spi-s` of ipsec-3gpp: each element has its own (TS 33.203 annex H), and which one was chosen is not
+/// yet known.
+fn spis(list: &Mechanisms<'_>) -> Vec<u32> {
+    let ipsec = list.0.iter().filter(|mechanism| mechanism.name.eq_ignore_ascii_case("ipsec-3gpp"));
+    let mut all = Vec::new();
+    for (spi_c, spi_s) in ipsec.filter_map(|mechanism| mechanism.spi_c.zip(mechanism.spi_s)) {
+        for spi in [spi_c, spi_s] {
+            if !all.contains(&spi) && all.len() < MOST_SPIS {
+                all.push(spi);
+            }
+        }
+    }
+    all
 }
 
 /// RAND and AUTN of a nonce (RFC 3310 clause 3.2).
@@ -265,3 +275,6 @@ fn hash(text: &str) -> u64 {
 
 const MOST: usize = 8_192;
 const MOST_VECTORS: usize = 4;
+
+/// A handset offers two, or two for each element.
+const MOST_SPIS: usize = 32;

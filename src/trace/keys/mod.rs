@@ -6,13 +6,16 @@
 
 mod esp_sa;
 mod learn;
+mod mistake;
 mod set;
 
 pub use esp_sa::{IgnoredLine, KeyFile};
+pub use mistake::Mistake;
 
 use super::recent::Recent;
 use super::{Ends, Icv, OpenedBy};
 use crate::aka::vector::SubscriberKeys;
+use crate::ipsec::association::Algorithms;
 use crate::ipsec::esp::Inside;
 use crate::packet::Protocol;
 use learn::Learnt;
@@ -58,8 +61,12 @@ pub(super) enum Judged {
         inside: Inside,
         by: OpenedBy,
         icv: Icv,
+        /// Under which the ICV is right.
+        pair: Option<Algorithms>,
+        /// What explains a wrong ICV.
+        mistake: Option<Mistake>,
     },
-    WrongIcv,
+    WrongIcv(Option<Mistake>),
     NoKey,
 }
 
@@ -113,23 +120,58 @@ impl Keyring {
         }
     }
 
-    /// What the ICV of a packet says that nothing encrypts.
-    pub(super) fn judge(&mut self, spi: u32, source: IpAddr, destination: IpAddr, esp: &[u8]) -> Icv {
+    /// Learns from a message, whatever trace it is of.
+    pub fn learn_from(&mut self, message: &super::Message) {
+        if let Some(ends) = &message.ends {
+            self.learn(message.protocol, ends, &message.bytes);
+        }
+    }
+
+    /// Seals `content`, a protocol number and octets, under the keys that are known for an SPI: appends the packet from
+    /// SPI to ICV. False where there are none of these algorithms.
+    pub fn seal(
+        &mut self,
+        head: (u32, u32),
+        ends: (IpAddr, IpAddr),
+        algorithms: Algorithms,
+        iv: &[u8; 16],
+        content: (u8, &[u8]),
+        out: &mut Vec<u8>,
+    ) -> bool {
+        self.candidates(head.0, ends.0, ends.1).into_iter().any(|(id, _)| {
+            let opener = self.sets.get_mut(&id).and_then(|set| set.sealer(algorithms));
+            opener.is_some_and(|opener| opener.seal(head, iv, content, out))
+        })
+    }
+
+    /// What the ICV of a packet says that nothing encrypts, and what explains a wrong one.
+    pub(super) fn judge(
+        &mut self,
+        spi: u32,
+        source: IpAddr,
+        destination: IpAddr,
+        esp: &[u8],
+    ) -> (Icv, Option<Algorithms>, Option<Mistake>) {
         let mut icv = Icv::Unknown;
-        for (id, is_named) in self.candidates(spi, source, destination) {
+        let candidates = self.candidates(spi, source, destination);
+        for &(id, is_named) in &candidates {
             let Some(set) = self.sets.get_mut(&id) else { continue };
             match set.judge(esp) {
-                Icv::Right => {
+                (Icv::Right, _) if self.is_of_others(&candidates, id) => {
+                    return (Icv::Wrong, None, Some(Mistake::OtherChallenge));
+                }
+                (Icv::Right, pair) => {
                     if !is_named {
                         self.name(spi, id);
                     }
-                    return Icv::Right;
+                    return (Icv::Right, pair, None);
                 }
-                Icv::Wrong if is_named => icv = Icv::Wrong,
-                Icv::Wrong | Icv::Unknown => {}
+                (Icv::Wrong, _) if is_named => icv = Icv::Wrong,
+                (Icv::Wrong | Icv::Unknown, _) => {}
             }
         }
-        icv
+        let mistake = if icv == Icv::Wrong { self.mistake(&candidates, esp) } else { None };
+        (icv, None, mistake)
     }
 
     /// Opens a packet into `out`. Under a wrong ICV only if `plausible` finds that the key decrypts it nonetheless.
@@ -145,20 +187,44 @@ impl Keyring {
         let candidates = self.candidates(spi, source, destination);
         for &(id, is_named) in &candidates {
             let Some(set) = self.sets.get_mut(&id) else { continue };
-            if let Some((inside, by, icv)) = set.open(esp, out, &plausible) {
+            if let Some((inside, by, icv, pair)) = set.open(esp, out, &plausible) {
+                if self.is_of_others(&candidates, id) {
+                    let mistake = Some(Mistake::OtherChallenge);
+                    return Judged::Opened { inside, by, icv: Icv::Wrong, pair: None, mistake };
+                }
                 if !is_named {
                     self.name(spi, id);
                 }
-                return Judged::Opened { inside, by, icv };
+                return Judged::Opened { inside, by, icv, pair, mistake: None };
             }
         }
         for &(id, _) in &candidates {
             let Some(set) = self.sets.get_mut(&id) else { continue };
             if let Some((inside, by)) = set.open_unverified(esp, out, &plausible) {
-                return Judged::Opened { inside, by, icv: Icv::Wrong };
+                let mistake = self.mistake(&candidates, esp);
+                return Judged::Opened { inside, by, icv: Icv::Wrong, pair: None, mistake };
             }
         }
-        if candidates.iter().any(|(_, is_named)| *is_named) { Judged::WrongIcv } else { Judged::NoKey }
+        if candidates.iter().any(|(_, is_named)| *is_named) {
+            Judged::WrongIcv(self.mistake(&candidates, esp))
+        } else {
+            Judged::NoKey
+        }
+    }
+
+    /// What explains a wrong ICV under the sets that the SPI is of.
+    fn mistake(&mut self, candidates: &[(u32, bool)], esp: &[u8]) -> Option<Mistake> {
+        let named = candidates.iter().filter(|(_, is_named)| *is_named);
+        named.filter_map(|(id, _)| self.sets.get_mut(id)?.mistake(esp)).next()
+    }
+
+    /// True for a set that the messages of the trace do not give this SPI, while they give it to another whose keys are
+    /// known: the receiver does not have these keys.
+    fn is_of_others(&mut self, candidates: &[(u32, bool)], id: u32) -> bool {
+        let is_named = |id: u32| candidates.iter().any(|(other, is_named)| *other == id && *is_named);
+        let mut is_learnt = |id: u32| self.sets.get_mut(&id).is_some_and(|set| set.is_learnt());
+        let named: Vec<u32> = candidates.iter().filter(|(_, is_named)| *is_named).map(|(id, _)| *id).collect();
+        !is_named(id) && is_learnt(id) && named.into_iter().any(is_learnt)
     }
 
     /// The sets to try, and whether the SPI is known to be theirs.

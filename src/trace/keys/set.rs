@@ -1,6 +1,6 @@
 //! The keys of one set of SAs, or of one line of a file: what they may be, until an ICV tells.
 
-use super::{Icv, OpenedBy};
+use super::{Icv, Mistake, OpenedBy};
 use crate::aka::{Ck, Ik};
 use crate::ipsec::association::{Algorithms, Encryption, Integrity};
 use crate::ipsec::esp::{Drop, Inside, Opener};
@@ -10,6 +10,8 @@ use crate::ipsec::keys::{EspKey, encryption_key, integrity_key};
 #[derive(Debug)]
 pub(super) struct Set {
     candidates: Vec<Candidate>,
+    /// CK and IK with the pairs that may be agreed, where messages told them: a file has keys only.
+    vectors: Vec<(Ck, Ik, Vec<Algorithms>)>,
     /// An ICV was right: no other candidate is looked at.
     is_proved: bool,
 }
@@ -30,15 +32,16 @@ pub(super) struct Candidate {
 
 impl Set {
     pub(super) fn of_file(candidate: Candidate) -> Self {
-        Self { candidates: vec![candidate], is_proved: false }
+        Self { candidates: vec![candidate], vectors: Vec::new(), is_proved: false }
     }
 
     pub(super) const fn new() -> Self {
-        Self { candidates: Vec::new(), is_proved: false }
+        Self { candidates: Vec::new(), vectors: Vec::new(), is_proved: false }
     }
 
     /// Adds the keys that a CK and IK make under these pairs.
     pub(super) fn add(&mut self, pairs: &[Algorithms], ck: &Ck, ik: &Ik, by: OpenedBy) {
+        self.vectors.push((ck.clone(), ik.clone(), pairs.to_vec()));
         for &algorithms in pairs {
             if self.candidates.len() < MOST_CANDIDATES && !self.is_proved {
                 let encryption = encryption_key(algorithms.encryption, ck, ik);
@@ -48,19 +51,43 @@ impl Set {
         }
     }
 
+    /// True where messages told its keys.
+    pub(super) const fn is_learnt(&self) -> bool {
+        !self.vectors.is_empty()
+    }
+
+    /// What explains the ICV of a packet that is wrong.
+    pub(super) fn mistake(&self, esp: &[u8]) -> Option<Mistake> {
+        self.vectors.iter().find_map(|(ck, ik, agreed)| Mistake::of(esp, agreed, ck, ik))
+    }
+
+    /// Keys of this pair; of one without encryption, those of any with its integrity.
+    pub(super) fn sealer(&mut self, algorithms: Algorithms) -> Option<&Opener> {
+        let Algorithms { integrity, encryption } = algorithms;
+        if let Some(at) = self.candidates.iter().position(|candidate| candidate.algorithms == algorithms) {
+            return self.candidates[at].opener();
+        }
+        let is_bare = encryption == Encryption::Null;
+        let at = self.candidates.iter().position(|candidate| is_bare && candidate.algorithms.integrity == integrity)?;
+        self.candidates[at].clear()
+    }
+
     /// What the ICV of a packet says that nothing encrypts.
-    pub(super) fn judge(&mut self, esp: &[u8]) -> Icv {
+    pub(super) fn judge(&mut self, esp: &[u8]) -> (Icv, Option<Algorithms>) {
         let mut icv = Icv::Unknown;
         let mut scratch = Vec::new();
         for candidate in &mut self.candidates {
             scratch.clear();
             match candidate.clear().map(|opener| opener.open(esp, &mut scratch)) {
-                Some(Ok(_) | Err(Drop::Padding)) if candidate.is_judged => return Icv::Right,
+                Some(Ok(_) | Err(Drop::Padding)) if candidate.is_judged => {
+                    let pair = Algorithms { encryption: Encryption::Null, ..candidate.algorithms };
+                    return (Icv::Right, Some(pair));
+                }
                 Some(Err(Drop::Icv)) if candidate.is_judged => icv = Icv::Wrong,
                 _ => {}
             }
         }
-        icv
+        (icv, None)
     }
 
     /// Opens a packet whose ICV is right, or not to be judged.
@@ -69,32 +96,46 @@ impl Set {
         esp: &[u8],
         out: &mut Vec<u8>,
         plausible: impl Fn(&Inside, &[u8]) -> bool,
-    ) -> Option<(Inside, OpenedBy, Icv)> {
+    ) -> Option<(Inside, OpenedBy, Icv, Option<Algorithms>)> {
+        let mut unreadable = None;
         for at in 0..self.candidates.len() {
             let candidate = &mut self.candidates[at];
-            let (by, is_judged) = (candidate.by, candidate.is_judged);
+            let (by, is_judged, pair) = (candidate.by, candidate.is_judged, candidate.algorithms);
             let Some(opener) = candidate.opener() else { continue };
             out.clear();
             if is_judged {
-                let inside = match opener.open(esp, out) {
-                    Ok(inside) => inside,
-                    Err(Drop::Icv | Drop::Length) => continue,
-                    // The ICV was right, and nothing readable is under it.
-                    Err(_) => Inside { next_header: 0, payload: 0..0 },
-                };
-                if !self.is_proved {
-                    self.candidates.swap(0, at);
-                    self.candidates.truncate(1);
-                    self.is_proved = true;
+                match opener.open(esp, out) {
+                    Ok(inside) if plausible(&inside, out) => {
+                        self.prove(at);
+                        return Some((inside, by, Icv::Right, Some(pair)));
+                    }
+                    Err(Drop::Icv | Drop::Length) => {}
+                    // The ICV tells nothing of what is encrypted how: another pair may open it.
+                    Ok(_) | Err(_) => unreadable = unreadable.or(Some(at)),
                 }
-                return Some((inside, by, Icv::Right));
+                continue;
             }
             let Ok(inside) = opener.open_unverified(esp, out) else { continue };
             if plausible(&inside, out) {
-                return Some((inside, by, Icv::Unknown));
+                return Some((inside, by, Icv::Unknown, None));
             }
         }
-        None
+        let at = unreadable?;
+        let candidate = &mut self.candidates[at];
+        let (by, pair) = (candidate.by, candidate.algorithms);
+        out.clear();
+        // The ICV was right, and nothing readable is under it.
+        let inside = candidate.opener()?.open(esp, out).unwrap_or(Inside { next_header: 0, payload: 0..0 });
+        Some((inside, by, Icv::Right, Some(pair)))
+    }
+
+    /// What has opened one packet opens all others.
+    fn prove(&mut self, at: usize) {
+        if !self.is_proved {
+            self.candidates.swap(0, at);
+            self.candidates.truncate(1);
+            self.is_proved = true;
+        }
     }
 
     /// Opens a packet whose ICV is wrong.

@@ -113,7 +113,7 @@ fn ppp(bytes: &[u8]) -> Found {
 }
 
 const NULL: u16 = 0;
-const ETHERNET: u16 = 1;
+pub(super) const ETHERNET: u16 = 1;
 const PPP: u16 = 9;
 const RAW: u16 = 101;
 const LOOP: u16 = 108;

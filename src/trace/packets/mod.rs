@@ -1,6 +1,6 @@
 //! Captures of packets, read as messages: pcap and pcapng, down from the link layer to SIP and Diameter.
 //!
-//! Each file is a room: [`mod@file`] the two formats, `link` the frames, `network` IP and what is put into it, `udp`, `tcp`
+//! Each file is a room: [`mod@file`] the two formats, `link` the frames, `network` IP and what is put into it, `tunnel` what carries frames, `udp`, `tcp`
 //! and `sctp` the transports, `esp` what is sealed, `copies` what was captured twice. `docs/traces.md` tells what is read
 //! and where the limits are.
 
@@ -9,13 +9,16 @@ pub mod file;
 mod content;
 mod copies;
 mod esp;
+mod exported;
 mod hep;
+mod icmp;
 mod link;
 mod network;
 mod out;
 mod sctp;
 mod summary;
 mod tcp;
+mod tunnel;
 mod udp;
 
 pub use summary::{SealedCount, Summary};
@@ -90,6 +93,11 @@ impl<R: Read> Reader<R> {
     /// The calendar time of the first packet.
     pub fn epoch(&self) -> Option<Epoch> {
         self.origin.and_then(|micros| u64::try_from(micros).ok()).map(Epoch::from_unix_micros)
+    }
+
+    /// The time of the last packet that was read, whatever was in it.
+    pub const fn until(&self) -> Instant {
+        self.last
     }
 
     /// Comments and decryption secrets of the file so far.

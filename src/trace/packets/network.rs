@@ -5,10 +5,12 @@ use super::esp::Esp;
 use super::link::{self, Frame};
 use super::sctp::Associations;
 use super::tcp::Streams;
-use super::{Octets, Out, Point, hep, udp};
+use super::tunnel::{self, Carried};
+use super::{Octets, Out, Point, exported, hep, udp};
 use crate::ip::reassembly::{Reassembly, Taken};
 use crate::ip::{self, Malformed, Packet};
 use crate::time::Instant;
+use crate::trace::{Loss, Lost, Seen};
 use foldhash::fast::FixedState;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::IpAddr;
@@ -54,6 +56,20 @@ impl Network {
     pub(super) fn frame(&mut self, point: Point, link: u16, frame: Octets<'_>, out: &mut Out) {
         out.summary.packets += 1;
         out.summary.octets += (frame.bytes.len() + frame.missing) as u64;
+        if link == exported::LINKTYPE {
+            exported::take(point, frame, out, |packet, out| self.packet(point, packet, out));
+        } else {
+            self.link(point, link, frame, out);
+        }
+        self.streams.pass_time(point.now, out);
+        out.pass_time(Some(point.now));
+        if out.has_new_keys || self.esp.is_due(point.now) {
+            self.open_again(Some(point), out);
+        }
+    }
+
+    /// Takes a frame of a link, or one that a tunnel carries.
+    fn link(&mut self, point: Point, link: u16, frame: Octets<'_>, out: &mut Out) {
         match link::open(link, frame) {
             Frame::Ip(packet, seen_at) => {
                 let point = Point { vantage: mix(point.vantage, seen_at), ..point };
@@ -63,10 +79,14 @@ impl Network {
             Frame::Short => out.unread(point, "a frame cut off in its head", frame.bytes.len()),
             Frame::Unknown => out.unread(point, "a link type that is not read", frame.bytes.len()),
         }
-        self.streams.pass_time(point.now, out);
-        out.pass_time(Some(point.now));
-        if out.has_new_keys || self.esp.is_due(point.now) {
-            self.open_again(Some(point), out);
+    }
+
+    /// Takes what a tunnel carries.
+    fn carried(&mut self, point: Point, payload: Payload<'_>, carried: Carried<'_>, out: &mut Out) {
+        match carried {
+            Carried::Ip(number, packet) => self.packet(inside(point, payload, number), packet, out),
+            Carried::Frame(number, frame) => self.link(inside(point, payload, number), link::ETHERNET, frame, out),
+            Carried::Other => out.summary.other += 1,
         }
     }
 
@@ -157,6 +177,10 @@ impl Network {
                 }
             }
             IP_IN_IP | IPV6_IN_IP => self.packet(inside(point, payload, 0), octets, out),
+            tunnel::GRE => match tunnel::gre(octets) {
+                Some(carried) => self.carried(point, payload, carried, out),
+                None => out.unread(point, "a GRE packet cut off in its head", octets.bytes.len()),
+            },
             AUTHENTICATION => {
                 let len = octets.bytes.get(1).map_or(0, |len| (usize::from(*len) + 2) * 4);
                 let point = Point { depth: point.depth + 1, ..point };
@@ -165,6 +189,14 @@ impl Network {
                         self.payload(point, Payload { protocol, octets, ..payload }, out)
                     }
                     _ => out.unread(point, "an authentication header that is cut", octets.bytes.len()),
+                }
+            }
+            ICMP | ICMPV6 => {
+                out.summary.other += 1;
+                if let Some(lost) = super::icmp::lost(payload.protocol == ICMPV6, octets.bytes)
+                    && !self.is_copy(point, payload, out)
+                {
+                    out.push(point, Seen::Lost(lost));
                 }
             }
             _ => out.summary.other += 1,
@@ -177,6 +209,7 @@ impl Network {
         };
         match datagram.kind(point) {
             udp::Kind::GtpU { tunnel, packet } => self.packet(inside(point, payload, tunnel), packet, out),
+            udp::Kind::Vxlan(carried) => self.carried(point, payload, carried, out),
             udp::Kind::Esp => {
                 if !self.is_copy(point, payload, out) {
                     self.sealed(point, Payload { octets: datagram.data, ..payload }, true, out);
@@ -257,6 +290,9 @@ impl Network {
             out.unread(point, "an IP packet of which fragments are missing", 0);
         }
         self.dropped_fragments = lost;
+        for (from, to) in self.fragments.take_given_up() {
+            out.push(point, Seen::Lost(Lost { from, to, ports: None, why: Loss::Fragments }));
+        }
     }
 }
 
@@ -270,6 +306,8 @@ fn mix(a: u64, b: u64) -> u64 {
     FixedState::default().hash_one((a, b))
 }
 
+const ICMP: u8 = 1;
+const ICMPV6: u8 = 58;
 const SCTP: u8 = 132;
 const IP_IN_IP: u8 = 4;
 const IPV6_IN_IP: u8 = 41;

@@ -81,6 +81,22 @@ impl Out {
         self.push(point, seen);
     }
 
+    /// A message without the packets that carried it.
+    pub(super) fn exported(
+        &mut self,
+        point: Point,
+        protocol: Protocol,
+        ends: Option<Ends>,
+        is_cut: bool,
+        bytes: &[u8],
+    ) {
+        if let Some(ends) = ends.filter(|_| !is_cut) {
+            self.has_new_keys |= self.keys.learn(protocol, &ends, bytes);
+        }
+        let message = Message { protocol, ends, protection: point.protection, cut: is_cut, bytes: bytes.to_vec() };
+        self.push(point, Seen::Message(message));
+    }
+
     /// Hands out texts whose ESP did not come; all of them, without a time.
     pub(super) fn pass_time(&mut self, now: Option<Instant>) {
         let is_old = |text: &Text| now.is_none_or(|now| text.at + PATIENCE <= now);

@@ -61,6 +61,7 @@ impl Summary {
                 self.cut += u64::from(message.cut);
             }
             Seen::Sealed(sealed) => self.count_sealed(sealed),
+            Seen::Verified(_) | Seen::Lost(_) => {}
             Seen::Connection(connection) => self.gaps += u64::from(connection.step == Step::Gap),
             Seen::Unread(unread) => {
                 let (times, octets) = self.unread.entry(unread.reason).or_default();
@@ -72,6 +73,13 @@ impl Summary {
 
     pub(super) fn count_opened(&mut self, by: OpenedBy, icv: Icv) {
         self.opened.entry(by).or_default()[icv as usize] += 1;
+    }
+
+    /// What was not judged is now.
+    pub(super) fn count_verified(&mut self, by: OpenedBy, icv: Icv) {
+        let counts = self.opened.entry(by).or_default();
+        counts[Icv::Unknown as usize] = counts[Icv::Unknown as usize].saturating_sub(1);
+        counts[icv as usize] += 1;
     }
 
     fn count_sealed(&mut self, sealed: &Sealed) {

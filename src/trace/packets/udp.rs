@@ -1,6 +1,7 @@
-//! UDP: SIP on any port, ESP on port 4500, GTP-U on port 2152.
+//! UDP: SIP on any port, ESP on port 4500, GTP-U on port 2152, VXLAN.
 
 use super::network::Payload;
+use super::tunnel::{self, Carried};
 use super::{Octets, Out, Point, Protection};
 use super::{content, hep};
 use crate::ipsec::esp::{self, PORT};
@@ -22,6 +23,8 @@ pub(super) struct Datagram<'a> {
 pub(super) enum Kind<'a> {
     /// The packet of a user, and the number of his tunnel (TS 29.281).
     GtpU { tunnel: u32, packet: Octets<'a> },
+    /// A frame of an overlay.
+    Vxlan(Carried<'a>),
     /// A packet of RFC 3948.
     Esp,
     /// A message, where it begins.
@@ -59,18 +62,26 @@ impl<'a> Datagram<'a> {
         {
             return kind;
         }
+        if tunnel::VXLAN.contains(&to.port())
+            && let Some(carried) = tunnel::vxlan(data)
+        {
+            return Kind::Vxlan(carried);
+        }
         if data.bytes.starts_with(hep::MAGIC) {
             return Kind::Hep;
         }
-        if let Some(start) = content::sip_start(data.bytes) {
-            return Kind::Sip { start };
+        let on_esp_port = is_of(PORT).then(|| esp::Datagram::of(data.bytes));
+        match content::sip_start(data.bytes) {
+            // What stands before the message is no junk there: nothing is encrypted in that ESP.
+            Some(1..) if matches!(on_esp_port, Some(esp::Datagram::Esp(_))) => return Kind::Esp,
+            Some(start) => return Kind::Sip { start },
+            None => {}
         }
-        if is_of(PORT) {
-            return match esp::Datagram::of(data.bytes) {
-                esp::Datagram::Esp(_) => Kind::Esp,
-                esp::Datagram::KeepAlive => Kind::KeepAlive,
-                esp::Datagram::NonEsp => Kind::Other,
-            };
+        match on_esp_port {
+            Some(esp::Datagram::Esp(_)) => return Kind::Esp,
+            Some(esp::Datagram::KeepAlive) => return Kind::KeepAlive,
+            Some(esp::Datagram::NonEsp) => return Kind::Other,
+            None => {}
         }
         // What else is on a port of SIP, or protected by an SA of Gm, was meant for a SIP element.
         let is_expected = is_of(5060) || matches!(point.protection, Protection::Esp(_));

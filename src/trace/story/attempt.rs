@@ -1,10 +1,12 @@
 //! Attempts: a REGISTER and what follows from it, up to its final answer.
 
-use super::exchange::{Exchange, ExchangeData};
+use super::exchange::{self, Exchange, ExchangeData};
 use super::journey::{Journey, JourneyData};
 use super::message::{Facts, Message, Parsed};
 use super::names;
 use super::registration::Registration;
+use super::sets::Carried;
+use crate::event::Role;
 use crate::sip::header::contact::Contacts;
 use crate::sip::header::digest::Digest;
 use crate::sip::{self, HeaderName, Method};
@@ -120,10 +122,7 @@ impl<'r> Attempt<'r> {
 
     /// The private identity that it tells.
     pub fn impi(self) -> Option<&'r str> {
-        self.journeys().find_map(|journey| {
-            let sip = journey.request()?.sip()?;
-            sip.authorization().ok()??.username.filter(|name| !name.is_empty())
-        })
+        self.journeys().find_map(|journey| journey.request()?.credentials()?.username.filter(|name| !name.is_empty()))
     }
 
     /// Its Call-ID, that of the first REGISTER.
@@ -145,7 +144,8 @@ impl<'r> Attempt<'r> {
 
     /// The attempt after it.
     pub fn next(self) -> Option<Self> {
-        self.of.attempts().nth(self.index + 1)
+        let index = self.index + 1;
+        (index < self.of.attempts.len()).then_some(Self { index, ..self })
     }
 
     /// The attempt before it.
@@ -190,7 +190,7 @@ pub(super) struct AttemptData {
 /// The attempts of `journeys`, in the order of their first messages.
 pub(super) fn all(
     parsed: &[Parsed<'_>],
-    facts: &[Facts],
+    facts: &[Facts<'_>],
     exchanges: &[ExchangeData],
     journeys: &[JourneyData],
 ) -> Vec<AttemptData> {
@@ -201,9 +201,22 @@ pub(super) fn all(
     reader.attempts
 }
 
+/// The attempts that were granted, in order, each with the least place of its 200 and of those of all later ones.
+pub(super) fn granted(of: &Registration<'_>) -> Vec<(usize, usize)> {
+    let registered = of.attempts().filter(|attempt| attempt.outcome() == Outcome::Registered);
+    let mut all: Vec<(usize, usize)> =
+        registered.filter_map(|attempt| Some((attempt.index(), attempt.end()?.index()))).collect();
+    let mut least = usize::MAX;
+    for (_, end) in all.iter_mut().rev() {
+        least = least.min(*end);
+        *end = least;
+    }
+    all
+}
+
 struct Reader<'p, 'a> {
     parsed: &'p [Parsed<'a>],
-    facts: &'p [Facts],
+    facts: &'p [Facts<'a>],
     exchanges: &'p [ExchangeData],
     attempts: Vec<AttemptData>,
     /// Public identities.
@@ -213,7 +226,12 @@ struct Reader<'p, 'a> {
 impl<'p> Reader<'p, '_> {
     fn take(&mut self, index: usize, journey: &JourneyData, journeys: &[JourneyData]) {
         let Some(first) = self.message(journey, |_| true) else { return };
-        if names::method(first) != Some(Method::Register) || names::is_third_party(first) {
+        let to_ue = || journey.hops.first().is_some_and(|hop| self.exchanges[*hop].server == Some(Role::Ue));
+        if names::method(first) != Some(Method::Register) || names::is_third_party(first) || to_ue() {
+            return;
+        }
+        // Of one that was cut in its first lines nothing is told that an attempt has.
+        if exchange::key_of(first).is_none() {
             return;
         }
         match self.continues(journey, journeys) {
@@ -239,7 +257,7 @@ impl<'p> Reader<'p, '_> {
         let latest = |attempt: &AttemptData| &journeys[*attempt.journeys.last().expect("an attempt has a REGISTER")];
         let first = self.message(journey, |_| true)?;
         let request = self.request(journey);
-        let nonce = request.and_then(nonce);
+        let nonce = self.nonce(journey);
         let mut attempts = self.attempts.iter().enumerate().rev().take(LOOKED_BACK);
         let by_nonce =
             nonce.and_then(|nonce| attempts.find(|(_, attempt)| self.has_challenge(latest(attempt), Some(nonce))));
@@ -251,7 +269,12 @@ impl<'p> Reader<'p, '_> {
                 && before.is_some_and(|before| before.call_id() == first.call_id())
                 && numbers.is_some_and(|(before, now)| before < now)
         };
-        let may_follow = nonce.is_some() || request.is_none();
+        // Credentials that cannot be read are some all the same.
+        let has_credentials = |request: &sip::Message<'_>| {
+            let is_unreadable = || self.credentials(journey).is_none();
+            nonce.is_some() || request.header(HeaderName::Authorization).is_some() && is_unreadable()
+        };
+        let may_follow = request.is_none_or(has_credentials);
         let by_number = || self.attempts.iter().enumerate().next_back().filter(|(_, last)| may_follow && follows(last));
         by_nonce.or_else(by_number).map(|(index, _)| index)
     }
@@ -263,9 +286,13 @@ impl<'p> Reader<'p, '_> {
         }
         let impu = names::impu(request).map(names::canonical).unwrap_or_default();
         let is_protected = self.messages(journey).any(|index| self.facts[index].carried.sa().is_some())
-            || authorization(request).and_then(|digest| digest.integrity_protected) == Some("yes");
+            || self.credentials(journey).and_then(|digest| digest.integrity_protected) == Some("yes");
+        // A nonce of before does not make a refresh of what goes in clear and offers SAs anew.
+        let is_offer = request.header(HeaderName::SecurityClient).is_some()
+            && request.header(HeaderName::SecurityVerify).is_none()
+            && self.messages(journey).next().is_some_and(|first| self.facts[first].carried == Carried::Clear);
         match () {
-            () if !is_protected && nonce(request).is_none() => Kind::Initial,
+            () if !is_protected && (is_offer || self.nonce(journey).is_none()) => Kind::Initial,
             () if self.registered.contains(&impu) => Kind::Refresh,
             // The trace begins later than the registration.
             () if self.attempts.is_empty() => Kind::Refresh,
@@ -288,11 +315,22 @@ impl<'p> Reader<'p, '_> {
     /// True where the trace shows no answer, and the next REGISTER has a nonce that this one did not have.
     fn is_challenged_unseen(&self, journey: &JourneyData, next: Option<&str>) -> bool {
         let is_answered = self.message(journey, |sip| sip.status().is_some()).is_some();
-        !is_answered && next.is_some() && self.request(journey).and_then(nonce) != next
+        !is_answered && next.is_some() && self.nonce(journey) != next
     }
 
     fn is_success(&self, journey: &JourneyData) -> bool {
         self.message(journey, |sip| sip.status().is_some_and(|status| (200..300).contains(&status))).is_some()
+    }
+
+    /// Credentials of its request.
+    fn credentials(&self, journey: &JourneyData) -> Option<&'p Digest<'p>> {
+        let parsed: &'p [Parsed<'_>] = self.parsed;
+        let is_request = |index: &usize| parsed[*index].sip().is_some_and(|sip| sip.status().is_none());
+        self.messages(journey).find(is_request).and_then(|index| parsed[index].credentials())
+    }
+
+    fn nonce(&self, journey: &JourneyData) -> Option<&'p str> {
+        self.credentials(journey)?.nonce.filter(|nonce| !nonce.is_empty())
     }
 
     fn request(&self, journey: &JourneyData) -> Option<&'p sip::Message<'p>> {
@@ -303,24 +341,14 @@ impl<'p> Reader<'p, '_> {
         self.messages(journey).filter_map(|index| self.parsed[index].sip()).find(|sip| is(sip))
     }
 
-    fn messages(&self, journey: &JourneyData) -> impl Iterator<Item = usize> + use<'p> {
+    fn messages<'j>(&self, journey: &'j JourneyData) -> impl Iterator<Item = usize> + use<'p, 'j> {
         let exchanges = self.exchanges;
-        let indices: Vec<usize> =
-            journey.hops.iter().flat_map(|hop| exchanges[*hop].messages.iter().copied()).collect();
-        indices.into_iter()
+        journey.hops.iter().flat_map(move |hop| exchanges[*hop].messages.iter().copied())
     }
 }
 
 /// Attempts of one UE that may be open at once, and more.
 const LOOKED_BACK: usize = 16;
-
-fn authorization<'a>(request: &sip::Message<'a>) -> Option<Digest<'a>> {
-    request.authorization().ok().flatten()
-}
-
-fn nonce<'a>(request: &sip::Message<'a>) -> Option<&'a str> {
-    authorization(request)?.nonce.filter(|nonce| !nonce.is_empty())
-}
 
 fn contact<'a>(request: &sip::Message<'a>) -> Option<sip::Uri<'a>> {
     match request.contacts() {
@@ -414,6 +442,19 @@ mod tests {
         );
         // The challenge itself was not captured.
         assert_eq!(found(&[(NONE, None), (&with("n1", ""), None)]), [(Kind::Initial, Outcome::Unanswered, 2)]);
+    }
+
+    /// Whatever is wrong with them, credentials answer the challenge before them.
+    #[test]
+    fn credentials_that_cannot_be_read_answer_as_well() {
+        let one = challenge("n1");
+        for unreadable in ["Authorization: Basic dTpo\r\n", "Authorization: Digest nonce=\"n1\r\n"] {
+            assert_eq!(
+                found(&[(NONE, Some((401, &one))), (unreadable, Some((400, "")))]),
+                [(Kind::Initial, Outcome::Refused(400), 2)],
+                "{unreadable}"
+            );
+        }
     }
 
     #[test]

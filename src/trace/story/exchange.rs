@@ -10,7 +10,9 @@ use crate::diameter::{Header, dictionary};
 use crate::event::Role;
 use crate::packet::Protocol;
 use crate::sip::{self, HeaderName, Method};
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 
 /// A request on one hop and what answers it. An ACK to anything but a 2xx belongs to its INVITE; a CANCEL, and an ACK to a
@@ -94,8 +96,7 @@ impl<'r> Exchange<'r> {
 
     /// The reference point.
     pub fn interface(self) -> Interface {
-        let data = self.data();
-        data.interface_of_kind().unwrap_or_else(|| Interface::between(data.client, data.server))
+        self.data().interface()
     }
 
     /// The way of this request over all hops.
@@ -152,33 +153,43 @@ pub(super) struct SipKey<'a> {
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Key<'a> {
     Sip(SipKey<'a>),
-    Diameter { hop_by_hop: u32, end_to_end: u32, command: u32 },
+    Diameter {
+        hop_by_hop: u32,
+        end_to_end: u32,
+        command: u32,
+    },
+    /// A message that was cut, or broken, before it tells what it belongs to.
+    Alone(usize),
 }
 
 /// The exchanges of `records`, in the order of their first messages.
-pub(super) fn all<'p>(records: &[Record], parsed: &'p [Parsed<'_>]) -> (Vec<ExchangeData>, Vec<Facts>) {
+pub(super) fn all<'a>(records: &[Record], parsed: &[Parsed<'a>]) -> (Vec<ExchangeData>, Vec<Facts<'a>>) {
     let mut exchanges: Vec<ExchangeData> = Vec::new();
     let mut facts = vec![Facts::default(); records.len()];
-    let mut open: HashMap<Key<'p>, usize> = HashMap::with_capacity(records.len());
+    let mut open: HashMap<Key<'a>, usize, RandomState> = HashMap::default();
+    open.reserve(records.len());
     for (index, (record, message)) in records.iter().zip(parsed).enumerate() {
         let (key, downwards) = match message {
-            Parsed::Sip(sip) => match key_of(sip) {
-                Some(key) => (Key::Sip(key), sip.status().is_none()),
-                None => continue,
-            },
+            Parsed::Sip(sip, _) => (key_of(sip).map_or(Key::Alone(index), Key::Sip), sip.status().is_none()),
             Parsed::Diameter(header) => (diameter_key(header), header.request),
             Parsed::Unreadable => continue,
         };
+        let sip = message.sip();
+        let (method, status) = (sip.and_then(names::method), sip.and_then(sip::Message::status));
         let cancelled = match &key {
             Key::Sip(key) if key.method == "CANCEL" => {
                 open.get(&Key::Sip(SipKey { method: "INVITE", ..key.clone() })).copied()
             }
             _ => None,
         };
-        let number = *open.entry(key).or_insert_with(|| {
+        let next = exchanges.len();
+        let number = match open.entry(key) {
+            Entry::Occupied(known) if !is_another(message, parsed, &exchanges[*known.get()]) => *known.get(),
+            entry => *entry.insert_entry(next).get(),
+        };
+        if number == next {
             exchanges.push(ExchangeData::new(record.protocol, message));
-            exchanges.len() - 1
-        });
+        }
         if let Some(cancelled) = cancelled {
             exchanges[cancelled].cancel = Some(number);
         }
@@ -186,11 +197,13 @@ pub(super) fn all<'p>(records: &[Record], parsed: &'p [Parsed<'_>]) -> (Vec<Exch
         let same = |other: &&usize| says_the_same(&parsed[**other], message);
         facts[index] = Facts {
             exchange: Some(number),
+            method,
+            status,
             downwards,
             repeats: exchange.messages.iter().find(same).copied(),
             ..Facts::default()
         };
-        exchange.take(index, downwards, message.sip());
+        exchange.take(index, downwards, sip);
     }
     (exchanges, facts)
 }
@@ -212,6 +225,10 @@ impl ExchangeData {
             server: None,
             journey: 0,
         }
+    }
+
+    pub(super) fn interface(&self) -> Interface {
+        self.interface_of_kind().unwrap_or_else(|| Interface::between(self.client, self.server))
     }
 
     /// The interface of a Diameter exchange, which its application tells.
@@ -272,9 +289,24 @@ fn has_cookie(branch: &str) -> bool {
     branch.get(..7).is_some_and(|cookie| cookie.eq_ignore_ascii_case("z9hG4bK"))
 }
 
+/// RFC 3261 clause 17.1.2.2: a request is repeated as it was. One that asks for something else after the answer is another,
+/// whose sender took branch and CSeq a second time.
+fn is_another(message: &Parsed<'_>, parsed: &[Parsed<'_>], exchange: &ExchangeData) -> bool {
+    let (Parsed::Sip(again, _), Some(_), Some(first)) = (message, exchange.last, exchange.request) else {
+        return false;
+    };
+    again.status().is_none()
+        && again.method() != Some(Method::Ack)
+        && parsed[first].sip().is_some_and(|first| asks(first) != asks(again))
+}
+
+fn asks<'a>(request: &sip::Message<'a>) -> [Option<&'a str>; 3] {
+    [HeaderName::Expires, HeaderName::Contact, HeaderName::Authorization].map(|name| request.header(name))
+}
+
 fn says_the_same(a: &Parsed<'_>, b: &Parsed<'_>) -> bool {
     match (a, b) {
-        (Parsed::Sip(a), Parsed::Sip(b)) => match (a.start(), b.start()) {
+        (Parsed::Sip(a, _), Parsed::Sip(b, _)) => match (a.start(), b.start()) {
             (sip::StartLine::Request { method, .. }, sip::StartLine::Request { method: other, .. }) => method == other,
             (sip::StartLine::Response { status, .. }, sip::StartLine::Response { status: other, .. }) => {
                 // 18x may each tell something new.
@@ -289,6 +321,7 @@ fn says_the_same(a: &Parsed<'_>, b: &Parsed<'_>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use crate::event::Role;
     use crate::sip::Method;
     use crate::trace::story::Registration;
     use crate::trace::story::testing::{answer, down, groups, request, up};
@@ -330,6 +363,23 @@ mod tests {
         assert_eq!(invite.cancel().unwrap().last().unwrap().number, 3);
     }
 
+    /// Nothing tells which request it belongs to: it stands alone, and its ends are known by their addresses.
+    #[test]
+    fn a_message_that_was_cut_in_its_first_lines() {
+        let groups = groups(vec![
+            up(0, request("REGISTER", 1, "z9hG4bKa", "")),
+            down(1, answer(200, "REGISTER", 1, "z9hG4bKa", "")),
+            up(2, "MESSAGE sip:v@h SIP/2.0\r\nVia: SIP/2.0/UDP 10.0".to_owned()),
+            up(3, "REGISTER sip:h SIP/2.0\r\nVia: SIP/2.0/UDP 10.0".to_owned()),
+        ]);
+        let registration = Registration::of(&groups[0]);
+        let cut = registration.message(3).unwrap();
+        assert_eq!((cut.method(), cut.from(), cut.to()), (Some(Method::Message), Some(Role::Ue), Some(Role::Pcscf)));
+        assert_eq!(cut.exchange().unwrap().messages().count(), 1);
+        assert_eq!(registration.message(4).unwrap().from(), Some(Role::Ue));
+        assert_eq!(registration.attempts().count(), 1, "of what was cut nobody knows what it was for");
+    }
+
     /// RFC 2543: no magic cookie. A phone that uses a branch twice does not join two requests.
     #[test]
     fn branches_that_tell_nothing() {
@@ -344,6 +394,22 @@ mod tests {
             let found: Vec<_> = registration.exchanges().map(super::Exchange::status).collect();
             assert_eq!(found, [Some(401), Some(200)], "{branch}");
         }
+    }
+
+    #[test]
+    fn another_request_with_the_branch_of_the_first() {
+        let (branch, leaves) = ("z9hG4bKa", "Expires: 0\r\n");
+        let groups = groups(vec![
+            up(0, request("REGISTER", 1, branch, "Expires: 200\r\n")),
+            down(1, answer(200, "REGISTER", 1, branch, "")),
+            up(9_000, request("REGISTER", 1, branch, leaves)),
+            up(9_500, request("REGISTER", 1, branch, leaves)),
+            down(9_501, answer(200, "REGISTER", 1, branch, "")),
+        ]);
+        let registration = Registration::of(&groups[0]);
+        let requests: Vec<_> = registration.exchanges().map(|exchange| exchange.requests().count()).collect();
+        assert_eq!(requests, [1, 2], "the third asks for something else");
+        assert_eq!(registration.message(5).unwrap().repeats(), None);
     }
 
     #[test]

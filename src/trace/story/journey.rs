@@ -1,15 +1,18 @@
 //! The way of one request over all hops, and what it made elements ask.
 
+use super::attempt::Attempt;
 use super::exchange::{self, Exchange, ExchangeData, SipKey};
 use super::message::{Message, Parsed};
 use super::names::{self, DiameterNames};
 use super::record::Record;
 use super::registration::Registration;
 use super::role::Interface;
+use super::roles::BEHIND_PCSCF;
 use crate::diameter::dictionary;
 use crate::event::Role;
 use crate::packet::Protocol;
 use crate::sip::Method;
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -72,6 +75,11 @@ impl<'r> Journey<'r> {
         self.last()?.status()
     }
 
+    /// The attempt that it is a REGISTER of.
+    pub fn attempt(self) -> Option<Attempt<'r>> {
+        self.data().attempt.map(|index| Attempt { of: self.of, index })
+    }
+
     /// Its place among the journeys of the registration, from 0.
     pub const fn index(self) -> usize {
         self.index
@@ -98,11 +106,15 @@ impl fmt::Debug for Journey<'_> {
 pub(super) struct JourneyData {
     pub(super) hops: Vec<usize>,
     pub(super) diameter: Vec<usize>,
+    /// The place of its first message.
+    pub(super) begin: usize,
+    /// The attempt that it is a REGISTER of, known once attempts are.
+    pub(super) attempt: Option<usize>,
 }
 
 /// Links exchanges to journeys, in the order of their first messages.
 pub(super) fn all(records: &[Record], parsed: &[Parsed<'_>], exchanges: &mut [ExchangeData]) -> Vec<JourneyData> {
-    let mut linker = Linker { parsed, by_key: HashMap::new(), by_number: HashMap::new(), journeys: Vec::new() };
+    let mut linker = Linker { parsed, by_key: HashMap::default(), by_number: HashMap::default(), journeys: Vec::new() };
     let mut open_registers: Vec<usize> = Vec::new();
     for index in 0..exchanges.len() {
         let exchange = &exchanges[index];
@@ -117,8 +129,13 @@ pub(super) fn all(records: &[Record], parsed: &[Parsed<'_>], exchanges: &mut [Ex
         let data = &linker.journeys[journey];
         let is_register = parsed[first]
             .sip()
-            .is_some_and(|sip| names::method(sip) == Some(Method::Register) && !names::is_third_party(sip));
-        if is_register && data.hops.len() == 1 {
+            .is_some_and(|sip| names::method(sip) == Some(Method::Register) && !names::is_third_party(sip))
+            && data.hops.len() == 1;
+        if is_register {
+            // Those that nobody ever answers are not looked at for ever.
+            if open_registers.len() == MOST_OPEN {
+                open_registers.remove(0);
+            }
             open_registers.push(journey);
         }
         exchanges[index].journey = journey;
@@ -126,37 +143,43 @@ pub(super) fn all(records: &[Record], parsed: &[Parsed<'_>], exchanges: &mut [Ex
     let mut journeys = linker.journeys;
     for journey in &mut journeys {
         // What has fewer Vias is nearer to the sender, wherever it stands in the trace.
-        journey.hops.sort_by_key(|hop| vias_of(parsed, &exchanges[*hop]));
+        journey.hops.sort_by_key(|hop| way_of(parsed, &exchanges[*hop]));
     }
     journeys
 }
 
+/// REGISTERs of one UE that wait for answers at once, and more.
+const MOST_OPEN: usize = 64;
+
 struct Linker<'p, 'a> {
     parsed: &'p [Parsed<'a>],
-    by_key: HashMap<SipKey<'p>, usize>,
+    by_key: HashMap<SipKey<'p>, usize, RandomState>,
     /// REGISTERs by Call-ID and CSeq, for those who rewrite Vias.
-    by_number: HashMap<(&'p str, u32), usize>,
+    by_number: HashMap<(&'p str, u32), usize, RandomState>,
     journeys: Vec<JourneyData>,
 }
 
 impl<'p> Linker<'p, '_> {
     fn sip(&mut self, first: usize, index: usize, exchanges: &[ExchangeData]) -> usize {
         let sip = self.parsed[first].sip().expect("what cannot be read is in no exchange");
-        let key = exchange::key_of(sip).expect("an exchange has a key");
+        let Some(key) = exchange::key_of(sip) else { return self.begin(index, first) };
         let below: Vec<SipKey<'p>> = exchange::keys_below(sip).collect();
         let number = (names::method(sip) == Some(Method::Register))
             .then(|| Some((sip.call_id().ok()?, sip.cseq().ok()?.number)))
             .flatten();
         let linked = below.iter().find_map(|key| self.by_key.get(key)).copied();
         // What stands nearer to the sender may come later in the trace: a text whose parts were pasted in any order.
-        let linked = linked.or_else(|| self.by_key.get(&key).copied());
+        let known = self.by_key.get(&key).copied();
+        let linked = linked.or_else(|| known.filter(|journey| self.is_another_hop(*journey, sip, exchanges)));
         let renumbered = number.and_then(|number| self.by_number.get(&number)).copied();
         let renumbered = renumbered.filter(|journey| self.is_another_hop(*journey, sip, exchanges));
-        let journey = linked.or(renumbered).unwrap_or_else(|| {
-            self.journeys.push(JourneyData::default());
-            self.journeys.len() - 1
-        });
-        self.journeys[journey].hops.push(index);
+        let journey = match linked.or(renumbered) {
+            Some(journey) => {
+                self.journeys[journey].hops.push(index);
+                journey
+            }
+            None => self.begin(index, first),
+        };
         self.by_key.insert(key, journey);
         for key in below {
             self.by_key.entry(key).or_insert(journey);
@@ -167,10 +190,20 @@ impl<'p> Linker<'p, '_> {
         journey
     }
 
-    /// Two exchanges with as many Vias are two requests with one CSeq number.
+    /// A journey of this exchange, whose first message stands there.
+    fn begin(&mut self, exchange: usize, first: usize) -> usize {
+        self.journeys.push(JourneyData { hops: vec![exchange], begin: first, ..JourneyData::default() });
+        self.journeys.len() - 1
+    }
+
+    /// Two exchanges with as many Vias are two requests with one CSeq number, unless somebody behind the P-CSCF has left Vias
+    /// out.
     fn is_another_hop(&self, journey: usize, sip: &crate::sip::Message<'_>, exchanges: &[ExchangeData]) -> bool {
         let vias = names::vias(sip);
-        self.journeys[journey].hops.iter().all(|hop| vias_of(self.parsed, &exchanges[*hop]) != vias)
+        let hops = || self.journeys[journey].hops.iter().map(|hop| vias_of(self.parsed, &exchanges[*hop]));
+        let has_shrunk =
+            || vias == 1 && sip.status().is_none() && sip.has_any(BEHIND_PCSCF) && hops().any(|hop| hop > 1);
+        hops().all(|hop| hop != vias) || has_shrunk()
     }
 
     /// A request of an element to the HSS is caused by the REGISTER it is busy with; others by nobody that is seen.
@@ -192,10 +225,7 @@ impl<'p> Linker<'p, '_> {
                 self.journeys[journey].diameter.push(index);
                 journey
             }
-            None => {
-                self.journeys.push(JourneyData { hops: vec![index], diameter: Vec::new() });
-                self.journeys.len() - 1
-            }
+            None => self.begin(index, exchanges[index].messages[0]),
         }
     }
 }
@@ -207,4 +237,11 @@ fn is_open_at(journey: &JourneyData, exchanges: &[ExchangeData], at: usize) -> b
 
 fn vias_of(parsed: &[Parsed<'_>], exchange: &ExchangeData) -> usize {
     exchange.messages.first().and_then(|first| parsed[*first].sip()).map_or(0, names::vias)
+}
+
+/// How far a request has come: where Vias were left out behind the P-CSCF, what that one adds tells.
+fn way_of(parsed: &[Parsed<'_>], exchange: &ExchangeData) -> usize {
+    let sip = exchange.messages.first().and_then(|first| parsed[*first].sip());
+    let is_behind = sip.is_some_and(|sip| sip.status().is_none() && sip.has_any(BEHIND_PCSCF));
+    vias_of(parsed, exchange).max(if is_behind { 2 } else { 0 })
 }

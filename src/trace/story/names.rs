@@ -4,6 +4,7 @@ use crate::cx;
 use crate::diameter::{Avps, Header, dictionary};
 use crate::sip::header::contact::Contacts;
 use crate::sip::{HeaderName, Message, Method, NameSet};
+use std::hash::{BuildHasher, Hasher};
 use std::net::IpAddr;
 
 /// Reads a message of a trace: whole, or as much of it as there is.
@@ -24,11 +25,15 @@ pub(super) fn vias(message: &Message<'_>) -> usize {
 /// True for a REGISTER of an S-CSCF at an application server (TS 24.229 clause 5.4.1.7): it is about somebody else, and
 /// nobody is to be authenticated.
 pub(super) fn is_third_party(message: &Message<'_>) -> bool {
-    let (Ok(from), Ok(to)) = (message.from(), message.to()) else { return false };
-    method(message) == Some(Method::Register)
-        && !message.has_any(OF_A_UE)
-        && !from.uri.equivalent(&to.uri)
-        && (message.status().is_some() || vias(message) <= 1)
+    is_about_another(message) && (message.status().is_some() || vias(message) <= 1)
+}
+
+/// The same, however many elements it has passed.
+pub(super) fn is_about_another(message: &Message<'_>) -> bool {
+    if message.has_any(OF_A_UE) || method(message) != Some(Method::Register) {
+        return false;
+    }
+    message.from().is_ok_and(|from| message.to().is_ok_and(|to| !from.uri.equivalent(&to.uri)))
 }
 
 /// The private identity that a REGISTER tells, or that follows from its public one.
@@ -57,11 +62,28 @@ pub(super) fn is_deregistration(message: &Message<'_>) -> bool {
 
 /// The identity without parameters and with a scheme, as an index: what two spellings share.
 pub(super) fn canonical(identity: &str) -> String {
-    let text = identity.trim_matches(['<', '>']);
-    let rest = text.split_once(':').filter(|(scheme, _)| matches!(*scheme, "sip" | "sips")).map_or(text, |(_, r)| r);
-    let mut text = rest.split([';', '?']).next().unwrap_or_default().to_owned();
-    text.make_ascii_lowercase();
-    text
+    bare(identity).to_ascii_lowercase()
+}
+
+/// The same as it is spelled.
+fn bare(identity: &str) -> &str {
+    let text = identity.trim_matches(|c| matches!(c, '<' | '>'));
+    let text = text.strip_prefix("sip:").or_else(|| text.strip_prefix("sips:")).unwrap_or(text);
+    let end = text.bytes().position(|b| matches!(b, b';' | b'?'));
+    &text[..end.unwrap_or(text.len())]
+}
+
+/// An identity as an index: equal for what [`canonical`] makes the same text of.
+pub(super) fn hash(identity: &str, hasher: &impl BuildHasher) -> u64 {
+    let (bare, mut hasher) = (bare(identity), hasher.build_hasher());
+    let mut lower = [0; 64];
+    for part in bare.as_bytes().chunks(lower.len()) {
+        let lower = &mut lower[..part.len()];
+        lower.copy_from_slice(part);
+        lower.make_ascii_lowercase();
+        hasher.write(lower);
+    }
+    hasher.finish()
 }
 
 /// What a Diameter message says.

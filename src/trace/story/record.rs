@@ -3,7 +3,7 @@
 use super::role::Known;
 use crate::packet::{Protocol, Transport};
 use crate::time::Instant;
-use crate::trace::{Connection, Ends, Place, Protection, Sealed};
+use crate::trace::{Connection, Ends, Lost, Place, Protection, Sealed};
 use std::net::IpAddr;
 
 /// A SIP or Diameter message of the trace.
@@ -58,6 +58,8 @@ pub struct Group {
     pub shut: Vec<ShutSpi>,
     /// Steps in the lives of its connections.
     pub connections: Vec<ConnectionStep>,
+    /// Packets of it that did not get through.
+    pub lost: Vec<LostPacket>,
     /// The time of the last thing that the trace had shown, of whomever, when this was handed out.
     pub seen_until: Option<Instant>,
     /// What the rest of the trace tells about the addresses of these messages.
@@ -96,6 +98,17 @@ impl ShutSpi {
             shut.first.push((place, at, sealed));
         }
     }
+}
+
+/// A packet that did not get through, and when that was told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LostPacket {
+    /// Where in the trace.
+    pub place: Place,
+    /// When.
+    pub at: Option<Instant>,
+    /// What.
+    pub lost: Lost,
 }
 
 /// A step in the life of a connection, and when.

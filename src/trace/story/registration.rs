@@ -1,19 +1,20 @@
 //! One registration, read: what a rule asks.
 
-use super::attempt::{self, Attempt, AttemptData, Kind, Outcome};
+use super::attempt::{self, Attempt, AttemptData, Kind};
 use super::exchange::{self, Exchange, ExchangeData};
 use super::journey::{self, Journey, JourneyData};
 use super::message::{Facts, Message, Parsed};
 use super::names;
 use super::observable::Observable;
-use super::record::{ConnectionStep, Group, ShutSpi};
+use super::record::{ConnectionStep, Group, LostPacket, ShutSpi};
 use super::role::Interface;
 use super::roles;
 use super::sets::{self, Set, SetData};
-use super::subscription::{self, Subscription, SubscriptionData};
+use super::subscription::{self, Documents, Subscription, SubscriptionData};
 use crate::cx::{Ppr, Rtr};
 use crate::event::Role;
 use crate::sip::Method;
+use std::collections::HashSet;
 
 /// What a trace shows of one UE and one private identity: all attempts to register, and everything else that was said by,
 /// to and about it. Also, with [`Registration::id`] `None`, the messages that belong to no registration.
@@ -36,12 +37,15 @@ use crate::sip::Method;
 pub struct Registration<'a> {
     pub(super) group: &'a Group,
     pub(super) parsed: Vec<Parsed<'a>>,
-    pub(super) facts: Vec<Facts>,
+    pub(super) facts: Vec<Facts<'a>>,
     pub(super) exchanges: Vec<ExchangeData>,
     pub(super) journeys: Vec<JourneyData>,
     pub(super) attempts: Vec<AttemptData>,
     pub(super) sets: Vec<SetData>,
     pub(super) subscriptions: Vec<SubscriptionData>,
+    pub(super) documents: Documents<'a>,
+    /// Attempts that were granted, each with the least place of a 200 of it and of those behind it: these grow.
+    granted: Vec<(usize, usize)>,
     observable: Observable,
 }
 
@@ -51,7 +55,7 @@ impl<'a> Registration<'a> {
         let records = &group.records;
         let parsed: Vec<Parsed<'a>> = records.iter().map(Parsed::of).collect();
         let (mut exchanges, mut facts) = exchange::all(records, &parsed);
-        let journeys = journey::all(records, &parsed, &mut exchanges);
+        let mut journeys = journey::all(records, &parsed, &mut exchanges);
         roles::assign(records, &parsed, &mut exchanges, &journeys, &group.known);
         let sets = sets::all(records, &parsed, &exchanges, &journeys);
         for (index, record) in records.iter().enumerate() {
@@ -59,11 +63,35 @@ impl<'a> Registration<'a> {
             // SAs are between UE and P-CSCF; elsewhere ports mean nothing.
             let is_gm =
                 exchange.is_none_or(|exchange| Interface::between(exchange.client, exchange.server) == Interface::Gm);
+            if let Some(exchange) = exchange {
+                facts[index].name(exchange);
+            }
             facts[index].carried = sets::carried(if is_gm { &sets } else { &[] }, index, record);
         }
         let attempts = attempt::all(&parsed, &facts, &exchanges, &journeys);
-        let (subscriptions, observable) = (Vec::new(), Observable::default());
-        let mut this = Self { group, parsed, facts, exchanges, journeys, attempts, sets, subscriptions, observable };
+        for (index, attempt) in attempts.iter().enumerate() {
+            for journey in &attempt.journeys {
+                journeys[*journey].attempt = Some(index);
+            }
+        }
+        let documents = subscription::documents(&parsed);
+        let mut this = Self {
+            group,
+            parsed,
+            facts,
+            exchanges,
+            journeys,
+            attempts,
+            sets,
+            documents,
+            subscriptions: Vec::new(),
+            granted: Vec::new(),
+            observable: Observable::default(),
+        };
+        for (set, life) in sets::lives(&this).into_iter().enumerate() {
+            this.sets[set].life = life;
+        }
+        this.granted = attempt::granted(&this);
         this.subscriptions = subscription::all(&this);
         this.observable = Observable::of(&this);
         this
@@ -93,13 +121,9 @@ impl<'r> Registration<'r> {
 
     /// Every public identity that a REGISTER of it is about, each once.
     pub fn impus(&'r self) -> Vec<&'r str> {
-        let mut all: Vec<&str> = Vec::new();
-        for impu in self.attempts().filter_map(Attempt::impu) {
-            if !all.iter().any(|known| names::canonical(known) == names::canonical(impu)) {
-                all.push(impu);
-            }
-        }
-        all
+        let mut known = HashSet::new();
+        let all = self.attempts().filter_map(Attempt::impu);
+        all.filter(|impu| known.insert(names::canonical(impu))).collect()
     }
 
     /// Every message, in the order of the trace.
@@ -107,9 +131,22 @@ impl<'r> Registration<'r> {
         (0..self.group.records.len()).map(move |index| Message { of: self, index })
     }
 
+    /// The messages behind one and before another, in the order of the trace.
+    pub fn between(&'r self, after: Message<'r>, before: Message<'r>) -> impl DoubleEndedIterator<Item = Message<'r>> {
+        (after.index() + 1..before.index()).map(move |index| Message { of: self, index })
+    }
+
+    /// The messages behind one, in the order of the trace.
+    pub fn after(&'r self, message: Message<'r>) -> impl DoubleEndedIterator<Item = Message<'r>> {
+        (message.index() + 1..self.group.records.len()).map(move |index| Message { of: self, index })
+    }
+
     /// The message with a number.
     pub fn message(&'r self, number: u64) -> Option<Message<'r>> {
-        self.messages().find(|message| message.number == number)
+        // Numbers grow, unless the trace was out of order.
+        let found = self.group.records.binary_search_by_key(&number, |record| record.number).ok();
+        let found = found.or_else(|| self.group.records.iter().position(|record| record.number == number));
+        found.map(|index| self.at(index))
     }
 
     /// Every exchange, in the order of their first messages.
@@ -132,6 +169,16 @@ impl<'r> Registration<'r> {
         (0..self.attempts.len()).map(move |index| Attempt { of: self, index })
     }
 
+    /// The attempts that began before `message`.
+    pub fn attempts_before(
+        &'r self,
+        message: Message<'r>,
+    ) -> impl DoubleEndedIterator<Item = Attempt<'r>> + Clone + use<'r> {
+        let begin = |attempt: &AttemptData| self.journeys[attempt.journeys[0]].begin;
+        let before = self.attempts.partition_point(|attempt| begin(attempt) < message.index());
+        (0..before).map(move |index| Attempt { of: self, index })
+    }
+
     /// The attempts of one kind.
     pub fn attempts_of(&'r self, kind: Kind) -> impl Iterator<Item = Attempt<'r>> {
         self.attempts().filter(move |attempt| attempt.kind() == kind)
@@ -139,10 +186,9 @@ impl<'r> Registration<'r> {
 
     /// The last attempt that was granted before `message`.
     pub fn granted_before(&'r self, message: Message<'r>) -> Option<Attempt<'r>> {
-        let is_before = |attempt: &Attempt<'r>| {
-            attempt.outcome() == Outcome::Registered && attempt.end().is_some_and(|end| end.index() < message.index())
-        };
-        self.attempts().rev().find(is_before)
+        let before = self.granted.partition_point(|(_, least)| *least < message.index());
+        let (index, _) = *self.granted.get(before.checked_sub(1)?)?;
+        Some(Attempt { of: self, index })
     }
 
     /// The sets of SAs, in the order of their 401s.
@@ -154,6 +200,12 @@ impl<'r> Registration<'r> {
     pub fn set(&'r self, index: usize) -> Set<'r> {
         assert!(index < self.sets.len(), "an index that this registration handed out");
         Set { of: self, index }
+    }
+
+    /// The set that a 401 made.
+    pub fn set_of(&'r self, challenge: Message<'r>) -> Option<Set<'r>> {
+        let index = self.sets.binary_search_by_key(&challenge.index(), SetData::challenge).ok()?;
+        Some(Set { of: self, index })
     }
 
     /// The subscriptions to its registration state.
@@ -175,7 +227,7 @@ impl<'r> Registration<'r> {
 
     /// Requests of and to it other than REGISTER and its subscriptions: calls, messages, OPTIONS.
     pub fn requests(&'r self) -> impl Iterator<Item = Journey<'r>> {
-        let subscribed: Vec<usize> = self.subscriptions.iter().flat_map(SubscriptionData::journeys).collect();
+        let subscribed: HashSet<usize> = self.subscriptions.iter().flat_map(SubscriptionData::journeys).collect();
         self.journeys().filter(move |journey| {
             let method = journey.method();
             method.is_some() && method != Some(Method::Register) && !subscribed.contains(&journey.index())
@@ -190,6 +242,11 @@ impl<'r> Registration<'r> {
     /// Steps in the lives of its connections, in order.
     pub fn connections(&self) -> &'r [ConnectionStep] {
         &self.group.connections
+    }
+
+    /// Packets of it that did not get through, as the trace tells, in order.
+    pub fn lost(&self) -> &'r [LostPacket] {
+        &self.group.lost
     }
 
     /// What the trace shows of it.

@@ -1,12 +1,13 @@
 //! Who somebody is, and over what they talk.
 
 use crate::event::Role;
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 /// The reference point between two elements.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Debug)]
 pub enum Interface {
     /// UE and P-CSCF.
     Gm,
@@ -19,6 +20,7 @@ pub enum Interface {
     /// Diameter of another application: Rx of a P-CSCF, or the base protocol.
     OtherDiameter,
     /// The trace does not tell.
+    #[default]
     Unknown,
 }
 
@@ -56,8 +58,8 @@ impl fmt::Display for Interface {
 /// Which roles have been seen at which addresses. All-in-one cores have several at one address.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Known {
-    addresses: HashMap<SocketAddr, Roles>,
-    hosts: HashMap<IpAddr, Roles>,
+    addresses: HashMap<SocketAddr, Roles, RandomState>,
+    hosts: HashMap<IpAddr, Roles, RandomState>,
 }
 
 impl Known {

@@ -16,11 +16,20 @@ use crate::ladder::asks;
 use crate::sip::header::contact::Contacts;
 use crate::sip::{HeaderName, Message, Method, NameSet, Uri};
 use crate::trace::{Ends, Protection};
+use foldhash::fast::RandomState;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 
 /// What a P-CSCF adds to a request (TS 24.229 clause 5.2.2.1), for those whose Vias were removed on the way.
 pub(super) const BEHIND_PCSCF: NameSet = NameSet::of(&[HeaderName::Path, HeaderName::PVisitedNetworkId]);
+
+/// What no UE sends.
+const OF_THE_NETWORK: NameSet = NameSet::of(&[
+    HeaderName::PAssertedIdentity,
+    HeaderName::PChargingVector,
+    HeaderName::PVisitedNetworkId,
+    HeaderName::RecordRoute,
+]);
 
 /// Client and server of a Cx command.
 pub(super) const fn of_command(command: u32) -> Option<(Role, Role)> {
@@ -39,16 +48,24 @@ pub(super) fn assign(
         records,
         parsed,
         known: known.clone(),
-        hosts: HashMap::new(),
+        hosts: HashMap::default(),
         ue: Ue::default(),
         sees_core: exchanges.iter().any(|exchange| exchange.interface_of_kind() == Some(Interface::Cx)),
     };
-    let ends: Vec<Option<(Option<Role>, Option<Role>)>> =
+    let mut ends: Vec<Option<Pair>> =
         exchanges.iter().map(|exchange| roles.by_content(exchange, exchanges, journeys)).collect();
-    for (exchange, ends) in exchanges.iter().zip(&ends) {
-        if let Some((client, server)) = ends {
-            roles.learn(exchange, *client, *server);
+    let (of_ue, others): (Vec<usize>, Vec<usize>) =
+        (0..exchanges.len()).partition(|index| ends[*index].is_some_and(|(client, _)| client == Some(Role::Ue)));
+    for index in of_ue.into_iter().chain(others) {
+        if roles.is_third_party_at_ue(&exchanges[index]) {
+            ends[index] = Some(GM_DOWN);
         }
+        if let Some((client, server)) = ends[index] {
+            roles.learn(&exchanges[index], client, server);
+        }
+    }
+    if roles.ue.ends.is_empty() {
+        exchanges.iter().for_each(|exchange| roles.learn_call(exchange));
     }
     for index in 0..exchanges.len() {
         let found = ends[index].unwrap_or_else(|| roles.of_other(&exchanges[index], exchanges, journeys));
@@ -61,7 +78,7 @@ struct Assignment<'p, 'a> {
     parsed: &'p [Parsed<'a>],
     known: Known,
     /// Roles by the names that elements give themselves.
-    hosts: HashMap<String, Roles>,
+    hosts: HashMap<String, Roles, RandomState>,
     ue: Ue,
     /// The trace shows more than Gm.
     sees_core: bool,
@@ -70,11 +87,11 @@ struct Assignment<'p, 'a> {
 /// The ends of the UE.
 #[derive(Default)]
 struct Ue {
-    ends: HashSet<SocketAddr>,
+    ends: HashSet<SocketAddr, RandomState>,
     /// SPIs of what comes in at it, and at the P-CSCF.
-    spis: (HashSet<u32>, HashSet<u32>),
+    spis: (HashSet<u32, RandomState>, HashSet<u32, RandomState>),
     /// Host and port of its contacts.
-    contacts: HashSet<SocketAddr>,
+    contacts: HashSet<SocketAddr, RandomState>,
 }
 
 type Pair = (Option<Role>, Option<Role>);
@@ -89,7 +106,7 @@ impl<'p> Assignment<'p, '_> {
                 let (client, server) = of_command(header.command).filter(|_| cx)?;
                 Some((Some(client), Some(server)))
             }
-            Parsed::Sip(sip) if names::method(sip) == Some(Method::Register) => {
+            Parsed::Sip(sip, _) if names::method(sip) == Some(Method::Register) && sip.via().is_ok() => {
                 let journey = &journeys[exchange.journey];
                 let pair = self.register(exchange, sip, journey, all);
                 self.sees_core |= pair.0 != Some(Role::Ue);
@@ -109,8 +126,7 @@ impl<'p> Assignment<'p, '_> {
         if names::is_third_party(sip) {
             return (Some(Role::Scscf), Some(Role::ApplicationServer));
         }
-        let depth = self.depth(exchange);
-        match depth {
+        match self.depth(exchange, journey, all) {
             0 | 1 => (Some(Role::Ue), Some(Role::Pcscf)),
             2 => (Some(Role::Pcscf), Some(self.entry(exchange, journey, all))),
             3 => (Some(Role::Icscf), Some(Role::Scscf)),
@@ -120,7 +136,7 @@ impl<'p> Assignment<'p, '_> {
 
     /// Whom the P-CSCF sends a REGISTER to: an I-CSCF, unless what it does is the work of an S-CSCF.
     fn entry(&self, exchange: &ExchangeData, journey: &JourneyData, all: &[ExchangeData]) -> Role {
-        let goes_on = journey.hops.iter().any(|hop| self.depth(&all[*hop]) == 3);
+        let goes_on = journey.hops.iter().any(|hop| self.depth(&all[*hop], journey, all) == 3);
         let asked = |command: u32| {
             journey.diameter.iter().any(|index| match &self.parsed[all[*index].messages[0]] {
                 Parsed::Diameter(header) => header.command == command,
@@ -135,8 +151,71 @@ impl<'p> Assignment<'p, '_> {
         }
     }
 
-    /// How many elements a REGISTER has passed.
-    fn depth(&self, exchange: &ExchangeData) -> usize {
+    /// How many elements a REGISTER has passed. Where one has left out the Vias of others, it is one more than it had passed
+    /// when it came to that one.
+    fn depth(&self, exchange: &ExchangeData, journey: &JourneyData, all: &[ExchangeData]) -> usize {
+        if self.is_from_ue(exchange, journey, all) {
+            return 1;
+        }
+        // Vias that the UE itself has written do not count.
+        let hops = || journey.hops.iter().map(|hop| &all[*hop]);
+        let first = hops().next().filter(|first| self.vias(first) > 1 && self.is_from_ue(first, journey, all));
+        let written = first.map_or(0, |first| self.vias(first) - 1);
+        let own = self.depth_by_vias(exchange).saturating_sub(written).max(1);
+        let came = journey.hops.iter().map(|hop| &all[*hop]).filter(|hop| {
+            hop.messages[0] < exchange.messages[0]
+                && self.vias(hop) > self.vias(exchange)
+                && self.server_end(hop).zip(self.client_end(exchange)).is_some_and(|(a, b)| a.ip() == b.ip())
+                && !self.has_passed(exchange, hop)
+        });
+        came.map(|hop| self.depth_by_vias(hop) + 1).max().map_or(own, |depth| depth.max(own))
+    }
+
+    /// True for a REGISTER that no P-CSCF can have sent, whatever Vias or Path it has: over SAs, which are between UE and
+    /// P-CSCF only, or with an offer of such, which ends at the P-CSCF (TS 24.229 clause 5.2.2.2), and from no address
+    /// that it came to before.
+    fn is_from_ue(&self, exchange: &ExchangeData, journey: &JourneyData, all: &[ExchangeData]) -> bool {
+        let Some(request) = exchange.request else { return false };
+        if matches!(self.records[request].protection, Protection::Esp(_) | Protection::Set(_)) {
+            return true;
+        }
+        let Some(sip) = self.parsed[request].sip().filter(|sip| sip.header(HeaderName::SecurityClient).is_some())
+        else {
+            return false;
+        };
+        let is_marked =
+            || self.parsed[request].credentials().is_some_and(|digest| digest.integrity_protected.is_some());
+        let is_passed_on = || {
+            let before = journey.hops.iter().map(|hop| &all[*hop]).filter(|hop| hop.messages[0] < exchange.messages[0]);
+            let mut ends = before.map(|hop| self.server_end(hop).zip(self.client_end(exchange)));
+            ends.any(|ends| ends.is_none_or(|(server, client)| server.ip() == client.ip()))
+        };
+        (names::vias(sip) > 1 || sip.has_any(BEHIND_PCSCF)) && !is_marked() && !is_passed_on()
+    }
+
+    /// True where the Via on top of one is among those of the other: both are of one way, in whatever order.
+    fn has_passed(&self, exchange: &ExchangeData, other: &ExchangeData) -> bool {
+        let (Some(one), Some(other)) = (self.first_sip(exchange), self.first_sip(other)) else { return true };
+        let mut vias = other.elements(HeaderName::Via);
+        one.elements(HeaderName::Via).next().is_none_or(|top| vias.any(|via| via == top))
+    }
+
+    fn first_sip(&self, exchange: &ExchangeData) -> Option<&'p Message<'p>> {
+        let parsed: &'p [Parsed<'_>] = self.parsed;
+        parsed[exchange.messages[0]].sip()
+    }
+
+    /// True for a REGISTER about somebody else that goes to the UE (TS 24.229 clause 5.4.1.7: it goes nowhere but to an
+    /// application server).
+    fn is_third_party_at_ue(&self, exchange: &ExchangeData) -> bool {
+        let is_at = |end: Option<SocketAddr>| end.is_some_and(|end| self.ue.ends.contains(&end));
+        let sip = self.first_sip(exchange).filter(|sip| sip.status().is_none());
+        sip.is_some_and(names::is_about_another)
+            && is_at(self.server_end(exchange))
+            && !is_at(self.client_end(exchange))
+    }
+
+    fn depth_by_vias(&self, exchange: &ExchangeData) -> usize {
         let Some(sip) = self.parsed[exchange.messages[0]].sip() else { return 0 };
         let vias = names::vias(sip);
         let request = exchange.request.and_then(|request| self.parsed[request].sip());
@@ -171,6 +250,33 @@ impl<'p> Assignment<'p, '_> {
                     .contacts
                     .extend(uris.filter_map(|uri| Some(SocketAddr::new(uri.ip()?, uri.port.unwrap_or(5060)))));
             }
+        }
+    }
+
+    /// Where the trace shows no REGISTER: a UE sends from its Contact what nobody has passed before, and without what a
+    /// network puts in; it is sent to at its Contact, and answers from there.
+    fn learn_call(&mut self, exchange: &ExchangeData) {
+        let (Some(client), Some(server)) = (self.client_end(exchange), self.server_end(exchange)) else { return };
+        let parsed: &'p [Parsed<'_>] = self.parsed;
+        let sips = || exchange.messages.iter().filter_map(|index| parsed[*index].sip());
+        let Some(request) = sips().find(|sip| sip.status().is_none()) else { return };
+        let contact_is = |sip: &Message<'_>, end: SocketAddr| match sip.contacts() {
+            Ok(Contacts::List(contacts)) => contacts.iter().any(|contact| contact.address.uri.ip() == Some(end.ip())),
+            _ => false,
+        };
+        let target = request.request_uri().and_then(|uri| Uri::parse(uri).ok()).and_then(|uri| uri.ip());
+        match names::vias(request) {
+            0 => {}
+            1 if !request.has_any(OF_THE_NETWORK) && contact_is(request, client) => {
+                self.ue.ends.insert(client);
+            }
+            1 => {}
+            _ if target == Some(server.ip())
+                && sips().any(|sip| sip.status().is_some_and(|status| status < 300) && contact_is(sip, server)) =>
+            {
+                self.ue.ends.insert(server);
+            }
+            _ => {}
         }
     }
 
@@ -215,7 +321,7 @@ impl<'p> Assignment<'p, '_> {
         if sip.header(name).is_none() {
             return;
         }
-        for element in sip.security(name).map(|list| list.0).unwrap_or_default() {
+        for element in sip.sound_security(name).0 {
             let spis = if is_ue { &mut self.ue.spis.0 } else { &mut self.ue.spis.1 };
             spis.extend([element.spi_c, element.spi_s].into_iter().flatten());
             for port in [element.port_c, element.port_s].into_iter().flatten() {
@@ -267,6 +373,8 @@ impl<'p> Assignment<'p, '_> {
         let is_from_ue = |sip: &Message<'_>| names::vias(sip) == 1 && names::method(sip) != Some(Method::Notify);
         match sip {
             Some(sip) if is_from_ue(sip) => GM,
+            // It was cut before it tells whom it has passed.
+            Some(sip) if names::vias(sip) == 0 => (None, None),
             Some(_) => GM_DOWN,
             None => (None, None),
         }
@@ -310,7 +418,7 @@ impl<'p> Assignment<'p, '_> {
 
     fn is_downwards(&self, index: usize) -> bool {
         match &self.parsed[index] {
-            Parsed::Sip(sip) => sip.status().is_none(),
+            Parsed::Sip(sip, _) => sip.status().is_none(),
             Parsed::Diameter(header) => header.request,
             Parsed::Unreadable => true,
         }
@@ -342,3 +450,86 @@ fn name_of(host: &str, port: Option<u16>) -> String {
 
 const GM: Pair = (Some(Role::Ue), Some(Role::Pcscf));
 const GM_DOWN: Pair = (Some(Role::Pcscf), Some(Role::Ue));
+
+#[cfg(test)]
+mod tests {
+    use crate::event::Role;
+    use crate::trace::story::Registration;
+    use crate::trace::story::testing::{Line, PCSCF, UE, answer, down, groups, request, up};
+
+    const CONTACT: &str = "Contact: <sip:u@10.0.0.7:5060>\r\n";
+    const CORE: &str = "10.0.0.2:5060";
+
+    /// A trace of a call alone: who is who follows from Contact, Vias and what a network puts in.
+    #[test]
+    fn a_call_without_register_shows_its_ues() {
+        let line = |at, from, to, text: String| Line { at, from, to, spi: None, text };
+        let head = "From: <sip:u@h>;tag=1\r\nTo: <sip:v@h>\r\nCall-ID: c\r\nCSeq: 1 INVITE\r\n";
+        let (first, second) =
+            ("Via: SIP/2.0/UDP 10.0.0.7;branch=z9hG4bK1\r\n", "Via: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bK2\r\n");
+        let called = "10.0.0.9:5060";
+        let groups = groups(vec![
+            line(0, UE, PCSCF, format!("INVITE sip:v@h SIP/2.0\r\n{first}{head}{CONTACT}\r\n")),
+            line(
+                1,
+                PCSCF,
+                CORE,
+                format!(
+                    "INVITE sip:v@h SIP/2.0\r\n{second}{first}{head}{CONTACT}P-Asserted-Identity: <sip:u@h>\r\n\r\n"
+                ),
+            ),
+            line(
+                2,
+                CORE,
+                called,
+                format!(
+                    "INVITE sip:v@10.0.0.9 SIP/2.0\r\nVia: SIP/2.0/UDP 10.0.0.2;branch=z9hG4bK3\r\n{second}{first}{head}{CONTACT}\r\n"
+                ),
+            ),
+            line(
+                3,
+                called,
+                CORE,
+                format!(
+                    "SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 10.0.0.2;branch=z9hG4bK3\r\n{second}{first}{head}Contact: <sip:v@10.0.0.9>\r\n\r\n"
+                ),
+            ),
+        ]);
+        let registration = Registration::of(&groups[0]);
+        let ends: Vec<_> = registration.exchanges().map(|exchange| (exchange.client(), exchange.server())).collect();
+        assert_eq!(ends[0], (Some(Role::Ue), Some(Role::Pcscf)));
+        assert_eq!(ends[2], (Some(Role::Pcscf), Some(Role::Ue)));
+        assert!(ends[1].0 != Some(Role::Ue) && ends[1].1 != Some(Role::Ue), "{ends:?}");
+    }
+
+    /// What a P-CSCF adds makes none of a UE: an offer of SAs, or SAs themselves, tell who it is.
+    #[test]
+    fn a_ue_that_writes_path_or_a_second_via_is_one() {
+        let offer = "Security-Client: ipsec-3gpp;alg=hmac-sha-1-96;spi-c=301;spi-s=302;port-c=3001;port-s=3002\r\n";
+        let via = "Via: SIP/2.0/UDP 10.0.0.6;branch=z9hG4bK0\r\n";
+        let path = "Path: <sip:x@h;lr>\r\nP-Visited-Network-ID: v\r\nP-Charging-Vector: icid-value=1\r\n";
+        let server = "Security-Server: ipsec-3gpp;alg=hmac-sha-1-96;spi-c=101;spi-s=102;port-c=4001;port-s=4002\r\n\
+                      WWW-Authenticate: Digest realm=\"h\",nonce=\"n\"\r\n";
+        for odd in [via, path] {
+            let forwarded = |n, text: String| {
+                let text = text.replacen("Via:", &format!("Via: SIP/2.0/UDP 10.0.0.1;branch=z9hG4bKp{n}\r\nVia:"), 1);
+                let text = text.replace(offer, "Path: <sip:p@10.0.0.1;lr>\r\n");
+                Line { at: n, from: PCSCF, to: CORE, spi: None, text }
+            };
+            let first = request("REGISTER", 1, "z9hG4bKa", &format!("{offer}{odd}"));
+            let second = request("REGISTER", 2, "z9hG4bKb", odd);
+            let groups = groups(vec![
+                up(0, first.clone()),
+                forwarded(1, first),
+                down(2, answer(401, "REGISTER", 1, "z9hG4bKa", &format!("{odd}{server}"))),
+                Line { at: 3, from: "10.0.0.7:3001", to: "10.0.0.1:4002", spi: Some(102), text: second.clone() },
+                forwarded(4, second),
+            ]);
+            let registration = Registration::of(&groups[0]);
+            let ends: Vec<_> =
+                registration.exchanges().map(|exchange| (exchange.client(), exchange.server())).collect();
+            let (gm, mw) = ((Some(Role::Ue), Some(Role::Pcscf)), (Some(Role::Pcscf), Some(Role::Icscf)));
+            assert_eq!(ends, [gm, mw, gm, mw], "{odd}");
+        }
+    }
+}

@@ -4,14 +4,14 @@ use super::attempt::Attempt;
 use super::exchange::ExchangeData;
 use super::journey::JourneyData;
 use super::message::{Message, Parsed};
-use super::record::{Record, ShutSpi};
+use super::record::{ConnectionStep, Record, ShutSpi};
 use super::registration::Registration;
 use crate::event::Role;
 use crate::identity::Spi;
 use crate::ipsec::association::{Algorithms, Encryption, Endpoint, Integrity, Mod, PortPair};
 use crate::ipsec::negotiate::{Offer, is_ipsec_3gpp};
+use crate::sip::HeaderName;
 use crate::sip::header::sec_agree::{Mechanism, Mechanisms};
-use crate::sip::{HeaderError, HeaderName};
 use crate::trace::{Ends, Protection};
 use std::fmt;
 use std::net::IpAddr;
@@ -82,19 +82,19 @@ impl<'r> Set<'r> {
 
     /// The attempt that it comes from.
     pub fn attempt(self) -> Option<Attempt<'r>> {
-        self.of.attempts().find(|attempt| attempt.challenges().any(|challenge| challenge == self.challenge()))
+        self.data().life.attempt.map(|index| Attempt { of: self.of, index })
     }
 
     /// Security-Client of the offer.
-    pub fn client_list(self) -> Result<Mechanisms<'r>, HeaderError> {
+    pub fn client_list(self) -> Mechanisms<'r> {
         let sip = self.offer().and_then(Message::sip);
-        sip.map_or_else(|| Ok(Mechanisms::default()), |sip| sip.security(HeaderName::SecurityClient))
+        sip.map_or_else(Mechanisms::default, |sip| sip.sound_security(HeaderName::SecurityClient))
     }
 
     /// Security-Server of the 401.
-    pub fn server_list(self) -> Result<Mechanisms<'r>, HeaderError> {
+    pub fn server_list(self) -> Mechanisms<'r> {
         let sip = self.challenge().sip();
-        sip.map_or_else(|| Ok(Mechanisms::default()), |sip| sip.security(HeaderName::SecurityServer))
+        sip.map_or_else(Mechanisms::default, |sip| sip.sound_security(HeaderName::SecurityServer))
     }
 
     /// What both lists make a UE select (RFC 3329 clause 2.3.1): the element of Security-Server with the highest q whose
@@ -120,7 +120,13 @@ impl<'r> Set<'r> {
 
     /// The messages that went over it, in ESP or between its ports.
     pub fn messages(self) -> impl Iterator<Item = Message<'r>> {
-        self.of.messages().filter(move |message| message.carried().sa().is_some_and(|sa| sa.set == self.index))
+        self.data().life.messages.iter().map(move |index| self.of.at(*index))
+    }
+
+    /// The messages over it behind another one.
+    pub fn messages_after(self, message: Message<'r>) -> impl Iterator<Item = Message<'r>> {
+        let all = &self.data().life.messages;
+        all[all.partition_point(|index| *index <= message.index())..].iter().map(move |index| self.of.at(*index))
     }
 
     /// ESP packets on its SPIs that stayed shut.
@@ -129,34 +135,30 @@ impl<'r> Set<'r> {
         self.of.shut().iter().filter(move |shut| data.has_spi(shut.spi))
     }
 
+    /// Steps in the lives of connections, in ESP on its SPIs.
+    pub fn connections(self) -> impl Iterator<Item = &'r ConnectionStep> {
+        let data = self.data();
+        let is_of_it = move |step: &&ConnectionStep| match step.connection.protection {
+            Protection::Esp(esp) => data.has_spi(esp.spi),
+            _ => false,
+        };
+        self.of.connections().iter().filter(is_of_it)
+    }
+
     /// The 200 that proved it.
     pub fn established(self) -> Option<Message<'r>> {
-        let attempt = self.attempt()?;
-        // A later challenge of the same attempt made another.
-        let is_last = attempt.challenges().last() == Some(self.challenge());
-        attempt.end().filter(|end| is_last && end.status().is_some_and(|status| (200..300).contains(&status)))
+        self.data().life.established.map(|index| self.of.at(index))
     }
 
     /// Its end, where the trace shows one.
     pub fn end(self) -> Option<SetEnd<'r>> {
-        let refused = self.attempt().and_then(|attempt| {
-            let is_last = attempt.challenges().last() == Some(self.challenge());
-            attempt.end().filter(|end| is_last && end.status().is_some_and(|status| status >= 300))
-        });
-        if let Some(refused) = refused {
-            return Some(SetEnd::Refused(refused));
-        }
-        let replaced = self.of.sets().skip(self.index + 1).find_map(|set| {
-            set.established()?;
-            set.messages().next()
-        });
-        let ended = self.of.attempts().filter(|attempt| attempt.is_deregistration()).find_map(|attempt| {
-            attempt.end().filter(|end| end.index() > self.data().challenge && end.status() == Some(200))
-        });
-        match (replaced, ended) {
-            (Some(replaced), Some(ended)) if ended.index() < replaced.index() => Some(SetEnd::Deregistered(ended)),
-            (Some(replaced), _) => Some(SetEnd::Replaced(replaced)),
-            (None, ended) => ended.map(SetEnd::Deregistered),
+        let at = |index: usize| self.of.at(index);
+        let SetLife { refused, replaced, deregistered, .. } = self.data().life;
+        match (refused, replaced, deregistered) {
+            (Some(refused), ..) => Some(SetEnd::Refused(at(refused))),
+            (None, Some(replaced), Some(ended)) if ended < replaced => Some(SetEnd::Deregistered(at(ended))),
+            (None, Some(replaced), _) => Some(SetEnd::Replaced(at(replaced))),
+            (None, None, ended) => ended.map(|ended| SetEnd::Deregistered(at(ended))),
         }
     }
 
@@ -190,9 +192,29 @@ pub(super) struct SetData {
     ue: Option<Endpoint>,
     pcscf: Option<Endpoint>,
     addresses: Option<(IpAddr, IpAddr)>,
+    /// Known once messages and attempts are.
+    pub(super) life: SetLife,
+}
+
+/// What messages and attempts tell of a set.
+#[derive(Default, Debug)]
+pub(super) struct SetLife {
+    attempt: Option<usize>,
+    messages: Vec<usize>,
+    established: Option<usize>,
+    refused: Option<usize>,
+    /// The first message over the next set that was established.
+    replaced: Option<usize>,
+    /// The first 200 behind its 401 that ended the registration.
+    deregistered: Option<usize>,
 }
 
 impl SetData {
+    /// The place of its 401.
+    pub(super) const fn challenge(&self) -> usize {
+        self.challenge
+    }
+
     /// The pair of ports that an SPI belongs to (TS 33.203 clause 7.1: the receiver chose it).
     fn pair_of(&self, spi: u32) -> Option<PortPair> {
         let (ue, pcscf, spi) = (self.ue, self.pcscf, Some(Spi(spi)));
@@ -248,7 +270,7 @@ pub(super) fn all(
                 .is_some_and(|sip| sip.status() == Some(401) && sip.header(HeaderName::SecurityServer).is_some())
         });
         let Some(challenge) = challenge else { continue };
-        let list = |index: Option<usize>, name| index.and_then(|index| parsed[index].sip()?.security(name).ok());
+        let list = |index: Option<usize>, name| index.and_then(|index| Some(parsed[index].sip()?.sound_security(name)));
         let client = list(exchange.request, HeaderName::SecurityClient).unwrap_or_default();
         let server = list(Some(challenge), HeaderName::SecurityServer).unwrap_or_default();
         let agreed = in_both(&client, &server);
@@ -256,13 +278,55 @@ pub(super) fn all(
             offer: exchange.request.filter(|_| !client.0.is_empty()),
             challenge,
             agreed,
-            ue: endpoint(&client),
+            ue: agreed.and_then(|offer| endpoint_offered(&client, &offer)).or_else(|| endpoint(&client)),
             pcscf: agreed.map(|offer| offer.endpoint).or_else(|| endpoint(&server)),
             addresses: records[challenge].ends.map(|ends| (ends.to.ip(), ends.from.ip())),
+            life: SetLife::default(),
         });
     }
     sets.sort_by_key(|set| set.challenge);
     sets
+}
+
+/// What messages and attempts tell of each set, all of them in one walk.
+pub(super) fn lives(of: &Registration<'_>) -> Vec<SetLife> {
+    let mut lives: Vec<SetLife> = of.sets.iter().map(|_| SetLife::default()).collect();
+    for (index, facts) in of.facts.iter().enumerate() {
+        if let Some(sa) = facts.carried.sa() {
+            lives[sa.set].messages.push(index);
+        }
+    }
+    let mut deregistrations = Vec::new();
+    for attempt in of.attempts() {
+        let end = attempt.end();
+        let mut last = None;
+        for challenge in attempt.challenges() {
+            last = of.sets.binary_search_by_key(&challenge.index(), SetData::challenge).ok();
+            if let Some(set) = last {
+                lives[set].attempt.get_or_insert_with(|| attempt.index());
+            }
+        }
+        // A later challenge of the same attempt made another.
+        if let (Some(set), Some((end, status))) = (last, end.and_then(|end| Some((end.index(), end.status()?)))) {
+            match status {
+                200..300 => lives[set].established = Some(end),
+                300.. => lives[set].refused = Some(end),
+                _ => {}
+            }
+        }
+        if attempt.is_deregistration() {
+            deregistrations.extend(end.filter(|end| end.status() == Some(200)).map(Message::index));
+        }
+    }
+    let mut replaced = None;
+    for (set, life) in of.sets.iter().zip(&mut lives).rev() {
+        life.replaced = replaced;
+        life.deregistered = deregistrations.iter().find(|end| **end > set.challenge).copied();
+        if life.established.is_some() {
+            replaced = life.messages.first().copied().or(replaced);
+        }
+    }
+    lives
 }
 
 /// The element of `server` with the highest q, of equal ones the first, whose algorithms and mode are those of one of
@@ -287,6 +351,12 @@ fn tuple(element: &Mechanism<'_>) -> Option<(Algorithms, Mod)> {
     };
     let is_esp = element.prot.is_none_or(|prot| prot.eq_ignore_ascii_case("esp"));
     (is_ipsec_3gpp(element) && is_esp).then_some((Algorithms { integrity, encryption }, mode))
+}
+
+/// SPIs and ports of the element that was chosen: each has its own (TS 33.203 annex H).
+fn endpoint_offered(client: &Mechanisms<'_>, chosen: &Offer) -> Option<Endpoint> {
+    let chosen = (chosen.algorithms, chosen.mode);
+    client.0.iter().filter(|element| tuple(element) == Some(chosen)).find_map(endpoint_of)
 }
 
 /// SPIs and ports of the first element that has all four.
@@ -375,6 +445,27 @@ mod tests {
         assert!(matches!(carried[4], Carried::Ports(_)), "in clear between protected ports");
         assert_eq!((carried[5], carried[6]), (Carried::Foreign, Carried::Clear));
         assert!(registration.messages().all(|message| message.interface() == Interface::Gm));
+    }
+
+    /// TS 33.203 annex H: SPIs and ports are parameters of an element.
+    #[test]
+    fn numbers_are_those_of_the_element_that_was_chosen() {
+        let offer = OFFER.replacen(
+            "spi-c=301;spi-s=302;port-c=3001;port-s=3002",
+            "spi-c=401;spi-s=402;port-c=3003;port-s=3004",
+            1,
+        );
+        let bad =
+            offer.replacen("Security-Client: ", "Security-Client: ipsec-3gpp;alg=hmac-sha-1-96;spi-c=;spi-s=9,", 1);
+        for offer in [offer, bad] {
+            let groups = groups(vec![
+                up(0, request("REGISTER", 1, "z9hG4bKa", &offer)),
+                down(1, answer(401, "REGISTER", 1, "z9hG4bKa", LIST)),
+            ]);
+            let registration = Registration::of(&groups[0]);
+            let ue = registration.set(0).ue().unwrap();
+            assert_eq!((ue.spi_c.0, ue.spi_s.0, ue.port_c, ue.port_s), (301, 302, 3001, 3002));
+        }
     }
 
     #[test]

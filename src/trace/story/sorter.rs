@@ -4,7 +4,7 @@
 //! hop-by-hop identifier. What finds none belongs to the group of what belongs to no registration.
 
 use super::names::{self, DiameterNames};
-use super::record::{ConnectionStep, Group, Record, ShutSpi};
+use super::record::{ConnectionStep, Group, LostPacket, Record, ShutSpi};
 use super::role::Known;
 use super::totals::Totals;
 use crate::diameter::dictionary;
@@ -13,9 +13,10 @@ use crate::packet::Protocol;
 use crate::sip::keep_alive::is_keep_alive;
 use crate::sip::{HeaderName, Message, Method, Uri};
 use crate::time::{Duration, Instant};
-use crate::trace::{Connection, Ends, Message as Sighted, Place, Protection, Sealed, Seen, Sighting};
+use crate::trace::{Connection, Ends, Lost, Message as Sighted, Place, Protection, Sealed, Seen, Sighting, Verified};
+use foldhash::fast::RandomState;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
 
 /// How much a [`Story`] keeps.
@@ -33,7 +34,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { octets: 96 << 20, early: 8 << 20, grace: Duration::from_secs(300) }
+        Self { octets: 64 << 20, early: 8 << 20, grace: Duration::from_secs(300) }
     }
 }
 
@@ -55,22 +56,22 @@ impl Default for Limits {
 pub struct Story {
     limits: Limits,
     totals: Totals,
-    groups: HashMap<Serial, Open>,
+    groups: HashMap<Serial, Open, RandomState>,
     /// What belongs to no registration.
     rest: Group,
     rest_octets: usize,
     octets: usize,
     /// Which group has a key; `None`: more than one, so that it tells nothing.
-    keys: HashMap<Key, Option<Serial>>,
+    keys: HashMap<Key, Option<Serial>, RandomState>,
     /// Groups by the last thing that happened in them.
     order: BTreeMap<u64, Serial>,
     /// Groups that have ended, in the order of their last message.
     ended: BTreeMap<u64, Serial>,
     /// The number of what had to leave early, by private identity and address of the UE.
-    handed_out: HashMap<(u64, Option<IpAddr>), u64>,
+    handed_out: HashMap<(u64, Option<IpAddr>), u64, RandomState>,
     known: Known,
     /// Hosts of the network: a UE is never found by them alone.
-    core: HashSet<IpAddr>,
+    core: HashSet<IpAddr, RandomState>,
     last: u64,
     last_place: Option<Place>,
     /// Something came later than its place says.
@@ -122,6 +123,9 @@ impl Story {
     /// The next thing of the trace.
     pub fn see(&mut self, sighting: Sighting) {
         let Sighting { place, at, seen } = sighting;
+        if let Seen::Verified(verified) = seen {
+            return self.verified(&verified);
+        }
         self.totals.until = self.totals.until.max(at);
         self.is_disordered |= self.last_place > Some(place);
         self.last_place = self.last_place.max(Some(place));
@@ -129,10 +133,20 @@ impl Story {
             Seen::Message(message) => self.message(place, at, message),
             Seen::Sealed(sealed) => self.sealed(place, at, sealed),
             Seen::Connection(connection) => self.connection(place, at, connection),
+            Seen::Verified(_) => {}
+            Seen::Lost(lost) => self.lost(place, at, lost),
             Seen::Unread(unread) => self.totals.unread(place, &unread),
         }
         self.hand_out_what_has_ended();
         self.make_room();
+    }
+
+    /// The trace goes on until `at` at least, with packets of others: what has not come by then has not been sent.
+    pub fn passed(&mut self, at: Instant) {
+        if self.totals.until.is_some_and(|until| until < at) {
+            self.totals.until = Some(at);
+            self.hand_out_what_has_ended();
+        }
     }
 
     /// The trace has ended: everything is handed out.
@@ -180,12 +194,15 @@ impl Story {
     fn of_sip(&mut self, record: &Record, message: &Message<'_>) -> Option<Serial> {
         let is_register = names::method(message) == Some(Method::Register);
         let call = message.call_id().ok().map(|call| Key::Call(self.hasher.hash_one(call)));
-        let serial = if is_register && !names::is_third_party(message) {
+        // One that was cut in its first lines does not tell whose it is: it belongs to what goes that way, if anything does.
+        let is_told = call.is_some() || message.to().is_ok();
+        let by_way = if is_register && is_told { None } else { self.by_way(record) };
+        let serial = if by_way.is_none() && is_register && !names::is_third_party(message) {
             let serial = self.of_register(record, message, call);
             self.after_register(serial, record, message);
             Some(serial)
         } else {
-            self.by_way(record).or_else(|| self.find(call?)).or_else(|| self.by_identity(message))
+            by_way.or_else(|| self.find(call?)).or_else(|| self.by_identity(message))
         }?;
         // A call between two UEs of one trace has one Call-ID; it stays with who was first.
         if let Some(call) = call.filter(|call| !self.keys.contains_key(call)) {
@@ -196,9 +213,9 @@ impl Story {
 
     fn of_register(&mut self, record: &Record, message: &Message<'_>, call: Option<Key>) -> Serial {
         let ue = self.ue_of(record, message);
-        let impu = names::canonical(names::impu(message).unwrap_or_default());
-        let impi = names::canonical(names::impi(message).unwrap_or_default());
-        let keys = [Key::Impi(self.hasher.hash_one(&impi)), Key::Impu(self.hasher.hash_one(&impu))];
+        let hash = |identity: Option<&str>| names::hash(identity.unwrap_or_default(), &self.hasher);
+        let (impu, impi) = (hash(names::impu(message)), hash(names::impi(message)));
+        let keys = [Key::Impi(impi), Key::Impu(impu)];
         let is_same_ue = |this: &Self, serial: Serial| match (ue, this.groups.get(&serial).and_then(|open| open.ue)) {
             (Some(a), Some(b)) => a.ip() == b,
             _ => true,
@@ -208,7 +225,7 @@ impl Story {
             found.into_iter().find(|serial| is_same_ue(this, *serial))
         };
         let known = call.and_then(|call| self.find(call)).or_else(|| by_identity(self));
-        let serial = known.unwrap_or_else(|| self.begin(self.hasher.hash_one(&impi), ue.map(|ue| ue.ip())));
+        let serial = known.unwrap_or_else(|| self.begin(impi, ue.map(|ue| ue.ip())));
         // The latest registration of an identity is meant by those who only name it.
         for key in keys {
             self.bind(key, serial);
@@ -243,7 +260,7 @@ impl Story {
     fn after_register(&mut self, serial: Serial, record: &Record, message: &Message<'_>) {
         for name in [HeaderName::SecurityClient, HeaderName::SecurityServer] {
             let (Some(ends), true) = (record.ends, message.header(name).is_some()) else { continue };
-            let Ok(list) = message.security(name) else { continue };
+            let list = message.sound_security(name);
             for element in &list.0 {
                 for spi in [element.spi_c, element.spi_s].into_iter().flatten() {
                     self.bind(Key::Spi(spi, ends.from.ip()), serial);
@@ -259,7 +276,7 @@ impl Story {
         }
         if message.status() == Some(200) {
             for identity in message.elements(HeaderName::PAssociatedUri) {
-                let key = Key::Impu(self.hasher.hash_one(names::canonical(identity)));
+                let key = Key::Impu(names::hash(identity, &self.hasher));
                 self.bind(key, serial);
             }
         }
@@ -295,18 +312,18 @@ impl Story {
     }
 
     fn by_identity(&self, message: &Message<'_>) -> Option<Serial> {
-        let asserted = message.elements(HeaderName::PAssertedIdentity).map(ToOwned::to_owned);
+        let asserted = message.elements(HeaderName::PAssertedIdentity);
         let uri = message.request_uri();
         let contact =
             uri.and_then(|uri| Uri::parse(uri).ok()).and_then(|uri| Some((uri.ip()?, uri.port.unwrap_or(5060))));
         if let Some(found) = contact.and_then(|contact| self.find(Key::End(contact.into()))) {
             return Some(found);
         }
-        let to = message.to().ok().map(|to| to.uri.text.to_owned());
-        let from = message.from().ok().map(|from| from.uri.text.to_owned());
-        let identities = asserted.chain(from).chain(to).chain(uri.map(ToOwned::to_owned));
-        let keys = identities.map(|identity| Key::Impu(self.hasher.hash_one(names::canonical(&identity))));
-        keys.into_iter().find_map(|key| self.find(key))
+        let to = message.to().ok().map(|to| to.uri.text);
+        let from = message.from().ok().map(|from| from.uri.text);
+        let identities = asserted.chain(from).chain(to).chain(uri);
+        let mut keys = identities.map(|identity| Key::Impu(names::hash(identity, &self.hasher)));
+        keys.find_map(|key| self.find(key))
     }
 
     fn of_diameter(&mut self, record: &Record) -> Option<Serial> {
@@ -315,7 +332,7 @@ impl Story {
         let hop = Key::Hop(header.hop_by_hop, header.end_to_end, header.command);
         let session = names.session.map(|session| Key::Session(self.hasher.hash_one(session)));
         self.learn_diameter(record, &names);
-        let identity = |name: Option<&str>| Some(self.hasher.hash_one(names::canonical(name?)));
+        let identity = |name: Option<&str>| Some(names::hash(name?, &self.hasher));
         let (impi, impu) = (identity(names.impi).map(Key::Impi), identity(names.impu).map(Key::Impu));
         let keys = if header.request { [impi, impu, session, None] } else { [Some(hop), session, None, None] };
         let found = keys.into_iter().flatten().find_map(|key| self.find(key));
@@ -348,6 +365,40 @@ impl Story {
         let group = self.group_mut(serial);
         if group.shut.len() < MOST_SPIS {
             ShutSpi::count(&mut group.shut, place, at, sealed);
+        }
+    }
+
+    /// A packet that did not get through says nothing of a UE that is not known.
+    fn lost(&mut self, place: Place, at: Option<Instant>, lost: Lost) {
+        let Lost { from, to, ports, .. } = lost;
+        let ends = ports.map(|(a, b)| (SocketAddr::new(from, a), SocketAddr::new(to, b)));
+        let by_ends = ends.and_then(|(from, to)| self.find(Key::End(from)).or_else(|| self.find(Key::End(to))));
+        let host = |address: IpAddr| if self.core.contains(&address) { None } else { self.find(Key::Host(address)) };
+        let serial = by_ends.or_else(|| host(from)).or_else(|| host(to));
+        if let Some(open) = serial.and_then(|serial| self.groups.get_mut(&serial))
+            && open.group.lost.len() < MOST_LOST
+        {
+            open.group.lost.push(LostPacket { place, at, lost });
+        }
+    }
+
+    /// What came out of that ESP packet is judged after all, unless it has left.
+    fn verified(&mut self, verified: &Verified) {
+        let serial = self.find(Key::Spi(verified.esp.spi, verified.to));
+        for group in
+            [serial.and_then(|serial| self.groups.get_mut(&serial)).map(|open| &mut open.group), Some(&mut self.rest)]
+        {
+            let Some(group) = group else { continue };
+            let records = group.records.iter_mut().rev().take(MOST_LOOKED_BACK).map(|record| &mut record.protection);
+            let steps = group.connections.iter_mut().rev().take(MOST_LOOKED_BACK);
+            let steps = steps.map(|step| &mut step.connection.protection);
+            for protection in records.chain(steps) {
+                if let Protection::Esp(esp) = protection
+                    && (esp.spi, esp.sequence, esp.by) == (verified.esp.spi, verified.esp.sequence, verified.esp.by)
+                {
+                    *esp = verified.esp;
+                }
+            }
         }
     }
 
@@ -539,6 +590,9 @@ impl Story {
 
 /// Of one registration at once.
 const MOST_RECORDS: usize = 20_000;
+/// How far back what is judged late is looked for.
+const MOST_LOOKED_BACK: usize = 4_096;
 const MOST_SPIS: usize = 256;
+const MOST_LOST: usize = 256;
 const MOST_STEPS: usize = 4_096;
 const MOST_HANDED_OUT: usize = 100_000;

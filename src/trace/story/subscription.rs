@@ -1,12 +1,13 @@
 //! Subscriptions to the registration event package (RFC 3680, TS 24.229 clause 5.1.1.3), and what they were told.
 
 use super::journey::Journey;
-use super::message::Message;
+use super::message::{Message, Parsed};
 use super::registration::Registration;
 use crate::event::Role;
 use crate::reginfo::{Fault, Reginfo};
 use crate::sip::header::event::{Event, SubscriptionState};
 use crate::sip::{self, HeaderName, Method};
+use std::collections::HashMap;
 use std::fmt;
 
 /// One dialog of a watcher: SUBSCRIBEs and NOTIFYs with one Call-ID.
@@ -59,10 +60,51 @@ impl<'r> Message<'r> {
         Reginfo::read(sip.body(), faults)
     }
 
+    /// The document of a NOTIFY of the reg event package, read once; `None` where it has none.
+    pub fn document(self) -> Option<&'r Document<'r>> {
+        let Documents { read, of_messages } = &self.of.documents;
+        let at = of_messages.binary_search_by_key(&self.index, |(message, _)| *message).ok()?;
+        Some(&read[of_messages[at].1])
+    }
+
     /// Subscription-State of a NOTIFY.
     pub fn subscription_state(self) -> Option<SubscriptionState<'r>> {
         SubscriptionState::parse(self.sip()?.header(HeaderName::SubscriptionState)?).ok()
     }
+}
+
+/// A reginfo document, and what is wrong with it.
+#[derive(Clone, Debug)]
+pub struct Document<'r> {
+    /// What it says; `None` where it cannot be read.
+    pub reginfo: Option<Reginfo<'r>>,
+    /// What is wrong with it.
+    pub faults: Vec<Fault>,
+}
+
+/// The documents of a registration.
+#[derive(Default, Debug)]
+pub(super) struct Documents<'a> {
+    read: Vec<Document<'a>>,
+    /// Messages by their places, each with its document.
+    of_messages: Vec<(usize, usize)>,
+}
+
+/// Reads the documents of messages. What several hops carry is read once.
+pub(super) fn documents<'a>(parsed: &[Parsed<'a>]) -> Documents<'a> {
+    let mut all = Documents::default();
+    let mut known: HashMap<&'a [u8], usize> = HashMap::new();
+    for (index, parsed) in parsed.iter().enumerate() {
+        let Some(sip) = parsed.sip().filter(|sip| is_reg(sip) && !sip.body().is_empty()) else { continue };
+        let document = *known.entry(sip.body()).or_insert_with(|| {
+            let mut faults = Vec::new();
+            let reginfo = Reginfo::read(sip.body(), &mut faults);
+            all.read.push(Document { reginfo, faults });
+            all.read.len() - 1
+        });
+        all.of_messages.push((index, document));
+    }
+    all
 }
 
 #[derive(Debug)]
@@ -86,16 +128,18 @@ pub(super) fn is_reg(message: &sip::Message<'_>) -> bool {
 /// The subscriptions of `of`, in the order of their first messages.
 pub(super) fn all(of: &Registration<'_>) -> Vec<SubscriptionData> {
     let mut all: Vec<SubscriptionData> = Vec::new();
+    let mut by_call: HashMap<&str, usize> = HashMap::new();
     for journey in of.journeys() {
         let Some(sip) = journey.first().messages().find_map(Message::sip) else { continue };
         let Ok(call_id) = sip.call_id() else { continue };
-        let is_known = || all.iter().position(|known| known.call_id == call_id);
+        let known = by_call.get(call_id).copied();
         let of_event = matches!(journey.method(), Some(Method::Subscribe | Method::Notify));
         // Answers do not repeat Event.
-        if !of_event || !(is_reg(sip) || sip.status().is_some() && is_known().is_some()) {
+        if !of_event || !(is_reg(sip) || sip.status().is_some() && known.is_some()) {
             continue;
         }
-        let index = is_known().unwrap_or_else(|| {
+        let index = known.unwrap_or_else(|| {
+            by_call.insert(call_id, all.len());
             all.push(SubscriptionData { call_id: call_id.to_owned(), journeys: Vec::new() });
             all.len() - 1
         });

@@ -49,7 +49,7 @@ pub(super) fn groups(lines: Vec<Line>) -> Vec<Group> {
     for (number, Line { at, from, to, spi, text }) in (1..).zip(lines) {
         let address = |text: &str| text.parse().expect("an address");
         let ends = Some(Ends { from: address(from), to: address(to), transport: Transport::Udp });
-        let esp = |spi| Esp { spi, sequence: 1, icv: Icv::Unknown, by: OpenedBy::Trial };
+        let esp = |spi| Esp { spi, sequence: 1, icv: Icv::Unknown, by: OpenedBy::Trial, pair: None, mistake: None };
         let protection = spi.map_or(Protection::Clear, |spi| Protection::Esp(esp(spi)));
         let message = Message { protocol: Protocol::Sip, ends, protection, cut: false, bytes: text.into_bytes() };
         let (place, at) = (Place::Packet(number), Some(Instant::from_millis(at)));

@@ -81,8 +81,7 @@ impl<'r> Message<'r> {
         if !self.is(Method::Register) || self.exchange()?.journey().request() != Some(self) {
             return None;
         }
-        let attempt =
-            self.of.attempts().find(|attempt| attempt.journeys().any(|journey| journey.request() == Some(self)))?;
+        let attempt = self.exchange()?.journey().attempt()?;
         if attempt.request() == Some(self) {
             return self.begins(attempt);
         }

@@ -26,7 +26,7 @@ pub struct Totals {
     pub gaps: u64,
     /// What could not be read, by reason.
     pub unread: BTreeMap<&'static str, Unread>,
-    /// The time of the last thing seen.
+    /// The time of the last thing seen, or of the last packet that others sent.
     pub until: Option<Instant>,
 }
 

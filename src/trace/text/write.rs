@@ -18,10 +18,16 @@ pub fn write(sighting: &Sighting, out: &mut Vec<u8>) {
             let (from, to, spi) = (sealed.from, sealed.to, sealed.spi);
             return line(out, format_args!("# {}: ESP {from} -> {to} SPI {spi:#010x}, not opened", sighting.place));
         }
+        // It is told of a message that is written already.
+        Seen::Verified(_) => return,
         Seen::Connection(connection) => {
             let (from, to) = (connection.ends.from, connection.ends.to);
             let (transport, step) = (connection.ends.transport, connection.step);
             return line(out, format_args!("# {}: {transport} {from} -> {to} {step:?}", sighting.place));
+        }
+        Seen::Lost(lost) => {
+            let (from, to, why) = (lost.from, lost.to, lost.why);
+            return line(out, format_args!("# {}: a packet {from} -> {to} was lost, {why:?}", sighting.place));
         }
         Seen::Unread(unread) => {
             return line(out, format_args!("# {}: {} octets, {}", sighting.place, unread.octets, unread.reason));
