@@ -13,6 +13,8 @@ pub struct Context<'a> {
     pub keys: Option<&'a Keys<'a>>,
     /// Whether the network wants a security agreement of everybody; `None`: nobody told.
     pub sec_agree_required: Option<bool>,
+    /// The port of the P-CSCF that its discovery gives; `None`: nobody told.
+    pub pcscf_port: Option<u16>,
     /// The network runs without ESP on purpose (plane `none`): the ports of an SA stand for it.
     pub esp_is_off: bool,
 }

@@ -15,9 +15,9 @@
 
 mod context;
 mod judgement;
-mod junit;
+pub mod junit;
 mod rule;
-mod rules;
+pub(crate) mod rules;
 
 pub use context::{Context, Keys};
 pub use judgement::{Finding, Judgement};

@@ -1,6 +1,8 @@
 //! Rules AK-01 to AK-14.
 
-use crate::trace::{Trace, change, cut, is_first, is_register_of_ue, is_second, to_ue};
+use crate::trace::{Trace, change, cut, is_first, is_register_of_ue, is_second, lab_keys, set, to_ue};
+use data_encoding::BASE64;
+use imsreg::aka::digest::{Algorithm, Inputs, Qop, Secret, response};
 use imsreg::aka::vector::SubscriberKeys;
 use imsreg::aka::{K, Opc};
 use imsreg::time::Duration;
@@ -34,11 +36,36 @@ fn plain() -> Trace {
     )
 }
 
-/// A parameter with another value.
-fn set(value: &str, name: &str, to: &str) -> String {
-    let at = value.find(&format!("{name}=\"")).unwrap_or_else(|| panic!("{name} in {value}")) + name.len() + 2;
-    let end = at + value[at..].find('"').expect("its end");
-    format!("{}{to}{}", &value[..at], &value[end..])
+/// The challenge asks for AKAv2, and the answer is right: IK and CK of the MAA are in its password.
+fn answers_in_akav2() -> Trace {
+    let second = |value: &str| value.replace("AKAv1-MD5", "AKAv2-MD5");
+    let trace = first().edit(
+        |text| text.contains("AKAv1-MD5"),
+        |text| change(&change(text, "WWW-Authenticate", second), "Authorization", second),
+    );
+    let right = |value: &str| {
+        let part = |name: &str| {
+            let at = value.find(&format!("{name}=")).expect("a parameter") + name.len() + 1;
+            value[at..].split(',').next().expect("its value").trim_matches('"').to_owned()
+        };
+        let (nonce, nc, cnonce) = (part("nonce"), part("nc"), part("cnonce"));
+        let rand: [u8; 16] = BASE64.decode(nonce.as_bytes()).expect("base64")[..16].try_into().expect("RAND");
+        let out = lab_keys().outputs(&rand);
+        let inputs = Inputs {
+            algorithm: Algorithm::AkaV2Md5,
+            username: &part("username"),
+            realm: &part("realm"),
+            nonce: &nonce,
+            uri: &part("uri"),
+            method: "REGISTER",
+            qop: Some(Qop { auth_int: false, nc: &nc, cnonce: &cnonce }),
+            body: b"",
+        };
+        let secret = Secret::Aka { res: out.res.as_slice(), ik: &out.ik.0, ck: &out.ck.0 };
+        set(value, "response", response(&inputs, secret).as_str())
+    };
+    let of_second = |text: &str| text.starts_with("REGISTER ") && text.contains("\r\nCSeq: 2 REGISTER\r\n");
+    trace.edit(of_second, |text| change(text, "Authorization", right))
 }
 
 /// The UE refuses the challenge, as it should: outside SAs, with new SPIs and port-c.
@@ -51,15 +78,8 @@ fn refusing(with: impl Fn(&str) -> String) -> Trace {
     })
 }
 
-fn lab_keys() -> SubscriberKeys {
-    let hex =
-        |text: &str| -> [u8; 16] { std::array::from_fn(|i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap()) };
-    let (k, opc) = ("465b5ce8b199b49faa5f0a2ee238a6bc", "cd63cb71954a9f4e48a5994e37a02baf");
-    SubscriberKeys::Milenage { k: K(hex(k)), opc: Opc(hex(opc)) }
-}
-
 /// Judged with the keys of the lab, or with others.
-fn with_keys(trace: &Trace, id: &str, keys: &SubscriberKeys) -> Vec<Finding> {
+pub(crate) fn with_keys(trace: &Trace, id: &str, keys: &SubscriberKeys) -> Vec<Finding> {
     let keys_of = |_: &str| Some(keys);
     trace.findings_with(id, &Context { keys: Some(&keys_of), ..Context::default() })
 }
@@ -86,6 +106,7 @@ fn ak_02() {
 fn ak_03() {
     first().passes("AK-03");
     answered(|value| set(value, "response", "00112233445566778899aabbccddeeff")).fails("AK-03", "AKAv1-MD5");
+    answers_in_akav2().passes("AK-03");
     first().gm().is_not_observable("AK-03");
     assert_eq!(with_keys(&first().gm(), "AK-03", &lab_keys())[0].verdict, Verdict::Pass);
     plain().is_not_applicable("AK-03");
@@ -136,6 +157,19 @@ fn ak_09() {
     challenged(|value| format!("{value},opaque=\"x\"")).fails("AK-09", "opaque x");
     answered(|value| value.replace("nc=00000001", "nc=1")).fails("AK-09", "nc=1");
     unanswered().is_not_observable("AK-09");
+    // RFC 3261 clause 22.4: of several challenges one is answered.
+    let other = "Digest realm=\"other\",nonce=\"abc\",opaque=\"y\",algorithm=MD5";
+    for id in ["AK-01", "AK-02", "AK-03", "AK-09"] {
+        let with = |trace: Trace| with_keys(&trace, id, &lab_keys())[0].verdict;
+        assert_eq!(with(challenged(|value| format!("{other}\r\nWWW-Authenticate: {value}"))), Verdict::Pass, "{id}");
+        assert_eq!(with(challenged(|value| format!("{value}\r\nWWW-Authenticate: {other}"))), Verdict::Pass, "{id}");
+    }
+    let last = |value: &str| format!("{other}\r\nWWW-Authenticate: {value},opaque=\"x\"");
+    challenged(last).fails("AK-09", "opaque x");
+    let by_password = |value: &str| set(&value.replace("AKAv1-MD5", "MD5"), "nonce", "abc");
+    let answering = challenged(|value| format!("{value}\r\nWWW-Authenticate: {other}"))
+        .edit(is_second, |text| change(text, "Authorization", by_password));
+    answering.fails("AK-09", "opaque y");
     first().gm().without(|text| !is_first(text)).is_not_applicable("AK-09");
 }
 
@@ -147,6 +181,29 @@ fn ak_10() {
     first().edit(is_register_of_ue, |text| cut(text, "Authorization")).is_not_applicable("AK-10");
 }
 
+/// The nonces of the challenges in the opposite order.
+fn reversed_challenges(trace: Trace) -> Trace {
+    let nonce_of = |text: &str| {
+        let at = text.find("nonce=\"").expect("a nonce") + 7;
+        text[at..].split('"').next().expect("its end").to_owned()
+    };
+    let mut nonces = Vec::new();
+    for sighting in &trace.sightings {
+        if let Seen::Message(message) = &sighting.seen
+            && let text = String::from_utf8_lossy(&message.bytes)
+            && to_ue("401")(&text)
+            && !nonces.contains(&nonce_of(&text))
+        {
+            nonces.push(nonce_of(&text));
+        }
+    }
+    trace.edit(to_ue("401"), |text| {
+        let own = nonce_of(text);
+        let at = nonces.iter().rev().position(|nonce| *nonce == own).expect("one of them");
+        change(text, "WWW-Authenticate", |value| set(value, "nonce", &nonces[at]))
+    })
+}
+
 #[test]
 fn ak_11() {
     Trace::of("re-authentication").passes("AK-11");
@@ -156,6 +213,14 @@ fn ak_11() {
     });
     again.fails("AK-11", "that of before");
     first().is_not_observable("AK-11");
+    // SQN goes down where the USIM asked for it (TS 33.102 clause 6.3.5), and nowhere else.
+    let keys = lab_keys();
+    let down = reversed_challenges(Trace::of("re-authentication").gm());
+    assert_eq!(with_keys(&down, "AK-11", &keys)[0].verdict, Verdict::Fail);
+    let asked = |text: &str| is_register_of_ue(text) && !is_first(text) && !is_second(text);
+    let synchronised = down
+        .edit(asked, |text| change(text, "Authorization", |value| format!("{value},auts=\"AAAAAAAAAAAAAAAAAAA=\"")));
+    assert_ne!(with_keys(&synchronised, "AK-11", &keys)[0].verdict, Verdict::Fail);
     plain().is_not_applicable("AK-11");
 }
 

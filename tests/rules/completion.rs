@@ -1,6 +1,6 @@
 //! Rules SA-40 to SA-51.
 
-use crate::trace::{Trace, change, cut, is_register_of_ue, is_second, to_ue};
+use crate::trace::{Trace, change, cut, is_first, is_register_of_ue, is_second, to_ue};
 use imsreg::trace::{Esp, Icv, OpenedBy, Protection, Seen};
 
 fn first() -> Trace {
@@ -31,7 +31,7 @@ fn opened(icv: Icv, by: OpenedBy) -> Trace {
         if let Seen::Message(message) = &mut sighting.seen
             && matches!(message.protection, Protection::Set(_))
         {
-            message.protection = Protection::Esp(Esp { spi, sequence: 1, icv, by });
+            message.protection = Protection::Esp(Esp { spi, sequence: 1, icv, by, pair: None, mistake: None });
         }
     }
     trace
@@ -119,6 +119,8 @@ fn sa_48() {
         .gm()
         .edit(to_ue("200"), |text| text.replace("200 OK", "494 Security Agreement Required"))
         .fails("SA-48", "494");
+    // A trace that begins behind the first REGISTER of the UE shows it on Mw, where it has no offer any more.
+    first().without(is_first).passes("SA-48");
     unanswered().is_not_observable("SA-48");
     plain().is_not_applicable("SA-48");
 }

@@ -69,6 +69,16 @@ fn dr_04() {
         .edit(is_rejected, |text| text.replace("event=\"rejected\"", "event=\"expired\" "))
         .fails("DR-04", "expired");
     ended().without(is_rejected).fails("DR-04", "NOTIFY with rejected");
+    // The NOTIFY is due at once: half a minute without it is enough.
+    let mut silent = ended().without(is_rejected);
+    let is_rtr = |s: &imsreg::trace::Sighting| {
+        matches!(&s.seen, imsreg::trace::Seen::Message(m)
+        if imsreg::diameter::Header::read(&m.bytes).is_some_and(|h| h.command == imsreg::cx::Rtr::COMMAND && !h.request))
+    };
+    let rta = silent.sightings.iter().rposition(is_rtr).expect("an RTA");
+    silent.sightings.truncate(rta + 1);
+    silent.clone().going_on(40).fails("DR-04", "NOTIFY with rejected");
+    silent.is_not_observable("DR-04");
     ended().without(|text| text.starts_with("NOTIFY ")).is_not_observable("DR-04");
     left().is_not_applicable("DR-04");
 }

@@ -82,6 +82,25 @@ fn ok_07() {
         sighting.at = sighting.at.map(|at| at + Duration::from_secs(600_000));
     }
     late.fails("OK-07", "after the grant of");
+    // The 200 comes twice: the first may have been lost, and the UE counts from the other.
+    let mut twice = Trace::of("refresh").gm();
+    for sighting in &mut twice.sightings[at..] {
+        sighting.at = sighting.at.map(|at| at + Duration::from_secs(599_395));
+    }
+    twice.fails("OK-07", "after the grant of");
+    let grant = twice.position(|text| to_ue("200")(text) && text.contains("CSeq: 2 REGISTER"));
+    twice.copied(grant, grant, Duration::from_secs(5), str::to_owned).passes("OK-07");
+    // No refresh at all.
+    let short = || {
+        Trace::with("first-registration", &[("ue.subscribe", "true")])
+            .gm()
+            .edit(to_ue("200"), |text| text.replace("expires=600000", "expires=60"))
+    };
+    short().going_on(50).is_not_observable("OK-07");
+    short().going_on(200).fails("OK-07", "none");
+    // Others go on, and the UE may be off.
+    let told = short().without(|text| text.starts_with("SIP/2.0 200 ") && text.contains(" NOTIFY\r\n"));
+    told.going_on(200).is_not_observable("OK-07");
     first().gm().is_not_observable("OK-07");
     refused().is_not_applicable("OK-07");
 }
@@ -117,6 +136,19 @@ fn ok_09() {
 #[test]
 fn ok_10() {
     Trace::of("application-server").passes("OK-10");
+    // The same at the UE.
+    let trace = first().gm();
+    let (grant, register) = (trace.position(to_ue("200")), trace.position(is_register_of_ue));
+    let at_ue = trace.copied(grant, grant, Duration::from_secs(1), |_| {
+        "REGISTER sip:001010000000001@10.64.0.1:31001 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:6100;branch=z9hG4bKt1\r\n\
+         Via: SIP/2.0/UDP 127.0.0.1:6060;branch=z9hG4bKt2\r\nMax-Forwards: 68\r\nCSeq: 1 REGISTER\r\nCall-ID: third\r\n\
+         From: <sip:scscf.ims.mnc001.mcc001.3gppnetwork.org>;tag=t\r\n\
+         To: <sip:001010000000001@ims.mnc001.mcc001.3gppnetwork.org>\r\n\
+         Contact: <sip:scscf.ims.mnc001.mcc001.3gppnetwork.org>\r\nExpires: 600000\r\nContent-Length: 0\r\n\r\n"
+            .to_owned()
+    });
+    assert!(register < grant);
+    at_ue.fails("OK-10", "Gm");
     first().is_not_applicable("OK-10");
 }
 

@@ -1,4 +1,4 @@
-//! Rules SA-29, SL-01 to SL-08 and SL-10.
+//! Rules SA-29 and SL-01 to SL-10.
 
 use crate::trace::{Trace, change, cut, is_register_of_ue, is_second, to_ue};
 use imsreg::time::Duration;
@@ -77,7 +77,7 @@ fn replaced(value: &str, name: &str, with: &str) -> String {
 
 #[test]
 fn nothing_without_sas() {
-    for id in ["SA-29", "SL-01", "SL-02", "SL-03", "SL-04", "SL-05", "SL-06", "SL-07", "SL-08", "SL-10"] {
+    for id in ["SA-29", "SL-01", "SL-02", "SL-03", "SL-04", "SL-05", "SL-06", "SL-07", "SL-08", "SL-09", "SL-10"] {
         plain().is_not_applicable(id);
     }
 }
@@ -147,6 +147,13 @@ fn sl_04() {
     // The refresh moves the end: what comes after the first one is answered.
     delayed(short(), |text| is_register_of_ue(text) && text.contains("CSeq: 4 "), 100).passes("SL-04");
     delayed(short(), number(3), 100).fails("SL-04", "no answer over SAs that have ended");
+    // The refresh has moved the end to 240 s; the UE tries from 120 s on, and in vain.
+    let is_second_grant = |text: &str| text.starts_with("SIP/2.0 200 ") && text.contains("CSeq: 3 REGISTER");
+    let refreshed = short().edit(is_second_grant, |text| text.replace("expires=600000", "expires=200"));
+    let mut unanswered = delayed(refreshed, number(4), 100);
+    unanswered.sightings.truncate(unanswered.position(number(4)) + 1);
+    unanswered.is_not_observable("SL-04");
+    ignored(unanswered, number(4)).going_on(150).fails("SL-04", "before its end");
 }
 
 #[test]
@@ -224,6 +231,65 @@ fn sl_08_four_sets() {
     trace.moved(number(10), |ends| ends.from.set_port(30_009)).fails("SL-08", "4 sets in use");
 }
 
+/// A copy of the first SUBSCRIBE of the UE after so many seconds, as a request of its own.
+fn tried_again(trace: Trace, seconds: u64) -> Trace {
+    let is_subscribe = |text: &str| text.starts_with("SUBSCRIBE ") && text.matches("\r\nVia:").count() == 1;
+    let (at, last) = (trace.position(is_subscribe), trace.sightings.len() - 1);
+    trace.copied(at, last, Duration::from_secs(seconds), |text| {
+        let text = text.replace("branch=z9hG4bK", "branch=z9hG4bKx").replace("\r\nCall-ID: ", "\r\nCall-ID: x");
+        text.replace("CSeq: 1 ", "CSeq: 901 ")
+    })
+}
+
+#[test]
+fn sl_09() {
+    let name = "SL-09";
+    // Registered to the end.
+    first().is_not_applicable(name);
+    // The UE leaves; who does not try the SAs does not see whether they are gone.
+    left().gm().is_not_observable(name);
+    let is_tried = |text: &str| text.contains("CSeq: 901 SUBSCRIBE");
+    ignored(tried_again(left().gm(), 300), is_tried).going_on(130).passes(name);
+    let is_answer = |text: &str| to_ue("200")(text) && text.contains(" SUBSCRIBE\r\n");
+    let answered = |trace: Trace, seconds: u64| {
+        let trace = tried_again(trace, seconds);
+        let (answer, last) = (trace.position(is_answer), trace.sightings.len() - 1);
+        trace.copied(answer, last, Duration::from_millis(10), |text| {
+            let text = text.replace("branch=z9hG4bK", "branch=z9hG4bKx").replace("\r\nCall-ID: ", "\r\nCall-ID: x");
+            text.replace("CSeq: 1 ", "CSeq: 901 ")
+        })
+    };
+    answered(left().gm(), 300).fails(name, "a message over the SAs after");
+    // 64*T1 are for what is under way.
+    let short = |mut trace: Trace| {
+        let last = trace.position(|text| to_ue("200")(text) && text.contains("CSeq: 4 REGISTER"));
+        trace.sightings.truncate(last + 1);
+        trace
+    };
+    answered(short(left().gm()), 60).is_not_observable(name);
+    answered(short(left().gm()), 140).fails(name, "140 s");
+    // The HSS ends a registration for good: only the NOTIFY tells.
+    answered(Trace::of("network-deregistration").gm(), 300).fails(name, "a message over the SAs");
+    // A registration that ran out.
+    let granted = |text: &str| text.replace("expires=600000", "expires=60");
+    let is_grant = |text: &str| text.starts_with("SIP/2.0 200 ") && text.contains("CSeq: 2 REGISTER");
+    let forgotten = || {
+        left()
+            .gm()
+            .edit(is_grant, granted)
+            .without(|text| text.contains(" REGISTER\r\n") && text.contains("CSeq: 4 "))
+            .without(|text| text.contains(" REGISTER\r\n") && text.contains("CSeq: 3 "))
+    };
+    answered(forgotten(), 300).fails(name, "a message over the SAs");
+    ignored(tried_again(forgotten(), 300), is_tried).going_on(130).passes(name);
+    // A refused authentication leaves nothing.
+    let refused = again().gm().edit(
+        |text| to_ue("200")(text) && text.contains("CSeq: 4 REGISTER"),
+        |text| text.replace("200 OK", "403 Forbidden"),
+    );
+    refused.is_not_observable(name);
+}
+
 #[test]
 fn sl_10() {
     let anew = || Trace::of("network-deregistration").gm();
@@ -240,4 +306,25 @@ fn sl_10() {
     short.sightings.truncate(end + 1);
     short.is_not_observable("SL-10");
     first().is_not_applicable("SL-10");
+}
+
+/// Every set of SAs hands its rest on to the next: what sixty of them come to is found without trying all ways to it.
+#[test]
+fn a_life_of_many_sets_is_judged_like_a_short_one() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/re-authentication.yaml");
+    let mut scenario = imsreg::config::load_scenario(&path).expect("a scenario");
+    let again = *scenario.steps.last().expect("a re-registration");
+    let apart = Duration::from_secs(200);
+    scenario.steps.extend((1..60).map(|nth| imsreg::config::Step { at: again.at + apart * nth, ..again }));
+    scenario.until = again.at + apart * 61;
+    let trace = Trace::of_scenario(scenario);
+    let groups = trace.groups();
+    let registration = imsreg::trace::story::Registration::of(&groups[0]);
+    assert_eq!((groups.len(), registration.sets().count()), (1, 62));
+    let findings = imsreg::validate::judge(&registration, &imsreg::validate::Context::default(), |_| true);
+    let is_broken = |finding: &&imsreg::validate::Finding| {
+        finding.verdict == imsreg::validate::Verdict::Fail && finding.rule.severity == imsreg::validate::Severity::Error
+    };
+    let broken: Vec<&str> = findings.iter().filter(is_broken).map(|finding| finding.rule.id).collect();
+    assert_eq!(broken, Vec::<&str>::new());
 }

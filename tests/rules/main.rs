@@ -15,4 +15,5 @@ mod reg_event;
 mod register;
 mod server;
 mod sound;
+#[path = "../story_kit/mod.rs"]
 mod trace;

@@ -51,10 +51,13 @@ fn sa_01() {
 fn sa_02() {
     let supported = first().edit(is_first, |text| change(text, "Supported", |value| format!("{value},sec-agree")));
     supported.passes("SA-02");
-    let alone = supported.edit(is_first, |text| {
+    let alone = supported.clone().edit(is_first, |text| {
         ["Security-Client", "Require", "Proxy-Require"].iter().fold(text.to_owned(), |text, name| cut(&text, name))
     });
     alone.fails("SA-02", "Supported only");
+    let beside_an_offer =
+        |text: &str| ["Require", "Proxy-Require"].iter().fold(text.to_owned(), |text, name| cut(&text, name));
+    supported.edit(is_first, beside_an_offer).fails("SA-02", "Supported only");
     unseen().is_not_observable("SA-02");
     plain().is_not_applicable("SA-02");
 }

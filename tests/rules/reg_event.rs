@@ -64,6 +64,8 @@ fn ev_01() {
     with(|text| text.replacen("SUBSCRIBE sip:", "SUBSCRIBE sip:other", 1)).fails("EV-01", "sip:other");
     watched().gm().in_clear(is_subscribe).fails("EV-01", "in clear");
     unwatched().is_not_observable("EV-01");
+    // What it subscribes to is something else.
+    with(|text| change(text, "Event", |_| "presence".into())).going_on(70).fails("EV-01", "presence");
     unwatched().gm().edit(to_ue("200"), |text| text.replace("200 OK", "403 Forbidden")).is_not_applicable("EV-01");
 }
 
@@ -106,11 +108,49 @@ fn ev_05() {
         })
     };
     watched().edit(telling("state=\"terminated\""), stale).fails("EV-05", "terminated");
+    let beside = |uri: &'static str, instance: &'static str| {
+        watched().edit(telling("state=\"active\""), move |text| {
+            document(text, |body| {
+                let start = body.find("<contact ").expect("a contact");
+                let end = body.find("</contact>").expect("its end") + "</contact>".len();
+                let own = &body[start..end];
+                let at = own.find("<uri>").expect("its address") + "<uri>".len();
+                let to = own.find("</uri>").expect("its end");
+                let other = format!("{}{uri}{}", &own[..at], &own[to..]).replacen("id=\"", "id=\"x", 1);
+                let other = other.replace("urn:gsma:imei:", instance);
+                format!("{}{other}{}", &body[..end], &body[end..])
+            })
+        })
+    };
+    beside("sip:u@10.64.0.1:29999", "urn:gsma:imei:").fails("EV-05", "one active contact of an instance");
+    beside("sip:u@10.64.0.1:29999", "urn:gsma:imei:9").passes("EV-05");
+    // An emergency registration stands beside the other (TS 24.229 clause 5.4.8.2).
+    beside("sip:u@10.64.0.1:29999;sos", "urn:gsma:imei:").passes("EV-05");
 }
 
 #[test]
 fn ev_06() {
     ended().passes("EV-06");
+    // RFC 6665 clause 4.1.3: what is of no subscription is refused, and nothing that it says is believed.
+    let foreign = |status: &'static str| {
+        let trace = watched().gm();
+        let asked = trace.position(telling("version=\"0\""));
+        let told = trace.position(|text| text.starts_with("SIP/2.0 200 ") && text.contains(" NOTIFY\r\n"));
+        let elsewhere =
+            |text: &str| change(text, "Call-ID", |id| format!("x{id}")).replace("branch=z9hG4bK", "branch=z9hG4bKx");
+        let bad = move |text: &str| {
+            let text = document(&elsewhere(text), |body| {
+                body.replace("state=\"active\"", "state=\"terminated\"")
+                    .replace("event=\"registered\"", "event=\"rejected\"")
+            });
+            change(&text, "Subscription-State", |_| "terminated;reason=rejected".into())
+        };
+        let answer = move |text: &str| elsewhere(text).replace("SIP/2.0 200 OK", &format!("SIP/2.0 {status} X"));
+        trace.copied(told, told, Duration::from_millis(2), answer).copied(asked, told, Duration::from_millis(1), bad)
+    };
+    foreign("481").passes("EV-06");
+    foreign("500").passes("EV-06");
+    foreign("200").fails("EV-06", "of no subscription");
     watched()
         .gm()
         .without(|text| text.starts_with("SIP/2.0 200 ") && text.contains(" NOTIFY\r\n"))
@@ -122,6 +162,19 @@ fn ev_06() {
             |text| text.replace("200 OK", "400 Bad Request"),
         )
         .fails("EV-06", "400");
+    // Sent five times, and never answered.
+    let (mut ignored, at) = {
+        let silent = watched().gm().without(|text| text.starts_with("SIP/2.0 200 ") && text.contains(" NOTIFY\r\n"));
+        let at = silent.position(telling("version=\"0\""));
+        (silent, at)
+    };
+    let answered = ignored.position(telling("version=\"0\""));
+    ignored.sightings.truncate(at + 1);
+    for n in 0..5 {
+        ignored = ignored.copied(at, answered + n, Duration::from_secs(4), str::to_owned);
+    }
+    ignored.is_not_observable("EV-06");
+    ignored.going_on(150).fails("EV-06", "none");
     let rejected = |text: &str| document(text, |body| body.replace("deactivated", "rejected"));
     ended().gm().edit(telling("event=\"deactivated\""), rejected).fails("EV-06", "nothing more of");
     let deactivated = |text: &str| document(text, |body| body.replace("rejected", "deactivated"));

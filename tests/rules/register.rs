@@ -1,6 +1,7 @@
 //! Rules RG-01 to RG-17.
 
 use crate::trace::{Trace, change, cut, is_first, is_register_of_ue, is_second, to_ue};
+use imsreg::validate::{Context, Verdict};
 
 fn first() -> Trace {
     Trace::of("first-registration")
@@ -75,6 +76,8 @@ fn rg_06() {
     edited(|text| cut(text, "Authorization")).fails("RG-06", "none");
     edited(|text| change(text, "Authorization", |value| value.replace("response=\"\"", "response=\"abc\"")))
         .fails("RG-06", "response: not empty");
+    let used = |value: &str| value.replace("nonce=\"\"", "nonce=\"AAAA\"").replace("response=\"\"", "response=\"00\"");
+    edited(|text| change(text, "Authorization", used)).gm().fails("RG-06", "nonce: AAAA");
     edited(|text| change(text, "Authorization", |value| value.replace("uri=", "url="))).fails("RG-06", "uri: absent");
     let trusted = edited(|text| cut(text, "Authorization"))
         .gm()
@@ -139,6 +142,15 @@ fn rg_14() {
 fn rg_15() {
     first().passes("RG-15");
     first().gm().moved(is_first, |ends| ends.to.set_port(5070)).is_not_observable("RG-15");
+    // Who knows what P-CSCF discovery gave can tell.
+    let announced = |port| Context { pcscf_port: Some(port), ..Context::default() };
+    let elsewhere = first().gm().moved(is_first, |ends| ends.to.set_port(5070));
+    let verdict = |trace: &Trace, port| trace.findings_with("RG-15", &announced(port))[0].clone();
+    let wrong = verdict(&elsewhere, 5060);
+    assert_eq!((wrong.verdict, &*wrong.expected, &*wrong.found), (Verdict::Fail, "port 5060", "port 5070"));
+    assert_eq!(verdict(&elsewhere, 5070).verdict, Verdict::Pass);
+    assert_eq!(verdict(&first(), 5070).verdict, Verdict::Fail);
+    elsewhere.without(is_first).is_not_observable("RG-15");
 }
 
 #[test]

@@ -69,7 +69,11 @@ fn sa_21() {
 fn sa_22() {
     let other = |value: &str| value.replace("hmac-", "hmax-");
     let twice = Trace::of("re-authentication");
-    twice.edit(to_ue("401"), other).passes("SA-22");
+    twice.clone().edit(to_ue("401"), other).passes("SA-22");
+    // The offer is the same, and the list of the second challenge is not.
+    let second = |text: &str| to_ue("401")(text) && text.contains("CSeq: 3 REGISTER");
+    let short = |text: &str| change(text, "Security-Server", |value| value.split(',').next().unwrap().to_owned());
+    twice.edit(second, short).fails("SA-22", "hmac-sha-1-96");
     plain().is_not_applicable("SA-22");
     served(|value| value.split(',').next().unwrap().to_owned()).is_not_observable("SA-22");
 }

@@ -1,17 +1,19 @@
 //! Challenges and their answers (RFC 3310, RFC 7616, TS 33.102 clause 6.3, TS 24.229 clauses 5.1.1.5 and 5.4.1.2).
 
+use super::credentials::{
+    ResOf, decode, digest_of, first_challenge, given_by_rand, inputs, keys_for, mac_is_right, rand_autn, rand_of,
+};
 use super::element::Element;
 use super::walk::{self, Answering, answers_to_challenges, challenges, is_aka};
-use crate::aka::digest::{Algorithm, Inputs, Qop, Secret, response};
-use crate::aka::vector::{SubscriberKeys, open_autn, open_auts};
-use crate::cx::{Maa, Mar};
+use crate::aka::digest::{Algorithm, response};
+use crate::aka::vector::{open_autn, open_auts};
 use crate::event::Role;
+use crate::sip::HeaderName;
 use crate::sip::header::digest::Digest;
-use crate::sip::{HeaderName, Message as Sip};
 use crate::time::Duration;
 use crate::trace::story::{Carried, Kind, Message, Registration};
-use crate::validate::{Context, Judgement, Rule, Severity, Side};
-use data_encoding::{BASE64, BASE64_NOPAD};
+use crate::validate::{Judgement, Rule, Severity, Side};
+use std::collections::HashMap;
 
 pub(super) const RULES: &[&Rule] =
     &[&AK_01, &AK_02, &AK_03, &AK_04, &AK_05, &AK_06, &AK_07, &AK_08, &AK_09, &AK_10, &AK_11, &AK_12, &AK_13, &AK_14];
@@ -36,11 +38,11 @@ const AK_01: Rule = Rule {
                 }
                 continue;
             };
-            if !is_aka(&digest) && !offers {
+            if !is_aka(digest) && !offers {
                 continue;
             }
             let algorithm = digest.algorithm.unwrap_or("none, which is MD5");
-            if !is_aka(&digest) {
+            if !is_aka(digest) {
                 j.wrong([message], "AKAv1-MD5 or AKAv2", algorithm);
             } else if Algorithm::from_token(algorithm).is_none() {
                 j.wrong([message], "AKAv1-MD5, AKAv2-MD5 or AKAv2-SHA-256", algorithm);
@@ -67,7 +69,7 @@ const AK_02: Rule = Rule {
     wrong: "32 characters of base64",
     judge: |registration, _, j| {
         for (message, digest) in challenges_read(registration) {
-            let Some(digest) = digest.filter(is_aka) else { continue };
+            let Some(digest) = digest.filter(|digest| is_aka(digest)) else { continue };
             let length = decode(digest.nonce.unwrap_or_default()).map_or(0, |octets| octets.len());
             j.check(message, length >= 32, || "32 octets".to_owned(), || format!("{length} octets"));
         }
@@ -85,16 +87,20 @@ const AK_03: Rule = Rule {
     right: "the digest of RES (8 octets)",
     wrong: "the digest of RES in hexadecimal",
     judge: |registration, context, j| {
+        let known = given_by_rand(registration);
         for answer in answers_to_challenges(registration).into_iter().filter(Answering::has_response) {
             let Some(given) = digest_of(answer.register) else { continue };
-            let Some(challenge) = first_challenge(answer.challenge).filter(is_aka) else { continue };
-            let Some(secret) = ResOf::the(&answer, registration, context) else {
-                j.unseen("neither the keys of the subscriber nor XRES are known");
+            let Some(challenge) = answer.asked().filter(is_aka) else {
                 continue;
             };
             let Some(algorithm) = challenge.algorithm.and_then(Algorithm::from_token) else { continue };
+            let res = ResOf::the(&answer, &known, context);
+            let Some(secret) = res.as_ref().and_then(|res| res.secret(algorithm)) else {
+                j.unseen("neither the keys of the subscriber nor XRES are known");
+                continue;
+            };
             let (Some(sip), received) = (answer.register.sip(), given.response.unwrap_or_default()) else { continue };
-            let holds = response(&inputs(algorithm, &given, sip), secret.secret()).matches(received);
+            let holds = response(&inputs(algorithm, given, sip), secret).matches(received);
             let expected = || format!("the response of RES in {}", algorithm.as_str());
             j.check(answer.register, holds, expected, || received.to_owned());
         }
@@ -170,10 +176,7 @@ const AK_06: Rule = Rule {
             let recovers = index > 0
                 && !answers[index - 1].has_response()
                 && answers[index - 1].register.exchange() == answer.challenged.and_then(Message::exchange);
-            let Some(set) = registration.sets().find(|set| set.challenge() == answer.challenge).filter(|_| recovers)
-            else {
-                continue;
-            };
+            let Some(set) = registration.set_of(answer.challenge).filter(|_| recovers) else { continue };
             match answer.register.carried() {
                 Carried::Unknown => j.unseen("the trace does not tell what protected it"),
                 carried => {
@@ -201,9 +204,7 @@ const AK_07: Rule = Rule {
             let Some(auts) = digest.auts.and_then(decode).and_then(|auts| <[u8; 14]>::try_from(auts).ok()) else {
                 continue;
             };
-            let (Some(rand), Some(keys)) =
-                (rand_autn(answer.challenge).map(|(rand, _)| rand), keys_for(&answer, context))
-            else {
+            let (Some(rand), Some(keys)) = (rand_of(&answer), keys_for(&answer, context)) else {
                 j.unseen("the keys of the subscriber are not known");
                 continue;
             };
@@ -248,14 +249,14 @@ const AK_09: Rule = Rule {
     severity: Severity::Error,
     side: Side::Ue,
     clause: "RFC 7616 clauses 3.3 and 3.4; TS 24.229 clause 5.1.1.4.2",
-    text: "nonce and opaque come back unchanged; nc is eight hexadecimal digits from 00000001 on, and grows with each new \
+    text: "nonce and opaque of a challenge come back unchanged, of several those of one; nc is eight hexadecimal digits from 00000001 on, and grows with each new \
            response of a nonce.",
     why: "The S-CSCF does not find its challenge and challenges again, or takes the response for a replay.",
     right: "nonce as sent, nc=00000001, then nc=00000002",
     wrong: "nc=1",
     judge: |registration, _, j| {
         for answer in answers_to_challenges(registration) {
-            let (Some(given), Some(asked)) = (digest_of(answer.register), first_challenge(answer.challenge)) else {
+            let (Some(given), Some(asked)) = (digest_of(answer.register), answer.asked()) else {
                 continue;
             };
             let shown = |text: Option<&str>| text.unwrap_or("none").to_owned();
@@ -293,8 +294,11 @@ const AK_10: Rule = Rule {
             .into_iter()
             .filter_map(|(message, sip)| Some((message, sip.to().ok()?.uri.text, digest_of(message)?)))
             .collect();
-        for (index, (message, impu, digest)) in with.iter().enumerate() {
-            let Some((first, _, before)) = with[..index].iter().find(|(_, other, _)| other == impu) else {
+        let mut known: HashMap<&str, &(Message<'_>, &str, &Digest<'_>)> = HashMap::new();
+        for register in &with {
+            let (message, impu, digest) = register;
+            let Some((first, _, before)) = known.get(impu) else {
+                known.insert(impu, register);
                 if with.len() == 1 {
                     j.unseen("the trace shows one REGISTER with Authorization only");
                 }
@@ -326,24 +330,32 @@ const AK_11: Rule = Rule {
     right: "another nonce in each 401",
     wrong: "the same nonce in two 401s",
     judge: |registration, context, j| {
-        let mut before: Vec<(Message<'_>, [u8; 16], Option<u64>)> = Vec::new();
+        let mut known: HashMap<[u8; 16], Message<'_>> = HashMap::new();
+        let (mut before, mut count): (Option<(Message<'_>, Option<u64>)>, usize) = (None, 0);
         for (message, digest) in challenges_read(registration) {
-            let Some((rand, autn)) = digest.filter(is_aka).and_then(|_| rand_autn(message)) else { continue };
+            let Some((rand, autn)) = digest.filter(|digest| is_aka(digest)).and_then(|_| rand_autn(message)) else {
+                continue;
+            };
             let keys = registration.impi().and_then(|impi| context.keys_of(impi));
             let sqn = keys.map(|keys| open_autn(keys, &rand, &autn).sqn);
-            let twice = before.iter().find(|(_, old, _)| *old == rand);
-            let older = before.last().filter(|(.., old)| matches!((old, sqn), (Some(old), Some(new)) if new <= *old));
-            if let Some((first, ..)) = twice {
+            // After AUTS it goes on from that of the USIM, which may be lower (TS 33.102 clause 6.3.5).
+            let asked = message.exchange().and_then(|exchange| exchange.request()).and_then(digest_of);
+            let is_synchronised = asked.is_some_and(|digest| digest.auts.is_some());
+            let older = before
+                .filter(|(_, old)| !is_synchronised && matches!((old, sqn), (Some(old), Some(new)) if new <= *old));
+            if let Some(first) = known.get(&rand) {
                 j.wrong([*first, message], "a new RAND", "that of before");
-            } else if let Some((last, .., old)) = older {
+            } else if let Some((last, old)) = older {
                 let text = |sqn: Option<u64>| sqn.map_or_else(String::new, |sqn| format!("{sqn:012x}"));
-                j.wrong([*last, message], format!("SQN above {}", text(*old)), text(sqn));
-            } else if !before.is_empty() {
+                j.wrong([last, message], format!("SQN above {}", text(old)), text(sqn));
+            } else if before.is_some() {
                 j.right(message);
             }
-            before.push((message, rand, sqn));
+            known.entry(rand).or_insert(message);
+            count += 1;
+            before = Some((message, sqn));
         }
-        if before.len() == 1 {
+        if count == 1 {
             j.unseen("the trace shows one challenge only");
         }
     },
@@ -418,7 +430,9 @@ const AK_14: Rule = Rule {
     wrong: "f1 with OP in place of OPc",
     judge: |registration, context, j| {
         for (message, digest) in challenges_read(registration) {
-            let Some((rand, autn)) = digest.filter(is_aka).and_then(|_| rand_autn(message)) else { continue };
+            let Some((rand, autn)) = digest.filter(|digest| is_aka(digest)).and_then(|_| rand_autn(message)) else {
+                continue;
+            };
             let Some(keys) = registration.impi().and_then(|impi| context.keys_of(impi)) else {
                 j.unseen("the keys of the subscriber are not known");
                 continue;
@@ -435,7 +449,7 @@ const AK_14: Rule = Rule {
 
 /// New SPIs and port-c, and nothing over SAs of the challenge that was refused.
 fn judge_refusal(answer: &Answering<'_>, registration: &Registration<'_>, j: &mut Judgement) {
-    let set = registration.sets().find(|set| set.challenge() == answer.challenge);
+    let set = registration.set_of(answer.challenge);
     let over_it = set.filter(|set| answer.register.carried().sa().is_some_and(|sa| sa.set == set.index()));
     if over_it.is_some() {
         return j.wrong([answer.challenge, answer.register], "outside the SAs of that challenge", "over them");
@@ -470,105 +484,29 @@ fn judge_refusal(answer: &Answering<'_>, registration: &Registration<'_>, j: &mu
 
 /// nc over all uses of a nonce.
 fn judge_counts(registration: &Registration<'_>, j: &mut Judgement) {
-    let mut used: Vec<(&str, &str, u64, Message<'_>)> = Vec::new();
+    let mut used: HashMap<&str, (&str, u64, Message<'_>)> = HashMap::new();
     for (message, _) in walk::registers(registration) {
         let Some(digest) = digest_of(message) else { continue };
         let (Some(nonce), Some(_), Some(nc)) = (digest.nonce, digest.qop, digest.nc) else { continue };
         let is_form = nc.len() == 8 && nc.bytes().all(|b| b.is_ascii_hexdigit());
         let count = u64::from_str_radix(nc, 16).unwrap_or_default();
-        let last = used.iter().rev().find(|(known, ..)| *known == nonce).copied();
-        match last {
+        match used.insert(nonce, (digest.text, count, message)) {
             _ if !is_form => j.wrong([message], "eight hexadecimal digits", format!("nc={nc}")),
             None if count != 1 && registration.observable().beginning => {
                 j.wrong([message], "nc=00000001", format!("nc={nc}"))
             }
             // An octet-equal repetition is the old response, not a new one.
-            Some((_, text, before, earlier)) if count <= before && text != digest.text => {
+            Some((text, before, earlier)) if count <= before && text != digest.text => {
                 j.wrong([earlier, message], format!("nc above {before:08x}"), format!("nc={nc}"));
             }
             _ => j.right(message),
         }
-        used.push((nonce, digest.text, count, message));
-    }
-}
-
-/// RES, CK and IK of a challenge: computed, or XRES as the HSS gave it.
-enum ResOf<'r> {
-    Computed(Box<crate::aka::vector::Outputs>),
-    Given(&'r [u8]),
-}
-
-impl<'r> ResOf<'r> {
-    fn the(answer: &Answering<'r>, registration: &'r Registration<'r>, context: &Context<'_>) -> Option<Self> {
-        let (rand, _) = rand_autn(answer.challenge)?;
-        if let Some(keys) = keys_for(answer, context) {
-            return Some(Self::Computed(Box::new(keys.outputs(&rand))));
-        }
-        let exchanges = registration.exchanges().filter(|exchange| exchange.command() == Some(Mar::COMMAND));
-        exchanges.filter_map(|exchange| exchange.last()).find_map(|maa| {
-            let maa = Maa::decode(&maa.record().bytes).ok()?;
-            let item = maa.items.into_iter().find(|item| item.authenticate.is_some_and(|a| a.starts_with(&rand)))?;
-            item.xres.map(Self::Given)
-        })
-    }
-
-    fn secret(&self) -> Secret<'_> {
-        match self {
-            Self::Computed(out) => Secret::Aka { res: out.res.as_slice(), ik: &out.ik.0, ck: &out.ck.0 },
-            Self::Given(xres) => Secret::Password(xres),
-        }
-    }
-}
-
-fn inputs<'a>(algorithm: Algorithm, digest: &Digest<'a>, sip: &Sip<'a>) -> Inputs<'a> {
-    let qop = digest.qop.map(|qop| Qop {
-        auth_int: qop.eq_ignore_ascii_case("auth-int"),
-        nc: digest.nc.unwrap_or_default(),
-        cnonce: digest.cnonce.unwrap_or_default(),
-    });
-    Inputs {
-        algorithm,
-        username: digest.username.unwrap_or_default(),
-        realm: digest.realm.unwrap_or_default(),
-        nonce: digest.nonce.unwrap_or_default(),
-        uri: digest.uri.unwrap_or_default(),
-        method: "REGISTER",
-        qop,
-        body: sip.body(),
     }
 }
 
 /// Challenges as the UE gets them, with what they say.
-fn challenges_read<'r>(registration: &'r Registration<'r>) -> Vec<(Message<'r>, Option<Digest<'r>>)> {
+fn challenges_read<'r>(registration: &'r Registration<'r>) -> Vec<(Message<'r>, Option<&'r Digest<'r>>)> {
     challenges(registration).into_iter().map(|(message, _)| (message, first_challenge(message))).collect()
-}
-
-fn first_challenge(message: Message<'_>) -> Option<Digest<'_>> {
-    message.sip()?.challenges().ok()?.into_iter().next()
-}
-
-fn digest_of(message: Message<'_>) -> Option<Digest<'_>> {
-    message.sip()?.authorization().ok().flatten()
-}
-
-fn rand_autn(challenge: Message<'_>) -> Option<([u8; 16], [u8; 16])> {
-    let octets = decode(first_challenge(challenge)?.nonce?)?;
-    Some((octets.get(..16)?.try_into().ok()?, octets.get(16..32)?.try_into().ok()?))
-}
-
-fn decode(text: &str) -> Option<Vec<u8>> {
-    let octets = BASE64.decode(text.as_bytes()).or_else(|_| BASE64_NOPAD.decode(text.as_bytes())).ok()?;
-    (!octets.is_empty()).then_some(octets)
-}
-
-fn keys_for<'c>(answer: &Answering<'_>, context: &'c Context<'_>) -> Option<&'c SubscriberKeys> {
-    context.keys_of(digest_of(answer.register)?.username?)
-}
-
-/// Whether AUTN is of who knows K; `None`: the keys are not known.
-fn mac_is_right(answer: &Answering<'_>, context: &Context<'_>) -> Option<bool> {
-    let (rand, autn) = rand_autn(answer.challenge)?;
-    Some(open_autn(keys_for(answer, context)?, &rand, &autn).is_genuine)
 }
 
 fn unseen_challenges(registration: &Registration<'_>, j: &mut Judgement) {
@@ -582,9 +520,8 @@ fn unseen_challenges(registration: &Registration<'_>, j: &mut Judgement) {
 
 /// Notes challenges without an answer that the trace shows.
 fn unseen_answers(registration: &Registration<'_>, j: &mut Judgement) {
-    let answered = answers_to_challenges(registration);
-    let all = challenges(registration);
-    if all.iter().any(|(challenge, _)| !answered.iter().any(|answer| answer.challenge == *challenge)) {
+    let answered = walk::answered(&answers_to_challenges(registration));
+    if challenges(registration).iter().any(|(challenge, _)| !answered.contains(&challenge.index())) {
         j.unseen("the trace shows no answer to a challenge");
     }
 }

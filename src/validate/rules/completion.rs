@@ -2,15 +2,18 @@
 //! 5.2.2.2, TS 33.203 clauses 7.1 to 7.3, RFC 3329 clause 2.3.1).
 
 use super::element::{Element, Tuple, difference, pairs};
-use super::walk::{self, Answering, answers_to_challenges};
+use super::walk::{self, Answering, answers_to_challenges, best_of};
 use crate::event::Role;
-use crate::ipsec::association::PortPair;
+use crate::identity::Spi;
+use crate::ipsec::association::{Algorithms, PortPair};
 use crate::packet::Transport;
 use crate::sip::header::contact::Contacts;
 use crate::sip::{HeaderName, Method};
 use crate::trace::story::{Carried, Interface, Message, Set};
-use crate::trace::{Icv, OpenedBy, Protection, Shut, Step};
+use crate::trace::{Esp, Icv, OpenedBy, Place, Protection, Shut, Step};
 use crate::validate::{Judgement, Rule, Severity, Side};
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 
 pub(super) const RULES: &[&Rule] =
     &[&SA_40, &SA_41, &SA_42, &SA_43, &SA_44, &SA_45, &SA_46, &SA_47, &SA_48, &SA_49, &SA_50, &SA_51];
@@ -27,21 +30,36 @@ const SA_40: Rule = Rule {
     wrong: "the same: sha1 with null in ESP",
     judge: |registration, _, j| {
         for set in registration.sets() {
+            // SA-10 says so: which element has the highest q is not told.
+            let server = set.challenge().sip().map(|sip| Element::ipsec(sip, HeaderName::SecurityServer));
+            if server.is_some_and(|all| all.iter().any(|element| element.q() == Some(None))) {
+                continue;
+            }
             let Some(tuple) = best_of(set) else { continue };
             let from_ue = set.messages().filter(|message| message.from() == Some(Role::Ue));
             let mut seen = false;
             for message in from_ue {
                 let Protection::Esp(esp) = message.record().protection else { continue };
                 seen = true;
-                if esp.by == OpenedBy::Trial && tuple.ealg() != "null" {
-                    j.wrong([set.challenge(), message], tuple.to_string(), "ESP with null encryption");
+                if let Some(found) = under_another(&tuple, &esp) {
+                    j.wrong([set.challenge(), message], tuple.to_string(), found);
                 } else if esp.icv == Icv::Right {
                     j.right(message);
                 } else {
                     j.unseen("no key is known that tells the integrity algorithm");
                 }
             }
-            if !seen {
+            // Over TCP a SYN may be all that the UE gets to send.
+            let pcscf = set.pcscf();
+            let asked = set.connections().find_map(|step| match step.connection.protection {
+                Protection::Esp(esp) if pcscf.is_some_and(|end| [end.spi_c, end.spi_s].contains(&Spi(esp.spi))) => {
+                    under_another(&tuple, &esp)
+                }
+                _ => None,
+            });
+            if let Some(found) = asked.filter(|_| !seen) {
+                j.wrong([set.challenge()], tuple.to_string(), found);
+            } else if !seen {
                 j.unseen("ESP of the UE is not in the trace, or stays shut");
             }
         }
@@ -58,17 +76,18 @@ const SA_41: Rule = Rule {
     right: "no answer to the challenge, or a new REGISTER with another offer",
     wrong: "the answer to the challenge in clear",
     judge: |registration, _, j| {
+        let answers = answers_to_challenges(registration);
+        let by_challenge: HashMap<usize, &Answering<'_>> =
+            answers.iter().rev().map(|answer| (answer.challenge.index(), answer)).collect();
         for set in registration.sets() {
             let (Some(offer), None) = (set.offer(), best_of(set)) else { continue };
             let Some(sip) = offer.sip().filter(|sip| !Element::ipsec(sip, HeaderName::SecurityClient).is_empty())
             else {
                 continue;
             };
-            let answered = answers_to_challenges(registration).into_iter().find(|answer| {
-                answer.challenge == set.challenge()
-                    && answer.has_response()
-                    && answer.register.carried() == Carried::Clear
-            });
+            let answered = by_challenge
+                .get(&set.challenge().index())
+                .filter(|answer| answer.has_response() && answer.register.carried() == Carried::Clear);
             match answered {
                 Some(answer) => {
                     let expected = format!(
@@ -168,7 +187,7 @@ const SA_45: Rule = Rule {
     wrong: "UDP 5060 to 5060 in clear",
     judge: |registration, context, j| {
         for answer in answers_to_challenges(registration).into_iter().filter(Answering::has_response) {
-            let Some(set) = registration.sets().find(|set| set.challenge() == answer.challenge) else { continue };
+            let Some(set) = registration.set_of(answer.challenge) else { continue };
             let (Some(ue), Some(pcscf)) = (set.ue(), set.pcscf()) else { continue };
             if best_of(set).is_none() {
                 continue;
@@ -306,7 +325,8 @@ const SA_48: Rule = Rule {
                 (true, 200..=299) => {
                     j.wrong([answer.register, end], "a refusal", format!("{status} to lists that differ"))
                 }
-                (false, _) if about_it => {
+                // One in clear is refused for that.
+                (false, _) if about_it && answer.register.carried() != Carried::Clear => {
                     j.wrong([answer.register, end], "no refusal of lists that say the same", status.to_string());
                 }
                 _ => j.right(end),
@@ -326,7 +346,8 @@ const SA_49: Rule = Rule {
     right: "SUBSCRIBE with Require, Proxy-Require and Security-Verify",
     wrong: "SUBSCRIBE without them",
     judge: |registration, context, j| {
-        let answers = answers_to_challenges(registration);
+        let answers: HashSet<usize> =
+            answers_to_challenges(registration).iter().map(|answer| answer.register.index()).collect();
         for message in
             registration.messages().filter(|m| m.is_request() && m.from() == Some(Role::Ue) && m.repeats().is_none())
         {
@@ -335,8 +356,11 @@ const SA_49: Rule = Rule {
                 Carried::Ports(_) => context.esp_is_off,
                 Carried::Clear | Carried::Unknown => false,
             };
-            let Some(sip) = message.sip().filter(|_| protected && !answers.iter().any(|a| a.register == message))
-            else {
+            if protected && message.cut {
+                j.unseen("the capture holds only the beginning of a request");
+                continue;
+            }
+            let Some(sip) = message.sip().filter(|_| protected && !answers.contains(&message.index())) else {
                 continue;
             };
             if matches!(sip.method(), Some(Method::Ack | Method::Cancel)) {
@@ -377,6 +401,15 @@ const SA_50: Rule = Rule {
                     _ => {}
                 }
             }
+            // Over TCP the first SYN is all that there will be.
+            let mut asked = set.connections().filter_map(|step| match step.connection.protection {
+                Protection::Esp(esp) if esp.icv == Icv::Wrong => Some((step.place, esp.spi)),
+                _ => None,
+            });
+            if let Some((place, spi)) = asked.next() {
+                let found = format!("a wrong one on SPI {spi}, around a segment without data ({place})");
+                j.wrong([set.challenge()], "a good ICV under the agreed keys", found);
+            }
             for shut in set.shut() {
                 let bad = shut.first.iter().any(|(.., sealed)| matches!(sealed.why, Shut::WrongIcv | Shut::Inside));
                 if bad {
@@ -401,19 +434,24 @@ const SA_51: Rule = Rule {
     wrong: "SYN to 6100 in ESP again and again",
     judge: |registration, _, j| {
         let steps = registration.connections();
+        // Where each connection was accepted last, by its client and its server.
+        let mut accepted: HashMap<(SocketAddr, SocketAddr), Place> = HashMap::new();
+        for step in steps.iter().filter(|step| step.connection.step == Step::Accepted) {
+            let ends = step.connection.ends;
+            let last = accepted.entry((ends.to, ends.from)).or_insert(step.place);
+            *last = step.place.max(*last);
+        }
+        let mut sets: HashMap<u16, Set<'_>> = HashMap::new();
+        for set in registration.sets() {
+            for end in [set.ue(), set.pcscf()].into_iter().flatten() {
+                sets.entry(end.port_s).or_insert(set);
+            }
+        }
         for asked in steps.iter().filter(|step| step.connection.step == Step::Asked) {
             let ends = asked.connection.ends;
             let is_protected = matches!(asked.connection.protection, Protection::Esp(_) | Protection::Set(_));
-            let set = registration.sets().find(|set| {
-                let ports = [set.ue().map(|end| end.port_s), set.pcscf().map(|end| end.port_s)];
-                ports.contains(&Some(ends.to.port()))
-            });
-            let Some(set) = set.filter(|_| is_protected) else { continue };
-            let answered = steps.iter().any(|step| {
-                step.connection.step == Step::Accepted
-                    && (step.connection.ends.from, step.connection.ends.to) == (ends.to, ends.from)
-                    && step.place >= asked.place
-            });
+            let Some(set) = sets.get(&ends.to.port()).filter(|_| is_protected) else { continue };
+            let answered = accepted.get(&(ends.from, ends.to)).is_some_and(|last| *last >= asked.place);
             if answered {
                 j.right(set.challenge());
             } else if patience_is_over(asked.at, registration.observable().until) {
@@ -429,29 +467,28 @@ const SA_51: Rule = Rule {
     },
 };
 
-/// The element that both lists make a UE take (RFC 3329 clause 2.3.1), by the judge's own reading.
-fn best_of(set: Set<'_>) -> Option<Tuple> {
-    let offer = set.offer()?.sip()?;
-    let offered: Vec<Tuple> =
-        Element::ipsec(offer, HeaderName::SecurityClient).iter().filter_map(Element::tuple).collect();
-    let mut served = Element::ipsec(set.challenge().sip()?, HeaderName::SecurityServer);
-    // Stable: of equal q the first. Without q an element has the highest (RFC 3329 clause 2.2).
-    served.sort_by_key(|element| std::cmp::Reverse(element.q().flatten().unwrap_or(1_000)));
-    served.iter().filter_map(Element::tuple).find(|tuple| offered.contains(tuple))
-}
-
 /// True where the UE answered the challenge with auts or an empty response: it made no SAs of it.
 fn is_refused_by_ue(set: Set<'_>) -> bool {
     let challenge = set.challenge();
     let attempt = set.attempt();
     attempt.into_iter().flat_map(|attempt| attempt.journeys().collect::<Vec<_>>()).any(|journey| {
-        journey.request().filter(|request| request.index() > challenge.index()).and_then(Message::sip).is_some_and(
-            |sip| {
-                let digest = sip.authorization().ok().flatten();
-                digest.is_some_and(|digest| digest.auts.is_some() || digest.response.is_none_or(str::is_empty))
-            },
-        )
+        let request = journey.request().filter(|request| request.index() > challenge.index());
+        let digest = request.and_then(Message::credentials);
+        digest.is_some_and(|digest| digest.auts.is_some() || digest.response.is_none_or(str::is_empty))
     })
+}
+
+/// What ESP shows, where it is not under these algorithms.
+fn under_another(tuple: &Tuple, esp: &Esp) -> Option<String> {
+    if esp.by == OpenedBy::Trial && tuple.ealg() != "null" {
+        return Some("ESP with null encryption".to_owned());
+    }
+    let pair = esp.pair.filter(|pair| !is_pair(tuple, *pair))?;
+    Some(format!("ESP under {} with {}", pair.integrity.as_str(), pair.encryption.as_str()))
+}
+
+fn is_pair(tuple: &Tuple, pair: Algorithms) -> bool {
+    tuple.alg() == pair.integrity.as_str() && tuple.ealg() == pair.encryption.as_str()
 }
 
 fn check_tags(message: Message<'_>, sip: &crate::sip::Message<'_>, j: &mut Judgement) {
@@ -466,9 +503,9 @@ fn check_tags(message: Message<'_>, sip: &crate::sip::Message<'_>, j: &mut Judge
 
 /// Notes challenges whose answer may be in ESP that stays shut, or behind the end of the trace.
 fn unseen_answers(registration: &crate::trace::story::Registration<'_>, j: &mut Judgement) {
-    let answered = answers_to_challenges(registration);
+    let answered = walk::answered(&answers_to_challenges(registration));
     for set in registration.sets() {
-        if answered.iter().any(|answer| answer.challenge == set.challenge()) {
+        if answered.contains(&set.challenge().index()) {
             continue;
         }
         if set.shut().next().is_some() {

@@ -1,13 +1,15 @@
 //! Cx between I-CSCF, S-CSCF and HSS (TS 29.228 clauses 6.1 and 6.3, TS 24.229 clauses 5.3.1 and 5.4.1, TS 33.102 annex C).
 
-use super::walk::same_identity;
+use super::walk::{same_identity, shown_after};
 use crate::aka::vector::open_autn;
 use crate::cx::mar::scheme;
 use crate::cx::uar::UserAuthorizationType;
 use crate::cx::user_data::ImsSubscription;
 use crate::cx::{AuthItem, CxResult, Maa, Mar, Saa, Sar, ServerAssignmentType, Uaa, Uar};
 use crate::diameter::Fault;
+use crate::event::Role;
 use crate::sip::HeaderName;
+use crate::time::Duration;
 use crate::trace::story::{Attempt, Exchange, Interface, Journey, Kind, Message, Outcome, Registration};
 use crate::validate::{Judgement, Rule, Severity, Side};
 
@@ -110,7 +112,7 @@ const CX_03: Rule = Rule {
     severity: Severity::Error,
     side: Side::Hss,
     clause: "TS 29.228 clause 6.3.1; TS 29.229 clauses 6.1.7 and 6.1.8",
-    text: "MAR says how many vectors of which scheme it wants. A positive MAA has for each AKA item RAND and AUTN (32 octets), \
+    text: "MAR says how many vectors of which scheme it wants. A positive MAA has User-Name, and for each AKA item RAND and AUTN (32 octets), \
            XRES, CK and IK (16 octets each), those that K gives where it is known.",
     why: "The S-CSCF cannot challenge, or the UE and the P-CSCF have different keys.",
     right: "SIP-Authenticate of 32 octets, SIP-Authorization of 8, CK and IK of 16",
@@ -156,6 +158,8 @@ const CX_03: Rule = Rule {
             });
             match fault {
                 _ if maa.items.is_empty() => j.wrong([answer], "SIP-Auth-Data-Item", "none"),
+                // The grammar of TS 29.229 leaves it out, TS 29.228 table 6.3.2 does not.
+                _ if maa.impi.is_none() => j.wrong([answer], "User-Name", "none"),
                 Some(expected) => j.wrong([answer], expected, "missing, or other octets"),
                 None => j.right(answer),
             }
@@ -174,7 +178,7 @@ const CX_04: Rule = Rule {
     wrong: "MAR without SIP-Authorization",
     judge: |registration, _, j| {
         for journey in registers(registration) {
-            let request = journey.request().and_then(|request| Some((request, request.sip()?.authorization().ok()??)));
+            let request = journey.request().and_then(|request| Some((request, request.credentials()?)));
             let Some((request, digest)) = request.filter(|(_, digest)| digest.auts.is_some()) else { continue };
             let Some(mar) = journey.cx(Mar::COMMAND).and_then(Exchange::request) else {
                 j.unseen("the MAR after it is not in the trace");
@@ -199,9 +203,10 @@ const CX_05: Rule = Rule {
     id: "CX-05",
     severity: Severity::Error,
     side: Side::Scscf,
-    clause: "TS 29.228 clause 6.1.2; TS 29.229 clause 6.3.15",
-    text: "SAR has the type of what happened, and one Public-Identity unless it de-registers. The profile of the SAA can be \
-           read, and at least one identity in it is not barred.",
+    clause: "TS 29.228 clause 6.1.2; TS 29.229 clause 6.3.15; TS 24.229 clause 5.4.1.2.3",
+    text: "SAR has the type of what happened (RE_REGISTRATION not where UAA said FIRST_REGISTRATION, AUTHENTICATION_FAILURE \
+           with the 403 to a response), and one Public-Identity unless it de-registers. The profile of the SAA can be read, \
+           and at least one identity in it is not barred.",
     why: "The HSS keeps another state than the S-CSCF: calls go astray, or the identity is blocked until somebody clears it.",
     right: "SAR REGISTRATION after the answer to the challenge",
     wrong: "SAR REGISTRATION for a de-registration",
@@ -217,9 +222,8 @@ const CX_05: Rule = Rule {
                 let leaves = matches!(sar.assignment, T::UserDeregistration | T::UserDeregistrationStoreServerName);
                 let fits = match (attempt.kind(), attempt.outcome()) {
                     (Kind::Deregistration, Outcome::Deregistered) => leaves,
-                    (_, Outcome::Registered) => {
-                        matches!(sar.assignment, T::NoAssignment | T::Registration | T::ReRegistration)
-                    }
+                    (_, Outcome::Registered) if sar.assignment == T::ReRegistration => !is_new_to_hss(attempt),
+                    (_, Outcome::Registered) => matches!(sar.assignment, T::NoAssignment | T::Registration),
                     (_, Outcome::Refused(403)) => sar.assignment != T::AuthenticationTimeout && !leaves,
                     _ => true,
                 };
@@ -242,6 +246,17 @@ const CX_05: Rule = Rule {
                     }
                 }
             }
+            if let Some(refusal) = ended_by_scscf(attempt) {
+                let sars = registration.on(Interface::Cx).filter(|exchange| exchange.command() == Some(Sar::COMMAND));
+                let begin = attempt.answer().and_then(|answer| answer.request());
+                let is_later = |sar: Message<'_>| begin.is_some_and(|begin| sar.index() > begin.index());
+                let was_told = sars.filter_map(|exchange| exchange.request()).any(is_later);
+                if !was_told && shown_after(refusal).is_some_and(|time| time > PATIENCE) {
+                    j.wrong([refusal], "SAR AUTHENTICATION_FAILURE", "none");
+                } else if !was_told {
+                    j.unseen("the trace ends before the SAR");
+                }
+            }
         }
         hidden(registration, j);
     },
@@ -259,7 +274,11 @@ const CX_06: Rule = Rule {
     judge: |registration, context, j| {
         let keys = registration.impi().and_then(|impi| context.keys_of(impi));
         let mut before: Option<(Message<'_>, u64)> = None;
-        for (_, answer) in asked(registration, Mar::COMMAND, j) {
+        for (request, answer) in asked(registration, Mar::COMMAND, j) {
+            if Mar::decode(&request.record().bytes).is_ok_and(|mar| mar.resync.is_some()) {
+                // SQN goes on from that of the USIM, which may be lower (TS 33.102 clause 6.3.5).
+                before = None;
+            }
             let Some(answer) = answer else { continue };
             let Ok(maa) = Maa::decode(&answer.record().bytes) else { continue };
             for item in maa.items.iter().filter(|item| is_aka(item)) {
@@ -316,6 +335,24 @@ const CX_07: Rule = Rule {
     },
 };
 
+/// True where the HSS has said that the identity is not registered.
+fn is_new_to_hss(attempt: Attempt<'_>) -> bool {
+    let answer = attempt.first().cx(Uar::COMMAND).and_then(Exchange::last);
+    answer.is_some_and(|answer| {
+        Uaa::decode(&answer.record().bytes).is_ok_and(|uaa| uaa.result == CxResult::FIRST_REGISTRATION)
+    })
+}
+
+/// The 403 with which an S-CSCF, whose Cx the trace shows, ended an authentication.
+fn ended_by_scscf(attempt: Attempt<'_>) -> Option<Message<'_>> {
+    let answer = attempt.answer()?;
+    let digest = answer.request()?.credentials()?;
+    let is_response = digest.auts.is_none() && digest.response.is_some_and(|response| !response.is_empty());
+    let shows_cx = attempt.journeys().any(|journey| journey.cx(Mar::COMMAND).is_some());
+    let mut at_scscf = answer.hops().filter(|hop| hop.server() == Some(Role::Scscf));
+    at_scscf.find_map(|hop| hop.answered(403)).filter(|_| is_response && shows_cx)
+}
+
 /// The exchanges of a command that REGISTERs caused.
 fn asked<'r>(
     registration: &'r Registration<'r>,
@@ -346,3 +383,6 @@ fn is_aka(item: &AuthItem<'_>) -> bool {
 fn describe(fault: &Fault) -> String {
     fault.to_string()
 }
+
+/// An S-CSCF that refuses tells the HSS at once.
+const PATIENCE: Duration = Duration::from_secs(10);

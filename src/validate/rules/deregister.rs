@@ -39,15 +39,17 @@ const DR_01: Rule = Rule {
                 j.unseen("the REGISTER that ends the registration is not in the trace");
                 continue;
             };
-            let bound: Vec<&str> = succeeded_before(request)
-                .filter_map(|(attempt, _)| attempt.latest().request()?.sip())
-                .flat_map(walk::contacts)
-                .map(|(uri, _)| uri)
-                .collect();
+            // The latest first: it nearly always has them.
+            let bound = || {
+                let before = succeeded_before(request).rev();
+                let registers = before.filter_map(|(attempt, _)| attempt.latest().request()?.sip());
+                registers.flat_map(|sip| walk::contacts(sip).into_iter().rev()).map(|(uri, _)| uri)
+            };
+            let last = bound().next();
             let stranger = match sip.contacts() {
-                Ok(Contacts::List(_)) if !bound.is_empty() => walk::contacts(sip)
+                Ok(Contacts::List(_)) if last.is_some() => walk::contacts(sip)
                     .into_iter()
-                    .find(|(uri, _)| !bound.iter().any(|bound| same_address(bound, uri)))
+                    .find(|(uri, _)| !bound().any(|bound| same_address(bound, uri)))
                     .map(|(uri, _)| uri),
                 _ => None,
             };
@@ -55,12 +57,12 @@ const DR_01: Rule = Rule {
                 registration.sets().any(|set| set.established().is_some_and(|end| end.index() < request.index()));
             let is_protected = walk::is_protected(request, context);
             if let Some(stranger) = stranger {
-                j.wrong([request], bound.last().copied().unwrap_or_default(), stranger);
+                j.wrong([request], last.unwrap_or_default(), stranger);
             } else if has_sas && is_protected == Some(false) {
                 j.wrong([request], "a REGISTER over the SAs", "in clear");
             } else if has_sas && sip.header(HeaderName::SecurityVerify).is_none() {
                 j.wrong([request], "Security-Verify", "none");
-            } else if bound.is_empty() || has_sas && is_protected.is_none() {
+            } else if last.is_none() || has_sas && is_protected.is_none() {
                 j.unseen("the trace does not show what was bound, or what protected the REGISTER");
             } else {
                 j.right(request);
@@ -81,20 +83,19 @@ const DR_02: Rule = Rule {
     right: "200, NOTIFY, 200, then nothing over the SAs",
     wrong: "SUBSCRIBE over the SAs 10 minutes after the 200, and its answer",
     judge: |registration, _, j| {
+        let oldest = oldest_sets(registration);
         for attempt in registration.attempts().filter(|attempt| ends_everything(registration, *attempt)) {
             let Some(end) = attempt.end() else { continue };
-            let sets: Vec<usize> = registration
-                .sets()
-                .filter(|set| set.challenge().index() < end.index())
-                .map(|set| set.index())
-                .collect();
-            if sets.is_empty() {
+            // Sets stand in the order of their challenges.
+            let sets = registration.sets().take_while(|set| set.challenge().index() < end.index()).count();
+            if sets == 0 {
                 continue;
             }
-            let late = registration.messages().skip(end.index() + 1).find(|message| {
-                let over = message.carried().sa().is_some_and(|sa| sets.contains(&sa.set));
-                over && !message.is_request() && message.since(end).is_some_and(|time| time > LINGER)
-            });
+            let over = |message: &Message<'_>| message.carried().sa().is_some_and(|sa| sa.set < sets);
+            let is_late = |message: &Message<'_>| message.since(end).is_some_and(|time| time > LINGER);
+            // Where no older set is used at all any more, nothing is late.
+            let answers = registration.after(end).take_while(|message| oldest[message.index()] < sets);
+            let late = answers.filter(|m| over(m) && !m.is_request()).find(is_late);
             if let Some(late) = late {
                 let found = late.since(end).map(seconds).unwrap_or_default();
                 j.wrong([end, late], "nothing over the SAs after 128 s", format!("an answer after {found}"));
@@ -183,6 +184,22 @@ const DR_04: Rule = Rule {
     },
 };
 
+/// For each message the oldest set that an answer from there on went over.
+fn oldest_sets(registration: &Registration<'_>) -> Vec<usize> {
+    let mut oldest = usize::MAX;
+    let answered = |message: Message<'_>| message.carried().sa().filter(|_| !message.is_request()).map(|sa| sa.set);
+    let mut all: Vec<usize> = registration
+        .messages()
+        .rev()
+        .map(|message| {
+            oldest = answered(message).map_or(oldest, |set| set.min(oldest));
+            oldest
+        })
+        .collect();
+    all.reverse();
+    all
+}
+
 /// What the watchers that were there when the RTR came are told.
 fn judge_notifies(
     registration: &Registration<'_>,
@@ -206,7 +223,7 @@ fn judge_notifies(
         watched = true;
         let ended =
             after.into_iter().map(|(notify, _)| notify).take_while(|notify| notify.index() < next).find_map(|notify| {
-                let document = notify.reginfo(&mut Vec::new())?;
+                let document = walk::reginfo(notify)?;
                 let mut contacts = document.registrations.iter().flat_map(|aor| &aor.contacts);
                 let ended =
                     contacts.find(|contact| contact.state == ContactState::Terminated).map(|contact| contact.event);
@@ -216,7 +233,7 @@ fn judge_notifies(
             (Some(wanted), Some((notify, found))) if wanted == found => j.right(notify),
             (Some(wanted), Some((notify, found))) => j.wrong([request, notify], name_of(wanted), name_of(found)),
             (Some(wanted), None)
-                if shown_after(answer).is_some_and(|time| time > LINGER) && !walk::is_shut(registration) =>
+                if shown_after(answer).is_some_and(|time| time > PATIENCE) && !walk::is_shut(registration) =>
             {
                 j.wrong([request], format!("NOTIFY with {}", name_of(wanted)), "none");
             }
@@ -264,6 +281,10 @@ fn deregistering_sar<'r>(registration: &'r Registration<'r>, rtr: Message<'r>) -
 pub(super) fn ends_everything<'r>(registration: &'r Registration<'r>, attempt: Attempt<'r>) -> bool {
     let Some(end) = attempt.end().filter(|_| attempt.outcome() == Outcome::Deregistered) else { return false };
     let own = attempt.impu().unwrap_or_default();
+    let others: Vec<&str> = registration.impus().into_iter().filter(|impu| !same_identity(impu, own)).collect();
+    if others.is_empty() {
+        return true;
+    }
     // Its implicit set went with it.
     let with_it: Vec<&str> = succeeded_before(end)
         .filter(|(earlier, _)| earlier.impu().is_some_and(|impu| same_identity(impu, own)))
@@ -271,8 +292,8 @@ pub(super) fn ends_everything<'r>(registration: &'r Registration<'r>, attempt: A
         .flatten()
         .map(|address| address.uri.text)
         .collect();
-    registration.impus().into_iter().all(|impu| {
-        let gone = std::iter::once(&own).chain(&with_it).any(|other| same_identity(impu, other));
+    others.into_iter().all(|impu| {
+        let gone = with_it.iter().any(|other| same_identity(impu, other));
         let last = succeeded_before(end).rfind(|(a, _)| a.impu().is_some_and(|other| same_identity(other, impu)));
         gone || last.is_none_or(|(last, _)| last.is_deregistration())
     })
@@ -280,5 +301,5 @@ pub(super) fn ends_everything<'r>(registration: &'r Registration<'r>, attempt: A
 
 /// 64*T1 towards a UE (TS 24.229 table 7.7.1).
 const LINGER: Duration = Duration::from_secs(128);
-/// Longer than a Diameter node waits for an answer.
+/// Longer than a Diameter node waits for an answer, and an S-CSCF until it tells what has changed.
 const PATIENCE: Duration = Duration::from_secs(30);

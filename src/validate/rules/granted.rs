@@ -2,12 +2,13 @@
 
 use super::walk::{self, seconds};
 use crate::event::Role;
-use crate::reginfo::ContactEvent;
+use crate::reginfo::{ContactEvent, ContactState};
 use crate::sip::header::contact::Contacts;
 use crate::sip::{self, HeaderName, Method, Uri};
 use crate::time::Duration;
-use crate::trace::story::{Attempt, Interface, Kind, Message, Outcome, Registration};
+use crate::trace::story::{Attempt, Carried, Interface, Kind, Message, Outcome, Registration};
 use crate::validate::{Judgement, Rule, Severity, Side};
+use std::iter::successors;
 
 pub(super) const RULES: &[&Rule] =
     &[&OK_01, &OK_02, &OK_03, &OK_04, &OK_05, &OK_06, &OK_07, &OK_08, &OK_09, &OK_10, &OK_11];
@@ -194,17 +195,27 @@ const OK_07: Rule = Rule {
             registration.attempts().filter(|a| a.outcome() == Outcome::Registered).collect();
         for attempt in &granted {
             let (Some(end), Some(expiry)) = (attempt.end(), attempt.granted()) else { continue };
-            let next = registration.attempts().skip(attempt.index() + 1).find(|next| next.impu() == attempt.impu());
+            let mut later = successors(attempt.next(), |next| next.next());
+            let next = later.find(|next| next.impu() == attempt.impu());
             let Some(next) = next else {
-                j.unseen("the trace shows no REGISTER after the grant");
+                if has_lapsed(registration, *attempt, end, expiry) {
+                    j.wrong([end], format!("a REGISTER within {}", seconds(expiry)), "none");
+                } else {
+                    j.unseen("the trace shows no REGISTER after the grant");
+                }
                 continue;
             };
             let request = next.request().filter(|request| request.from() == Some(Role::Ue));
-            let (Some(request), Some(waited)) = (request, request.and_then(|request| request.since(end))) else {
+            let waited = request.and_then(|request| request.since(reached(end, request)));
+            let (Some(request), Some(waited)) = (request, waited) else {
                 j.unseen("the trace does not show the refresh, or no times");
                 continue;
             };
-            if was_shortened(registration, end, request) || next.kind() == Kind::Initial && waited > expiry {
+            // One that was off may come back when all is over; one that still has its SAs was there.
+            let begins_anew = next.kind() == Kind::Initial && waited > expiry;
+            if was_shortened(registration, end, request)
+                || begins_anew && !was_there(registration, request, end, expiry)
+            {
                 continue;
             }
             let due = if expiry > LONG { expiry.saturating_sub(BEFORE) } else { expiry / 2 };
@@ -313,6 +324,11 @@ const OK_10: Rule = Rule {
     right: "REGISTER of the S-CSCF to the AS over ISC",
     wrong: "the same at the P-CSCF",
     judge: |registration, _, j| {
+        for message in registration.messages().filter(|m| m.is(Method::Register) && m.is_request()) {
+            if message.to() == Some(Role::Ue) && message.repeats().is_none() {
+                j.wrong([message], "ISC", "Gm");
+            }
+        }
         for journey in registration.third_party() {
             for hop in journey.hops() {
                 let Some(request) = hop.request() else { continue };
@@ -393,9 +409,8 @@ fn is_initial(sip: &sip::Message<'_>) -> bool {
 
 /// True where a NOTIFY between the two shortened the registration: then EV-07 tells when to refresh.
 fn was_shortened(registration: &Registration<'_>, after: Message<'_>, before: Message<'_>) -> bool {
-    registration.messages().filter(|m| m.index() > after.index() && m.index() < before.index()).any(|message| {
-        let document = message.reginfo(&mut Vec::new());
-        document.is_some_and(|document| {
+    registration.between(after, before).any(|message| {
+        walk::reginfo(message).is_some_and(|document| {
             document
                 .registrations
                 .iter()
@@ -405,7 +420,57 @@ fn was_shortened(registration: &Registration<'_>, after: Message<'_>, before: Me
     })
 }
 
+/// The last copy of a 200 before a request: those of before may have been lost.
+fn reached<'r>(end: Message<'r>, before: Message<'r>) -> Message<'r> {
+    let copies = end.exchange().into_iter().flat_map(|exchange| exchange.answers()).filter(|copy| {
+        let is_late = copy.since(end).is_none_or(|time| time > LINGER);
+        copy.status() == end.status() && !is_late && copy.index() < before.index()
+    });
+    copies.last().unwrap_or(end)
+}
+
+/// True for a NOTIFY of an end that is not that of time.
+fn ends_registration(message: Message<'_>) -> bool {
+    match walk::reginfo(message) {
+        Some(document) => {
+            let mut contacts = document.registrations.iter().flat_map(|aor| &aor.contacts);
+            contacts.any(|c| c.state == ContactState::Terminated && c.event != ContactEvent::Expired)
+        }
+        None => message.subscription_state().is_some_and(|state| state.state.eq_ignore_ascii_case("terminated")),
+    }
+}
+
+/// True where a UE says something over its SAs when its registration has run out, and nobody had ended it.
+fn was_there(registration: &Registration<'_>, anew: Message<'_>, end: Message<'_>, expiry: Duration) -> bool {
+    let is_over_sas = |message: &Message<'_>| {
+        message.from() == Some(Role::Ue) && matches!(message.carried(), Carried::Sa(_) | Carried::Ports(_))
+    };
+    let ended = registration.between(end, anew).any(ends_registration);
+    let late = |message: &Message<'_>| message.since(end).is_some_and(|time| time >= expiry);
+    !ended && registration.between(end, anew).any(|message| late(&message) && is_over_sas(&message))
+}
+
+/// True where a registration that nobody has ended ran out, and the UE was there all the same.
+fn has_lapsed(registration: &Registration<'_>, attempt: Attempt<'_>, end: Message<'_>, expiry: Duration) -> bool {
+    // One that says nothing any more may be off.
+    let is_later = |message: &Message<'_>| message.since(end).is_some_and(|time| time >= expiry);
+    let was_there = registration.after(end).any(|m| m.from() == Some(Role::Ue) && is_later(&m));
+    let seen = registration.observable();
+    let is_for_emergency = end.sip().is_some_and(|sip| walk::contacts(sip).iter().any(|(uri, _)| uri.contains(";sos")));
+    was_there
+        && attempt.next().is_none()
+        && seen.uplink
+        && seen.downlink
+        && seen.whole
+        && !is_for_emergency
+        && !walk::is_shut(registration)
+        && registration.from_hss().next().is_none()
+        && !registration.after(end).any(ends_registration)
+}
+
 const LONG: Duration = Duration::from_secs(1_200);
 const BEFORE: Duration = Duration::from_secs(600);
 const TOLERANCE: Duration = Duration::from_secs(1);
+/// 64*T1 towards a UE (TS 24.229 table 7.7.1).
+const LINGER: Duration = Duration::from_secs(128);
 const AT_ONCE: Duration = Duration::from_secs(10);

@@ -1,18 +1,19 @@
 //! The life of SA sets: how they are made anew, how long they last, what ends them (TS 33.203 clauses 7.1 to 7.4, TS 24.229
-//! clauses 5.1.1.2.1, 5.1.1.4.2, 5.1.1.5, 5.2.2.2 and 7.8). SL-09, that nothing is left when a simulation has ended, is no
-//! rule of a trace: simulations check it of themselves.
+//! clauses 5.1.1.2.1, 5.1.1.4.2, 5.1.1.5, 5.2.2.2, 5.2.5 and 7.8).
 
-use super::deregister::ends_everything;
 use super::element::{Element, difference};
+use super::ends::{Ends, LINGER, end_of, ends_for_good, ends_of_life, first_end, is_elsewhere};
 use super::walk::{answers_to_challenges, is_protected, is_shut, seconds, shown_after};
 use crate::event::Role;
 use crate::sip::header::contact::Contacts;
 use crate::sip::{self, HeaderName, Method};
 use crate::time::{Duration, Instant};
-use crate::trace::story::{Attempt, Carried, Exchange, Interface, Kind, Message, Outcome, Registration, Set, SetEnd};
+use crate::trace::story::{Attempt, Carried, Exchange, Interface, Kind, Message, Registration, Set, SetEnd};
 use crate::validate::{Context, Judgement, Rule, Severity, Side};
+use std::collections::HashMap;
 
-pub(super) const RULES: &[&Rule] = &[&SA_29, &SL_01, &SL_02, &SL_03, &SL_04, &SL_05, &SL_06, &SL_07, &SL_08, &SL_10];
+pub(super) const RULES: &[&Rule] =
+    &[&SA_29, &SL_01, &SL_02, &SL_03, &SL_04, &SL_05, &SL_06, &SL_07, &SL_08, &SL_09, &SL_10];
 
 const SA_29: Rule = Rule {
     id: "SA-29",
@@ -65,18 +66,23 @@ const SL_01: Rule = Rule {
     right: "spi-c=1001;spi-s=1002;port-c=31002;port-s=31001 after 4096, 4097, 31000, 31001",
     wrong: "the same values again",
     judge: |registration, context, j| {
+        // Where each SPI was agreed first.
+        let mut used: HashMap<u32, usize> = HashMap::new();
+        for (end, established) in registration.sets().filter_map(|set| set.ue().zip(set.established())) {
+            for spi in [end.spi_c.0, end.spi_s.0] {
+                let first = used.entry(spi).or_insert(usize::MAX);
+                *first = established.index().min(*first);
+            }
+        }
         for (request, sip) in begun_over_sas(registration, context, j) {
             if sip.header(HeaderName::SecurityClient).is_none() {
                 continue;
             }
             let Some(offer) = Element::ipsec(sip, HeaderName::SecurityClient).into_iter().next() else { continue };
-            let used: Vec<Set<'_>> = established_before(request).collect();
-            let Some(now) = used.last().and_then(|set| set.ue()) else { continue };
-            let old_spis: Vec<u32> =
-                used.iter().filter_map(|set| set.ue()).flat_map(|end| [end.spi_c.0, end.spi_s.0]).collect();
+            let Some(now) = latest_before(request).and_then(Set::ue) else { continue };
             let value = |name: &str| offer.number(name);
-            let again =
-                ["spi-c", "spi-s"].into_iter().find(|name| value(name).is_some_and(|spi| old_spis.contains(&spi)));
+            let is_used = |spi: u32| used.get(&spi).is_some_and(|first| *first < request.index());
+            let again = ["spi-c", "spi-s"].into_iter().find(|name| value(name).is_some_and(is_used));
             if let Some(name) = again {
                 let found = format!("{name}={}", value(name).unwrap_or_default());
                 j.wrong([request], format!("a new {name}"), found);
@@ -109,7 +115,7 @@ const SL_02: Rule = Rule {
             Some((answer.register, answer.register.sip().filter(|_| protected)?))
         }));
         for (request, sip) in all {
-            let Some(set) = established_before(request).last() else {
+            let Some(set) = latest_before(request) else {
                 j.unseen("the last successful authentication is not in the trace");
                 continue;
             };
@@ -137,7 +143,7 @@ const SL_03: Rule = Rule {
     wrong: "the SPIs of the first 401 in the second",
     judge: |registration, _, j| {
         for new in registration.sets() {
-            let Some(old) = established_before(new.challenge()).last() else { continue };
+            let Some(old) = latest_before(new.challenge()) else { continue };
             if let (Some(a), Some(b)) = (old.pcscf(), new.pcscf())
                 && [b.spi_c, b.spi_s].iter().any(|spi| [a.spi_c, a.spi_s].contains(spi))
             {
@@ -178,17 +184,20 @@ const SL_04: Rule = Rule {
     right: "granted 600 s, refreshed after 300 s without a challenge, an answer after 700 s",
     wrong: "the same, no answer after 630 s",
     judge: |registration, _, j| {
+        let ends = Ends::of(registration);
+        let left = registration.attempts().filter(|attempt| attempt.is_deregistration()).filter_map(Attempt::end);
+        let left = left.map(Message::index).min();
         for set in registration.sets() {
             let Some(first) = first_end(set) else { continue };
             let mut judged = false;
-            for exchange in registration.on(Interface::Gm) {
-                let Some(request) = exchange.request().filter(|request| goes_over(*request, set)) else { continue };
-                let (Some(at), Some(end)) = (request.at(), end_before(set, request)) else { continue };
+            for (exchange, request) in set.messages().filter_map(begun_by) {
+                let (Some(at), Some(end)) = (request.at(), ends.before(set, request)) else { continue };
+                let has_left = left.is_some_and(|left| left < request.index());
                 if exchange.last().is_some() && at > end + TOLERANCE {
                     judged = true;
                     let found = format!("{} after its end", seconds(at - end));
                     j.wrong([set.challenge(), request], "no answer over SAs that have ended", found);
-                } else if at > first && at + LINGER < end && was_ignored(exchange) && !has_left(registration, request) {
+                } else if at > first && was_ignored_before(exchange, end) && !has_left {
                     judged = true;
                     let found = format!("no answer, {} before its end", seconds(end - at));
                     j.wrong([set.challenge(), request], "an answer over SAs that live", found);
@@ -214,22 +223,22 @@ const SL_05: Rule = Rule {
     right: "403, then nothing over the new SAs; requests over the old ones are answered",
     wrong: "403, then a SUBSCRIBE over the new SAs and its 200",
     judge: |registration, _, j| {
+        let gm = registration.on(Interface::Gm).filter_map(|exchange| exchange.request());
+        let latest = gm.map(Message::index).max().unwrap_or_default();
         for set in registration.sets() {
             let Some(SetEnd::Refused(refusal)) = set.end() else { continue };
-            let after = registration.on(Interface::Gm).filter_map(|exchange| Some((exchange, exchange.request()?)));
-            let after: Vec<_> = after.filter(|(_, request)| request.index() > refusal.index()).collect();
-            let taken = after.iter().find(|(exchange, request)| goes_over(*request, set) && exchange.last().is_some());
-            let cut = established_before(set.challenge()).last().and_then(|old| {
-                let ignored = |(exchange, request): &&(Exchange<'_>, Message<'_>)| {
-                    request.from() == Some(Role::Ue) && goes_over(*request, old) && was_ignored(*exchange)
-                };
-                after.iter().find(ignored)
+            let taken =
+                set.messages_after(refusal).filter_map(begun_by).find(|(exchange, _)| exchange.last().is_some());
+            let cut = latest_before(set.challenge()).and_then(|old| {
+                old.messages_after(refusal)
+                    .filter_map(begun_by)
+                    .find(|(exchange, request)| request.from() == Some(Role::Ue) && was_ignored(*exchange))
             });
             if let Some((_, request)) = taken {
-                j.wrong([refusal, *request], "nothing over the SAs of a failed authentication", "an answer");
+                j.wrong([refusal, request], "nothing over the SAs of a failed authentication", "an answer");
             } else if let Some((_, request)) = cut {
-                j.wrong([refusal, *request], "an answer over the SAs of before", "none");
-            } else if after.is_empty() {
+                j.wrong([refusal, request], "an answer over the SAs of before", "none");
+            } else if latest <= refusal.index() {
                 j.unseen("the trace shows nothing of the UE after the failure");
             } else {
                 j.right(refusal);
@@ -285,6 +294,20 @@ const SL_07: Rule = Rule {
     right: "SUBSCRIBE in ESP",
     wrong: "SUBSCRIBE in clear to port 5060",
     judge: |registration, context, j| {
+        let (ends, lives) = (Ends::of(registration), ends_of_life(registration));
+        let gm = registration
+            .messages()
+            .filter(|message| message.interface() == Interface::Gm && message.repeats().is_none());
+        let unprotected = gm.filter_map(|message| {
+            let protected = is_protected(message, context);
+            let is_judged = match protected {
+                Some(true) => false,
+                Some(false) => !is_allowed_in_clear(message, context),
+                None => true,
+            };
+            is_judged.then_some((message, protected))
+        });
+        let unprotected: Vec<(Message<'_>, Option<bool>)> = unprotected.collect();
         for set in registration.sets() {
             let Some(established) = set.established() else {
                 if set.shut().next().is_some() {
@@ -292,30 +315,21 @@ const SL_07: Rule = Rule {
                 }
                 continue;
             };
-            let end = end_of_life(registration, set);
-            let alive = registration.messages().filter(|message| {
-                message.index() > established.index() && end.is_none_or(|end| message.index() < end.index())
-            });
+            let end = lives.iter().copied().find(|end| *end > set.challenge().index());
+            let from = unprotected.partition_point(|(message, _)| message.index() <= established.index());
+            let alive = unprotected[from..].iter().take_while(|(m, _)| end.is_none_or(|end| m.index() < end));
             let mut clean = true;
-            for message in alive.filter(|message| message.interface() == Interface::Gm && message.repeats().is_none()) {
-                match is_protected(message, context) {
-                    Some(true) => {}
-                    None => j.blind("the trace does not tell what was protected"),
-                    Some(false) => {
-                        if is_allowed_in_clear(message, context)
-                            || is_elsewhere(message, set)
-                            || is_too_old(message, set)
-                        {
-                            continue;
-                        }
-                        clean = false;
-                        let what = message.method().map_or("a message", |method| method.as_str());
-                        j.wrong(
-                            [established, message],
-                            "everything but REGISTER over the SAs",
-                            format!("{what} in clear"),
-                        );
-                    }
+            for (message, protected) in alive {
+                if protected.is_none() {
+                    j.blind("the trace does not tell what was protected");
+                } else if !is_elsewhere(*message, set) && !ends.is_over(set, *message) {
+                    clean = false;
+                    let what = message.method().map_or("a message", |method| method.as_str());
+                    j.wrong(
+                        [established, *message],
+                        "everything but REGISTER over the SAs",
+                        format!("{what} in clear"),
+                    );
                 }
             }
             if clean {
@@ -339,12 +353,11 @@ const SL_08: Rule = Rule {
     right: "traffic over the set of the second challenge and that of the third",
     wrong: "traffic over four sets at a time",
     judge: |registration, _, j| {
+        // The last messages over the sets that are in use.
+        let mut used: Vec<Message<'_>> = Vec::new();
         for newest in registration.sets() {
-            let used: Vec<Set<'_>> = registration
-                .sets()
-                .take(newest.index() + 1)
-                .filter(|set| set.messages().any(|message| message.index() > newest.challenge().index()))
-                .collect();
+            used.extend(newest.messages().last());
+            used.retain(|last| last.index() > newest.challenge().index());
             if used.is_empty() {
                 j.unseen("the trace shows nothing over the SAs");
             } else {
@@ -352,8 +365,47 @@ const SL_08: Rule = Rule {
                 j.check(challenge, used.len() <= 3, || "3 sets".to_owned(), || format!("{} sets in use", used.len()));
             }
         }
+        for set in registration.sets() {
+            let Some(fourth) = place_of_fourth(set) else { continue };
+            let is_served = |message: &Message<'_>| message.from() == Some(Role::Pcscf) && message.repeats().is_none();
+            if let Some(served) = set.messages_after(fourth).find(is_served) {
+                j.wrong([set.challenge(), served], "3 sets", "a set before the old one serves");
+            }
+        }
         if is_shut(registration) {
             j.blind("ESP of the UE stays shut");
+        }
+    },
+};
+
+const SL_09: Rule = Rule {
+    id: "SL-09",
+    severity: Severity::Error,
+    side: Side::Pcscf,
+    clause: "TS 33.203 clauses 7.3 and 7.4; TS 24.229 clauses 5.2.2.2 and 5.2.5",
+    text: "When all is over, no SA is left: 64*T1 (128 s) after a refused authentication, after the 200 to the last \
+           de-registration or the NOTIFY that ends the registration, and after the end of its lifetime, a set serves nobody. \
+           Only who tries it sees that it is gone.",
+    why: "SAs and policies that nobody owns keep SPIs and ports until the P-CSCF is restarted, and the next registration that \
+          gets the same ones fails.",
+    right: "200 to the de-registration, OPTIONS of the UE over the SAs 5 minutes later, no answer",
+    wrong: "NOTIFY with terminated, a MESSAGE over the SAs 5 minutes later",
+    judge: |registration, _, j| {
+        let (ends, for_good) = (Ends::of(registration), ends_for_good(registration));
+        for set in registration.sets() {
+            let Some((by, end)) = end_of(set, &ends, &for_good) else { continue };
+            let is_late = |message: &Message<'_>| message.at().is_some_and(|at| at > end + TOLERANCE);
+            let late = set.messages_after(by).filter(|message| is_late(message) && message.repeats().is_none());
+            let late: Vec<Message<'_>> = late.collect();
+            let mut tried = late.iter().copied().filter_map(begun_by);
+            if let Some(served) = late.iter().copied().find(|message| message.from() == Some(Role::Pcscf)) {
+                let found = served.since(by).map(seconds).unwrap_or_default();
+                j.wrong([by, served], "no SA", format!("a message over the SAs after {found}"));
+            } else if let Some((_, request)) = tried.find(|(exchange, _)| was_ignored(*exchange)) {
+                j.right(request);
+            } else {
+                j.unseen("nobody tried the SAs after their end");
+            }
         }
     },
 };
@@ -377,18 +429,20 @@ const SL_10: Rule = Rule {
                 _ => false,
             });
             let old: Vec<Set<'_>> = established_before(request).filter(|set| !is_elsewhere(request, *set)).collect();
-            let new = registration.sets().find(|set| set.established() == Some(end));
-            let Some(new) = new.filter(|_| !has_reg_id && !old.is_empty()) else { continue };
-            let mut later = registration.on(Interface::Gm).filter_map(|exchange| Some((exchange, exchange.request()?)));
-            let mut later_over = |sets: &[Set<'_>]| {
-                later.by_ref().find(|(exchange, request)| {
-                    let served = request.from() == Some(Role::Pcscf) || exchange.last().is_some();
-                    request.index() > end.index() && served && sets.iter().any(|set| goes_over(*request, *set))
-                })
-            };
-            if let Some((_, request)) = later_over(&old) {
+            let challenge = attempt.challenges().last();
+            let new = challenge.and_then(|challenge| registration.set_of(challenge));
+            let new = new.filter(|set| set.established() == Some(end) && !has_reg_id && !old.is_empty());
+            let Some(new) = new else { continue };
+            let over_old = old.iter().filter_map(|set| {
+                let mut later = set.messages_after(end).filter_map(begun_by);
+                let is_served = |exchange: Exchange<'_>, request: Message<'_>| {
+                    request.from() == Some(Role::Pcscf) || exchange.last().is_some()
+                };
+                later.find(|(exchange, request)| is_served(*exchange, *request)).map(|(_, request)| request)
+            });
+            if let Some(request) = over_old.min_by_key(|request| request.index()) {
                 j.wrong([end, request], "the new SAs", "SAs of before");
-            } else if registration.messages().any(|message| message.index() > end.index() && goes_over(message, new)) {
+            } else if new.messages_after(end).next().is_some() {
                 j.right(end);
             } else {
                 j.unseen("the trace shows nothing over SAs after the 200");
@@ -396,6 +450,18 @@ const SL_10: Rule = Rule {
         }
     },
 };
+
+/// Where a set is the fourth: two later ones have been proved, and there is a third.
+fn place_of_fourth(set: Set<'_>) -> Option<Message<'_>> {
+    let registration = set.challenge().registration();
+    let later = registration.sets().skip(set.index() + 1);
+    let mut proved: Vec<(usize, Message<'_>)> =
+        later.filter_map(|later| Some((later.index(), later.established()?))).collect();
+    proved.sort_by_key(|(_, end)| end.index());
+    let (current, end) = *proved.get(1)?;
+    let third = registration.sets().skip(current + 1).map(Set::challenge).find(|c| c.index() > end.index());
+    third.filter(|_| set.established().is_some())
+}
 
 /// The REGISTERs of the UE over SAs that begin an attempt.
 fn begun_over_sas<'r>(
@@ -424,8 +490,16 @@ fn established_before<'r>(message: Message<'r>) -> impl Iterator<Item = Set<'r>>
     sets.filter(move |set| set.established().is_some_and(|end| end.index() < message.index()))
 }
 
-fn goes_over(message: Message<'_>, set: Set<'_>) -> bool {
-    message.carried().sa().is_some_and(|sa| sa.set == set.index())
+/// The last of them.
+fn latest_before<'r>(message: Message<'r>) -> Option<Set<'r>> {
+    let mut sets = message.registration().sets();
+    sets.rfind(|set| set.established().is_some_and(|end| end.index() < message.index()))
+}
+
+/// The exchange over Gm that a message began.
+fn begun_by<'r>(message: Message<'r>) -> Option<(Exchange<'r>, Message<'r>)> {
+    let exchange = message.exchange().filter(|exchange| exchange.interface() == Interface::Gm)?;
+    (exchange.request() == Some(message)).then_some((exchange, message))
 }
 
 /// True where nobody answered although the UE tried as often as it does, or over a transport that loses nothing.
@@ -435,41 +509,14 @@ pub(super) fn was_ignored(exchange: Exchange<'_>) -> bool {
     exchange.last().is_none() && tried && shown_after(request).is_some_and(|time| time >= LINGER)
 }
 
-/// The end of a set as its own 200 gives it.
-fn first_end(set: Set<'_>) -> Option<Instant> {
-    let attempt = set.attempt()?;
-    Some(set.established()?.at()? + attempt.granted()? + BEYOND)
-}
-
-/// The end of a set, moved by every 200 to a REGISTER over it that came before a message; the set of before gives its
-/// rest to the one that takes its place.
-fn end_before(set: Set<'_>, message: Message<'_>) -> Option<Instant> {
-    let first = first_end(set)?;
-    let older = established_before(set.established()?).filter_map(|old| end_before(old, set.challenge()));
-    let moved = message.registration().attempts().filter_map(|attempt| {
-        let end = attempt.end().filter(|end| end.index() < message.index())?;
-        let over = attempt.latest().request().is_some_and(|request| goes_over(request, set));
-        (over && attempt.outcome() == Outcome::Registered).then_some(end.at()? + attempt.granted()? + BEYOND)
-    });
-    older.chain(moved).max().map_or(Some(first), |last| Some(last.max(first)))
-}
-
-/// True where the registration had ended before a message.
-fn has_left(registration: &Registration<'_>, message: Message<'_>) -> bool {
-    let ends = registration.attempts().filter(|attempt| attempt.is_deregistration()).filter_map(Attempt::end);
-    ends.into_iter().any(|end| end.index() < message.index())
-}
-
-/// What ended a set for the UE: a de-registration, or a NOTIFY that ends everything.
-fn end_of_life<'r>(registration: &'r Registration<'r>, set: Set<'r>) -> Option<Message<'r>> {
-    let after = |message: &Message<'_>| message.index() > set.challenge().index();
-    let left = registration.attempts().filter(|attempt| ends_everything(registration, *attempt));
-    let left = left.filter_map(Attempt::end).find(after);
-    let told = registration.messages().filter(after).find(|message| {
-        let state = message.subscription_state();
-        message.is(Method::Notify) && state.is_some_and(|state| state.state.eq_ignore_ascii_case("terminated"))
-    });
-    left.into_iter().chain(told).min_by_key(|message| message.index())
+/// The same, where the UE had tried often enough before the SAs could end.
+fn was_ignored_before(exchange: Exchange<'_>, end: Instant) -> bool {
+    let Some(request) = exchange.request() else { return false };
+    let last_try = match exchange.requests().nth(TRIES - 1).filter(|_| request.from() == Some(Role::Ue)) {
+        Some(last_try) => last_try.at(),
+        None => request.at().map(|at| at + LINGER),
+    };
+    last_try.is_some_and(|at| at < end) && was_ignored(exchange)
 }
 
 /// REGISTER and its answers, emergency calls, answers to what came in clear, and what the P-CSCF refuses.
@@ -485,23 +532,8 @@ fn is_allowed_in_clear(message: Message<'_>, context: &Context<'_>) -> bool {
         || asked_in_clear
 }
 
-/// True for another address of the UE than that of the set.
-fn is_elsewhere(message: Message<'_>, set: Set<'_>) -> bool {
-    let (Some(ends), Some((ue, _))) = (message.record().ends, set.addresses()) else { return false };
-    ![ends.from.ip(), ends.to.ip()].contains(&ue)
-}
-
-/// True after the end that the set has by its times.
-fn is_too_old(message: Message<'_>, set: Set<'_>) -> bool {
-    message.at().zip(end_before(set, message)).is_some_and(|(at, end)| at > end)
-}
-
 /// Timer reg-await-auth (TS 24.229 clause 7.8).
 const REG_AWAIT_AUTH: Duration = Duration::from_secs(240);
-/// What SAs live longer than the registration.
-const BEYOND: Duration = Duration::from_secs(30);
-/// 64*T1 towards a UE (TS 24.229 table 7.7.1).
-const LINGER: Duration = Duration::from_secs(128);
 const TOLERANCE: Duration = Duration::from_secs(2);
 /// Times a UE has sent a request over UDP when loss alone no longer explains the silence.
 const TRIES: usize = 5;

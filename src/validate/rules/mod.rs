@@ -1,18 +1,22 @@
 //! The catalogue, a family a file.
 
 mod aka;
+mod bindings;
 mod completion;
+pub(crate) mod credentials;
 mod cx;
 mod deregister;
-mod element;
+pub(crate) mod element;
+pub(crate) mod ends;
 mod granted;
 mod life;
 mod network;
 mod offer;
-mod reg_event;
+pub(crate) mod reg_event;
 mod register;
 mod server;
-mod walk;
+pub(crate) mod walk;
+mod watcher;
 
 use super::Rule;
 

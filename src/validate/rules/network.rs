@@ -50,19 +50,19 @@ const NW_02: Rule = Rule {
     right: "integrity-protected=\"yes\" over the SAs",
     wrong: "integrity-protected=\"yes\" in clear",
     judge: |registration, context, j| {
-        for (journey, message, sip) in forwarded(registration, j) {
+        for (journey, message, _) in forwarded(registration, j) {
             let asked = journey.on(Interface::Gm).and_then(Exchange::request);
             let Some((asked, own)) = asked.and_then(|asked| Some((asked, asked.sip()?))) else {
                 j.unseen("the REGISTER of the UE is not in the trace");
                 continue;
             };
-            let found = sip.authorization().ok().flatten().and_then(|digest| digest.integrity_protected);
+            let found = message.credentials().and_then(|digest| digest.integrity_protected);
             let offers = own.header(HeaderName::SecurityClient).is_some();
             let shown = found.unwrap_or("none");
             match is_protected(asked, context) {
                 None => j.unseen("the trace does not tell what protected the REGISTER"),
                 Some(true) if found != Some("yes") => j.wrong([asked, message], "yes", shown),
-                Some(false) if offers && sip.authorization().is_ok_and(|a| a.is_some()) && found != Some("no") => {
+                Some(false) if offers && message.credentials().is_some() && found != Some("no") => {
                     j.wrong([asked, message], "no", shown);
                 }
                 Some(false) if found == Some("yes") => j.wrong([asked, message], "anything but yes", shown),

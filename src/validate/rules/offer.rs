@@ -52,10 +52,10 @@ const SA_02: Rule = Rule {
     judge: |registration, _, j| {
         for (message, sip) in first_registers(registration, j) {
             if sip.has_option(HeaderName::Supported, SEC_AGREE) {
-                let alone = sip.header(HeaderName::SecurityClient).is_none()
-                    && !sip.has_option(HeaderName::Require, SEC_AGREE)
+                // An offer beside it asks for nothing either (RFC 3329 clause 2.3.1).
+                let alone = !sip.has_option(HeaderName::Require, SEC_AGREE)
                     && !sip.has_option(HeaderName::ProxyRequire, SEC_AGREE);
-                let expected = || "Security-Client and both option tags beside it".to_owned();
+                let expected = || "sec-agree in Require and Proxy-Require beside it".to_owned();
                 j.check(message, !alone, expected, || "sec-agree in Supported only".to_owned());
             }
         }
@@ -74,7 +74,7 @@ const SA_03: Rule = Rule {
     judge: |registration, _, j| {
         for (message, sip) in offers(registration, j) {
             let mut elements = Element::all(sip, HeaderName::SecurityClient);
-            elements.retain(|element| !element.params.has("mediasec"));
+            elements.retain(|element| !element.has("mediasec"));
             for element in &elements {
                 let missing = element.missing();
                 if element.is_ipsec_3gpp() && !missing.is_empty() {
@@ -109,7 +109,7 @@ const SA_04: Rule = Rule {
         for (message, sip) in offers(registration, j) {
             let elements = Element::ipsec(sip, HeaderName::SecurityClient);
             let leaves_out = |element: &&Element<'_>| {
-                element.missing().is_empty() && ["prot", "mod", "ealg"].iter().any(|name| !element.params.has(name))
+                element.missing().is_empty() && ["prot", "mod", "ealg"].iter().any(|name| !element.has(name))
             };
             let defaulted: Vec<Tuple> = elements.iter().filter(leaves_out).filter_map(Element::tuple).collect();
             if defaulted.is_empty() {

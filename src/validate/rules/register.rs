@@ -70,7 +70,7 @@ const RG_03: Rule = Rule {
     wrong: "ims.mnc60.mcc460.3gppnetwork.org",
     judge: |registration, _, j| {
         for (message, sip) in first_registers(registration, j) {
-            let digest = sip.authorization().ok().flatten();
+            let digest = message.credentials();
             let impi = digest.and_then(|digest| digest.username).filter(|name| !name.is_empty());
             let imsi = impi
                 .or_else(|| sip.to().ok().and_then(|to| to.uri.user))
@@ -162,7 +162,7 @@ const RG_06: Rule = Rule {
     judge: |registration, _, j| {
         for (message, sip) in first_registers(registration, j) {
             let uri = sip.request_uri().unwrap_or_default();
-            let Ok(Some(digest)) = sip.authorization() else {
+            let Some(digest) = message.credentials() else {
                 // GIBA and NASS-bundled authentication do without (TS 24.229 clauses 5.1.1.2.5 and 5.1.1.2.6).
                 let granted =
                     message.exchange().and_then(|e| e.status()).is_some_and(|status| (200..300).contains(&status));
@@ -422,14 +422,20 @@ const RG_15: Rule = Rule {
     why: "Nobody listens elsewhere.",
     right: "to port 5060",
     wrong: "to a port that nobody announced",
-    judge: |registration, _, j| {
+    judge: |registration, context, j| {
         for (message, _) in first_registers(registration, j) {
-            match message.record().ends {
-                Some(ends) if ends.to.port() == 5060 || ends.transport == Transport::Tls && ends.to.port() == 5061 => {
-                    j.right(message)
+            let Some(ends) = message.record().ends else {
+                j.unseen("the trace does not show addresses");
+                continue;
+            };
+            let port = ends.to.port();
+            let is_standard = port == 5060 || ends.transport == Transport::Tls && port == 5061;
+            match context.pcscf_port {
+                Some(announced) if announced != port && !(is_standard && announced == 5060) => {
+                    j.wrong([message], format!("port {announced}"), format!("port {port}"));
                 }
-                Some(_) => j.unseen("the trace does not tell which port was announced"),
-                None => j.unseen("the trace does not show addresses"),
+                None if !is_standard => j.unseen("the trace does not tell which port was announced"),
+                _ => j.right(message),
             }
         }
     },
@@ -476,8 +482,8 @@ const RG_17: Rule = Rule {
     right: "Authorization: Digest username=\"..\",..",
     wrong: "Authorization: Digest username=\"..\",integrity-protected=\"yes\",..",
     judge: |registration, _, j| {
-        for (message, sip) in registers_or_unseen(registration, j) {
-            let Ok(Some(digest)) = sip.authorization() else { continue };
+        for (message, _) in registers_or_unseen(registration, j) {
+            let Some(digest) = message.credentials() else { continue };
             let claims = digest.integrity_protected;
             j.check(
                 message,

@@ -4,8 +4,9 @@ use super::element::{Element, Tuple, pairs};
 use super::walk::{self, Read, challenges, first_registers, offers};
 use crate::event::Role;
 use crate::sip::{HeaderName, Method};
-use crate::trace::story::{Carried, Interface};
+use crate::trace::story::{Carried, Interface, Message};
 use crate::validate::{Rule, Severity, Side};
+use std::collections::HashMap;
 
 pub(super) const RULES: &[&Rule] =
     &[&SA_13, &SA_20, &SA_21, &SA_22, &SA_23, &SA_24, &SA_25, &SA_26, &SA_27, &SA_28, &SA_30, &SA_31];
@@ -108,26 +109,32 @@ const SA_22: Rule = Rule {
     right: "the same pairs to every UE",
     wrong: "the pair that was chosen only",
     judge: |registration, _, j| {
-        let lists: Vec<_> = challenges(registration)
-            .into_iter()
-            .filter_map(|(challenge, sip)| {
-                let served: Vec<Tuple> =
-                    Element::ipsec(sip, HeaderName::SecurityServer).iter().filter_map(Element::tuple).collect();
-                let offer = challenge.exchange()?.request()?;
-                let offered = Element::ipsec(offer.sip()?, HeaderName::SecurityClient);
-                let offered: Vec<Tuple> = offered.iter().filter_map(Element::tuple).collect();
-                (!served.is_empty()).then_some((challenge, served, offered))
-            })
-            .collect();
-        for (index, (challenge, served, offered)) in lists.iter().enumerate() {
-            let other = lists[..index].iter().find(|(_, before, asked)| before != served && asked != offered);
+        let lists = challenges(registration).into_iter().filter_map(|(challenge, sip)| {
+            let served: Vec<Tuple> =
+                Element::ipsec(sip, HeaderName::SecurityServer).iter().filter_map(Element::tuple).collect();
+            let offer = challenge.exchange()?.request()?;
+            let offered = Element::ipsec(offer.sip()?, HeaderName::SecurityClient);
+            let offered: Vec<Tuple> = offered.iter().filter_map(Element::tuple).collect();
+            (!served.is_empty()).then_some((challenge, served, offered))
+        });
+        // Each combination once: the same comes again with every challenge.
+        let mut before: Vec<(Message<'_>, Vec<Tuple>, Vec<Tuple>)> = Vec::new();
+        for (challenge, served, offered) in lists {
+            let same_sender = |other: Message<'_>| {
+                let of = |message: Message<'_>| message.record().ends.map(|ends| ends.from.ip());
+                of(other).zip(of(challenge)).is_none_or(|(a, b)| a == b)
+            };
+            let other = before.iter().find(|(other, before, _)| *before != served && same_sender(*other));
             if let Some((before, earlier, _)) = other {
                 let text = |list: &[Tuple]| list.iter().map(Tuple::to_string).collect::<Vec<_>>().join(", ");
-                j.wrong([*before, *challenge], text(earlier), text(served));
+                j.wrong([*before, challenge], text(earlier), text(&served));
             } else if served.iter().any(|tuple| !offered.contains(tuple)) {
-                j.right(*challenge);
+                j.right(challenge);
             } else {
                 j.unseen("a list of pairs that were all offered may be the P-CSCF's own or a cut one");
+            }
+            if !before.iter().any(|(_, list, asked)| *list == served && *asked == offered) {
+                before.push((challenge, served, offered));
             }
         }
     },
@@ -143,7 +150,7 @@ const SA_23: Rule = Rule {
     right: "spi-c=2605593363;spi-s=3790665812 for a UE with spi-c=26157848;spi-s=69326023",
     wrong: "spi-c=26157848;spi-s=69326023 for the same UE",
     judge: |registration, _, j| {
-        let mut alive: Vec<(u32, &str)> = Vec::new();
+        let mut alive: HashMap<u32, Vec<&str>> = HashMap::new();
         for (challenge, sip) in challenges(registration) {
             let spis = |element: &Element<'_>| ["spi-c", "spi-s"].map(|name| element.number(name));
             let Some(element) = Element::ipsec(sip, HeaderName::SecurityServer).first().copied() else { continue };
@@ -156,14 +163,19 @@ const SA_23: Rule = Rule {
                 j.wrong([challenge], expected, format!("spi-c and spi-s are {c}"));
             } else if let Some(spi) = [c, s].into_iter().find(|spi| of_ue.contains(spi)) {
                 j.wrong(offer.into_iter().chain([challenge]), expected, format!("{spi} is the UE's"));
-            } else if let Some((spi, _)) =
-                alive.iter().find(|(spi, text)| [c, s].contains(spi) && *text != element.text)
+            } else if let Some(spi) =
+                [c, s].iter().find(|spi| alive.get(spi).is_some_and(|texts| texts.iter().any(|t| *t != element.text)))
             {
                 j.wrong([challenge], expected, format!("{spi} is of a set before"));
             } else {
                 j.right(challenge);
             }
-            alive.extend([(c, element.text), (s, element.text)]);
+            for spi in [c, s] {
+                let texts = alive.entry(spi).or_default();
+                if !texts.contains(&element.text) {
+                    texts.push(element.text);
+                }
+            }
         }
     },
 };
@@ -179,7 +191,7 @@ const SA_24: Rule = Rule {
     right: "first port-c=5100;port-s=6100, then port-c=5101;port-s=6100",
     wrong: "port-c=5060;port-s=5060",
     judge: |registration, _, j| {
-        let mut before: Option<(crate::trace::story::Message<'_>, Element<'_>)> = None;
+        let mut before: Option<(Message<'_>, Element<'_>)> = None;
         for (challenge, sip) in challenges(registration) {
             let Some(element) = Element::ipsec(sip, HeaderName::SecurityServer).first().copied() else { continue };
             let number = |element: &Element<'_>, name| element.number(name);

@@ -1,19 +1,21 @@
 //! Ways through a registration that many rules take.
 
-use super::element::Element;
+use super::element::{Element, Tuple};
 use crate::event::Role;
+use crate::reginfo::Reginfo;
 use crate::sip::header::contact::Contacts;
 use crate::sip::header::digest::Digest;
 use crate::sip::{self, HeaderName, Method, Uri};
 use crate::time::Duration;
-use crate::trace::story::{Attempt, Carried, Interface, Kind, Message, Registration};
+use crate::trace::story::{Attempt, Carried, Interface, Kind, Message, Registration, Set};
 use crate::validate::{Context, Judgement, Verdict};
+use std::collections::HashSet;
 
 /// A message and what it says.
-pub(super) type Read<'r> = (Message<'r>, &'r sip::Message<'r>);
+pub(crate) type Read<'r> = (Message<'r>, &'r sip::Message<'r>);
 
 /// REGISTERs that begin an initial registration, as the UE sends them.
-pub(super) fn first_registers<'r>(registration: &'r Registration<'r>, j: &mut Judgement) -> Vec<Read<'r>> {
+pub(crate) fn first_registers<'r>(registration: &'r Registration<'r>, j: &mut Judgement) -> Vec<Read<'r>> {
     let initial = registration.attempts_of(Kind::Initial);
     let all: Vec<Read<'r>> = initial.filter_map(|attempt| from_ue(attempt.request()?)).collect();
     if all.is_empty() && registration.messages().next().is_some() {
@@ -23,14 +25,14 @@ pub(super) fn first_registers<'r>(registration: &'r Registration<'r>, j: &mut Ju
 }
 
 /// REGISTERs of the UE with Security-Client, retransmissions left out.
-pub(super) fn offers<'r>(registration: &'r Registration<'r>, j: &mut Judgement) -> Vec<Read<'r>> {
+pub(crate) fn offers<'r>(registration: &'r Registration<'r>, j: &mut Judgement) -> Vec<Read<'r>> {
     let mut all = registers_or_unseen(registration, j);
     all.retain(|(_, sip)| sip.header(HeaderName::SecurityClient).is_some());
     all
 }
 
 /// REGISTERs of the UE over Gm, retransmissions left out; where there is none, that is noted.
-pub(super) fn registers_or_unseen<'r>(registration: &'r Registration<'r>, j: &mut Judgement) -> Vec<Read<'r>> {
+pub(crate) fn registers_or_unseen<'r>(registration: &'r Registration<'r>, j: &mut Judgement) -> Vec<Read<'r>> {
     let all = registers(registration);
     if all.is_empty() && registration.messages().next().is_some() {
         j.unseen("no REGISTER of the UE is in the trace");
@@ -39,13 +41,13 @@ pub(super) fn registers_or_unseen<'r>(registration: &'r Registration<'r>, j: &mu
 }
 
 /// REGISTERs of the UE over Gm, retransmissions left out.
-pub(super) fn registers<'r>(registration: &'r Registration<'r>) -> Vec<Read<'r>> {
+pub(crate) fn registers<'r>(registration: &'r Registration<'r>) -> Vec<Read<'r>> {
     let journeys = registration.attempts().flat_map(|attempt| attempt.journeys().collect::<Vec<_>>());
     journeys.filter_map(|journey| from_ue(journey.request()?)).collect()
 }
 
 /// Messages over Gm with Security-Client or Security-Server, retransmissions left out.
-pub(super) fn security_headers<'r>(registration: &'r Registration<'r>) -> Vec<Read<'r>> {
+pub(crate) fn security_headers<'r>(registration: &'r Registration<'r>) -> Vec<Read<'r>> {
     let gm =
         registration.messages().filter(|message| message.interface() == Interface::Gm && message.repeats().is_none());
     let read = gm.filter_map(|message| Some((message, message.sip()?)));
@@ -56,7 +58,7 @@ pub(super) fn security_headers<'r>(registration: &'r Registration<'r>) -> Vec<Re
 }
 
 /// The refusal of an offer, with the list of the P-CSCF that it shows: 4xx with Security-Server, no challenge.
-pub(super) fn refusal_of_offer(offer: Message<'_>) -> Option<(Message<'_>, Vec<Element<'_>>)> {
+pub(crate) fn refusal_of_offer(offer: Message<'_>) -> Option<(Message<'_>, Vec<Element<'_>>)> {
     let answer = offer.exchange()?.last()?;
     let sip = answer.sip()?;
     let status = sip.status()?;
@@ -68,7 +70,7 @@ pub(super) fn refusal_of_offer(offer: Message<'_>) -> Option<(Message<'_>, Vec<E
 }
 
 /// True where the trace shows how a request ended.
-pub(super) fn has_final_answer(request: Message<'_>) -> bool {
+pub(crate) fn has_final_answer(request: Message<'_>) -> bool {
     request.exchange().is_some_and(|exchange| exchange.last().is_some())
 }
 
@@ -79,13 +81,13 @@ fn from_ue(message: Message<'_>) -> Option<Read<'_>> {
 }
 
 /// The challenge to a REGISTER, as the UE gets it.
-pub(super) fn challenge_of(register: Message<'_>) -> Option<Read<'_>> {
+pub(crate) fn challenge_of(register: Message<'_>) -> Option<Read<'_>> {
     let answer = register.exchange()?.answered(401)?;
     Some((answer, answer.sip()?))
 }
 
 /// Every challenge that the UE gets to a REGISTER, in order.
-pub(super) fn challenges<'r>(registration: &'r Registration<'r>) -> Vec<Read<'r>> {
+pub(crate) fn challenges<'r>(registration: &'r Registration<'r>) -> Vec<Read<'r>> {
     let to_ue = registration.messages().filter(|message| message.to() == Some(Role::Ue) && message.repeats().is_none());
     to_ue
         .filter(|message| message.status() == Some(401))
@@ -94,24 +96,24 @@ pub(super) fn challenges<'r>(registration: &'r Registration<'r>) -> Vec<Read<'r>
 }
 
 /// True for an element of ipsec-3gpp that has everything (SA-03).
-pub(super) fn has_sound_offer(sip: &sip::Message<'_>) -> bool {
+pub(crate) fn has_sound_offer(sip: &sip::Message<'_>) -> bool {
     Element::ipsec(sip, HeaderName::SecurityClient).iter().any(|element| element.missing().is_empty())
         || Element::all(sip, HeaderName::SecurityClient).iter().any(|element| element.name.eq_ignore_ascii_case("tls"))
 }
 
 /// The values of the challenges of an answer, as written.
-pub(super) fn digest_values<'a>(sip: &sip::Message<'a>) -> Vec<&'a str> {
+pub(crate) fn digest_values<'a>(sip: &sip::Message<'a>) -> Vec<&'a str> {
     let names = [HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate];
     names.into_iter().flat_map(|name| sip.values(name).collect::<Vec<_>>()).collect()
 }
 
 /// True for a challenge or credentials of AKA (RFC 3310, RFC 4169).
-pub(super) fn is_aka(digest: &Digest<'_>) -> bool {
+pub(crate) fn is_aka(digest: &Digest<'_>) -> bool {
     digest.algorithm.and_then(|algorithm| algorithm.get(..4)).is_some_and(|start| start.eq_ignore_ascii_case("AKAv"))
 }
 
 /// True where another rule fails, for rules that are about something else then.
-pub(super) fn fails(id: &str, registration: &Registration<'_>, context: &Context<'_>) -> bool {
+pub(crate) fn fails(id: &str, registration: &Registration<'_>, context: &Context<'_>) -> bool {
     let mut judgement = Judgement::default();
     if let Some(rule) = crate::validate::rule(id) {
         (rule.judge)(registration, context, &mut judgement);
@@ -121,25 +123,32 @@ pub(super) fn fails(id: &str, registration: &Registration<'_>, context: &Context
 
 /// A REGISTER of the UE that follows a challenge.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Answering<'r> {
+pub(crate) struct Answering<'r> {
     /// What it answers.
-    pub(super) challenge: Message<'r>,
+    pub(crate) challenge: Message<'r>,
     /// The REGISTER that was challenged.
-    pub(super) challenged: Option<Message<'r>>,
+    pub(crate) challenged: Option<Message<'r>>,
     /// It.
-    pub(super) register: Message<'r>,
+    pub(crate) register: Message<'r>,
 }
 
 impl<'r> Answering<'r> {
     /// True for an answer proper: neither auts nor an empty response, which say that the challenge was bad.
-    pub(super) fn has_response(&self) -> bool {
-        let digest = self.register.sip().and_then(|sip| sip.authorization().ok().flatten());
-        digest
-            .is_some_and(|digest| digest.auts.is_none() && digest.response.is_some_and(|response| !response.is_empty()))
+    pub(crate) fn has_response(&self) -> bool {
+        let digest = self.register.credentials();
+        digest.is_some_and(|digest| digest.auts.is_none() && digest.response.is_some_and(|text| !text.is_empty()))
+    }
+
+    /// The challenge that it answers, of all that the 401 holds.
+    pub(crate) fn asked(&self) -> Option<Digest<'r>> {
+        match self.register.credentials() {
+            Some(given) => self.challenge.challenge_for(given),
+            None => self.challenge.first_challenge().copied(),
+        }
     }
 
     /// Security-Server that Security-Verify must repeat, and the 401 that has it.
-    pub(super) fn security_server(&self) -> Option<(Message<'r>, Vec<Element<'r>>)> {
+    pub(crate) fn security_server(&self) -> Option<(Message<'r>, Vec<Element<'r>>)> {
         let of = |challenge: Message<'r>| {
             let list = Element::all(challenge.sip()?, HeaderName::SecurityServer);
             (!list.is_empty()).then_some((challenge, list))
@@ -154,7 +163,7 @@ impl<'r> Answering<'r> {
 }
 
 /// The REGISTERs of the UE that answer challenges, in order.
-pub(super) fn answers_to_challenges<'r>(registration: &'r Registration<'r>) -> Vec<Answering<'r>> {
+pub(crate) fn answers_to_challenges<'r>(registration: &'r Registration<'r>) -> Vec<Answering<'r>> {
     let mut all = Vec::new();
     for attempt in registration.attempts() {
         let journeys: Vec<_> = attempt.journeys().collect();
@@ -163,14 +172,32 @@ pub(super) fn answers_to_challenges<'r>(registration: &'r Registration<'r>) -> V
             let (Some(challenge), Some((register, _))) = (answered, pair[1].request().and_then(from_ue)) else {
                 continue;
             };
-            all.push(Answering { challenge, challenged: pair[0].request(), register });
+            // On Mw the REGISTER has no offer any more: where the trace begins there, the offer was not seen.
+            let challenged = pair[0].request().and_then(from_ue).map(|(request, _)| request);
+            all.push(Answering { challenge, challenged, register });
         }
     }
     all
 }
 
+/// The element that both lists make a UE take (RFC 3329 clause 2.3.1), by the judge's own reading.
+pub(crate) fn best_of(set: Set<'_>) -> Option<Tuple> {
+    let offer = set.offer()?.sip()?;
+    let offered: Vec<Tuple> =
+        Element::ipsec(offer, HeaderName::SecurityClient).iter().filter_map(Element::tuple).collect();
+    let mut served = Element::ipsec(set.challenge().sip()?, HeaderName::SecurityServer);
+    // Stable: of equal q the first. Without q an element has the highest (RFC 3329 clause 2.2).
+    served.sort_by_key(|element| std::cmp::Reverse(element.q().flatten().unwrap_or(1_000)));
+    served.iter().filter_map(Element::tuple).find(|tuple| offered.contains(tuple))
+}
+
+/// The places of the challenges that were answered.
+pub(crate) fn answered(answers: &[Answering<'_>]) -> HashSet<usize> {
+    answers.iter().map(|answer| answer.challenge.index()).collect()
+}
+
 /// True for two spellings of one public identity.
-pub(super) fn same_identity(a: &str, b: &str) -> bool {
+pub(crate) fn same_identity(a: &str, b: &str) -> bool {
     let canonical = |text: &str| {
         let mut out = String::new();
         Uri::parse(text).ok().map(|uri| uri.canonical(&mut out)).map(|()| out)
@@ -179,12 +206,12 @@ pub(super) fn same_identity(a: &str, b: &str) -> bool {
 }
 
 /// True for two spellings of one address.
-pub(super) fn same_address(a: &str, b: &str) -> bool {
+pub(crate) fn same_address(a: &str, b: &str) -> bool {
     a == b || Uri::parse(a).is_ok_and(|a| Uri::parse(b).is_ok_and(|b| a.equivalent(&b)))
 }
 
 /// Whether an SA carried a message; `None` where the trace does not tell.
-pub(super) fn is_protected(message: Message<'_>, context: &Context<'_>) -> Option<bool> {
+pub(crate) fn is_protected(message: Message<'_>, context: &Context<'_>) -> Option<bool> {
     match message.carried() {
         Carried::Sa(_) | Carried::Foreign => Some(true),
         Carried::Ports(_) => Some(context.esp_is_off),
@@ -194,29 +221,29 @@ pub(super) fn is_protected(message: Message<'_>, context: &Context<'_>) -> Optio
 }
 
 /// True where ESP of the registration stays shut: more was said than can be read.
-pub(super) fn is_shut(registration: &Registration<'_>) -> bool {
+pub(crate) fn is_shut(registration: &Registration<'_>) -> bool {
     registration.shut().iter().any(|shut| shut.count > 0)
 }
 
 /// Notes that the UE may have said more than can be read.
-pub(super) fn unseen_where_shut(registration: &Registration<'_>, j: &mut Judgement) {
+pub(crate) fn unseen_where_shut(registration: &Registration<'_>, j: &mut Judgement) {
     if is_shut(registration) {
         j.unseen("ESP of the UE stays shut");
     }
 }
 
 /// The time that the trace goes on after a message.
-pub(super) fn shown_after(message: Message<'_>) -> Option<Duration> {
+pub(crate) fn shown_after(message: Message<'_>) -> Option<Duration> {
     Some(message.registration().observable().until? - message.at()?)
 }
 
 /// As people read a time.
-pub(super) fn seconds(time: Duration) -> String {
+pub(crate) fn seconds(time: Duration) -> String {
     format!("{:.0} s", time.as_secs_f64())
 }
 
 /// Contacts of a message that bind: URI and expiry. `*` and what cannot be read give none.
-pub(super) fn contacts<'a>(sip: &sip::Message<'a>) -> Vec<(&'a str, Option<u32>)> {
+pub(crate) fn contacts<'a>(sip: &sip::Message<'a>) -> Vec<(&'a str, Option<u32>)> {
     match sip.contacts() {
         Ok(Contacts::List(list)) => {
             list.iter().map(|contact| (contact.address.uri.text, contact.expires.or_else(|| sip.expires()))).collect()
@@ -225,9 +252,14 @@ pub(super) fn contacts<'a>(sip: &sip::Message<'a>) -> Vec<(&'a str, Option<u32>)
     }
 }
 
+/// What the document of a NOTIFY says.
+pub(crate) fn reginfo(notify: Message<'_>) -> Option<&Reginfo<'_>> {
+    notify.document()?.reginfo.as_ref()
+}
+
 /// The attempts that succeeded before a message, each with its 2xx.
-pub(super) fn succeeded_before<'r>(message: Message<'r>) -> impl DoubleEndedIterator<Item = (Attempt<'r>, Read<'r>)> {
-    let succeeded = message.registration().attempts().filter_map(|attempt| {
+pub(crate) fn succeeded_before<'r>(message: Message<'r>) -> impl DoubleEndedIterator<Item = (Attempt<'r>, Read<'r>)> {
+    let succeeded = message.registration().attempts_before(message).filter_map(|attempt| {
         let end = attempt.end().filter(|end| end.status().is_some_and(|status| status < 300))?;
         Some((attempt, (end, end.sip()?)))
     });
