@@ -37,7 +37,6 @@ use state::States;
 pub struct Hss {
     node: Node<Asked>,
     records: Records,
-    servers: Servers,
 }
 
 /// Everything but the Diameter side.
@@ -46,6 +45,7 @@ struct Records {
     config: HssConfig,
     store: Store,
     states: States,
+    servers: Servers,
     random: Random,
     /// Changes are recorded before they are promised.
     recording: bool,
@@ -58,8 +58,9 @@ impl Hss {
     pub fn new(config: HssConfig, store: Store, mut random: Random) -> Self {
         let node = Node::new(config.diameter.clone(), random.fork()).with_role(Role::Hss);
         let states = States::default();
-        let records = Records { config, store, states, random, recording: false, user_data: Vec::new() };
-        Self { node, records, servers: Servers::default() }
+        let servers = Servers::default();
+        let records = Records { config, store, states, servers, random, recording: false, user_data: Vec::new() };
+        Self { node, records }
     }
 
     /// From now on each change that an answer promises leaves as [`crate::packet::Effect::Record`] in front of it.
@@ -71,9 +72,13 @@ impl Hss {
     pub fn restore(&mut self, key: &[u8], value: &[u8]) -> Result<Restored, RecordFault> {
         let impi = std::str::from_utf8(key).map_err(|_| RecordFault::Key)?;
         let record = Record::read(value)?;
-        let Records { store, states, .. } = &mut self.records;
+        let Records { store, states, servers, .. } = &mut self.records;
         let Some(member) = store.by_impi(impi) else { return Ok(Restored::UnknownSubscriber) };
         states.restore(member, store.of(member), &record)?;
+        // Whoever served must be told, though it has said nothing since the start.
+        if let Some((name, host)) = record.overtaken.filter(|(_, host)| !host.is_empty()) {
+            servers.learn(name, host);
+        }
         Ok(Restored::Taken)
     }
 
@@ -130,7 +135,7 @@ impl Hss {
         message: &[u8],
         out: &mut Outbox,
     ) -> Result<(), Fault> {
-        let Self { node, records, servers } = self;
+        let Self { node, records } = self;
         match header.command {
             Uar::COMMAND => {
                 let uar = Uar::decode(message)?;
@@ -149,11 +154,11 @@ impl Hss {
             }
             Sar::COMMAND => {
                 let sar = Sar::decode(message)?;
-                servers.learn(sar.server_name, sar.envelope.origin_host);
+                records.servers.learn(sar.server_name, sar.envelope.origin_host);
                 let (saa, overtaken) = sar::answer(records, &sar, message, out)?;
                 node.answer(peer, header, false, out, |w| saa.encode(w));
                 if let Some((member, before)) = overtaken {
-                    records.tell_overtaken(node, servers, now, (member, &before), out);
+                    records.tell_overtaken(node, now, (member, &before), out);
                 }
             }
             Lir::COMMAND => {
@@ -178,7 +183,7 @@ impl Records {
         if let Some(member) = self.states.take_touched().filter(|_| self.recording)
             && let Some(state) = self.states.find(member)
         {
-            let record = Record::of(member, state, &self.states);
+            let record = Record::of(member, state, &self.states, &self.servers);
             out.record(self.store.impi(member).as_bytes(), |value| record.write(value));
         }
     }

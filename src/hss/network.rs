@@ -51,7 +51,7 @@ impl Servers {
         }
     }
 
-    fn host(&self, name: &str) -> Option<&str> {
+    pub(super) fn host(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(known, _)| **known == *name).map(|(_, host)| &**host)
     }
 }
@@ -66,19 +66,19 @@ impl Hss {
         reason: ReasonCode,
         out: &mut Outbox,
     ) -> Result<(), NotSent> {
-        let Self { node, records, servers } = self;
+        let Self { node, records } = self;
         let member = records.member(identity)?;
         let name = records.states.registration(member).1.ok_or(NotSent::NotServed)?;
-        let host = servers.host(name).ok_or(NotSent::NotConnected)?;
+        let host = records.servers.host(name).ok_or(NotSent::NotConnected)?;
         records.send_rtr(node, now, member, host, reason, out)
     }
 
     /// Sends the profile and the charging addresses of a subscriber to the S-CSCF that has them.
     pub fn push_profile(&mut self, now: Instant, identity: &str, out: &mut Outbox) -> Result<(), NotSent> {
-        let Self { node, records, servers } = self;
+        let Self { node, records } = self;
         let member = records.member(identity)?;
         let name = records.states.registration(member).1.ok_or(NotSent::NotServed)?;
-        let host = servers.host(name).ok_or(NotSent::NotConnected)?;
+        let host = records.servers.host(name).ok_or(NotSent::NotConnected)?;
         let mut xml = Vec::new();
         records.store.write_user_data(member, &mut xml);
         let session_id = node.session_id();
@@ -171,12 +171,11 @@ impl Records {
     pub(super) fn tell_overtaken(
         &self,
         node: &mut Node<Asked>,
-        servers: &Servers,
         now: Instant,
         (member, before): (Member, &str),
         out: &mut Outbox,
     ) {
-        if let Some(host) = servers.host(before) {
+        if let Some(host) = self.servers.host(before) {
             let _ = self.send_rtr(node, now, member, host, ReasonCode::NewServerAssigned, out);
         }
     }

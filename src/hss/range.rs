@@ -214,15 +214,10 @@ fn value(digits: &[u8]) -> Option<u64> {
     if !(1..=18).contains(&digits.len()) {
         return None;
     }
-    let (single, eights) = digits.as_rchunks::<8>();
-    let mut value = 0;
-    for octet in single {
-        let digit = octet.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value * 10 + u64::from(digit);
-    }
+    let (rest, eights) = digits.as_rchunks();
+    let mut first = [b'0'; 8];
+    first[8 - rest.len()..].copy_from_slice(rest);
+    let mut value = value_of_eight(first)?;
     for eight in eights {
         value = value * 100_000_000 + value_of_eight(*eight)?;
     }

@@ -1,6 +1,7 @@
 //! What the HSS writes down of a subscription, so that the next run of it goes on: SQN_HE, registration state, S-CSCF
 //! name. The key is the IMPI; the value begins with a version and is read only if every octet of it fits.
 
+use super::network::Servers;
 use super::source::Member;
 use super::state::{Registration, State, States};
 use std::fmt;
@@ -46,14 +47,17 @@ pub(super) struct Record<'a> {
     pub(super) reassignment_pending: bool,
     /// SCSCF-Restoration-Info, or nothing.
     pub(super) restoration: &'a [u8],
+    /// The S-CSCF that another one is taking the user from: its name, and its Diameter host where that is known.
+    pub(super) overtaken: Option<(&'a str, &'a str)>,
 }
 
 impl<'a> Record<'a> {
-    pub(super) fn of(member: Member, state: &State, states: &'a States) -> Self {
+    pub(super) fn of(member: Member, state: &State, states: &'a States, servers: &'a Servers) -> Self {
         let State { registration, authentication_pending, recorded, sqn, clock_offset, .. } = *state;
         let server = states.server(state);
         let reassignment_pending = states.restorations.is_reassignment_pending(member);
         let restoration = states.restorations.octets(member);
+        let overtaken = states.overtaken(member).map(|name| (name, servers.host(name).unwrap_or_default()));
         Self {
             registration,
             authentication_pending,
@@ -63,6 +67,7 @@ impl<'a> Record<'a> {
             server,
             reassignment_pending,
             restoration,
+            overtaken,
         }
     }
 
@@ -73,10 +78,16 @@ impl<'a> Record<'a> {
         out.extend_from_slice(&self.clock_offset.to_be_bytes());
         write_counted(self.server.unwrap_or_default().as_bytes(), out);
         write_counted(self.restoration, out);
+        if let Some((name, host)) = self.overtaken {
+            write_counted(name.as_bytes(), out);
+            write_counted(host.as_bytes(), out);
+        }
     }
 
     const fn flags(&self) -> u8 {
-        self.authentication_pending as u8 | (self.reassignment_pending as u8) << 1
+        self.authentication_pending as u8
+            | (self.reassignment_pending as u8) << 1
+            | (self.overtaken.is_some() as u8) << 2
     }
 
     pub(super) fn read(value: &'a [u8]) -> Result<Self, RecordFault> {
@@ -92,7 +103,7 @@ impl<'a> Record<'a> {
             2 => Registration::Unregistered,
             _ => return Err(RecordFault::Value("registration state")),
         };
-        if flags > 3 {
+        if flags > 7 {
             return Err(RecordFault::Value("byte of pending flags"));
         }
         let recorded = u16::from_be_bytes(rest.octets("count of recorded vectors")?);
@@ -101,12 +112,15 @@ impl<'a> Record<'a> {
             return Err(RecordFault::Value("SQN"));
         }
         let clock_offset = i64::from_be_bytes(rest.octets("clock offset")?);
-        let server = std::str::from_utf8(rest.counted("S-CSCF name")?);
-        let server = server.map_err(|_| RecordFault::Value("S-CSCF name"))?;
+        let server = rest.text("S-CSCF name")?;
         if registration != Registration::NotRegistered && server.is_empty() {
             return Err(RecordFault::Value("S-CSCF name"));
         }
         let restoration = rest.counted("restoration information")?;
+        let overtaken = match flags & 4 {
+            0 => None,
+            _ => Some((rest.text("name of the S-CSCF before")?, rest.text("host of the S-CSCF before")?)),
+        };
         rest.finish()?;
         Ok(Self {
             registration,
@@ -117,6 +131,7 @@ impl<'a> Record<'a> {
             server: Some(server).filter(|name| !name.is_empty()),
             reassignment_pending: flags & 2 != 0,
             restoration,
+            overtaken,
         })
     }
 }
@@ -137,6 +152,10 @@ impl<'a> Rest<'a> {
         let (octets, rest) = self.0.split_at_checked(len).ok_or(RecordFault::Truncated(what))?;
         self.0 = rest;
         Ok(octets)
+    }
+
+    fn text(&mut self, what: &'static str) -> Result<&'a str, RecordFault> {
+        std::str::from_utf8(self.counted(what)?).map_err(|_| RecordFault::Value(what))
     }
 
     const fn finish(self) -> Result<(), RecordFault> {
@@ -176,6 +195,7 @@ mod tests {
         server: Some("sip:scscf.ims.example:6060"),
         reassignment_pending: true,
         restoration: b"AVPs",
+        overtaken: Some(("sip:other.ims.example", "other.ims.example")),
     };
 
     fn written() -> Vec<u8> {
@@ -187,7 +207,7 @@ mod tests {
     #[test]
     fn what_was_written_is_read() {
         assert_eq!(Record::read(&written()), Ok(RECORD));
-        let nobody = Record { registration: Registration::NotRegistered, server: None, ..RECORD };
+        let nobody = Record { registration: Registration::NotRegistered, server: None, overtaken: None, ..RECORD };
         let mut out = Vec::new();
         nobody.write(&mut out);
         assert_eq!(Record::read(&out), Ok(nobody));
@@ -212,7 +232,7 @@ mod tests {
         };
         assert_eq!(damaged(0, 9), "version 9 found, 1 expected");
         assert_eq!(damaged(1, 3), "the registration state has a value that is never written");
-        assert_eq!(damaged(2, 4), "the byte of pending flags has a value that is never written");
+        assert_eq!(damaged(2, 8), "the byte of pending flags has a value that is never written");
         assert_eq!(damaged(5, 1), "the SQN has a value that is never written");
         assert_eq!(damaged(25, 0xff), "the S-CSCF name has a value that is never written");
         assert_eq!(damaged(24, 0xff), "it ends within the S-CSCF name");

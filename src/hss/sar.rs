@@ -26,11 +26,6 @@ pub(super) fn answer<'a>(
         }
         Err(result) => Err(Refusal { result, server: None }),
     };
-    records.record_change(out);
-    if let Ok((member, Content::Profile)) = &outcome {
-        records.user_data.clear();
-        records.store.write_user_data(*member, &mut records.user_data);
-    }
     let takes = sar.assignment.is_registration() || sar.assignment == ServerAssignmentType::UnregisteredUser;
     let overtaken = match &outcome {
         Ok((member, _)) if takes => {
@@ -38,6 +33,11 @@ pub(super) fn answer<'a>(
         }
         _ => None,
     };
+    records.record_change(out);
+    if let Ok((member, Content::Profile)) = &outcome {
+        records.user_data.clear();
+        records.store.write_user_data(*member, &mut records.user_data);
+    }
     let records = &*records;
     let mut saa = Saa {
         envelope: records.envelope(&sar.envelope),

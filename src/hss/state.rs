@@ -87,6 +87,11 @@ impl States {
         self.overtaken.remove(&member.id).filter(|before| **before != *server)
     }
 
+    /// Whose user another S-CSCF is taking over.
+    pub(super) fn overtaken(&self, member: Member) -> Option<&str> {
+        self.overtaken.get(&member.id).map(|before| &**before)
+    }
+
     /// The first one of several: those after it had no answer from the user.
     fn remember_overtaken(&mut self, member: Member) {
         if let (Registration::Registered | Registration::Unregistered, Some(before)) = self.registration(member) {
@@ -114,6 +119,9 @@ impl States {
         state.recorded = record.recorded;
         if record.sqn >= state.sqn {
             (state.sqn, state.clock_offset) = (record.sqn, record.clock_offset);
+        }
+        if let Some((before, _)) = record.overtaken {
+            self.overtaken.insert(member.id, before.into());
         }
         self.touched = None;
         Ok(())

@@ -2,7 +2,7 @@
 
 use super::support::*;
 use imsreg::aka::vector::SubscriberKeys;
-use imsreg::cx::{CxResult, Maa, ServerAssignmentType as Type, UserAuthorizationType};
+use imsreg::cx::{CxResult, Maa, ReasonCode, Rtr, ServerAssignmentType as Type, UserAuthorizationType};
 use imsreg::hss::store::{KeyTemplate, OperatorTemplate, RangeKeys, SubscriberRange};
 use imsreg::hss::{HssConfig, RecordFault, Restored, SqnScheme, Store};
 use imsreg::random::Random;
@@ -83,6 +83,24 @@ fn the_next_hss_goes_on() {
     // The challenge of bob is still awaited: its S-CSCF is named to the second REGISTER.
     let uaa = lab.cx(&uar_of(UserAuthorizationType::Registration, "bob", "bob"));
     assert_eq!((uaa.result(), uaa.server_name()), (CxResult::SUBSEQUENT_REGISTRATION, Some(SCSCF)));
+}
+
+/// TS 29.228 clause 6.1.3: the S-CSCF that loses a user is told, though the HSS began anew between MAR and SAR.
+#[test]
+fn who_loses_a_user_is_told_by_the_next_hss() {
+    let mut lab = started_from(config(), store(), &Journal::new());
+    lab.cx(&mar("alice", "alice"));
+    lab.cx(&sar(Type::Registration, "alice", &["alice"]));
+    lab.cx(&mar("alice", "alice").by_other());
+
+    let mut lab = started_from(config(), store(), &lab.journal);
+    let sent = lab.cx_sends(&sar(Type::Registration, "alice", &["alice"]).by_other());
+    let rtr = Rtr::decode(&sent[1]).unwrap();
+    assert_eq!((rtr.reason, rtr.envelope.destination_host), (ReasonCode::NewServerAssigned, Some("cscf.example")));
+
+    // It has been told: the one after next does not do it again.
+    let mut lab = started_from(config(), store(), &lab.journal);
+    assert_eq!(lab.cx_sends(&sar(Type::ReRegistration, "alice", &["alice"]).by_other()).len(), 1);
 }
 
 #[test]
