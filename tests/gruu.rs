@@ -12,10 +12,11 @@ mod user;
 
 use driver::{Driver, REALM, header, headers, status};
 use imsreg::cx::{CxResult, ServerAssignmentType as Assign};
+use imsreg::random::Random;
 use imsreg::scscf::Scscf;
 use imsreg::time::Duration;
 use subscriber::{DEFAULT, Subscriber, config};
-use user::{ICSCF, Register, lab_set, scscf};
+use user::{ICSCF, OWN, Register, lab_set, scscf};
 
 const PHONE: &str =
     "<sip:001010000000001@127.0.0.1:31001>;+sip.instance=\"<urn:uuid:00000000-0000-4000-8000-000000000001>\"";
@@ -155,6 +156,21 @@ fn what_nobody_gave_is_no_gruu() {
     assert_eq!(called(&mut s, &temporary.replace("tgruu.", "tgruu.0"), 2), Err(404));
     // A device that is not there.
     assert_eq!(called(&mut s, &PUBLIC.replace("000001", "000002"), 3), Err(480));
+}
+
+/// TS 23.380 has nothing to keep a temporary GRUU by: the next process reads none of the one before it. Public ones go on.
+#[test]
+fn another_process_knows_the_public_gruus_only() {
+    let (_, _, text) = phone(&first());
+    let (public, temporary) = gruus(&text);
+    let mut next = Driver::new(Scscf::new(config(), Random::seeded(99)), OWN);
+    let challenge = next.challenge(&first(), 1);
+    next.register(&first().answering(&challenge));
+    next.assign(Assign::Registration, CxResult::SUCCESS, Some(&lab_set()));
+    let (same, other) = gruus(&next.sent().text);
+    assert_eq!((same.as_str(), called(&mut next, &temporary, 1)), (public.as_str(), Err(404)));
+    assert_eq!(called(&mut next, &public, 2).as_deref(), Ok(AT_PHONE));
+    assert_eq!(called(&mut next, &other, 3).as_deref(), Ok(AT_PHONE));
 }
 
 #[test]

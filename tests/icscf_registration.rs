@@ -91,6 +91,33 @@ fn capabilities(mandatory: &[u32], names: &[&'static str]) -> Option<Capabilitie
     Some(Capabilities { mandatory: mandatory.into(), optional: Vec::new(), server_names: names.into() })
 }
 
+/// RFC 3261 clauses 10.3 step 1 and 21.4.5: nothing is bound in, or sent to, another domain.
+#[test]
+fn a_register_for_another_domain_is_404() {
+    let to = |target: &str| first().replacen(&format!("REGISTER sip:{REALM}"), &format!("REGISTER {target}"), 1);
+    let beside = format!("sip:x{REALM}");
+    for target in [&*beside, "sip:other.example", "sip:user@other.example:5060;transport=udp", "sips:other.example"] {
+        let mut i = icscf();
+        i.sip(PCSCF, &to(target));
+        assert_eq!(i.answered(), 404, "{target}");
+        i.quiet();
+    }
+    let upper = format!("sip:{}", REALM.to_uppercase());
+    let below = format!("sip:registrar.{REALM}");
+    for target in
+        [&*upper, &*below, "sip:icscf.example", "sip:pcscf.example:5060", "sip:192.0.2.9:5060", "sip:[2001:db8::1]"]
+    {
+        let mut i = icscf();
+        i.sip(PCSCF, &to(target));
+        assert_eq!(Uar::decode(&i.asked()).unwrap().authorization_type, Type::Registration, "{target}");
+    }
+    // A user of a second domain: the HSS knows it or not.
+    let mut i = icscf();
+    i.sip(PCSCF, &first().replace(REALM, "second.example"));
+    i.uaa(Type::Registration, CxResult::USER_UNKNOWN, None, None);
+    assert_eq!(i.answered(), 403);
+}
+
 #[test]
 fn a_register_is_forwarded_and_its_answer_comes_back() {
     let mut i = icscf();

@@ -9,7 +9,7 @@ use driver::{header, headers, status};
 use imsreg::aka::digest::{Algorithm, Qop};
 use imsreg::cx::{AuthItem, CxResult, Mar, Sar, ServerAssignmentType as Assign};
 use imsreg::event::What;
-use imsreg::scscf::ChallengePolicy;
+use imsreg::scscf::{ChallengePolicy, SarAtRefresh, ScscfConfig};
 use imsreg::time::Duration;
 use user::{IMPI, Register, TEMPORARY, config, contact, lab_set, nonce, scscf, user_data, vector};
 
@@ -84,7 +84,7 @@ fn a_registration_from_the_first_register_to_the_200() {
 #[test]
 fn a_profile_may_add_headers_to_the_200() {
     let extra_headers_in_200 = vec![("Accept-Resource-Priority".into(), "wps.4".into())];
-    let mut s = scscf(imsreg::scscf::ScscfConfig { extra_headers_in_200, ..config() });
+    let mut s = scscf(ScscfConfig { extra_headers_in_200, ..config() });
     let (_, text) = s.registered();
     assert_eq!(header(&text, "Accept-Resource-Priority"), "wps.4");
 }
@@ -206,7 +206,7 @@ fn auts_of_another_length_is_refused() {
 }
 
 #[test]
-fn an_empty_response_gets_one_more_challenge() {
+fn an_empty_response_gets_another_challenge_twice() {
     let mut s = scscf(config());
     let first = Register::initial();
     let challenge = s.challenge(&first, 1);
@@ -214,10 +214,28 @@ fn an_empty_response_gets_one_more_challenge() {
     let second = Register { answer: empty(&challenge.nonce), integrity_protected: Some("no"), ..first.next() };
     let challenge = s.challenge(&second, 2);
     let third = Register { answer: empty(&challenge.nonce), ..second.next() };
-    s.register(&third);
+    let challenge = s.challenge(&third, 3);
+    let fourth = Register { answer: empty(&challenge.nonce), ..third.next() };
+    s.register(&fourth);
     assert_eq!(s.answered(), 403);
     s.assign(Assign::AuthenticationFailure, CxResult::SUCCESS, None);
     s.quiet();
+}
+
+/// TS 34.229-1 clause 9.1: two invalid challenges, then a valid one.
+#[test]
+fn the_third_challenge_may_be_answered() {
+    let mut s = scscf(config());
+    let mut last = Register::initial();
+    let mut challenge = s.challenge(&last, 1);
+    for n in [2, 3] {
+        let answer = format!("nonce=\"{}\",response=\"\"", challenge.nonce);
+        last = Register { answer, integrity_protected: Some("no"), ..last.next() };
+        challenge = s.challenge(&last, n);
+    }
+    s.register(&last.answering(&challenge));
+    s.assign(Assign::Registration, CxResult::SUCCESS, Some(&lab_set()));
+    assert_eq!(s.answered(), 200);
 }
 
 #[test]
@@ -315,7 +333,7 @@ fn a_recorded_vector_is_compared_by_its_response_and_has_no_keys() {
 #[test]
 fn qop_is_offered_as_configured_and_both_kinds_are_verified() {
     for (auth_int, nc, outcome) in [(false, "00000001", 200), (true, "00000001", 200), (false, "00000000", 400)] {
-        let mut s = scscf(imsreg::scscf::ScscfConfig { qop: Some("auth,auth-int".into()), ..config() });
+        let mut s = scscf(ScscfConfig { qop: Some("auth,auth-int".into()), ..config() });
         let first = Register::initial();
         s.register(&first);
         s.give_vector(1);
@@ -334,7 +352,7 @@ fn qop_is_offered_as_configured_and_both_kinds_are_verified() {
 #[test]
 fn akav2_sha_256_where_asked_for_and_allowed() {
     for (allowed, algorithm) in [(true, Algorithm::AkaV2Sha256), (false, Algorithm::AkaV1Md5)] {
-        let mut s = scscf(imsreg::scscf::ScscfConfig { akav2: allowed, ..config() });
+        let mut s = scscf(ScscfConfig { akav2: allowed, ..config() });
         let mut first = Register::initial();
         first.answer = "nonce=\"\",response=\"\",algorithm=AKAv2-SHA-256".into();
         s.register(&first);
@@ -353,7 +371,7 @@ fn akav2_sha_256_where_asked_for_and_allowed() {
 #[test]
 fn without_sa_an_answer_counts_by_policy_only() {
     for (accepts, protection) in [(true, Some("no")), (true, None), (false, Some("no")), (false, None)] {
-        let mut s = scscf(imsreg::scscf::ScscfConfig { aka_without_sa: accepts, ..config() });
+        let mut s = scscf(ScscfConfig { aka_without_sa: accepts, ..config() });
         let first = Register { integrity_protected: protection, ..Register::initial() };
         let challenge = s.challenge(&first, 1);
         s.register(&Register { integrity_protected: protection, ..first.answering(&challenge) });
@@ -587,7 +605,7 @@ fn reg_id_needs_ob_in_the_first_path() {
 
 #[test]
 fn flows_live_side_by_side_up_to_the_limit() {
-    let mut s = scscf(imsreg::scscf::ScscfConfig { max_flows: 2, ..config() });
+    let mut s = scscf(ScscfConfig { max_flows: 2, ..config() });
     let ob = format!("<sip:token@pcscf.{};lr;ob>", driver::REALM);
     let mut last = Register { path: ob, extra: vec!["Supported: outbound".into()], ..Register::initial() };
     for n in 1..=3 {
@@ -632,7 +650,7 @@ fn a_protected_reregistration_is_challenged_by_policy() {
         (ChallengePolicy::Every(2), [false, true, false]),
         (ChallengePolicy::After(Duration::from_secs(150)), [false, true, false]),
     ] {
-        let mut s = scscf(imsreg::scscf::ScscfConfig { challenge: policy, ..config() });
+        let mut s = scscf(ScscfConfig { challenge: policy, ..config() });
         let (mut last, _) = s.registered();
         for (n, challenged) in (2..).zip(challenged) {
             s.pass(Duration::from_secs(100));
@@ -648,6 +666,61 @@ fn a_protected_reregistration_is_challenged_by_policy() {
             s.quiet();
         }
     }
+}
+
+#[test]
+fn a_refresh_that_changes_nothing_can_do_without_the_hss() {
+    let mut s = scscf(ScscfConfig { sar_at_refresh: SarAtRefresh::WhenChanged, ..config() });
+    let (last, _) = s.registered();
+    s.pass(Duration::from_secs(599_000));
+    let last = Register { expires: Some(7_200), ..last.next() };
+    s.register(&last);
+    let text = s.sent().text;
+    assert_eq!((status(&text), header(&text, "P-Associated-URI")), (200, &*format!("<{DEFAULT}>, <tel:+99912345>")));
+    assert_eq!(header(&text, "Contact"), contact(31_001).replacen('>', ">;expires=7200", 1));
+    s.quiet();
+    // Of a challenge the HSS knows, so it hears how it ended.
+    let again = Register { integrity_protected: Some("no"), call_id: "call-2@ue".into(), ..last.next() };
+    let challenge = s.challenge(&again, 2);
+    s.register(&again.answering(&challenge));
+    assert!(s.assign_again());
+    assert_eq!(s.answered(), 200);
+    // The registration ends with what was granted last, and of that it hears too.
+    let last = again.answering(&challenge).next();
+    s.pass(Duration::from_secs(7_000));
+    s.register(&last);
+    assert_eq!(s.answered(), 200);
+    s.pass(Duration::from_secs(7_199));
+    s.quiet();
+    s.pass(Duration::from_secs(1));
+    s.assign(Assign::TimeoutDeregistration, CxResult::SUCCESS, None);
+    assert_eq!(s.element.registrations(), 0);
+}
+
+#[test]
+fn a_refresh_tells_the_hss_what_it_keeps_for_others() {
+    // With restoration it keeps the end of each binding.
+    let config = ScscfConfig { sar_at_refresh: SarAtRefresh::WhenChanged, ..config() };
+    let mut s = scscf(ScscfConfig { restoration: true, ..config.clone() });
+    let (last, _) = s.registered();
+    s.register(&last.next());
+    assert!(s.assign_again());
+    assert_eq!(s.answered(), 200);
+    // It alone knows who else has the identity, and has a Contact to be stated.
+    let mut s = scscf(config);
+    let first = Register::initial();
+    let challenge = s.challenge(&first, 1);
+    let mut last = first.answering(&challenge);
+    for others in [vec!["other@ims.example"], Vec::new()] {
+        s.register(&last);
+        let request = s.asked();
+        s.answer_sar_beside(&request, CxResult::SUCCESS, Some(&lab_set()), others);
+        assert_eq!(s.answered(), 200);
+        last = last.next();
+    }
+    s.register(&last);
+    assert_eq!(s.answered(), 200);
+    s.quiet();
 }
 
 #[test]
@@ -752,7 +825,7 @@ fn a_register_without_contact_is_a_query() {
 #[test]
 fn the_ue_deregisters_by_contact_or_by_star() {
     for (contacts, store) in [(vec![contact(31_001)], false), (vec!["*".to_owned()], true)] {
-        let mut s = scscf(imsreg::scscf::ScscfConfig { store_server_name: store, ..config() });
+        let mut s = scscf(ScscfConfig { store_server_name: store, ..config() });
         let (last, _) = s.registered();
         s.register(&Register { contacts, expires: Some(0), ..last.next() });
         let text = s.sent().text;
@@ -802,7 +875,7 @@ fn an_unknown_binding_cannot_be_removed() {
 
 #[test]
 fn several_contacts_are_served_together_or_not_at_all() {
-    let mut s = scscf(imsreg::scscf::ScscfConfig { max_flows: 2, ..config() });
+    let mut s = scscf(ScscfConfig { max_flows: 2, ..config() });
     let (last, _) = s.registered();
     let with = |contacts: Vec<String>| Register {
         contacts,

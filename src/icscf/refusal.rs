@@ -44,6 +44,8 @@ pub(super) enum Refusal {
     NoWay,
     #[error("too much to do already")]
     Overloaded,
+    #[error("the domain {0} is not of this network")]
+    ForeignDomain(Box<str>),
     #[error("cancelled before it was forwarded")]
     Cancelled,
 }
@@ -54,7 +56,7 @@ impl Refusal {
         match self {
             Self::Header(error) => error.status,
             Self::Forwarding(fault) => fault.status(),
-            Self::CalledUnknown | Self::NoWay => 404,
+            Self::CalledUnknown | Self::NoWay | Self::ForeignDomain(_) => 404,
             Self::Cancelled => 487,
             Self::OutsideTrustDomain | Self::RegistrationRefused(_) | Self::CallerUnknown => 403,
             Self::UnknownExtension(_) => 420,
@@ -75,6 +77,7 @@ impl Refusal {
             Self::Header(_) => "RFC 3261 clause 16.3",
             Self::Forwarding(fault) => fault.clause(),
             Self::CalledUnknown | Self::CalledNotRegistered | Self::NoWay => "TS 24.229 clause 5.3.2.1",
+            Self::ForeignDomain(_) => "RFC 3261 clauses 10.3 and 21.4.5",
             Self::CallerUnknown => "TS 24.229 clause 5.3.2.1A",
             Self::Overloaded => "RFC 3261 clause 21.5.4",
             Self::Cancelled => "RFC 3261 clause 16.10",

@@ -9,7 +9,7 @@ use crate::packet::Outbox;
 use crate::sip::header::contact::Contacts;
 use crate::sip::header::grammar::mentions;
 use crate::sip::transaction::{ClientId, ServerId, Timers};
-use crate::sip::{HeaderName, Message, NameSet};
+use crate::sip::{HeaderName, Message, NameSet, Uri};
 use crate::time::{Duration, Instant};
 use memchr::{memchr2, memchr3};
 use std::fmt;
@@ -68,10 +68,40 @@ impl Icscf {
                 return Err(Refusal::UnknownExtension(unknown.join(", ")));
             }
         }
+        self.check_domain(message)?;
         let mut request = self.spare.pop().unwrap_or_default();
         answer::one_hop_less(message, hops, &mut request);
         let waiting = AwaitingUaa { server, request, failed: None, asked_at: now, waited: Duration::ZERO };
         self.send_uar(now, message, waiting, out)
+    }
+
+    /// RFC 3261 clause 10.3 step 1: the domain of the Request-URI must be one of ours, or that of the user, whom the HSS
+    /// knows or not. There is no way to other networks from here, so another is 404 (clause 21.4.5).
+    fn check_domain(&self, message: &Message<'_>) -> Result<(), Refusal> {
+        let uri = message.request_uri().unwrap_or_default();
+        if uri.strip_prefix("sip:") == Some(&*self.config.realm) {
+            return Ok(());
+        }
+        let uri = Uri::parse(uri)?;
+        // A registrar may be a host of its domain (RFC 3261 clause 24.1).
+        let is = |domain: &str| {
+            let at = uri.host.len().checked_sub(domain.len());
+            let ends =
+                at.and_then(|at| uri.host.split_at_checked(at)).filter(|(_, end)| end.eq_ignore_ascii_case(domain));
+            ends.is_some_and(|(before, _)| before.is_empty() || before.ends_with('.'))
+        };
+        let is_of_network =
+            || is(&self.config.realm) || is(&self.config.host) || self.config.hosts.keys().any(|h| is(h));
+        let of_impi = || Ok::<_, Refusal>(username(message)?.and_then(|name| Some(name.rsplit_once('@')?.1)));
+        if !uri.is_sip()
+            || uri.ip().is_some()
+            || is_of_network()
+            || is(message.to()?.uri.host)
+            || of_impi()?.is_some_and(is)
+        {
+            return Ok(());
+        }
+        Err(Refusal::ForeignDomain(uri.host.into()))
     }
 
     /// Forwards, or refuses by the table of registration.md clause 5.

@@ -216,7 +216,8 @@ impl Attempt {
 }
 
 impl Subject {
-    fn of(register: &Register<'_, '_>) -> Self {
+    /// Who registers.
+    pub(super) fn of(register: &Register<'_, '_>) -> Self {
         let Register { impi, ref impu, is_emergency, .. } = *register;
         Self { text: [impi, impu].concat().into(), impi: impi.len(), is_emergency }
     }

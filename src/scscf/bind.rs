@@ -30,6 +30,36 @@ impl Scscf {
         hss: Option<HssId>,
         out: &mut Outbox,
     ) -> Result<(), Refusal> {
+        let waiting = self.plan(now, server, register, wanted, out)?;
+        let attempt = self.attempts.insert(Attempt::new(register, hss, State::AwaitingSaa(waiting)));
+        self.send_assignment(now, attempt, register.registration.is_some(), out);
+        Ok(())
+    }
+
+    /// The same for a registration of which the HSS needs to hear nothing.
+    pub(super) fn prolong(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        register: &Register<'_, '_>,
+        wanted: &[Wanted<'_>],
+        registration: Id,
+        out: &mut Outbox,
+    ) -> Result<(), Refusal> {
+        let planned = self.plan(now, server, register, wanted, out)?;
+        self.bind(now, &Subject::of(register), registration, &[], planned, out);
+        Ok(())
+    }
+
+    /// What will be bound and answered.
+    fn plan(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        register: &Register<'_, '_>,
+        wanted: &[Wanted<'_>],
+        out: &mut Outbox,
+    ) -> Result<AwaitingSaa, Refusal> {
         let registration = register.registration;
         if self.flows_after(registration, wanted) > self.config.max_flows {
             return Err(Refusal::TooManyFlows);
@@ -45,18 +75,7 @@ impl Scscf {
         let kept = self.keep_register(registration, register.message.bytes());
         let reply = self.reply_to_granted(server, register, wanted);
         let gruu = register.supports_gruu;
-        let state = State::AwaitingSaa(AwaitingSaa {
-            reply,
-            planned,
-            outbound,
-            gruu,
-            register: kept,
-            left,
-            is_outdated: false,
-        });
-        let attempt = self.attempts.insert(Attempt::new(register, hss, state));
-        self.send_assignment(now, attempt, registration.is_some(), out);
-        Ok(())
+        Ok(AwaitingSaa { reply, planned, outbound, gruu, register: kept, left, is_outdated: false })
     }
 
     /// The AVP that lets another process of ours go on.
@@ -164,8 +183,9 @@ impl Scscf {
             (before, Err(refusal)) => return Err(self.undo(now, (impi, impu), before, hss, refusal, out)),
         };
         self.registrar.set_hss(registration, Some(hss));
-        let others = saa.associated_identities.iter().filter(|other| **other != impi);
-        Ok((registration, others.filter_map(|other| self.registrar.find(other, impu)).collect()))
+        let others: Vec<&str> = saa.associated_identities.iter().copied().filter(|other| *other != impi).collect();
+        self.registrar.set_shared(registration, !others.is_empty());
+        Ok((registration, others.into_iter().filter_map(|other| self.registrar.find(other, impu)).collect()))
     }
 
     fn bind(

@@ -55,7 +55,7 @@ impl Scscf {
         register: &Register<'_, '_>,
         resync: Option<[u8; RESYNC_LEN]>,
     ) -> AwaitingMaa {
-        let asked = register.credentials.and_then(|c| c.algorithm).and_then(Algorithm::from_token);
+        let asked = register.credentials.as_ref().and_then(|c| c.algorithm).and_then(Algorithm::from_token);
         let algorithm = match asked {
             Some(Algorithm::AkaV2Sha256) if self.config.akav2 => Algorithm::AkaV2Sha256,
             _ => Algorithm::AkaV1Md5,
@@ -125,7 +125,9 @@ impl Scscf {
                 attempt.hss = hss;
                 attempt.state = State::Challenged(Box::new(challenged));
                 let id = self.attempts.insert(attempt);
-                self.timeouts.after(now, self.config.reg_await_auth, Due::RegAwaitAuth(id));
+                let Self { attempts, timeouts, .. } = self;
+                timeouts.drop_stale(|due| matches!(due, Due::RegAwaitAuth(id) if attempts.get(*id).is_none()));
+                timeouts.after(now, self.config.reg_await_auth, Due::RegAwaitAuth(id));
             }
             Err(refusal) => self.refuse_waiting(now, &waiting.reply, &refusal, out),
         }

@@ -23,6 +23,16 @@ pub enum ChallengePolicy {
     After(Duration),
 }
 
+/// When the HSS hears of a re-registration that was not challenged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SarAtRefresh {
+    /// Each time: SAR RE_REGISTRATION (TS 29.228 clause 6.1.2).
+    Always,
+    /// Where there is something to tell or to ask: with restoration, or where other IMPIs share the identity. The HSS
+    /// knows the rest already (TS 23.228 clause 5.2.2.4 lets an S-CSCF leave it out).
+    WhenChanged,
+}
+
 /// Configuration of an [`super::Scscf`].
 #[derive(Clone, Debug)]
 pub struct ScscfConfig {
@@ -44,12 +54,16 @@ pub struct ScscfConfig {
     pub min_expires: Duration,
     /// Longest expiry granted.
     pub max_expires: Duration,
+    /// Longest subscription granted; `None`: as long as a registration.
+    pub max_subscription: Option<Duration>,
     /// Expiry where the UE asks for none.
     pub default_expires: Duration,
     /// reg-await-auth (TS 24.229 clause 7.8: 4 minutes).
     pub reg_await_auth: Duration,
     /// Challenges of re-registrations.
     pub challenge: ChallengePolicy,
+    /// SAR at re-registrations without challenge.
+    pub sar_at_refresh: SarAtRefresh,
     /// With AKA credentials and `integrity-protected` no or absent, an answer to a pending challenge is verified
     /// (`true`), or every such REGISTER is challenged anew and never accepted (`false`).
     pub aka_without_sa: bool,

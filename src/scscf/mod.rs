@@ -32,7 +32,7 @@ mod unregistered;
 mod verify;
 mod view;
 
-pub use config::{ChallengePolicy, ScscfConfig};
+pub use config::{ChallengePolicy, SarAtRefresh, ScscfConfig};
 pub use digest::{DateForm, DigestConfig, Unauthenticated};
 pub use network::Termination;
 pub use view::{ContactView, RegistrationView};

@@ -58,7 +58,7 @@ pub(super) enum Refusal {
     BadAuts,
     #[error("too many resynchronisations")]
     TooManyResyncs,
-    #[error("the UE found two challenges in a row invalid")]
+    #[error("the UE found three challenges in a row invalid")]
     TooManyMacFailures,
     #[error("the challenge was replaced by a newer one")]
     Replaced,

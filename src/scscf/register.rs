@@ -6,7 +6,7 @@ use super::refusal::Refusal;
 use super::registrar::HssId;
 use super::restoration::LostUser;
 use super::table::Id;
-use super::{ChallengePolicy, Scscf};
+use super::{ChallengePolicy, SarAtRefresh, Scscf};
 use crate::packet::Outbox;
 use crate::sip::header::contact::Contact;
 use crate::sip::header::digest::Digest;
@@ -110,8 +110,20 @@ impl Scscf {
             return Err(Refusal::NewContactUnchallenged);
         }
         self.registrar.count_unchallenged(registration);
-        let hss = self.registrar.hss_of(registration);
-        self.fulfil(now, server, register, &wish, hss, out)
+        match &wish {
+            Wish::Bind(wanted) if !self.must_tell_hss(registration) => {
+                self.prolong(now, server, register, wanted, registration, out)
+            }
+            _ => self.fulfil(now, server, register, &wish, self.registrar.hss_of(registration), out),
+        }
+    }
+
+    /// True where a SAR has something to say, or its answer: what is left with the HSS names the end of each binding, and
+    /// only the HSS knows which other IMPIs share the identity.
+    fn must_tell_hss(&self, registration: Id) -> bool {
+        self.config.sar_at_refresh == SarAtRefresh::Always
+            || self.config.restoration
+            || self.registrar.is_shared(registration)
     }
 
     /// What an authenticated user asks for.
@@ -149,8 +161,10 @@ impl Scscf {
     /// A response counts when it came over an SA, or where the policy trusts the response alone. That a challenge is
     /// not accepted (AUTS, or no response) is told without an SA: there can be none yet.
     fn may_answer(&self, register: &Register<'_, '_>) -> bool {
-        let claims =
-            register.credentials.is_some_and(|c| c.auts.is_none() && c.response.is_some_and(|r| !r.is_empty()));
+        let claims = register
+            .credentials
+            .as_ref()
+            .is_some_and(|c| c.auts.is_none() && c.response.is_some_and(|r| !r.is_empty()));
         !claims || register.protection() == Protection::SecurityAssociation || self.config.aka_without_sa
     }
 
@@ -235,7 +249,7 @@ impl<'m, 'a> Register<'m, 'a> {
         let to = checked.to.uri;
         let mut impu = String::with_capacity(to.text.len());
         to.canonical(&mut impu);
-        let impi = match credentials.and_then(|c| c.username) {
+        let impi = match credentials.as_ref().and_then(|c| c.username) {
             // Phones without USIM have any name there, which only the digest covers.
             Some(username) if memchr::memchr(b'@', username.as_bytes()).is_some() => username,
             _ => to.implied_impi(),
@@ -264,13 +278,13 @@ impl<'m, 'a> Register<'m, 'a> {
 
     /// The nonce answered, if one is.
     pub(super) fn nonce(&self) -> Option<&'a str> {
-        self.credentials.and_then(|c| c.nonce).filter(|n| !n.is_empty())
+        self.credentials.as_ref().and_then(|c| c.nonce).filter(|n| !n.is_empty())
     }
 
     /// How it came.
     pub(super) fn protection(&self) -> Protection {
         let is = |value: &str, known: &[&str]| known.iter().any(|known| value.eq_ignore_ascii_case(known));
-        match self.credentials.and_then(|c| c.integrity_protected) {
+        match self.credentials.as_ref().and_then(|c| c.integrity_protected) {
             Some(v) if is(v, &["yes"]) => Protection::SecurityAssociation,
             Some(v) if is(v, &["auth-done"]) => Protection::AuthenticatedElsewhere,
             Some(v) if is(v, &["ip-assoc-yes", "tls-yes"]) => Protection::KnownAccess,

@@ -13,6 +13,7 @@ use crate::sip::Uri;
 use crate::time::Instant;
 use foldhash::fast::FixedState;
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::num::NonZeroU16;
@@ -58,6 +59,8 @@ pub(super) struct Registrar {
     hasher: FixedState,
     profiles: Profiles,
     hss: Vec<Box<str>>,
+    /// Those with an identity that other IMPIs have too, the HSS says: hardly ever any.
+    shared: HashSet<Id, FixedState>,
     /// Made when a request for a user first comes.
     by_impu: Option<Box<Index>>,
     /// How their texts are packed.
@@ -76,6 +79,7 @@ impl Registrar {
             hasher: FixedState::with_seed(seed),
             profiles: Profiles::default(),
             hss: Vec::new(),
+            shared: HashSet::with_hasher(FixedState::with_seed(seed)),
             by_impu: None,
             compact: Compact::new(home),
         }
@@ -304,6 +308,7 @@ impl Registrar {
     /// Ends a registration.
     pub(super) fn remove(&mut self, id: Id) -> Option<Registration> {
         self.index(id, Index::remove);
+        self.shared.remove(&id);
         let registration = self.table.remove(id)?;
         self.profiles.release(registration.profile);
         Some(registration)
@@ -393,6 +398,20 @@ impl Registrar {
     pub(super) fn set_hss(&mut self, id: Id, hss: Option<HssId>) {
         if let Some(r) = self.table.get_mut(id) {
             r.hss = hss;
+        }
+    }
+
+    /// True when the last SAA named other IMPIs that share an identity.
+    pub(super) fn is_shared(&self, id: Id) -> bool {
+        self.shared.contains(&id)
+    }
+
+    /// Whether the SAA names other IMPIs that share an identity.
+    pub(super) fn set_shared(&mut self, id: Id, is_shared: bool) {
+        if is_shared {
+            self.shared.insert(id);
+        } else {
+            self.shared.remove(&id);
         }
     }
 

@@ -98,7 +98,8 @@ impl Scscf {
         Ok(())
     }
 
-    /// The USIM found the MAC wrong: one more vector, then the end (a UE answers two invalid challenges in a row).
+    /// The USIM found the MAC wrong. A UE answers two invalid challenges in a row, so a new one is sent twice: the second may
+    /// be right (TS 24.229 clauses 5.1.1.5.3 and 5.4.1.2.3; TS 34.229-1 clause 9.1).
     fn on_mac_failure(
         &mut self,
         now: Instant,
@@ -154,4 +155,4 @@ fn is_right(
 }
 
 const AUTS_LEN: usize = RESYNC_LEN - RAND_LEN;
-const MAC_FAILURES: u32 = 2;
+const MAC_FAILURES: u32 = 3;

@@ -8,7 +8,7 @@ use imsreg::cx::sar::Charging;
 use imsreg::cx::{AuthItem, CxResult, Envelope, Maa, Mar, Saa, Sar, ServerAssignmentType};
 use imsreg::packet::Transport;
 use imsreg::random::Random;
-use imsreg::scscf::{ChallengePolicy, Scscf, ScscfConfig};
+use imsreg::scscf::{ChallengePolicy, SarAtRefresh, Scscf, ScscfConfig};
 use imsreg::sip::overload::Limits;
 use imsreg::sip::transaction::Timers;
 use imsreg::time::Duration;
@@ -32,8 +32,10 @@ pub(crate) fn config() -> ScscfConfig {
         min_expires: Duration::from_secs(60),
         max_expires: Duration::from_secs(600_000),
         default_expires: Duration::from_secs(3_600),
+        max_subscription: None,
         reg_await_auth: Duration::from_secs(240),
         challenge: ChallengePolicy::Never,
+        sar_at_refresh: SarAtRefresh::Always,
         aka_without_sa: true,
         qop: None,
         scheme: "Digest-AKAv1-MD5".into(),
@@ -257,6 +259,11 @@ impl Driver<Scscf> {
     }
 
     pub(crate) fn answer_sar(&mut self, request: &[u8], result: CxResult, xml: Option<&str>) {
+        self.answer_sar_beside(request, result, xml, Vec::new());
+    }
+
+    /// The same where other private identities share the public one.
+    pub(crate) fn answer_sar_beside(&mut self, request: &[u8], result: CxResult, xml: Option<&str>, others: Vec<&str>) {
         let sar = Sar::decode(request).unwrap();
         let saa = Saa {
             envelope: envelope(sar.envelope.session_id),
@@ -265,7 +272,7 @@ impl Driver<Scscf> {
             server_name: None,
             user_data: xml.map(str::as_bytes),
             charging: xml.map(|_| Charging { primary_collection: Some("aaa://ccf.example"), ..Charging::default() }),
-            associated_identities: Vec::new(),
+            associated_identities: others,
             supports_restoration: false,
             restoration: Vec::new(),
         };

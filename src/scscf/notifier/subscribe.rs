@@ -69,7 +69,7 @@ impl<'m, 'a> Subscribe<'m, 'a> {
             to_tag: checked.to.tag(),
             target,
             event_id: event.params.value("id").unwrap_or_default(),
-            expires: asked.min(config.max_expires),
+            expires: asked.min(config.max_subscription.unwrap_or(config.max_expires)),
         })
     }
 
