@@ -81,6 +81,26 @@ impl Watcher {
 const ACTIVE: &str = "active;expires=7000";
 const REGISTERED: &str = "state=\"active\" event=\"registered\" expires=\"3600\"";
 
+/// TS 24.229 clauses 5.2.3 and 5.2.5.2: the subscription alone tells what the network has ended.
+#[test]
+fn without_a_subscription_the_sets_live_to_their_own_end() {
+    let mut w = watcher();
+    assert_eq!(w.notify(50, "terminated", "state=\"terminated\" event=\"rejected\"", "terminated"), 200);
+    w.rig.drive(200_000);
+    assert_eq!(w.rig.pcscf.sa_sets(), 0);
+    // The same words to one that has not asked.
+    let mut rig = Rig::new(config());
+    let mut phone = Phone::new(1);
+    rig.register(0, &mut phone, 3_600);
+    assert!(rig.to_core.is_empty(), "it does not subscribe");
+    let mut deaf = Watcher { rig, phone, ..w };
+    assert_ne!(deaf.notify(50, "terminated", "state=\"terminated\" event=\"rejected\"", "terminated"), 200);
+    deaf.rig.drive(3_630_029);
+    assert_eq!((deaf.rig.pcscf.sa_sets(), deaf.deregistered()), (1, false));
+    deaf.rig.drive(3_630_031);
+    assert_eq!(deaf.rig.pcscf.sa_sets(), 0);
+}
+
 #[test]
 fn it_subscribes_once_for_a_registration_and_refreshes() {
     let mut w = watcher();

@@ -119,6 +119,7 @@ impl Pcscf {
     pub(super) fn on_set_up(&mut self, now: Instant, set: SaSetId, out: &mut Outbox) {
         if let Some(Held { server, response }) = self.books.set_up(now, set, out) {
             self.to_ue.answer(now, server, &Answer::Held(&response), out);
+            self.to_ue.give_back(response);
         }
     }
 

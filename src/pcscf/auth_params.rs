@@ -3,7 +3,7 @@
 //! This reads more than the grammar allows, because what it guards must hold for malformed values too.
 
 use crate::sip::header::grammar;
-use memchr::{memchr, memchr_iter, memchr2, memchr2_iter};
+use memchr::{memchr, memchr2, memchr2_iter};
 
 /// A value whose quotes do not close: nobody can say which of its commas separate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,27 +43,6 @@ pub(super) fn rewrite<'v>(
             one_line(out, text);
             after_scheme = false;
         }
-    })
-}
-
-/// Shows every parameter to `see`: its name and its value without quotes.
-pub(super) fn read<'v>(value: &'v str, mut see: impl FnMut(&'v str, &'v str)) -> Result<(), Unbalanced> {
-    each_item(value, |item| {
-        if let Some((name, text)) = item.parameter {
-            see(name, unquoted(text));
-        }
-    })
-}
-
-/// True when `text` holds `before`, a hyphen and `after`, in any case: a name that is not there need not be looked for
-/// among the parameters.
-pub(super) fn holds_word(text: &str, before: &str, after: &str) -> bool {
-    let text = text.as_bytes();
-    memchr_iter(b'-', text).any(|at| {
-        let head = at.checked_sub(before.len()).and_then(|from| text.get(from..at));
-        let tail = text.get(at + 1..at + 1 + after.len());
-        head.is_some_and(|head| head.eq_ignore_ascii_case(before.as_bytes()))
-            && tail.is_some_and(|tail| tail.eq_ignore_ascii_case(after.as_bytes()))
     })
 }
 
@@ -259,16 +238,6 @@ mod tests {
             (" Digest ck=\"1\",=2,a=", "Digest =2,a="),
         ] {
             assert_eq!(without_keys(value).unwrap(), expected, "{value}");
-        }
-    }
-
-    #[test]
-    fn a_word_is_found_in_any_case() {
-        for text in ["integrity-protected=yes", "a-b,\"INTEGRITY-Protected\" = no", "-integrity-protected"] {
-            assert!(holds_word(text, "integrity", "protected"), "{text}");
-        }
-        for text in ["", "-", "integrity", "integrity-protecte", "ntegrity-protected", "integrity_protected"] {
-            assert!(!holds_word(text, "integrity", "protected"), "{text}");
         }
     }
 

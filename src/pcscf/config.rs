@@ -3,6 +3,7 @@
 use super::tls::TlsAccess;
 use crate::ipsec::association::Algorithms;
 use crate::packet::Transport;
+use crate::sip::form::Form;
 use crate::sip::overload::Limits;
 use crate::sip::transaction::Timers;
 use crate::time::Duration;
@@ -53,6 +54,8 @@ pub struct PcscfConfig {
     pub carries_tunnels: bool,
     /// Priority list of pairs, the best first: also the static Security-Server list.
     pub algorithms: Vec<Algorithms>,
+    /// q of each of them in thousandths, where they are not counted down by 0.1.
+    pub q: Vec<u16>,
     /// Send the whole static list (q ordered) in a 401, or only the chosen pair (q left out).
     pub full_list_in_401: bool,
     /// Where REGISTERs go: the I-CSCF, the first that answers. Addresses of the core side bind to the listener of the
@@ -93,4 +96,6 @@ pub struct PcscfConfig {
     pub limits: Limits,
     /// Headers that the profile wants in the 200 towards the UE removed (as recorded networks do), by name.
     pub strip_from_answers: Vec<Box<str>>,
+    /// The forms of the answers to REGISTER by status, where they are those of another make.
+    pub forms: BTreeMap<u16, Form>,
 }

@@ -14,6 +14,7 @@ use crate::sip::transaction::ServerId;
 use crate::sip::{HeaderError, HeaderName, Message};
 use crate::time::Instant;
 use foldhash::quality::FixedState;
+use memchr::{memchr, memchr2, memrchr};
 use std::hash::BuildHasher;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
@@ -216,13 +217,14 @@ pub(super) struct Stated<'a> {
 impl Stated<'_> {
     /// Service-Route as far as it may be that of one registration, and what is common to many.
     fn split_service_route(&self) -> (&str, &str) {
-        let at = self.service_route.find('@').filter(|at| !self.service_route[..*at].contains(['\r', '\n']));
+        let route = self.service_route.as_bytes();
+        let at = memchr(b'@', route).filter(|at| memchr2(b'\r', b'\n', &route[..*at]).is_none());
         self.service_route.split_at(at.unwrap_or_default())
     }
 
     fn host(&self) -> &str {
         let default = self.identities.lines().next().unwrap_or_default();
-        default.rsplit_once('@').map_or("", |(_, host)| host)
+        memrchr(b'@', default.as_bytes()).map_or("", |at| &default[at + 1..])
     }
 }
 
@@ -448,8 +450,9 @@ impl Asked {
     /// The URI of Contact where there is one address only, and its brackets come first.
     pub(super) fn only_address(&self) -> Option<&str> {
         let list = &self.text[self.to..];
-        let (uri, rest) = list.strip_prefix('<')?.split_once('>')?;
-        (!rest.contains(',')).then_some(uri)
+        let uri = list.strip_prefix('<')?;
+        let (uri, rest) = uri.split_at(memchr(b'>', uri.as_bytes())?);
+        memchr(b',', rest.as_bytes()).is_none().then_some(uri)
     }
 
     pub(super) fn contacts(&self) -> Result<Contacts<'_>, HeaderError> {

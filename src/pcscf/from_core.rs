@@ -4,7 +4,7 @@
 //! message private. Keys come out once, when it is made; its lines come out by [`FromCore::write`] and the few typed
 //! readers below, and all that is written passes [`FromCore::may_pass`], whatever its header, status, method or CSeq.
 
-use super::auth_params::{names_a_key, read, rewrite};
+use super::auth_params::{names_a_key, rewrite};
 use super::keep_alive::with_keep;
 use crate::aka::{Ck, Ik};
 use crate::sip::header::contact::{Contact, Contacts};
@@ -20,6 +20,14 @@ pub(super) struct FromCore<'m> {
     /// The texts of all keys seen, none of which may leave in whatever disguise.
     keys: Vec<&'m str>,
     nonce: Option<&'m str>,
+    challenges: Vec<Challenge<'m>>,
+}
+
+/// The value of a line with authentication parameters.
+struct Challenge<'m> {
+    value: &'m str,
+    /// It without what the S-CSCF and the P-CSCF use among themselves; `None`: it cannot be read safely.
+    for_ue: Option<Vec<u8>>,
 }
 
 /// What the profile wants otherwise in answers: headers left out, keep-alives asked for.
@@ -73,7 +81,7 @@ impl Keys {
 impl<'m> FromCore<'m> {
     /// Takes the keys out: those of the first challenge that has both.
     pub(super) fn new(message: &'m Message<'m>) -> (Self, Option<Keys>) {
-        let mut this = Self { message, keys: Vec::new(), nonce: None };
+        let mut this = Self { message, keys: Vec::new(), nonce: None, challenges: Vec::new() };
         let mut found = None;
         if !message.has_any(PERHAPS_CHALLENGES) {
             return (this, found);
@@ -81,7 +89,8 @@ impl<'m> FromCore<'m> {
         for line in message.lines_in(PERHAPS_CHALLENGES).filter(is_challenge) {
             let (mut ck, mut ik) = (None, None);
             let is_www = line.name == HeaderName::WwwAuthenticate;
-            let read = read(line.value, |name, value| {
+            let mut for_ue = Vec::with_capacity(line.value.len());
+            let read = rewrite(line.value, &mut for_ue, |name, value| {
                 let is = |wanted: &str| name.eq_ignore_ascii_case(wanted);
                 match name.len() {
                     2 if is("ck") || is("ik") => {
@@ -95,10 +104,12 @@ impl<'m> FromCore<'m> {
                     5 if is_www && is("nonce") => this.nonce = this.nonce.or(Some(value)),
                     _ => {}
                 }
+                KEY_PARAMETERS.iter().any(|key| is(key))
             });
             if is_www && read.is_ok() && found.is_none() {
                 found = ck.zip(ik).map(|(ck, ik)| Keys { ck: Ck(*ck), ik: Ik(*ik) });
             }
+            this.challenges.push(Challenge { value: line.value, for_ue: read.is_ok().then_some(for_ue) });
         }
         (this, found)
     }
@@ -232,16 +243,18 @@ impl<'m> FromCore<'m> {
     }
 
     fn write_challenge(&self, w: &mut Writer<'_>, line: &Line<'_>, passes: impl Fn(&[u8]) -> bool) {
+        // What cannot be read safely does not leave: the UE is better off without it.
+        let challenge = self.challenges.iter().find(|challenge| challenge.value == line.value);
+        let Some(for_ue) = challenge.and_then(|challenge| challenge.for_ue.as_deref()) else { return };
         let start = w.raw().len();
         let name = if line.name == HeaderName::Other { line.name_text } else { line.name.as_str() };
         w.raw().extend_from_slice(name.as_bytes());
         w.raw().extend_from_slice(b": ");
-        let read = rewrite(line.value, w.raw(), |name, _| KEY_PARAMETERS.iter().any(|k| name.eq_ignore_ascii_case(k)));
-        // What cannot be read safely does not leave: the UE is better off without it.
-        if read.is_err() || !passes(&w.raw()[start..]) {
-            w.raw().truncate(start);
-        } else {
+        w.raw().extend_from_slice(for_ue);
+        if passes(&w.raw()[start..]) {
             w.raw().extend_from_slice(b"\r\n");
+        } else {
+            w.raw().truncate(start);
         }
     }
 

@@ -95,9 +95,10 @@ impl Pcscf {
         let books = Books::new(addresses.into(), Allocator::new(config.port_c.clone()), settings);
         Self {
             texts: Texts::new(&config),
-            static_texts: [Mod::Trans, Mod::UdpEncTun].map(|mode| StaticText::new(&config.algorithms, mode)),
+            static_texts: [Mod::Trans, Mod::UdpEncTun]
+                .map(|mode| StaticText::ranked(&config.algorithms, &config.q, mode)),
             strip: Strip::new(&config.strip_from_answers, config.keep_alive),
-            to_ue: ToUe::new(config.gm_timers, config.limits, random.fork()),
+            to_ue: ToUe::new(config.gm_timers, config.limits, config.forms.clone(), random.fork()),
             core: Transactions::new(random.fork()),
             proxy: Proxy::new(random.fork()),
             names: Names::new(&config),

@@ -14,7 +14,7 @@ use crate::ipsec::association::{Algorithms, Endpoint, Mod, PortPair};
 use crate::ipsec::negotiate;
 use crate::packet::{Outbox, Packet, Protocol, Route, Transport};
 use crate::sip::header::digest::Digest;
-use crate::sip::header::sec_agree::Mechanisms;
+use crate::sip::header::sec_agree::{Mechanism, Mechanisms};
 use crate::sip::transaction::ServerId;
 use crate::sip::{HeaderError, HeaderName, Message, Uri};
 use crate::time::Instant;
@@ -86,15 +86,13 @@ impl Pcscf {
     /// True for a REGISTER in clear that a UE with established SAs may send: it has lost them and begins again.
     pub(super) fn begins_again(&self, packet: &Packet<'_>, message: &Message<'_>) -> bool {
         let is_answer = message.authorization().ok().flatten().is_some_and(|c| is_answer(&c));
-        let offers = message.security(HeaderName::SecurityClient);
-        self.config.sec_agree != SecAgreePolicy::Off
-            && !is_answer
-            && offers.is_ok_and(|list| {
-                let mut unknown = String::new();
-                let offers = negotiate::offers(&list, &mut unknown);
-                let between = message.via().map_or(Between::OPEN, |via| self.between(&via, packet.from.ip()));
-                negotiate::choose_at_pcscf(&self.config.algorithms, between.modes, offers).is_some()
-            })
+        if self.config.sec_agree == SecAgreePolicy::Off || is_answer {
+            return false;
+        }
+        let (list, mut unknown) = (message.sound_security(HeaderName::SecurityClient), String::new());
+        let offers = negotiate::offers(&list, &mut unknown);
+        let between = message.via().map_or(Between::OPEN, |via| self.between(&via, packet.from.ip()));
+        negotiate::choose_at_pcscf(&self.config.algorithms, between.modes, offers).is_some()
     }
 
     fn examine_clear(
@@ -106,7 +104,7 @@ impl Pcscf {
     ) -> Result<Examined, Refused> {
         let source = packet.from;
         let credentials = message.authorization()?;
-        if let Some(nonce) = credentials.filter(is_answer).and_then(|c| c.nonce) {
+        if let Some(nonce) = credentials.as_ref().filter(|c| is_answer(c)).and_then(|c| c.nonce) {
             let nonce = self.hash_of_nonce(nonce);
             if self.books.is_agreed(nonce) || self.tls.as_ref().is_some_and(|tls| tls.is_agreed(nonce)) {
                 return Err(Refusal::AnswerInClear.into());
@@ -130,7 +128,7 @@ impl Pcscf {
             return Err(refusal.into());
         }
         let for_sas = matches!(agreement.as_deref(), Some(Agreement::Sas { .. }));
-        let is_aka = for_sas || credentials.is_some_and(|c| is_aka(&c));
+        let is_aka = for_sas || credentials.as_ref().is_some_and(is_aka);
         let integrity = match &credentials {
             None => None,
             Some(_) if is_aka => Some("no"),
@@ -187,7 +185,7 @@ impl Pcscf {
         out: &mut Outbox,
     ) -> Option<Box<Agreement>> {
         let Between { modes, inside } = between.unwrap_or(Between { modes: &[], inside: None });
-        let (offer, offers_tls) = self.chosen(message.values(HeaderName::SecurityClient), modes, out)?;
+        let (offer, offers_tls) = self.chosen(message.values(HeaderName::SecurityClient), modes, out);
         if offers_tls && self.tls.as_ref().is_some_and(|tls| tls.is_chosen(offer.is_some())) {
             return Some(tls::agreement(message));
         }
@@ -198,7 +196,7 @@ impl Pcscf {
     /// What new security associations are made of, after a challenge over those that there are. `client`: Security-Client
     /// as one list. They go the way of those there are.
     pub(super) fn offer_for_sas(&self, client: &str, mode: Mod, out: &mut Outbox) -> Option<negotiate::Offer> {
-        let (offer, offers_tls) = self.chosen(std::iter::once(client), &[mode], out)?;
+        let (offer, offers_tls) = self.chosen(std::iter::once(client), &[mode], out);
         offer.filter(|_| !(offers_tls && self.tls.as_ref().is_some_and(|tls| tls.is_chosen(true))))
     }
 
@@ -208,19 +206,23 @@ impl Pcscf {
         client: impl Iterator<Item = &'a str>,
         modes: &[Mod],
         out: &mut Outbox,
-    ) -> Option<(Option<negotiate::Offer>, bool)> {
+    ) -> (Option<negotiate::Offer>, bool) {
         let mut choice = negotiate::Choice::new(&self.config.algorithms, modes);
-        let mut offers_tls = false;
-        Mechanisms::read(HeaderName::SecurityClient, client, |mechanism| match self.tls {
+        let (mut offers_tls, mut fault) = (false, None);
+        let see = |mechanism: &Mechanism<'_>| match self.tls {
             Some(_) if is_tls(mechanism) => offers_tls = true,
             _ => choice.see(mechanism),
-        })
-        .ok()?;
+        };
+        // RFC 3329 clause 2.2: an element that is of no use is passed over.
+        Mechanisms::read(HeaderName::SecurityClient, client, see, |_, found| fault = fault.or(Some(found.fault)));
+        if let Some(fault) = fault {
+            choice.see_malformed(fault);
+        }
         let (offer, unknown) = choice.made();
         if !unknown.is_empty() {
             out.event(|| Event { role: Role::Pcscf, what: What::OfferSkipped { unknown } });
         }
-        Some((offer, offers_tls))
+        (offer, offers_tls)
     }
 
     fn examine_protected(&self, packet: &Packet<'_>, message: &Message<'_>, over: SetRef) -> Result<Examined, Refused> {
@@ -266,7 +268,8 @@ impl Pcscf {
         // Not octet for octet, and yet perhaps the same.
         let Ok(verify) = message.security(HeaderName::SecurityVerify) else { return false };
         if self.config.full_list_in_401 {
-            negotiate::is_copy_of(&verify, negotiate::static_list(&self.config.algorithms, set.mode, endpoint))
+            let (pairs, ranks) = (&self.config.algorithms, &self.config.q);
+            negotiate::is_copy_of(&verify, negotiate::ranked_list(pairs, ranks, set.mode, endpoint))
         } else {
             negotiate::is_copy_of(&verify, [alone(set.algorithms, set.mode, endpoint)])
         }
@@ -395,9 +398,11 @@ fn is_aka(credentials: &Digest<'_>) -> bool {
 }
 
 pub(super) fn is_same_client(message: &Message<'_>, challenged: &str) -> bool {
-    let then = Mechanisms::parse(HeaderName::SecurityClient, std::iter::once(challenged));
-    let now = message.security(HeaderName::SecurityClient);
-    then.is_ok_and(|then| now.is_ok_and(|now| negotiate::same(&then, &now)))
+    let (mut passed_over, mut now_too) = (Vec::new(), Vec::new());
+    let (then, now) = (std::iter::once(challenged), message.values(HeaderName::SecurityClient));
+    let then = Mechanisms::sound(HeaderName::SecurityClient, then, |element, _| passed_over.push(element));
+    let now = Mechanisms::sound(HeaderName::SecurityClient, now, |element, _| now_too.push(element));
+    negotiate::same(&then, &now) && passed_over == now_too
 }
 
 /// The values of all lines of one header as one list.

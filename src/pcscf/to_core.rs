@@ -1,10 +1,11 @@
 //! A REGISTER on its way to the core (TS 24.229 clause 5.2.2.1; RFC 3261 clause 16.6).
 
-use super::auth_params::{holds_word, rewrite};
+use super::auth_params::rewrite;
 use super::config::PcscfConfig;
 use super::request::is_sec_agree;
 use crate::packet::Transport;
 use crate::sip::header::access_network::AccessNetwork;
+use crate::sip::header::grammar;
 use crate::sip::header::via::Via;
 use crate::sip::message::elements;
 use crate::sip::transaction::copy_vias;
@@ -189,7 +190,7 @@ fn write_credentials(w: &mut Writer<'_>, line: &Line<'_>, integrity: Option<&'st
     let out = w.raw();
     out.extend_from_slice(b"Authorization: ");
     if memchr::memchr2(b'\r', b'\n', line.value.as_bytes()).is_none()
-        && !holds_word(line.value, "integrity", "protected")
+        && !grammar::mentions(line.value, "integrity-protected", 8)
     {
         out.extend_from_slice(line.value.as_bytes());
     } else {
@@ -206,7 +207,7 @@ fn write_credentials(w: &mut Writer<'_>, line: &Line<'_>, integrity: Option<&'st
 
 /// A UE cannot speak for the network (RFC 7315 clause 4.4).
 pub(super) fn write_access_network(w: &mut Writer<'_>, line: &Line<'_>) {
-    if !holds_word(line.value, "network", "provided") {
+    if !grammar::mentions(line.value, "network-provided", 3) {
         w.copy(line);
         return;
     }

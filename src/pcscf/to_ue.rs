@@ -10,11 +10,13 @@ use super::passing::Asked;
 use crate::packet::{Connection, Outbox, Packet, Route, Transport};
 use crate::random::Random;
 use crate::sip::emit::reason_phrase;
+use crate::sip::form::Form;
 use crate::sip::overload::{Limits, Load, Shedder};
 use crate::sip::proxy::Io;
 use crate::sip::transaction::{ClientId, Ended, Incoming, ServerId, Timers, Transactions, copy_vias};
-use crate::sip::{HeaderName, Message, Writer};
+use crate::sip::{HeaderName, Message, Method, Writer};
 use crate::time::Instant;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 /// Transactions with UEs.
@@ -23,7 +25,11 @@ pub(super) struct ToUe {
     transactions: Transactions<Asked>,
     timers: Timers,
     shedder: Shedder,
+    /// The forms of answers to REGISTER by status, where they are not ours.
+    forms: BTreeMap<u16, Form>,
     random: Random,
+    /// For the next answer that is written for later, empty.
+    spare: Vec<u8>,
 }
 
 /// What a UE may be told.
@@ -78,9 +84,10 @@ pub(super) enum Answer<'a> {
 }
 
 impl ToUe {
-    pub(super) fn new(timers: Timers, limits: Limits, mut random: Random) -> Self {
+    pub(super) fn new(timers: Timers, limits: Limits, forms: BTreeMap<u16, Form>, mut random: Random) -> Self {
         let transactions = Transactions::new(random.fork());
-        Self { transactions, timers, shedder: Shedder::new(limits, random.next_u64()), random }
+        let shedder = Shedder::new(limits, random.next_u64());
+        Self { transactions, timers, shedder, forms, random, spare: Vec::new() }
     }
 
     /// Takes what a UE sent.
@@ -150,15 +157,30 @@ impl ToUe {
 
     /// Answers.
     pub(super) fn answer(&mut self, now: Instant, server: ServerId, answer: &Answer<'_>, out: &mut Outbox) {
-        let random = &mut self.random;
-        self.transactions.respond(now, server, answer.status(), out, |bytes| answer.write(bytes, random));
+        let Self { random, forms, .. } = self;
+        self.transactions.respond(now, server, answer.status(), out, |bytes| {
+            let start = bytes.len();
+            answer.write(bytes, random);
+            if !forms.is_empty() {
+                answer.dress(forms, bytes, start);
+            }
+        });
     }
 
     /// What `answer` says, for later.
     pub(super) fn write(&mut self, answer: &Answer<'_>) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(USUAL_CHALLENGE);
+        let mut bytes = std::mem::take(&mut self.spare);
         answer.write(&mut bytes, &mut self.random);
+        if !self.forms.is_empty() {
+            answer.dress(&self.forms, &mut bytes, 0);
+        }
         bytes
+    }
+
+    /// Takes a buffer of [`ToUe::write`] back.
+    pub(super) fn give_back(&mut self, mut bytes: Vec<u8>) {
+        bytes.clear();
+        self.spare = bytes;
     }
 
     /// Beyond what requests are shed.
@@ -223,6 +245,15 @@ impl Answer<'_> {
         }
     }
 
+    /// Gives it the form of its status, once.
+    fn dress(&self, forms: &BTreeMap<u16, Form>, out: &mut Vec<u8>, start: usize) {
+        let Some(form) = forms.get(&self.status()).filter(|_| !matches!(self, Self::Held(_))) else { return };
+        let cseq = Message::parse(&out[start..]).ok().and_then(|message| message.cseq().ok().map(|c| c.method));
+        if cseq == Some(Method::Register) {
+            form.dress(out, start);
+        }
+    }
+
     fn write(&self, out: &mut Vec<u8>, random: &mut Random) {
         match *self {
             Self::Relayed { response, strip, security_server } => response.write(out, strip, security_server),
@@ -257,9 +288,6 @@ impl Answer<'_> {
         }
     }
 }
-
-/// Octets of most challenges.
-const USUAL_CHALLENGE: usize = 2_048;
 
 /// From, To with a tag, Call-ID and CSeq (RFC 3261 clause 8.2.6.2).
 fn write_dialog_lines(request: &Message<'_>, w: &mut Writer<'_>, random: &mut Random) {

@@ -37,6 +37,7 @@ pub(crate) fn config() -> PcscfConfig {
         tls: None,
         sec_agree: SecAgreePolicy::Required,
         algorithms: vec![SHA_AES, SHA_NULL, MD5_NULL],
+        q: Vec::new(),
         full_list_in_401: true,
         nat: NatPolicy::Required,
         carries_tunnels: true,
@@ -58,6 +59,7 @@ pub(crate) fn config() -> PcscfConfig {
         lines: Default::default(),
         limits: Limits::default(),
         strip_from_answers: Vec::new(),
+        forms: std::collections::BTreeMap::new(),
     }
 }
 
