@@ -63,6 +63,9 @@ impl Ue {
         };
         let impi = &self.config.impi;
         let doubts = self.wrong.as_ref().is_some_and(|wrong| wrong.how == Misbehaviour::MacFailure);
+        if self.wrong.as_mut().is_some_and(|wrong| wrong.has_seen_it()) {
+            let _ = usim.authenticate(&rand, &autn);
+        }
         match usim.authenticate(&rand, &autn) {
             Verdict::Accepted { .. } if doubts => {
                 tell(out, || What::MacFailure { impi: impi.clone() });
@@ -201,6 +204,9 @@ impl Ue {
         }
         if attempt.proposal.is_some() {
             attempt.proposal = self.proposal();
+        }
+        if let Some(earlier) = self.registration.as_ref().and_then(|r| r.credentials.as_ref()) {
+            credentials.count_on(earlier);
         }
         let authorization = credentials.authorization(&self.config, &mut self.random);
         let sent = self.send(now, &attempt, attempt.over.as_ref(), &authorization, Stage::Register, out);

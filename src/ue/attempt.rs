@@ -96,7 +96,9 @@ impl Ue {
     pub(super) fn attempt(&mut self, goal: Goal, afresh: bool) -> Attempt {
         let registration = self.registration.as_ref().filter(|_| !afresh);
         let over = registration.and_then(|r| r.set.clone());
-        let nonce = registration.and_then(|r| r.credentials.as_ref()).map(|c| c.challenge.nonce.clone());
+        // Of a challenge for a USIM the SQN says whether it is an old one (TS 24.229 clause 5.1.1.5.3).
+        let credentials = registration.and_then(|r| r.credentials.as_ref()).filter(|c| c.challenge.aka.is_none());
+        let nonce = credentials.map(|c| c.challenge.nonce.clone());
         let renews = registration.is_some();
         let mirror = registration.and_then(|r| r.mirror.clone());
         if !renews {
@@ -171,6 +173,7 @@ impl Ue {
             proxy_authorization: proxy_authorization.as_deref(),
             security_client: attempt.proposal.as_ref().map(Proposal::text),
             security_verify: set.map(|s| &*s.verify).or(attempt.mirror.as_deref()),
+            form: self.config.forms.as_deref().and_then(|forms| stage.form(forms)),
         };
         let route = match set {
             Some(set) => set.route(self.config.transport, self.config.local.ip(), self.config.pcscf.ip()),

@@ -143,6 +143,13 @@ impl Credentials {
         Self { challenge, proof, count: 0, cnonce: None }
     }
 
+    /// Counts on where these have the nonce of `earlier` ones (RFC 2617 clause 3.2.2).
+    pub(super) fn count_on(&mut self, earlier: &Self) {
+        if earlier.challenge.nonce == self.challenge.nonce {
+            self.count = earlier.count;
+        }
+    }
+
     /// The value of Authorization for the next REGISTER.
     pub(super) fn authorization(&mut self, config: &UeConfig, random: &mut Random) -> String {
         self.value(config, ("REGISTER", &format!("sip:{}", config.realm), b""), random)

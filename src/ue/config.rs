@@ -6,6 +6,7 @@ use crate::identity::{Impi, Impu, Realm};
 use crate::ipsec::association::{Algorithms, Mod};
 use crate::packet::Transport;
 use crate::pcscf::SecAgreePolicy;
+use crate::sip::form::Form;
 use crate::sip::transaction::Timers;
 use crate::time::{Duration, Epoch};
 use std::net::SocketAddr;
@@ -48,6 +49,10 @@ pub struct UeConfig {
     pub retry: RetryPolicy,
     /// `+sip.instance` without quotes and brackets, as `urn:gsma:imei:...`.
     pub instance: Option<Box<str>>,
+    /// User part of the Contact URI, where it is not that of the identity; empty: none.
+    pub contact_user: Option<Box<str>>,
+    /// Parameters of the Contact URI, as text beginning with `;`.
+    pub contact_parameters: Box<str>,
     /// Further Contact feature tags, as text beginning with `;`.
     pub features: Box<str>,
     /// P-Access-Network-Info.
@@ -69,10 +74,25 @@ pub struct UeConfig {
     /// Registered for emergency calls (`sos`; TS 24.229 clause 5.1.6): it is not refreshed unless a call goes on, nobody
     /// subscribes to it, and it ends by its expiry.
     pub emergency: bool,
+    /// The forms of its requests, where they are those of another make.
+    pub forms: Option<Box<RequestForms>>,
     /// Refresh before expiry; off for a UE that ends at its 200.
     pub refresh: bool,
     /// Calendar time.
     pub epoch: Epoch,
+}
+
+/// The forms of the requests of a UE; `None`: our own.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct RequestForms {
+    /// REGISTER that expects a challenge.
+    pub register: Option<Form>,
+    /// REGISTER that answers one.
+    pub answer: Option<Form>,
+    /// REGISTER of a living registration; else as the answer.
+    pub refresh: Option<Form>,
+    /// SUBSCRIBE.
+    pub subscribe: Option<Form>,
 }
 
 /// User name and password.

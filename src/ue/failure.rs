@@ -1,6 +1,8 @@
 //! Why an attempt failed: what arrived, what was expected, and the clause that asks for it.
 
+use super::config::RequestForms;
 use crate::packet::SaFault;
+use crate::sip::form::Form;
 use thiserror::Error;
 
 /// The end of an attempt without a registration.
@@ -85,6 +87,17 @@ pub(super) enum Stage {
     Answer,
     /// Over the SAs of a registration.
     Refresh,
+}
+
+impl Stage {
+    /// The form of a REGISTER of this stage.
+    pub(super) fn form(self, forms: &RequestForms) -> Option<&Form> {
+        match self {
+            Self::Register => forms.register.as_ref(),
+            Self::Answer => forms.answer.as_ref(),
+            Self::Refresh => forms.refresh.as_ref().or(forms.answer.as_ref()),
+        }
+    }
 }
 
 impl std::fmt::Display for Stage {

@@ -28,7 +28,7 @@ mod timers;
 mod tls;
 mod watching;
 
-pub use config::{InvitePolicy, KeepAlivePolicy, Login, RetryPolicy, UeConfig};
+pub use config::{InvitePolicy, KeepAlivePolicy, Login, RequestForms, RetryPolicy, UeConfig};
 pub use misbehaviour::Misbehaviour;
 pub use outgoing::CannotSend;
 

@@ -169,6 +169,7 @@ impl Request<'_> {
         let Self { method, seq, dialog, way, content, config, registration, proxy_authorization } = *self;
         let is_ack = method == Method::Ack.as_str();
         let rport = if way.verify.is_some() { "" } else { ";rport" };
+        let start = out.len();
         let mut w = Writer::request(out, method, dialog.target());
         w.header_fmt(HeaderName::Via, format_args!("SIP/2.0/{transport} {};branch={branch}{rport}", way.reachable));
         w.header(HeaderName::MaxForwards, "70");
@@ -207,6 +208,10 @@ impl Request<'_> {
             w.header(HeaderName::ContentType, content.content_type);
         }
         w.finish(content.body);
+        let forms = config.forms.as_deref().filter(|_| method == Method::Subscribe.as_str());
+        if let Some(form) = forms.and_then(|forms| forms.subscribe.as_ref()) {
+            form.dress(out, start);
+        }
     }
 }
 

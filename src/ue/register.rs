@@ -4,6 +4,7 @@ use super::{KeepAlivePolicy, UeConfig};
 use crate::identity::Impu;
 use crate::packet::Transport;
 use crate::random::{Random, Token};
+use crate::sip::form::Form;
 use crate::sip::{HeaderName, Uri, Writer};
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -52,6 +53,8 @@ pub(super) struct Register<'a> {
     pub(super) proxy_authorization: Option<&'a str>,
     pub(super) security_client: Option<&'a str>,
     pub(super) security_verify: Option<&'a str>,
+    /// Another form than ours.
+    pub(super) form: Option<&'a Form>,
 }
 
 impl Register<'_> {
@@ -64,6 +67,7 @@ impl Register<'_> {
         let rport = if protected { "" } else { ";rport" };
         // RFC 6223 clause 4.1.
         let keep = if self.config.keep_alive == KeepAlivePolicy::Negotiated { ";keep" } else { "" };
+        let start = out.len();
         let mut w = Writer::request(out, "REGISTER", &format!("sip:{realm}"));
         w.header_fmt(
             HeaderName::Via,
@@ -100,6 +104,9 @@ impl Register<'_> {
             w.header(HeaderName::UserAgent, &self.config.user_agent);
         }
         w.finish(b"");
+        if let Some(form) = self.form {
+            form.dress(out, start);
+        }
     }
 
     fn contact(&self) -> String {
@@ -119,9 +126,14 @@ impl Register<'_> {
 pub(super) fn contact_uri(config: &UeConfig, reachable: SocketAddr) -> String {
     let sos = if config.emergency { ";sos" } else { "" };
     let tls = if config.transport == Transport::Tls { ";transport=tls" } else { "" };
-    match Uri::parse(config.impu.as_str()).ok().and_then(|uri| uri.user) {
-        Some(user) => format!("sip:{user}@{reachable}{tls}{sos}"),
-        None => format!("sip:{reachable}{tls}{sos}"),
+    let more = &config.contact_parameters;
+    let user = match &config.contact_user {
+        Some(user) => Some(&**user).filter(|user| !user.is_empty()),
+        None => Uri::parse(config.impu.as_str()).ok().and_then(|uri| uri.user),
+    };
+    match user {
+        Some(user) => format!("sip:{user}@{reachable}{tls}{sos}{more}"),
+        None => format!("sip:{reachable}{tls}{sos}{more}"),
     }
 }
 

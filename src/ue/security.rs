@@ -85,15 +85,14 @@ pub(super) struct Agreement {
 impl Agreement {
     /// Reads the Security-Server of a 401; `Ok(None)`: there is none.
     pub(super) fn read(message: &Message<'_>, config: &UeConfig) -> Result<Option<Self>, Failure> {
-        let Ok(server) = message.security(HeaderName::SecurityServer) else {
-            return Err(Failure::NoCommonMechanism);
-        };
-        if server.0.is_empty() {
+        if message.elements(HeaderName::SecurityServer).next().is_none() {
             return Ok(None);
         }
+        // What cannot be read is of no use, and is mirrored all the same (RFC 3329 clauses 2.2 and 2.3.1).
+        let server = message.sound_security(HeaderName::SecurityServer);
         let chosen = negotiate::choose_at_ue(&server, &config.algorithms, &config.modes);
         let negotiate::Offer { algorithms, mode, endpoint, .. } = chosen.ok_or(Failure::NoCommonMechanism)?;
-        let elements: Vec<&str> = server.0.iter().map(|element| element.text).collect();
+        let elements: Vec<&str> = message.elements(HeaderName::SecurityServer).collect();
         Ok(Some(Self { algorithms, mode, pcscf: endpoint, verify: elements.join(", ").into() }))
     }
 }

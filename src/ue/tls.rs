@@ -24,18 +24,16 @@ impl Ue {
     /// Security-Server of a 401 after `tls` was proposed: what Security-Verify mirrors. `Ok(None)`: there is none, and
     /// none is required.
     pub(super) fn agree_on_tls(&self, message: &Message<'_>) -> Result<Option<Box<str>>, Failure> {
-        let Ok(server) = message.security(HeaderName::SecurityServer) else {
-            return Err(Failure::NoCommonMechanism);
-        };
-        if server.0.is_empty() {
+        let elements: Vec<&str> = message.elements(HeaderName::SecurityServer).collect();
+        if elements.is_empty() {
             let may_do_without = self.config.sec_agree == SecAgreePolicy::Offered;
             return if may_do_without { Ok(None) } else { Err(Failure::SecurityServerMissing) };
         }
         // It was the only offer, so it is the best of the list that both have.
+        let server = message.sound_security(HeaderName::SecurityServer);
         if !server.0.iter().any(|m| m.name.eq_ignore_ascii_case("tls") && !m.params.has("mediasec")) {
             return Err(Failure::NoCommonMechanism);
         }
-        let elements: Vec<&str> = server.0.iter().map(|element| element.text).collect();
         Ok(Some(elements.join(", ").into()))
     }
 

@@ -76,6 +76,17 @@ fn the_best_common_element_is_used_and_all_are_mirrored() {
     assert_eq!(second.header("Security-Verify"), list.join(", "));
 }
 
+/// RFC 3329 clauses 2.2 and 2.3.1: an element that cannot be read is of no use, and is mirrored with the rest.
+#[test]
+fn a_malformed_element_is_passed_over_and_mirrored() {
+    let list = [SECURITY_SERVER.replace("spi-c=5001", "spi-c="), SECURITY_SERVER.to_owned(), ";;=".to_owned()];
+    let mut n = Network::new();
+    answer_with(&mut n, &format!("Security-Server: {}\r\n", list.join(",")));
+    let second = n.sent();
+    assert_eq!(n.only_set().pcscf.spi_c.0, 5_001);
+    assert_eq!(second.header("Security-Verify"), list.join(", "));
+}
+
 #[test]
 fn an_answer_without_security_server_is_enough_where_an_agreement_is_only_offered() {
     let mut n = Network::with(|c| c.sec_agree = SecAgreePolicy::Offered);

@@ -216,3 +216,20 @@ fn an_invalid_challenge_to_a_refresh_is_told_over_the_old_set() {
     assert_eq!(m.credential("response").unwrap(), "");
     assert_eq!(n.only_set().id, old);
 }
+
+/// TS 24.229 clause 5.1.1.5.3: RAND and AUTN of before are for the USIM to judge.
+#[test]
+fn a_refresh_challenged_with_the_vector_of_before_is_answered_by_auts() {
+    let mut n = Network::new().registered(1_200);
+    let (old, used) = (n.only_set().id, nonce(n.vector.as_ref().unwrap()));
+    n.at(600.0);
+    let refresh = n.sent();
+    let challenge = n.challenge(&refresh, |text| text);
+    let fresh = nonce(n.vector.as_ref().unwrap());
+    n.answer(&refresh, &challenge.replace(&fresh, &used));
+    let m = n.sent();
+    assert_eq!((m.sa.unwrap().set, m.credential("nonce").unwrap()), (old, used));
+    assert!(m.credential("auts").is_some());
+    // RFC 2617 clause 3.2.2: it counts all that was sent with the nonce.
+    assert_eq!(m.credential("nc").unwrap(), "00000003");
+}

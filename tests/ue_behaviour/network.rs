@@ -78,6 +78,8 @@ impl Network {
             timers: Timers::GM,
             retry: RetryPolicy { base: Duration::from_secs(30), max: Duration::from_secs(1_800), attempts: None },
             instance: Some("urn:gsma:imei:86432005-123456-0".into()),
+            contact_user: None,
+            contact_parameters: "".into(),
             features: "".into(),
             access_network: Some("3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=0010100010000001".into()),
             user_agent: "imsreg".into(),
@@ -89,6 +91,7 @@ impl Network {
             second_flow: None,
             gruu: false,
             emergency: false,
+            forms: None,
             epoch: Epoch::SIMULATION,
         };
         change(&mut config);
