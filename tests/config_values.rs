@@ -17,7 +17,7 @@ use imsreg::ims::Wiring;
 use imsreg::ipsec::association::Mod;
 use imsreg::packet::Transport;
 use imsreg::pcscf::{NatPolicy, SecAgreePolicy};
-use imsreg::scscf::ChallengePolicy;
+use imsreg::scscf::{ChallengePolicy, SarAtRefresh};
 use imsreg::time::{Duration, Epoch};
 use scratch::Scratch;
 use std::fmt::Write as _;
@@ -132,6 +132,7 @@ fn a_profile_on_top_of_another() {
         "hosts.c.d.example=192.0.2.1",
         "pcscf.listen=[127.0.0.6:2, '[::1]:2']",
         "scscf.challenge=every 3",
+        "scscf.sar_at_refresh=when-changed",
         "wiring=wire",
     ];
     let settings: Vec<Setting> = settings.iter().map(|s| Setting::from_set(s).unwrap()).collect();
@@ -142,6 +143,7 @@ fn a_profile_on_top_of_another() {
     assert_eq!((profile.scscf.min_expires.as_secs(), profile.scscf.max_expires.as_secs()), (30, 900));
     assert_eq!(profile.scscf.default_expires.as_secs(), 900);
     assert_eq!(profile.scscf.challenge, ChallengePolicy::Every(3));
+    assert_eq!(profile.scscf.sar_at_refresh, SarAtRefresh::WhenChanged);
     assert_eq!(profile.pcscf.listen, ["127.0.0.6:2".parse().unwrap(), "[::1]:2".parse().unwrap()]);
     assert_eq!(profile.wiring, Wiring::Wire);
 }

@@ -6,6 +6,7 @@ use super::ue::Subscription;
 use super::value::uri_host;
 use crate::application_server::ApplicationServerConfig;
 use crate::diameter::peer::{NodeConfig, PeerConfig, Side};
+use crate::event::Role;
 use crate::hss::HssConfig;
 use crate::icscf::{IcscfConfig, ScscfEntry};
 use crate::packet::Transport;
@@ -31,6 +32,19 @@ impl Elements {
     /// All that a registration needs: no application server.
     pub const ALL: Self = Self { pcscf: true, icscf: true, scscf: true, hss: true, application_server: false };
     const NONE: Self = Self { pcscf: false, icscf: false, scscf: false, hss: false, application_server: false };
+
+    /// Their roles.
+    pub fn roles(self) -> Vec<Role> {
+        let Self { pcscf, icscf, scscf, hss, application_server } = self;
+        let all = [
+            (pcscf, Role::Pcscf),
+            (icscf, Role::Icscf),
+            (scscf, Role::Scscf),
+            (hss, Role::Hss),
+            (application_server, Role::ApplicationServer),
+        ];
+        all.into_iter().filter(|(here, _)| *here).map(|(_, role)| role).collect()
+    }
 }
 
 impl std::str::FromStr for Elements {
@@ -81,6 +95,7 @@ impl Profile {
                 true => section.algorithms.clone(),
                 false => Vec::new(),
             },
+            q: section.q.clone(),
             full_list_in_401: section.full_list_in_401,
             core: core.unwrap_or(section.listen[0]),
             next_hops,
@@ -100,6 +115,7 @@ impl Profile {
             subscribe: section.subscribe,
             limits: self.limits,
             strip_from_answers: section.strip_from_answers.clone(),
+            forms: section.forms.clone(),
         })
     }
 
@@ -167,8 +183,10 @@ impl Profile {
             min_expires: section.min_expires,
             max_expires: section.max_expires,
             default_expires: section.default_expires,
+            max_subscription: section.max_subscription,
             reg_await_auth: section.reg_await_auth,
             challenge: section.challenge,
+            sar_at_refresh: section.sar_at_refresh,
             aka_without_sa: section.aka_without_sa,
             qop: section.qop.clone(),
             scheme: section.scheme.clone(),
@@ -259,6 +277,8 @@ impl Profile {
             timers: self.gm_timers,
             retry: section.retry,
             instance: section.instance.clone(),
+            contact_user: section.contact_user.clone(),
+            contact_parameters: section.contact_parameters.clone(),
             features: section.features.clone(),
             access_network: section.access_network.clone(),
             user_agent: section.user_agent.clone(),
@@ -270,6 +290,7 @@ impl Profile {
             second_flow: section.second_flow,
             gruu: section.gruu,
             emergency: section.emergency,
+            forms: section.forms.clone(),
             epoch,
         }
     }

@@ -7,10 +7,20 @@ use super::source::{self, Sources};
 use super::yaml::{self, Entry, Node, Value};
 use std::path::{Path, PathBuf};
 
-/// Reads everything; `None` after a fault that leaves no tree.
-pub(super) fn read(name: &str, settings: &[Setting], sources: &mut Sources, faults: &mut Collector) -> Option<Node> {
-    let mut chain = Vec::new();
-    let mut root = read_file(&source::profile_path(name, None), None, &mut chain, sources, faults)?;
+/// Reads everything; `None` after a fault that leaves no tree. `device` comes on top of the profile, below `settings`.
+pub(super) fn read(
+    name: &str,
+    device: Option<&str>,
+    settings: &[Setting],
+    sources: &mut Sources,
+    faults: &mut Collector,
+) -> Option<Node> {
+    let mut root = read_file(&source::profile_path(name, None), None, &mut Vec::new(), sources, faults)?;
+    if let Some(device) = device {
+        let device = read_file(&source::device_path(device), None, &mut Vec::new(), sources, faults)?;
+        only_of_a_device(&device, faults);
+        root = merge(root, device);
+    }
     for setting in settings {
         let source = sources.add_flag(&setting.flag);
         apply(&mut root, setting, source);
@@ -41,7 +51,10 @@ fn read_file(
         }
         (Err(why), None) => {
             let origin = source::Origin { path: path.display().to_string(), embedded: false };
-            let known: Vec<&str> = source::embedded_profiles().collect();
+            let known: Vec<&str> = match path.parent().is_some_and(|folder| folder.ends_with("profiles/ue")) {
+                true => source::embedded_devices().collect(),
+                false => source::embedded_profiles().collect(),
+            };
             let number = sources.add_file(&origin, String::new());
             faults.whole(number, format!("{why}; built in are {}", known.join(", ")));
             return None;
@@ -66,6 +79,17 @@ fn read_file(
         None => Some(node),
     }
 }
+
+/// A device is a UE and its timers: what is of the network is said by the profile.
+fn only_of_a_device(node: &Node, faults: &mut Collector) {
+    let Value::Map(entries) = &node.value else { return };
+    for entry in entries.iter().filter(|entry| !DEVICE_KEYS.contains(&&*entry.key)) {
+        let message = format!("found in a device profile, one of {} expected", DEVICE_KEYS.join(", "));
+        faults.at_id(entry.key_source, entry.key_id, KeyPath::Key(&KeyPath::Root, &entry.key), message);
+    }
+}
+
+const DEVICE_KEYS: [&str; 3] = ["extends", "timers", "ue"];
 
 fn entry<'n>(node: &'n Node, key: &str) -> Option<&'n Entry> {
     match &node.value {

@@ -212,7 +212,7 @@ fn nat(root: &mut Fields<'_>, esp: bool, faults: &mut Collector) -> Option<NatSe
     Some(NatSetting { address: address?, timeout })
 }
 
-fn step(node: &Node, path: Path<'_>, ues: u32, faults: &mut Collector) -> Option<Step> {
+pub(super) fn step(node: &Node, path: Path<'_>, ues: u32, faults: &mut Collector) -> Option<Step> {
     let mut f = Fields::new(node, path, faults);
     let at = f.leaf("at", MOMENT, faults).unwrap_or_default();
     let ue = f.leaf_at("ue", COUNT, faults);
@@ -296,7 +296,7 @@ const NAT_TIMEOUT: Duration = Duration::from_secs(60);
 
 const SEED: Leaf<u64> = Leaf { read: |t| t.parse().ok(), expected: "a number from 0 to 18446744073709551615" };
 
-const MOMENT: Leaf<Duration> = Leaf {
+pub(super) const MOMENT: Leaf<Duration> = Leaf {
     read: |t| match t {
         "0" | "0s" | "0ms" => Some(Duration::ZERO),
         _ => (DURATION.read)(t),
@@ -325,7 +325,7 @@ const ACTION: Leaf<Action> = Leaf {
                network_deregister, terminate, change_server or restart_nat",
 };
 
-const ROLE: Leaf<Role> = Leaf {
+pub(super) const ROLE: Leaf<Role> = Leaf {
     read: |t| match t {
         "ue" => Some(Role::Ue),
         "pcscf" => Some(Role::Pcscf),

@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Files of the repository that are in the binary: path and content.
-const EMBEDDED: [(&str, &str); 12] = [
+const EMBEDDED: [(&str, &str); 17] = [
     ("profiles/lab.yaml", include_str!("../../profiles/lab.yaml")),
     ("profiles/volte.yaml", include_str!("../../profiles/volte.yaml")),
     ("profiles/huawei-460-60.yaml", include_str!("../../profiles/huawei-460-60.yaml")),
@@ -14,11 +14,41 @@ const EMBEDDED: [(&str, &str); 12] = [
     ("profiles/digest-tls.yaml", include_str!("../../profiles/digest-tls.yaml")),
     ("profiles/gb28181.yaml", include_str!("../../profiles/gb28181.yaml")),
     ("profiles/hikvision.yaml", include_str!("../../profiles/hikvision.yaml")),
+    ("profiles/ue/huawei.yaml", include_str!("../../profiles/ue/huawei.yaml")),
+    ("profiles/ue/samsung.yaml", include_str!("../../profiles/ue/samsung.yaml")),
+    ("profiles/ue/android.yaml", include_str!("../../profiles/ue/android.yaml")),
+    ("profiles/ue/doubango.yaml", include_str!("../../profiles/ue/doubango.yaml")),
+    ("profiles/ue/exosip.yaml", include_str!("../../profiles/ue/exosip.yaml")),
     ("hss-data/lab.yaml", include_str!("../../hss-data/lab.yaml")),
     ("hss-data/huawei-460-60.yaml", include_str!("../../hss-data/huawei-460-60.yaml")),
     ("hss-data/plain-digest.yaml", include_str!("../../hss-data/plain-digest.yaml")),
     ("hss-data/digest-tls.yaml", include_str!("../../hss-data/digest-tls.yaml")),
     ("hss-data/gb28181.yaml", include_str!("../../hss-data/gb28181.yaml")),
+];
+
+/// Files of cases in the binary.
+const CASES: &[(&str, &str)] = &[
+    ("profiles/cases/pcscf/challenge.yaml", include_str!("../../profiles/cases/pcscf/challenge.yaml")),
+    ("profiles/cases/pcscf/expiry.yaml", include_str!("../../profiles/cases/pcscf/expiry.yaml")),
+    ("profiles/cases/pcscf/identity.yaml", include_str!("../../profiles/cases/pcscf/identity.yaml")),
+    ("profiles/cases/pcscf/leak.yaml", include_str!("../../profiles/cases/pcscf/leak.yaml")),
+    ("profiles/cases/pcscf/lifecycle.yaml", include_str!("../../profiles/cases/pcscf/lifecycle.yaml")),
+    ("profiles/cases/pcscf/offer.yaml", include_str!("../../profiles/cases/pcscf/offer.yaml")),
+    ("profiles/cases/pcscf/refusal.yaml", include_str!("../../profiles/cases/pcscf/refusal.yaml")),
+    ("profiles/cases/pcscf/reg-event.yaml", include_str!("../../profiles/cases/pcscf/reg-event.yaml")),
+    ("profiles/cases/pcscf/robustness.yaml", include_str!("../../profiles/cases/pcscf/robustness.yaml")),
+    ("profiles/cases/pcscf/sa.yaml", include_str!("../../profiles/cases/pcscf/sa.yaml")),
+    ("profiles/cases/pcscf/selection.yaml", include_str!("../../profiles/cases/pcscf/selection.yaml")),
+    ("profiles/cases/pcscf/verify.yaml", include_str!("../../profiles/cases/pcscf/verify.yaml")),
+    ("profiles/cases/ue/0-content.yaml", include_str!("../../profiles/cases/ue/0-content.yaml")),
+    ("profiles/cases/ue/1-security-server.yaml", include_str!("../../profiles/cases/ue/1-security-server.yaml")),
+    ("profiles/cases/ue/2-choice.yaml", include_str!("../../profiles/cases/ue/2-choice.yaml")),
+    ("profiles/cases/ue/3-challenge.yaml", include_str!("../../profiles/cases/ue/3-challenge.yaml")),
+    ("profiles/cases/ue/4-grant.yaml", include_str!("../../profiles/cases/ue/4-grant.yaml")),
+    ("profiles/cases/ue/5-refusal.yaml", include_str!("../../profiles/cases/ue/5-refusal.yaml")),
+    ("profiles/cases/ue/6-timing.yaml", include_str!("../../profiles/cases/ue/6-timing.yaml")),
+    ("profiles/cases/ue/7-reg-event.yaml", include_str!("../../profiles/cases/ue/7-reg-event.yaml")),
+    ("profiles/cases/ue/8-life.yaml", include_str!("../../profiles/cases/ue/8-life.yaml")),
 ];
 
 /// Which file was read.
@@ -146,6 +176,14 @@ pub(super) fn profile_path(name: &str, asked_by: Option<&Path>) -> PathBuf {
     if asked_by.is_some() && neighbour.is_file() { neighbour } else { Path::new("profiles").join(file) }
 }
 
+/// The device called `name`: a path when it looks like one, else `profiles/ue/NAME.yaml`.
+pub(super) fn device_path(name: &str) -> PathBuf {
+    if name.contains('/') || name.ends_with(".yaml") || name.ends_with(".yml") {
+        return PathBuf::from(name);
+    }
+    Path::new("profiles/ue").join(format!("{name}.yaml"))
+}
+
 /// The subscribers that go with a profile: `hss-data/NAME.yaml` where there is such a file, else those of the lab.
 pub fn hss_data_of(profile: &str) -> PathBuf {
     let stem = Path::new(profile).file_stem().unwrap_or_default();
@@ -170,5 +208,18 @@ pub(super) fn yaml_files(path: &Path) -> Result<Vec<PathBuf>, String> {
 
 /// Names of the profiles in the binary.
 pub fn embedded_profiles() -> impl Iterator<Item = &'static str> {
-    EMBEDDED.iter().filter_map(|(path, _)| path.strip_prefix("profiles/")?.strip_suffix(".yaml"))
+    let names = EMBEDDED.iter().filter_map(|(path, _)| path.strip_prefix("profiles/")?.strip_suffix(".yaml"));
+    names.filter(|name| !name.contains('/'))
+}
+
+/// Names of the devices in the binary.
+pub fn embedded_devices() -> impl Iterator<Item = &'static str> {
+    EMBEDDED.iter().filter_map(|(path, _)| path.strip_prefix("profiles/ue/")?.strip_suffix(".yaml"))
+}
+
+/// The files of cases in the binary whose accused is `accused`.
+pub(super) fn embedded_cases(accused: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    CASES.iter().copied().filter(move |(path, _)| {
+        path.strip_prefix("profiles/cases/").is_some_and(|rest| rest.split('/').next() == Some(accused))
+    })
 }

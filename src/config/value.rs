@@ -9,7 +9,7 @@ use crate::ims::Wiring;
 use crate::ipsec::association::{Algorithms, Encryption, Integrity, Mod};
 use crate::packet::Transport;
 use crate::pcscf::{NatPolicy, SecAgreePolicy};
-use crate::scscf::{ChallengePolicy, DateForm, Unauthenticated};
+use crate::scscf::{ChallengePolicy, DateForm, SarAtRefresh, Unauthenticated};
 use crate::time::Duration;
 use crate::ue::{InvitePolicy, KeepAlivePolicy};
 use std::net::{IpAddr, SocketAddr};
@@ -27,6 +27,33 @@ pub(super) const TOKEN: Leaf<Box<str>> = Leaf {
         sound.then(|| t.into())
     },
     expected: "a name of letters, digits and '-'",
+};
+
+/// q in thousandths.
+pub(super) const Q: Leaf<u16> = Leaf {
+    read: |t| {
+        let (whole, decimals) = t.split_once('.').unwrap_or((t, ""));
+        let sound = matches!(whole, "0" | "1") && decimals.len() <= 3 && decimals.bytes().all(|b| b.is_ascii_digit());
+        format!("{whole}{decimals:0<3}").parse().ok().filter(|q: &u16| sound && *q <= 1_000)
+    },
+    expected: "a number from 0 to 1 with at most three decimals",
+};
+
+/// The user part of a SIP URI; empty where there is none.
+pub(super) const USER: Leaf<Box<str>> = Leaf {
+    read: |t| {
+        let sound = t.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.!~*'()&=+$,;?/%#".contains(&b));
+        sound.then(|| t.into())
+    },
+    expected: "the user part of a SIP URI",
+};
+
+pub(super) const URI_PARAMETERS: Leaf<Box<str>> = Leaf {
+    read: |t| {
+        let sound = t.bytes().all(|b| b.is_ascii_graphic() && !b"<>\"@?".contains(&b));
+        (sound && (t.is_empty() || t.starts_with(';'))).then(|| t.into())
+    },
+    expected: "parameters of a SIP URI, each behind a semicolon",
 };
 
 pub(super) const HOST: Leaf<Box<str>> = Leaf {
@@ -228,6 +255,15 @@ pub(super) const SQN_SCHEME: Leaf<SqnScheme> = Leaf {
 
 pub(super) const CHALLENGE: Leaf<ChallengePolicy> =
     Leaf { read: challenge, expected: "always, never, \"every N\" (N from 1) or \"after TIME\"" };
+
+pub(super) const SAR_AT_REFRESH: Leaf<SarAtRefresh> = Leaf {
+    read: |t| match t {
+        "always" => Some(SarAtRefresh::Always),
+        "when-changed" => Some(SarAtRefresh::WhenChanged),
+        _ => None,
+    },
+    expected: "always or when-changed",
+};
 
 pub(super) const INTEGRITY: Leaf<Integrity> =
     Leaf { read: Integrity::from_token, expected: "hmac-md5-96, hmac-sha-1-96, aes-gmac or null" };

@@ -2,7 +2,7 @@
 
 use super::{
     ApplicationServerSection, DiameterIdentity, HssSection, IcscfSection, PcscfSection, Profile, ScscfSection,
-    UeSection,
+    UeSection, forms,
 };
 use crate::config::TlsSection;
 use crate::config::fault::Collector;
@@ -11,9 +11,9 @@ use crate::config::subscribers::filter_criteria;
 use crate::config::subscribers::value::{IMPU, USERNAME};
 use crate::config::value::{
     ACCEPT, ALGORITHMS, CHALLENGE, COUNT, DATE, DELAY, DIAMETER_TRANSPORT, DURATION, ENCRYPTION, FLAG, HOST, HOST_PORT,
-    INTEGRITY, INTERVAL, INVITE, IP, KEEP_ALIVE, LISTENER, MECHANISM, MODE, NAT, NUMBER, PEER, PLANE, PORT, PORTS,
-    REACTION, REALM, SEC_AGREE, SIP_URI, SQN_SCHEME, TEXT, TOKEN, TRANSPORT, UE_TRANSPORT, UNAUTHENTICATED, WATCHDOG,
-    WIRING,
+    INTEGRITY, INTERVAL, INVITE, IP, KEEP_ALIVE, LISTENER, MECHANISM, MODE, NAT, NUMBER, PEER, PLANE, PORT, PORTS, Q,
+    REACTION, REALM, SAR_AT_REFRESH, SEC_AGREE, SIP_URI, SQN_SCHEME, TEXT, TOKEN, TRANSPORT, UE_TRANSPORT,
+    UNAUTHENTICATED, URI_PARAMETERS, USER, WATCHDOG, WIRING,
 };
 use crate::config::yaml::{Node, Value};
 use crate::cx::user_data::InitialFilterCriteria;
@@ -100,6 +100,7 @@ fn pcscf(section: &mut PcscfSection, mut f: Fields<'_>, faults: &mut Collector) 
     set(&mut section.sec_agree, f.leaf("sec_agree", SEC_AGREE, faults));
     set_some(&mut section.nat, f.leaf("nat", NAT, faults));
     algorithms(&mut section.algorithms, &mut f, faults);
+    set(&mut section.q, f.list("q", Q, faults));
     set(&mut section.full_list_in_401, f.leaf("full_list_in_401", FLAG, faults));
     set(&mut section.next_hop, f.list("next_hop", HOST_PORT, faults));
     set_some(&mut section.core, f.leaf("core", LISTENER, faults));
@@ -114,6 +115,7 @@ fn pcscf(section: &mut PcscfSection, mut f: Fields<'_>, faults: &mut Collector) 
     set(&mut section.options_interval, f.leaf("options_interval", INTERVAL, faults));
     set(&mut section.lines, lines(&mut f, faults));
     set(&mut section.strip_from_answers, f.list("strip_from_answers", TOKEN, faults));
+    set(&mut section.forms, forms::of_answers(&mut f, faults));
     f.finish(faults);
 }
 
@@ -161,8 +163,10 @@ fn scscf(section: &mut ScscfSection, mut f: Fields<'_>, faults: &mut Collector) 
         }
         e.finish(faults);
     }
+    set_some(&mut section.max_subscription, f.leaf("max_subscription", DURATION, faults));
     set(&mut section.reg_await_auth, f.leaf("reg_await_auth", DURATION, faults));
     set(&mut section.challenge, f.leaf("challenge", CHALLENGE, faults));
+    set(&mut section.sar_at_refresh, f.leaf("sar_at_refresh", SAR_AT_REFRESH, faults));
     set(&mut section.aka_without_sa, f.leaf("aka_without_sa", ACCEPT, faults));
     if let Some(qop) = f.leaf("qop", TEXT, faults) {
         section.qop = (&*qop != "none").then_some(qop);
@@ -279,9 +283,11 @@ fn ue(section: &mut UeSection, mut f: Fields<'_>, faults: &mut Collector) {
         set_some(&mut section.retry.attempts, r.leaf("attempts", COUNT, faults));
         r.finish(faults);
     }
-    set_some(&mut section.instance, f.leaf("instance", TEXT, faults));
+    set(&mut section.instance, f.leaf("instance", TEXT, faults).map(some_text));
+    set_some(&mut section.contact_user, f.leaf("contact_user", USER, faults));
+    set(&mut section.contact_parameters, f.leaf("contact_parameters", URI_PARAMETERS, faults));
     set(&mut section.features, f.leaf("features", TEXT, faults));
-    set_some(&mut section.access_network, f.leaf("access_network", TEXT, faults));
+    set(&mut section.access_network, f.leaf("access_network", TEXT, faults).map(some_text));
     set(&mut section.user_agent, f.leaf("user_agent", TEXT, faults));
     set(&mut section.invite, f.leaf("invite", INVITE, faults));
     set(&mut section.keep_alive, f.leaf("keep_alive", KEEP_ALIVE, faults));
@@ -291,6 +297,7 @@ fn ue(section: &mut UeSection, mut f: Fields<'_>, faults: &mut Collector) {
     set_some(&mut section.second_flow, f.leaf("second_flow", LISTENER, faults));
     set(&mut section.gruu, f.leaf("gruu", FLAG, faults));
     set(&mut section.emergency, f.leaf("emergency", FLAG, faults));
+    set_some(&mut section.forms, forms::of_requests(&mut f, faults));
     f.finish(faults);
 }
 
@@ -369,6 +376,11 @@ fn pair_found(node: &Node) -> String {
         .map(|n| if let Value::Text(t) = &n.value { (**t).to_owned() } else { "null".to_owned() })
         .collect();
     format!("[{}]", words.join(", "))
+}
+
+/// `""` takes away what another profile says.
+fn some_text(text: Box<str>) -> Option<Box<str>> {
+    (!text.is_empty()).then_some(text)
 }
 
 fn set<T>(slot: &mut T, value: Option<T>) {

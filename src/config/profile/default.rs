@@ -11,7 +11,7 @@ use crate::ipsec::association::{Algorithms, Encryption, Integrity, Mod};
 use crate::ipsec::esp;
 use crate::packet::Transport;
 use crate::pcscf::SecAgreePolicy;
-use crate::scscf::{ChallengePolicy, DigestConfig};
+use crate::scscf::{ChallengePolicy, DigestConfig, SarAtRefresh};
 use crate::sip::overload::Limits;
 use crate::sip::transaction::Timers;
 use crate::time::Duration;
@@ -51,6 +51,7 @@ impl Default for Profile {
                 sec_agree: SecAgreePolicy::Required,
                 nat: None,
                 algorithms: default_algorithms(),
+                q: Vec::new(),
                 full_list_in_401: true,
                 next_hop: Vec::new(),
                 core: None,
@@ -65,6 +66,7 @@ impl Default for Profile {
                 options_interval: None,
                 lines: BTreeMap::new(),
                 strip_from_answers: Vec::new(),
+                forms: BTreeMap::new(),
             },
             icscf: IcscfSection {
                 listen: vec![loopback(4060)],
@@ -84,9 +86,11 @@ impl Default for Profile {
                 min_expires: Duration::from_secs(60),
                 max_expires: Duration::from_secs(600_000),
                 default_expires: Duration::from_secs(600_000),
+                max_subscription: None,
                 // TS 24.229 table 7.8.1.
                 reg_await_auth: Duration::from_secs(240),
                 challenge: ChallengePolicy::Always,
+                sar_at_refresh: SarAtRefresh::Always,
                 aka_without_sa: false,
                 qop: Some("auth".into()),
                 scheme: "Digest-AKAv1-MD5".into(),
@@ -133,6 +137,8 @@ impl Default for Profile {
                 // TS 24.229 clause 5.1.1.2.1: base 30 s, maximum 1800 s where the network sets nothing.
                 retry: RetryPolicy { base: Duration::from_secs(30), max: Duration::from_secs(1_800), attempts: None },
                 instance: Some("urn:gsma:imei:35000000-000000-0".into()),
+                contact_user: None,
+                contact_parameters: "".into(),
                 features: ";+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel\";+g.3gpp.smsip;audio".into(),
                 access_network: Some("3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=0010100010000101".into()),
                 user_agent: concat!("imsreg/", env!("CARGO_PKG_VERSION")).into(),
@@ -144,6 +150,7 @@ impl Default for Profile {
                 second_flow: None,
                 gruu: false,
                 emergency: false,
+                forms: None,
             },
         }
     }

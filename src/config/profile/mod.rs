@@ -2,6 +2,7 @@
 
 mod decode;
 mod default;
+mod forms;
 mod plane;
 
 pub(super) use decode::capabilities;
@@ -19,11 +20,12 @@ use crate::ims::Wiring;
 use crate::ipsec::association::{Algorithms, Mod};
 use crate::packet::Transport;
 use crate::pcscf::{NatPolicy, SecAgreePolicy};
-use crate::scscf::{ChallengePolicy, DigestConfig};
+use crate::scscf::{ChallengePolicy, DigestConfig, SarAtRefresh};
+use crate::sip::form::Form;
 use crate::sip::overload::Limits;
 use crate::sip::transaction::Timers;
 use crate::time::Duration;
-use crate::ue::{InvitePolicy, KeepAlivePolicy, RetryPolicy};
+use crate::ue::{InvitePolicy, KeepAlivePolicy, RequestForms, RetryPolicy};
 use decode::decode;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -118,6 +120,8 @@ pub struct PcscfSection {
     pub nat: Option<NatPolicy>,
     /// `algorithms`
     pub algorithms: Vec<Algorithms>,
+    /// `q`: of each of `algorithms`, in thousandths.
+    pub q: Vec<u16>,
     /// `full_list_in_401`
     pub full_list_in_401: bool,
     /// `next_hop`; empty: the I-CSCF of this process, or its name in `hosts`.
@@ -146,6 +150,8 @@ pub struct PcscfSection {
     pub lines: BTreeMap<IpAddr, Box<str>>,
     /// `strip_from_answers`
     pub strip_from_answers: Vec<Box<str>>,
+    /// `forms`: of answers to REGISTER, by status.
+    pub forms: BTreeMap<u16, Form>,
 }
 
 /// A mechanism of RFC 3329.
@@ -202,12 +208,16 @@ pub struct ScscfSection {
     pub min_expires: Duration,
     /// `expires.max`
     pub max_expires: Duration,
+    /// `max_subscription`
+    pub max_subscription: Option<Duration>,
     /// `expires.default`
     pub default_expires: Duration,
     /// `reg_await_auth`
     pub reg_await_auth: Duration,
     /// `challenge`
     pub challenge: ChallengePolicy,
+    /// `sar_at_refresh`
+    pub sar_at_refresh: SarAtRefresh,
     /// `aka_without_sa`
     pub aka_without_sa: bool,
     /// `qop`; `none` leaves it out.
@@ -301,6 +311,10 @@ pub struct UeSection {
     pub retry: RetryPolicy,
     /// `instance`
     pub instance: Option<Box<str>>,
+    /// `contact_user`
+    pub contact_user: Option<Box<str>>,
+    /// `contact_parameters`
+    pub contact_parameters: Box<str>,
     /// `features`
     pub features: Box<str>,
     /// `access_network`
@@ -323,6 +337,8 @@ pub struct UeSection {
     pub gruu: bool,
     /// `emergency`
     pub emergency: bool,
+    /// `forms`: of its requests.
+    pub forms: Option<Box<RequestForms>>,
 }
 
 /// What the command line says of one key.
@@ -354,9 +370,14 @@ impl Setting {
 /// Reads a profile: `name` is `lab`, the name of another one in the binary or under `profiles/`, or a path. `settings`
 /// come on top, the last one wins.
 pub fn load_profile(name: &str, settings: &[Setting]) -> Result<Profile, Faults> {
+    load_device(name, None, settings)
+}
+
+/// The same with the habits of a device: a name of `profiles/ue/`, or a path to a file with `ue` and `timers` only.
+pub fn load_device(name: &str, device: Option<&str>, settings: &[Setting]) -> Result<Profile, Faults> {
     let mut sources = Sources::default();
     let mut faults = Collector::default();
-    let root = layers::read(name, settings, &mut sources, &mut faults);
+    let root = layers::read(name, device, settings, &mut sources, &mut faults);
     let profile = root.map(|root| {
         let mut profile = decode(&root, &mut faults);
         profile.origins = sources.origins();
