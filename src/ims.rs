@@ -7,25 +7,32 @@
 
 mod address;
 mod element;
+mod listener;
 mod local;
+mod mutate;
 mod order;
+mod outward;
+mod tap;
 
 pub use element::Element;
+pub use listener::Listener;
+pub use mutate::{Fault, Whom, led_by};
 pub use order::Order;
+pub use outward::{ElementId, Outward};
+pub use tap::{Tap, Wire};
 
 use crate::event::{Event, Role, What};
 use crate::ipsec::association::{SaSet, SaSetId};
 use crate::ipsec::table::{Collision, Inbound, SaTable};
-use crate::packet::{
-    Connection, ConnectionState, Effect, Outbox, Packet, Protocol, Route, SaFailure, SaFault, Transport,
-};
+use crate::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Route, SaFailure, SaFault};
 use crate::time::Instant;
 use address::Address;
 use local::{Delivery, LocalConnections};
+use mutate::Mutant;
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
-use std::rc::Rc;
+use std::ops::Range;
 
 /// How elements of one process reach each other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,141 +53,6 @@ pub enum SaAnswers {
     Driver,
 }
 
-/// Sees every packet and event of an [`Ims`], in order.
-pub trait Tap {
-    /// A packet as sent, or as received from outside.
-    fn packet(&mut self, now: Instant, packet: &Packet<'_>);
-    /// Something that an element tells.
-    fn event(&mut self, now: Instant, event: &Event);
-    /// False when nobody looks at events: elements then make none.
-    fn wants_events(&self) -> bool {
-        true
-    }
-    /// Who looks at what a plane puts on the wire; asked once, when the driver starts.
-    fn wire(&self) -> Option<Rc<dyn Wire>> {
-        None
-    }
-}
-
-/// Sees sets of SAs as a plane carries them: clear text passes the [`Tap`], ESP passes here.
-pub trait Wire {
-    /// The plane made this set: what goes over its SAs is ESP on the wire.
-    fn sealed(&self, set: &SaSet);
-    /// An IP packet with ESP in it, as it is sent or received.
-    fn packet(&self, packet: &[u8]);
-}
-
-/// Looks at nothing.
-impl Tap for () {
-    fn packet(&mut self, _now: Instant, _packet: &Packet<'_>) {}
-    fn event(&mut self, _now: Instant, _event: &Event) {}
-    fn wants_events(&self) -> bool {
-        false
-    }
-}
-
-/// Which element of an [`Ims`]; by default the first.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
-pub struct ElementId(usize);
-
-/// What leaves an [`Ims`]: effects for the driver in order, each with the element that wants it. Two elements at one
-/// address have connections of their own, so a driver keeps the owner of each connection that it opens.
-#[derive(Debug, Default)]
-pub struct Outward {
-    effects: Outbox,
-    owners: Vec<ElementId>,
-}
-
-impl Outward {
-    /// Nothing yet.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// True when nothing is to be done.
-    pub fn is_empty(&self) -> bool {
-        self.owners.is_empty()
-    }
-
-    /// Effects with their elements, drained, and the bytes they refer to. Call [`Outward::clear`] afterwards.
-    pub fn drain(&mut self) -> (impl Iterator<Item = (ElementId, Effect)> + '_, &[u8]) {
-        let (effects, bytes) = self.effects.drain();
-        (self.owners.drain(..).zip(effects), bytes)
-    }
-
-    /// Empties it and keeps its memory.
-    pub fn clear(&mut self) {
-        self.effects.clear();
-        self.owners.clear();
-    }
-
-    /// Adds an effect of another box, whose `bytes` it refers to.
-    pub fn append(&mut self, owner: ElementId, effect: Effect, bytes: &[u8]) {
-        match effect {
-            Effect::Transmit { from, to, transport, protocol, sa, range } => {
-                self.transmit(owner.0, Route { from, to, transport, protocol, sa }, &bytes[range]);
-            }
-            Effect::Record { key, value } => self.record(owner.0, &bytes[key], &bytes[value]),
-            other => self.push(owner.0, other),
-        }
-    }
-
-    fn push(&mut self, owner: usize, effect: Effect) {
-        self.owners.push(ElementId(owner));
-        self.effects.push(effect);
-    }
-
-    fn record(&mut self, owner: usize, key: &[u8], value: &[u8]) {
-        self.owners.push(ElementId(owner));
-        self.effects.record(key, |b| b.extend_from_slice(value));
-    }
-
-    fn transmit(&mut self, owner: usize, route: Route, bytes: &[u8]) {
-        self.owners.push(ElementId(owner));
-        self.effects.transmit(route, |b| b.extend_from_slice(bytes));
-    }
-}
-
-/// Where an element is reached.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Listener {
-    /// The address.
-    pub address: SocketAddr,
-    /// What it speaks.
-    pub protocol: Protocol,
-    /// Whose it is.
-    pub role: Role,
-    /// True for port_ps and the pool of port_pc.
-    pub protected: bool,
-    /// False for the pool of port_pc, from which TCP connections are only opened.
-    pub tcp: bool,
-    /// False for Diameter.
-    pub udp: bool,
-    /// True for Diameter where SCTP is wanted.
-    pub sctp: bool,
-    /// True for SIP over TLS, which has a port of its own.
-    pub tls: bool,
-}
-
-impl Listener {
-    /// UDP and TCP, unprotected.
-    pub const fn sip(address: SocketAddr, role: Role) -> Self {
-        Self { address, protocol: Protocol::Sip, role, protected: false, tcp: true, udp: true, sctp: false, tls: false }
-    }
-
-    /// TLS alone.
-    pub const fn tls(address: SocketAddr, role: Role) -> Self {
-        Self { tcp: false, udp: false, tls: true, ..Self::sip(address, role) }
-    }
-
-    /// For Diameter peers, over TCP, SCTP or both.
-    pub fn diameter(address: SocketAddr, role: Role, transports: &[Transport]) -> Self {
-        let has = |transport| transports.contains(&transport);
-        let (tcp, sctp) = (has(Transport::Tcp), has(Transport::Sctp));
-        Self { protocol: Protocol::Diameter, tcp, sctp, udp: false, ..Self::sip(address, role) }
-    }
-}
-
 /// The elements of one process.
 #[derive(Debug)]
 pub struct Ims {
@@ -194,6 +66,8 @@ pub struct Ims {
     spare: Vec<Vec<u8>>,
     connections: LocalConnections,
     scratch: Outbox,
+    /// A fault made on purpose.
+    mutant: Option<Box<Mutant>>,
 }
 
 #[derive(Debug)]
@@ -237,6 +111,7 @@ impl Ims {
             spare: Vec::new(),
             connections: LocalConnections::default(),
             scratch: Outbox::new(),
+            mutant: None,
         }
     }
 
@@ -251,7 +126,7 @@ impl Ims {
         let slot = self.slots.len();
         for listener in element.listeners() {
             let owner = Owner { slot, protected: listener.protected };
-            if let Some(other) = self.owners.insert(Address(listener.address), owner).filter(|o| o.slot != slot) {
+            if let Some(other) = self.owners.insert(Address::of(listener.address), owner).filter(|o| o.slot != slot) {
                 return Err(AddressTaken {
                     address: listener.address,
                     by: self.slots[other.slot].element.role(),
@@ -287,12 +162,12 @@ impl Ims {
 
     /// Whose address this is: a listener's, or a protected port of a UE.
     pub fn owner(&self, address: SocketAddr) -> Option<ElementId> {
-        self.owners.get(&Address(address)).map(|owner| ElementId(owner.slot))
+        self.owners.get(&Address::of(address)).map(|owner| ElementId(owner.slot))
     }
 
     /// True for an address that takes protected traffic only.
     pub fn is_protected(&self, address: SocketAddr) -> bool {
-        self.owners.get(&Address(address)).is_some_and(|owner| owner.protected)
+        self.owners.get(&Address::of(address)).is_some_and(|owner| owner.protected)
     }
 
     /// Lets elements open their Diameter connections.
@@ -343,7 +218,7 @@ impl Ims {
         tap: &mut dyn Tap,
     ) {
         let mut world = World { now, out, tap };
-        let slot = owner.map(|o| o.0).or_else(|| self.owners.get(&Address(connection.local)).map(|o| o.slot));
+        let slot = owner.map(|o| o.0).or_else(|| self.owners.get(&Address::of(connection.local)).map(|o| o.slot));
         if let Some(slot) = slot {
             self.connections.remember(connection, slot);
             self.call(slot, &mut world, |e, o| e.connection(now, connection, o));
@@ -379,12 +254,15 @@ impl Ims {
 
     /// The earliest timer of all elements.
     pub fn next_timeout(&self) -> Option<Instant> {
-        (0..self.slots.len()).filter_map(|slot| self.due(slot)).min()
+        (0..self.slots.len()).filter_map(|slot| self.due(slot)).chain(self.next_departure()).min()
     }
 
     /// Runs the timers that are due.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Outward, tap: &mut dyn Tap) {
         let mut world = World { now, out, tap };
+        if self.mutant.is_some() {
+            self.depart(&mut world);
+        }
         for slot in 0..self.slots.len() {
             if self.due(slot).is_some_and(|at| at <= now) {
                 self.call(slot, &mut world, |e, o| e.handle_timeout(now, o));
@@ -407,7 +285,6 @@ impl Ims {
         self.slots.iter().map(|s| s.sas.len()).sum()
     }
 
-    /// Runs one call of one element and carries out its effects.
     /// The earliest timer of an element: looked up once after a call, because one process may have thousands of UEs.
     fn due(&self, slot: usize) -> Option<Instant> {
         if let Due::At(at) = self.dues[slot].get() {
@@ -418,6 +295,7 @@ impl Ims {
         at
     }
 
+    /// Runs one call of one element and carries out its effects.
     fn call(&mut self, slot: usize, world: &mut World<'_>, call: impl FnOnce(&mut Element, &mut Outbox)) {
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.set_wants_events(world.tap.wants_events());
@@ -433,14 +311,14 @@ impl Ims {
         self.scratch = scratch;
     }
 
-    fn carry_out(&mut self, slot: usize, effect: Effect, bytes: &[u8], world: &mut World<'_>) {
+    fn carry_out(&mut self, slot: usize, effect: Effect, bytes: &mut Vec<u8>, world: &mut World<'_>) {
         match effect {
             Effect::Transmit { from, to, transport, protocol, sa, range } => {
                 let route = Route { from, to, transport, protocol, sa };
-                self.transmit(slot, route, &bytes[range], world);
+                self.transmit(slot, route, bytes, range, world);
             }
             Effect::Connect { from, to, transport, protocol } => {
-                if self.wiring == Wiring::Local && self.owners.contains_key(&Address(to)) {
+                if self.wiring == Wiring::Local && self.owners.contains_key(&Address::of(to)) {
                     let from = self.connections.open(from, to, slot);
                     for (local, remote, inbound) in [(to, from, true), (from, to, false)] {
                         let state = ConnectionState::Opened;
@@ -453,7 +331,7 @@ impl Ims {
             }
             Effect::Close { transport, local, remote } => {
                 if let Some((slot, news)) = self.connections.close(transport, local, remote) {
-                    let slot = slot.or_else(|| self.owners.get(&Address(news.local)).map(|o| o.slot));
+                    let slot = slot.or_else(|| self.owners.get(&Address::of(news.local)).map(|o| o.slot));
                     self.queue.extend(slot.map(|slot| Delivery::Closed(slot, news)));
                 } else {
                     world.out.push(slot, Effect::Close { transport, local, remote });
@@ -497,7 +375,7 @@ impl Ims {
         }
     }
 
-    fn transmit(&mut self, slot: usize, mut route: Route, bytes: &[u8], world: &mut World<'_>) {
+    fn transmit(&mut self, slot: usize, route: Route, bytes: &mut Vec<u8>, range: Range<usize>, world: &mut World<'_>) {
         if let Some(sa) = route.sa
             && !self.slots[slot].sas.outbound(sa, route.from, route.to)
         {
@@ -506,9 +384,25 @@ impl Ims {
             world.tap.event(world.now, &Event { role, what });
             return;
         }
+        if self.mutant.is_none() || self.leave_altered(slot, route, &bytes[range.clone()], world).is_none() {
+            self.send(slot, route, bytes, range, false, world);
+        }
+    }
+
+    /// Sends `bytes[range]`; takes the buffer where there is nothing else in it, which spares a copy. `lost`: it is seen, and
+    /// does not arrive.
+    fn send(
+        &mut self,
+        slot: usize,
+        mut route: Route,
+        bytes: &mut Vec<u8>,
+        range: Range<usize>,
+        lost: bool,
+        world: &mut World<'_>,
+    ) {
         let mut owner = None;
         if self.wiring == Wiring::Local {
-            owner = self.owners.get(&Address(route.to)).copied();
+            owner = self.owners.get(&Address::of(route.to)).copied();
             if route.transport.is_reliable() {
                 match self.connections.client(route.to, route.from) {
                     // It goes to the end that opened the connection.
@@ -518,14 +412,21 @@ impl Ims {
                 }
             }
         }
-        let packet = packet_of(&route, bytes);
+        let packet = packet_of(&route, &bytes[range.clone()]);
         world.tap.packet(world.now, &packet);
+        if lost {
+            return;
+        }
         if let Some(owner) = owner {
-            let mut copy = self.spare.pop().unwrap_or_default();
-            copy.extend_from_slice(bytes);
-            self.queue.push_back(Delivery::Packet(owner, route, copy));
+            let mut message = self.spare.pop().unwrap_or_default();
+            if range.len() == bytes.len() {
+                std::mem::swap(&mut message, bytes);
+            } else {
+                message.extend_from_slice(&bytes[range]);
+            }
+            self.queue.push_back(Delivery::Packet(owner, route, message));
         } else {
-            world.out.transmit(slot, route, bytes);
+            world.out.transmit(slot, route, &bytes[range]);
         }
     }
 
@@ -552,7 +453,7 @@ impl Ims {
                     self.call(slot, world, |e, o| e.connection(now, &news, o));
                 }
                 Delivery::News(news) => {
-                    let listener = self.owners.get(&Address(news.local)).map(|o| o.slot);
+                    let listener = self.owners.get(&Address::of(news.local)).map(|o| o.slot);
                     let client = self.connections.owner(news.local, news.remote);
                     if let Some(slot) = if news.inbound { listener } else { client.or(listener) } {
                         let now = world.now;
@@ -565,19 +466,23 @@ impl Ims {
 
     /// Whose packets `from` sends to `to`: a listener's, or those of the end that opened the connection.
     fn owner_of(&self, to: SocketAddr, from: SocketAddr) -> Option<Owner> {
-        self.owners.get(&Address(to)).copied().or_else(|| {
+        self.owners.get(&Address::of(to)).copied().or_else(|| {
             let slot = self.connections.owner(to, from)?;
             Some(Owner { slot, protected: false })
         })
     }
 
-    /// What the SAs of the owner's host say to a packet for it.
+    /// What the SAs of the owner's host say to a packet for it: they end at its protected ports, which take nothing else.
     fn judge(&self, Owner { slot, protected }: Owner, packet: &Packet<'_>) -> Inbound {
+        if !protected {
+            return Inbound::Clear;
+        }
         self.slots[slot].sas.inbound(packet.from, packet.to, protected)
     }
 
     /// Hands a packet to its owner unless it was refused.
-    fn accept(&mut self, Owner { slot, .. }: Owner, judged: Inbound, packet: &Packet<'_>, world: &mut World<'_>) {
+    fn accept(&mut self, owner: Owner, judged: Inbound, packet: &Packet<'_>, world: &mut World<'_>) {
+        let slot = owner.slot;
         if judged == Inbound::Refused {
             let role = self.slots[slot].element.role();
             let what = What::PacketDropped { from: packet.from, to: packet.to, cause: "no SA fits this packet" };
@@ -585,7 +490,11 @@ impl Ims {
             return;
         }
         let sa = judged.sa();
-        let packet = Packet { sa, ..*packet };
+        let altered = match self.mutant {
+            Some(_) => self.arrive_altered(owner, packet, sa.is_some()),
+            None => None,
+        };
+        let packet = Packet { sa, bytes: altered.as_deref().unwrap_or(packet.bytes), ..*packet };
         let now = world.now;
         self.call(slot, world, |e, o| e.receive(now, &packet, o));
     }
@@ -593,10 +502,10 @@ impl Ims {
     /// Takes a set out of the table, and the ports of a UE that no other set of it has.
     fn end_set(&mut self, slot: usize, set: SaSetId) {
         let Slot { element, sas } = &mut self.slots[slot];
-        let ends = sas.local_ends(set).filter(|_| matches!(element, Element::Ue(_)));
+        let ends = sas.local_ends(set).filter(|_| element.role() == Role::Ue);
         sas.remove(set);
         for end in ends.into_iter().flatten().filter(|end| !sas.has_local_end(*end)) {
-            self.owners.remove(&Address(end));
+            self.owners.remove(&Address::of(end));
         }
     }
 
@@ -604,7 +513,7 @@ impl Ims {
     fn own_protected_ports(&mut self, slot: usize, set: &SaSet) {
         if set.at_ue {
             for port in [set.ue.port_c, set.ue.port_s] {
-                self.owners.insert(Address(SocketAddr::new(set.ue_address, port)), Owner { slot, protected: true });
+                self.owners.insert(Address::of(SocketAddr::new(set.ue_address, port)), Owner { slot, protected: true });
             }
         }
     }

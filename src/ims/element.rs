@@ -9,6 +9,8 @@ use crate::icscf::Icscf;
 use crate::ipsec::association::SaSetId;
 use crate::packet::{Connection, Outbox, Packet, SaFailure};
 use crate::pcscf::Pcscf;
+use crate::replay::Player;
+use crate::replay::comparison::Sender;
 use crate::scscf::Scscf;
 use crate::time::Instant;
 use crate::ue::Ue;
@@ -61,7 +63,7 @@ macro_rules! elements {
     };
 }
 
-elements!(Pcscf, Icscf, Scscf, Hss, Ue, ApplicationServer);
+elements!(Pcscf, Icscf, Scscf, Hss, Ue, ApplicationServer, Player);
 
 impl Element {
     /// What it is.
@@ -73,6 +75,26 @@ impl Element {
             Self::Hss(_) => Role::Hss,
             Self::Ue(_) => Role::Ue,
             Self::ApplicationServer(_) => Role::ApplicationServer,
+            Self::Player(player) => match player.config().side {
+                Sender::Ue => Role::Ue,
+                Sender::Network => Role::Pcscf,
+            },
+        }
+    }
+
+    /// The player of a recording, if it is one.
+    pub fn as_player(&self) -> Option<&Player> {
+        match self {
+            Self::Player(player) => Some(player),
+            _ => None,
+        }
+    }
+
+    /// The player of a recording, if it is one.
+    pub fn as_player_mut(&mut self) -> Option<&mut Player> {
+        match self {
+            Self::Player(player) => Some(player),
+            _ => None,
         }
     }
 
@@ -122,7 +144,7 @@ impl Element {
             Self::Icscf(e) => e.start(now, out),
             Self::Scscf(e) => e.start(now, out),
             Self::Hss(e) => e.start(now, out),
-            Self::Pcscf(_) | Self::Ue(_) | Self::ApplicationServer(_) => {}
+            Self::Pcscf(_) | Self::Ue(_) | Self::ApplicationServer(_) | Self::Player(_) => {}
         }
     }
 
@@ -132,7 +154,7 @@ impl Element {
             Self::Icscf(e) => e.stop(now, out),
             Self::Scscf(e) => e.stop(now, out),
             Self::Hss(e) => e.stop(now, out),
-            Self::Pcscf(_) | Self::Ue(_) | Self::ApplicationServer(_) => {}
+            Self::Pcscf(_) | Self::Ue(_) | Self::ApplicationServer(_) | Self::Player(_) => {}
         }
     }
 
@@ -141,6 +163,7 @@ impl Element {
         match self {
             Self::Pcscf(e) => e.sa_installed(now, set, out),
             Self::Ue(e) => e.sa_installed(now, set, out),
+            Self::Player(e) => e.sa_installed(now, set, out),
             Self::Icscf(_) | Self::Scscf(_) | Self::Hss(_) | Self::ApplicationServer(_) => {}
         }
     }
@@ -150,6 +173,7 @@ impl Element {
         match self {
             Self::Pcscf(e) => e.sa_failed(now, failure, out),
             Self::Ue(e) => e.sa_failed(now, failure, out),
+            Self::Player(e) => e.sa_failed(now, failure, out),
             Self::Icscf(_) | Self::Scscf(_) | Self::Hss(_) | Self::ApplicationServer(_) => {}
         }
     }
@@ -186,6 +210,18 @@ impl Element {
             Self::Hss(e) => diameter(&e.config().diameter).into_iter().collect(),
             Self::Ue(e) => vec![sip(e.config().local)],
             Self::ApplicationServer(e) => e.config().listen.iter().copied().map(sip).collect(),
+            Self::Player(e) => {
+                let config = e.config();
+                let (clients, server) = config.protected_ports.clone();
+                let at = |port| SocketAddr::new(config.local.ip(), port);
+                let mut all = vec![sip(config.local)];
+                // Those of a UE come and go with its sets.
+                if role == Role::Pcscf && e.has_agreement() {
+                    all.push(Listener { protected: true, ..sip(at(server)) });
+                    all.extend(clients.map(|port| Listener { protected: true, tcp: false, ..sip(at(port)) }));
+                }
+                all
+            }
         }
     }
 }

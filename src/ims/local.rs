@@ -22,7 +22,7 @@ pub(super) enum Delivery {
 type Ends = (Address, Address);
 
 fn ends(one: SocketAddr, other: SocketAddr) -> Ends {
-    (Address(one), Address(other))
+    (Address::of(one), Address::of(other))
 }
 
 /// TCP and TLS connections: those within the process, and who owns the local end of those that the driver holds.
@@ -65,8 +65,12 @@ impl LocalConnections {
         client
     }
 
-    /// Whose the client's end `local` is, of a connection within the process.
+    /// Whose the client's end `local` is, of a connection within the process. Without its port `remote` is the end of
+    /// none yet.
     pub(super) fn client(&self, local: SocketAddr, remote: SocketAddr) -> Option<usize> {
+        if remote.port() == 0 {
+            return None;
+        }
         self.inside.get(&ends(local, remote)).copied()
     }
 
