@@ -39,6 +39,8 @@ fn world(transport: Transport, links: Links, seed: u64) -> (World<Recorder>, Ele
         timers: Timers::GM,
         retry: RetryPolicy { base: Duration::from_secs(30), max: Duration::from_secs(1_800), attempts: Some(1) },
         instance: None,
+        contact_user: None,
+        contact_parameters: "".into(),
         features: "".into(),
         access_network: None,
         user_agent: "test".into(),
@@ -50,6 +52,7 @@ fn world(transport: Transport, links: Links, seed: u64) -> (World<Recorder>, Ele
         second_flow: None,
         gruu: false,
         emergency: false,
+        forms: None,
         epoch: Epoch::SIMULATION,
     };
     let mut ims = Ims::new(Wiring::Wire);

@@ -2,8 +2,8 @@
 //! the keys that each side has by itself. A host is an address.
 
 use crate::ims::ElementId;
-use crate::ip::Upper;
 use crate::ip::transport::{self, Segment, TcpFields, write_tcp, write_udp};
+use crate::ip::{self, Upper};
 use crate::ipsec::association::{SaSet, SaSetId};
 use crate::ipsec::esp::{self, Carrier, Counters, Drop, Engine, KeepAlives, Opened};
 use crate::ipsec::table::Collision;
@@ -27,6 +27,22 @@ pub struct EspPacket {
 }
 
 impl EspPacket {
+    /// The whole packet, from its IP header.
+    pub fn to_ip(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        match self.carrier {
+            Carrier::Ip => ip::write(&mut out, self.source, self.destination, ip::ESP, &self.octets),
+            Carrier::Udp { source_port, destination_port } => {
+                let begun = ip::begin(&mut out, self.source, self.destination, ip::UDP);
+                let (from, to) =
+                    (SocketAddr::new(self.source, source_port), SocketAddr::new(self.destination, destination_port));
+                write_udp(&mut out, from, to, &self.octets);
+                begun.finish(&mut out);
+            }
+        }
+        out
+    }
+
     /// What keeps the mapping of a NAT.
     fn keep_alive(source: IpAddr, destination: IpAddr) -> Self {
         let carrier = Carrier::Udp { source_port: esp::PORT, destination_port: esp::PORT };
@@ -46,12 +62,20 @@ pub(super) struct Esp {
     /// On which host the sets of an element are, and when they end there by themselves.
     sets: HashMap<(ElementId, SaSetId), (IpAddr, Instant)>,
     keep_alives: KeepAlives,
+    /// The next octet of each direction of a connection, by sender and receiver.
+    streams: HashMap<(SocketAddr, SocketAddr), u32>,
     random: Random,
 }
 
 impl Esp {
     pub(super) fn new(random: Random) -> Self {
-        Self { hosts: BTreeMap::new(), sets: HashMap::new(), keep_alives: KeepAlives::new(), random }
+        Self {
+            hosts: BTreeMap::new(),
+            sets: HashMap::new(),
+            keep_alives: KeepAlives::new(),
+            streams: HashMap::new(),
+            random,
+        }
     }
 
     pub(super) fn install(
@@ -145,7 +169,6 @@ impl Esp {
         flags: u8,
         data: &[u8],
     ) -> Result<EspPacket, Drop> {
-        let engine = self.hosts.get_mut(&from.ip()).ok_or(Drop::NoSa)?;
         let mut octets = Vec::new();
         let upper = match transport {
             Transport::Udp => {
@@ -153,13 +176,22 @@ impl Esp {
                 Upper::Udp
             }
             Transport::Tcp | Transport::Tls | Transport::Sctp => {
-                // The streams of a world keep their order by themselves: there is nothing to number.
-                write_tcp(&mut octets, from, to, TcpFields { sequence: 1, acknowledged: 1, flags }, data);
+                // The streams of a world keep their order by themselves: numbers are for whoever reads a capture.
+                if flags & transport::SYN != 0 {
+                    self.streams.insert((from, to), 0);
+                }
+                let acknowledged = self.streams.get(&(to, from)).copied().unwrap_or_default();
+                let next = self.streams.entry((from, to)).or_default();
+                let sequence = *next;
+                let taken = u32::try_from(data.len()).unwrap_or(u32::MAX) + u32::from(flags & transport::SYN != 0);
+                *next = next.wrapping_add(taken);
+                write_tcp(&mut octets, from, to, TcpFields { sequence, acknowledged, flags }, data);
                 Upper::Tcp
             }
         };
         let segment = Segment { source: from.ip(), destination: to.ip(), upper, octets: &octets };
         let mut esp = Vec::new();
+        let engine = self.hosts.get_mut(&from.ip()).ok_or(Drop::NoSa)?;
         let sealed = engine.seal(&segment, &mut esp)?;
         Ok(EspPacket { source: sealed.source, destination: sealed.destination, carrier: sealed.carrier, octets: esp })
     }

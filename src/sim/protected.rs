@@ -8,6 +8,7 @@ use crate::event::{Event, Role, What};
 use crate::ims::{ElementId, Tap};
 use crate::ipsec::association::{SaSet, SaSetId};
 use crate::ipsec::esp::{Counters, Drop};
+use crate::mutation::SetFaultKind;
 use crate::packet::{Packet, Protocol, Route, SaFailure, SaFault, Transport};
 use crate::random::Random;
 use crate::time::{Duration, Instant};
@@ -80,7 +81,11 @@ impl<T: Tap> World<T> {
 
     pub(super) fn install(&mut self, owner: ElementId, set: &SaSet) {
         let temporary = self.now + REG_AWAIT_AUTH + BACKSTOP;
-        let made = match (self.plane, &mut self.esp) {
+        let fault = self.set_fault(owner, set);
+        let altered = fault.and_then(|fault| fault.altered(set));
+        let set = altered.as_ref().unwrap_or(set);
+        let plane = if fault == Some(SetFaultKind::Refused) { Plane::Refuses } else { self.plane };
+        let made = match (plane, &mut self.esp) {
             (Plane::Works, Some(esp)) => esp.install(self.now, owner, set, temporary).map_err(|_| SaFault::Collision),
             (Plane::Works, None) => Ok(()),
             (Plane::Refuses, _) => Err(SaFault::Refused("so it was told".into())),
@@ -94,6 +99,10 @@ impl<T: Tap> World<T> {
         if made.is_ok() {
             self.sets.insert((owner, set.id), pairs);
             if self.esp.is_some() {
+                self.tap.sealed(self.now, set);
+                if let Some(SetFaultKind::EndsAfter(life)) = fault {
+                    self.on_the_way.at(self.now + life, Arrival::EarlyEnd(owner, set.id));
+                }
                 self.on_the_way.at(temporary, Arrival::Backstop(owner, set.id));
             }
         }
@@ -148,6 +157,7 @@ impl<T: Tap> World<T> {
         };
         match esp.seal(self.now, route, bytes) {
             Ok(packet) => {
+                self.show_esp(&packet);
                 let Some(packet) = self.esp_past_nat(packet) else {
                     self.break_later(direction, route.transport, route.protocol);
                     return None;
@@ -156,7 +166,9 @@ impl<T: Tap> World<T> {
                     self.esp_seen.push(packet.clone());
                 }
                 if route.sa.is_some_and(|sa| self.replays.contains(&sa.set)) {
-                    let again = self.now + self.links.default.latency * 2;
+                    // Behind the first, which may have to wait for its connection.
+                    let link = self.links.link(self.receiver(route.from), self.receiver(route.to));
+                    let again = self.now + (link.latency + link.jitter) * 8;
                     self.on_the_way.at(again, Arrival::Esp(packet.clone(), route.protocol, None));
                 }
                 Some(Arrival::Esp(packet, route.protocol, direction))
@@ -203,6 +215,7 @@ impl<T: Tap> World<T> {
     pub(super) fn keep_tunnels_alive(&mut self) {
         let Some(esp) = &mut self.esp else { return };
         for packet in esp.keep_alives(self.now) {
+            self.show_esp(&packet);
             let Some(packet) = self.esp_past_nat(packet) else { continue };
             if self.keeps_esp {
                 self.esp_seen.push(packet);
@@ -221,7 +234,8 @@ impl<T: Tap> World<T> {
                 if self.is_down(self.ims.owner(to)) {
                     return;
                 }
-                let bytes = &data[opened.data];
+                let route = Route { from, to, transport, protocol, sa: None };
+                let bytes = &self.as_received(&route, true, data[opened.data].to_vec());
                 let packet = Packet { bytes, protocol, transport, from, to, sa: None };
                 self.notes.arriving = true;
                 self.ims.receive(self.now, &packet, &mut self.out, &mut self.notes);
@@ -251,10 +265,19 @@ impl<T: Tap> World<T> {
         if !self.ims.is_protected(from) && !self.ims.is_protected(to) {
             return true;
         }
-        let Self { esp, nat, now, .. } = self;
-        let pass = |packet| match nat {
-            Some(nat) => nat.esp(*now, packet),
-            None => Some(packet),
+        let is_deaf = self.is_deaf(from, to);
+        let Self { esp, nat, now, tap, .. } = self;
+        let mut left = 0;
+        let pass = |packet: EspPacket| {
+            left += 1;
+            if is_deaf && left > 1 {
+                return None;
+            }
+            tap.esp(*now, &packet.to_ip());
+            match nat {
+                Some(nat) => nat.esp(*now, packet),
+                None => Some(packet),
+            }
         };
         let shaken = esp.as_mut().map_or(Ok(()), |esp| esp.shake_hands(from, to, pass));
         if let Err(reason) = shaken {

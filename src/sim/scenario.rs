@@ -4,14 +4,16 @@ use super::link::{Link, Links, Outage};
 use super::world::World;
 use crate::application_server::ApplicationServer;
 use crate::config::{
-    Action, ByNetwork, Elements, Faults, NatSetting, NetworkFault, Profile, Scenario, Step, Subscribers, load_profile,
-    load_subscribers,
+    Action, ByNetwork, Elements, Faults, MutationCase, NatSetting, NetworkFault, Profile, Scenario, Step, Subscribers,
+    load_profile, load_subscribers,
 };
 use crate::cx::ReasonCode;
 use crate::event::Role;
 use crate::hss::{Hss, Store};
 use crate::icscf::Icscf;
+use crate::identity::{Impi, Impu, Realm};
 use crate::ims::{AddressTaken, Element, ElementId, Ims, Order, Tap, Wiring};
+use crate::mutation::{Mutation, Mutator};
 use crate::pcscf::Pcscf;
 use crate::random::Random;
 use crate::scscf::{Scscf, Termination};
@@ -51,12 +53,25 @@ struct Network {
 impl<T: Tap> Simulation<T> {
     /// Reads what the scenario names and builds it. Nothing has happened yet.
     pub fn new(scenario: &Scenario, tap: T) -> Result<Self, Faults> {
+        Self::with_fault(scenario, None, tap)
+    }
+
+    /// The same, and the first UE and what has to do with it are as the mutation says.
+    pub fn mutated(scenario: &Scenario, case: &MutationCase, tap: T) -> Result<Self, Faults> {
+        Self::with_fault(scenario, Some(case), tap)
+    }
+
+    fn with_fault(scenario: &Scenario, case: Option<&MutationCase>, tap: T) -> Result<Self, Faults> {
         let profile = load_profile(&scenario.profile, &scenario.settings)?;
+        let faulty = case.map(|case| [&scenario.settings[..], &case.ue_settings[..]].concat());
+        let faulty = faulty.map(|settings| load_profile(&scenario.profile, &settings)).transpose()?;
         let subscribers = load_subscribers(&scenario.hss_data, &profile)?;
+        let known_to_ues =
+            case.and_then(|case| case.ue_data.as_ref()).map(|path| load_subscribers(path, &profile)).transpose()?;
         let access = profile.pcscf_for_ue();
         let mut subscriptions = Vec::new();
         for number in 0..scenario.ues {
-            subscriptions.push(subscription(&subscribers, number, scenario)?);
+            subscriptions.push(subscription(known_to_ues.as_ref().unwrap_or(&subscribers), number, scenario)?);
         }
         let elements = Elements { application_server: scenario.application_server, ..Elements::ALL };
         let random = Random::seeded(scenario.seed);
@@ -70,8 +85,11 @@ impl<T: Tap> Simulation<T> {
         let mut ues = Vec::new();
         for (number, subscription) in (0..).zip(&subscriptions) {
             let address = ue_address(access.ip(), number);
-            let config = network.profile.ue(subscription, access, address, Epoch::SIMULATION);
-            ues.push(ims.add(Ue::new(config, network.random.fork())).map_err(taken)?);
+            let profile = faulty.as_ref().filter(|_| number == 0).unwrap_or(&network.profile);
+            let config = profile.ue(subscription, access, address, Epoch::SIMULATION);
+            let mut ue = Ue::new(config, network.random.fork());
+            ue.misbehave(case.filter(|_| number == 0).and_then(|case| case.misbehaviour));
+            ues.push(ims.add(ue).map_err(taken)?);
         }
         let on_the_way = network.random.next_u64();
         // The last to come: without it everything else is the same.
@@ -86,7 +104,24 @@ impl<T: Tap> Simulation<T> {
         if let Some(NatSetting { address, timeout }) = scenario.nat {
             world.put_nat(address, timeout, (0..scenario.ues).map(|number| ue_address(access.ip(), number).ip()));
         }
+        if let (Some(case), Some(ue)) = (case, ues.first()) {
+            let mutator = mutator(&world, &ues, *ue, &case.mutation);
+            world.mutate(*ue, mutator);
+        }
         Ok(Self { world, servers, ues, network, plan: plan(scenario), until: scenario.until })
+    }
+
+    /// A further fault, of an element: what has to do with any of the UEs is as the mutation says.
+    pub fn add_fault(&mut self, mutation: &Mutation) {
+        for ue in &self.ues {
+            let mutator = mutator(&self.world, &self.ues, *ue, mutation);
+            self.world.mutate(*ue, mutator);
+        }
+    }
+
+    /// What placeholders of mutations call the UEs by, without braces: `ue1.impi` and the like.
+    pub fn names(&self) -> Vec<(Box<str>, Box<str>)> {
+        names(&self.world, &self.ues)
     }
 
     /// Lets everything happen.
@@ -228,6 +263,29 @@ impl Network {
             Role::Ue => unreachable!("no server of this role is asked for"),
         })
     }
+}
+
+/// A fault that has to do with a UE, known by the user part of its IMPI.
+fn mutator<T: Tap>(world: &World<T>, ues: &[ElementId], ue: ElementId, mutation: &Mutation) -> Mutator {
+    let impi = world.ims().element(ue).as_ue().map(|ue| ue.config().impi.as_str().to_owned()).unwrap_or_default();
+    Mutator::new(mutation.clone(), impi.split('@').next().unwrap_or_default()).naming(&names(world, ues))
+}
+
+/// What placeholders call the UEs by: `ue1.impi` and the like.
+fn names<T: Tap>(world: &World<T>, ues: &[ElementId]) -> Vec<(Box<str>, Box<str>)> {
+    let configs = ues.iter().filter_map(|ue| world.ims().element(*ue).as_ue()).map(Ue::config);
+    names_of(configs.map(|config| (&config.impi, &config.impu, &config.realm)))
+}
+
+/// The same of UEs that have these identities.
+pub fn names_of<'u>(ues: impl Iterator<Item = (&'u Impi, &'u Impu, &'u Realm)>) -> Vec<(Box<str>, Box<str>)> {
+    let of_ue = (1..).zip(ues).flat_map(|(number, (impi, impu, realm))| {
+        let impi = impi.as_str();
+        let user = impi.split('@').next().unwrap_or_default();
+        let name = |what: &str, value: &str| (format!("ue{number}.{what}").into(), value.into());
+        [name("impi", impi), name("impu", impu.as_str()), name("user", user), ("realm".into(), realm.as_str().into())]
+    });
+    of_ue.collect()
 }
 
 /// Steps, crashes and restarts in the order of time.

@@ -7,6 +7,7 @@ use super::nat::Nat;
 use crate::event::{Event, Role};
 use crate::ims::{Element, ElementId, Ims, Outward, SaAnswers, Tap};
 use crate::ipsec::association::SaSetId;
+use crate::mutation::Mutator;
 use crate::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Protocol, Route, SaFailure, Transport};
 use crate::random::Random;
 use crate::time::{Duration, Instant, Timeouts};
@@ -49,6 +50,8 @@ pub struct World<T> {
     journal: BTreeMap<Box<[u8]>, Box<[u8]>>,
     /// Whose process does not run.
     down: Vec<ElementId>,
+    /// Faults made on purpose, each with the UE that it has to do with.
+    pub(super) mutators: Vec<(ElementId, Mutator)>,
     pub(super) out: Outward,
     pub(super) notes: Notes,
 }
@@ -87,6 +90,15 @@ pub enum Reset {
 #[derive(Clone, Debug)]
 pub(super) enum Arrival {
     Message(Route, Vec<u8>),
+    /// It leaves only now, and arrives unless it gets lost.
+    Departure {
+        owner: Option<ElementId>,
+        route: Route,
+        bytes: Vec<u8>,
+        lost: bool,
+    },
+    /// The plane of this element lets the set end before its time.
+    EarlyEnd(ElementId, SaSetId),
     /// On this connection, or as a datagram.
     Esp(EspPacket, Protocol, Option<Direction>),
     /// The plane of this element lets the set end by itself, unless it was told a later end.
@@ -127,6 +139,7 @@ impl<T: Tap> World<T> {
             reset_after: None,
             journal: BTreeMap::new(),
             down: Vec::new(),
+            mutators: Vec::new(),
             out: Outward::new(),
             notes: Notes::default(),
         }
@@ -272,9 +285,12 @@ impl<T: Tap> World<T> {
             Arrival::Message(route, _) if self.is_down(self.ims.owner(route.to)) => {}
             Arrival::News(owner, news) if self.is_down(owner.or_else(|| self.ims.owner(news.local))) => {}
             Arrival::Message(route, bytes) if self.stops(&route, &bytes) => {}
+            Arrival::Departure { owner, route, bytes, lost } => self.send(owner, route, &bytes, lost),
+            Arrival::EarlyEnd(owner, set) => self.end_early(owner, set),
             Arrival::Backstop(owner, set) => self.end_by_itself(owner, set),
             Arrival::Esp(packet, protocol, direction) => self.arrive_esp(&packet, protocol, direction),
             Arrival::Message(route, bytes) => {
+                let bytes = self.as_received(&route, route.sa.is_some(), bytes);
                 self.notes.arriving = true;
                 self.ims.receive(now, &packet_of(&route, &bytes), &mut self.out, &mut self.notes);
             }
@@ -349,25 +365,34 @@ impl<T: Tap> World<T> {
     }
 
     fn transmit(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8]) {
-        match route.transport {
-            Transport::Udp => self.transmit_datagram(owner, route, bytes),
-            Transport::Tcp | Transport::Tls | Transport::Sctp => self.transmit_segment(owner, route, bytes),
+        if self.mutators.is_empty() {
+            self.send(owner, route, bytes, false);
+        } else {
+            self.send_altered(owner, route, bytes);
         }
     }
 
-    fn transmit_datagram(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8]) {
+    /// `lost`: it is seen as it leaves, and does not arrive.
+    pub(super) fn send(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8], lost: bool) {
+        match route.transport {
+            Transport::Udp => self.transmit_datagram(owner, route, bytes, lost),
+            Transport::Tcp | Transport::Tls | Transport::Sctp => self.transmit_segment(owner, route, bytes, lost),
+        }
+    }
+
+    fn transmit_datagram(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8], lost: bool) {
         self.tap.packet(self.now, &packet_of(&route, bytes));
         let (a, b) = (self.sender(owner, route.from), self.receiver(route.to));
         let arrivals: Vec<Duration> = self.links.link(a, b).datagram(&mut self.random).collect();
         let Some(arrival) = self.on_wire(&route, bytes, None) else { return };
-        if self.links.down_until(a, b, self.now).is_none() {
+        if !lost && self.links.down_until(a, b, self.now).is_none() {
             for after in arrivals {
                 self.on_the_way.at(self.now + after, arrival.clone());
             }
         }
     }
 
-    fn transmit_segment(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8]) {
+    fn transmit_segment(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8], lost: bool) {
         let route = Route { to: self.nat.as_ref().map_or(route.to, |nat| nat.hidden(route.to)), ..route };
         let Some(direction) =
             self.connections.find(owner, route.from, route.to).or_else(|| self.reconnect(owner, &route))
@@ -393,6 +418,9 @@ impl<T: Tap> World<T> {
         };
         let at = self.connections.arrival(direction, start + passage);
         let Some(arrival) = self.on_wire(&route, bytes, Some(direction)) else { return };
+        if lost {
+            return;
+        }
         let reset = match &mut self.reset_after {
             Some((passed @ 1.., _)) => {
                 *passed -= 1;
@@ -514,7 +542,7 @@ impl<T: Tap> World<T> {
     }
 
     /// Ports that nobody listens at for ever are those of UEs.
-    fn receiver(&self, to: SocketAddr) -> Role {
+    pub(super) fn receiver(&self, to: SocketAddr) -> Role {
         let element = || self.ims.owner(to).map(|owner| self.ims.element(owner).role());
         let known = self.outside.get(&to).or_else(|| self.listeners.get(&to)).copied();
         known.or_else(element).unwrap_or(Role::Ue)
