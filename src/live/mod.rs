@@ -8,12 +8,14 @@
 mod clock;
 mod control;
 pub mod descriptors;
+pub mod hep;
 pub mod plane;
 pub mod ports;
 mod protected;
 mod shard;
 mod sockets;
 mod state;
+mod stray;
 mod stream;
 mod tls;
 
@@ -22,15 +24,17 @@ pub use control::{Answer, ControlSocket};
 pub use protected::SaTraffic;
 pub use sockets::{BindError, Sockets};
 pub use state::{Recovered, StateDir, StateFault};
+pub use stray::obstacle;
 pub use tls::{Tls, TlsFault, Trust};
 
-use crate::ims::{Element, ElementId, Ims, Tap};
+use crate::ims::{Element, ElementId, Fault, Ims, Tap};
 use crate::ipsec::association::SaSetId;
 use crate::packet::Outbox;
 use crate::time::{Duration, Instant};
 use shard::{Shard, Shared};
 use state::journal::Journal;
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::rc::Rc;
 
 /// A running [`Ims`]. Lives inside a `tokio::task::LocalSet`.
@@ -82,6 +86,19 @@ impl Live {
             s.ims.command(id, now, &mut s.out, &mut *s.tap, |e, o| done = Some(command(e, now, o)));
         });
         done.expect("a command runs at once")
+    }
+
+    /// From now on what has to do with a UE is altered ([`Ims::mutate`]). [`obstacle`] tells what cannot be done.
+    pub fn mutate(&self, fault: Option<Fault>) {
+        let mut shard = self.shared.borrow_mut();
+        shard.ims.mutate(fault);
+        let deaf = shard.ims.deaf().is_some();
+        shard.protected.plane.deafen(deaf);
+    }
+
+    /// From now on nothing leaves for any other host than this.
+    pub fn confine(&self, host: IpAddr) {
+        self.shared.borrow_mut().only = Some(host);
     }
 
     /// Looks at the elements.

@@ -8,6 +8,7 @@ use super::stream;
 use crate::ims::ElementId;
 use crate::ipsec::association::{SaSet, SaSetId};
 use crate::ipsec::esp::Counters;
+use crate::mutation::SetFaultKind;
 use crate::packet::{Protocol, SaFailure, SaFault, Transport};
 use crate::time::{Duration, Instant};
 use std::collections::hash_map::Entry;
@@ -64,9 +65,25 @@ pub(super) fn install(shard: &mut Shard, shared: &Shared, now: Instant, owner: E
         shard.protected.waiting.push_back(Order::Install(owner, set));
         return;
     }
+    let fault = shard.ims.set_fault(owner, &set);
+    let made = fault.and_then(|fault| fault.altered(&set));
     let result = open_ports(shard, shared, now, owner, &set)
         .map_err(|error| SaFault::Port(error.to_string().into()))
-        .and_then(|()| shard.protected.plane.install(&set, shared).map_err(|cause| SaFault::Refused(cause.into())));
+        .and_then(|()| {
+            match fault {
+                Some(SetFaultKind::Refused) => Err("so it was told".to_owned()),
+                _ => shard.protected.plane.install(made.as_ref().unwrap_or(&set), shared),
+            }
+            .map_err(|cause| SaFault::Refused(cause.into()))
+        });
+    if let (Some(SetFaultKind::EndsAfter(life)), Ok(())) = (fault, &result) {
+        let (shared, set) = (Rc::clone(shared), set.id);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(life).await;
+            // Nobody is told.
+            shared.borrow_mut().protected.plane.remove(set);
+        });
+    }
     conclude(shard, now, set.id, result);
 }
 

@@ -6,12 +6,14 @@ use super::protected::{self, Protected};
 use super::sockets::UdpSockets;
 use super::state::StateDir;
 use super::state::journal::{self, Journal};
+use super::stray;
 use super::stream::Streams;
 use super::tls::Tls;
 use crate::ims::{ElementId, Ims, Outward, SaAnswers, Tap};
 use crate::packet::{Connection, Effect, Packet, Route, Transport};
 use crate::time::Instant;
 use std::cell::RefCell;
+use std::net::IpAddr;
 use std::rc::Rc;
 use tokio::sync::Notify;
 
@@ -29,6 +31,8 @@ pub(super) struct Shard {
     pub(super) protected: Protected,
     /// Where records go, with a state directory.
     pub(super) journal: Option<Journal>,
+    /// The only host that anything may leave for.
+    pub(super) only: Option<IpAddr>,
     /// Wakes whoever watches ([`super::Live::changed`]).
     pub(super) changed: Rc<Notify>,
     /// Wakes the timer task when an earlier deadline has appeared.
@@ -55,6 +59,7 @@ impl Shard {
             tls: Tls::default(),
             protected: Protected::new(plane),
             journal: state.map(Journal::new),
+            only: None,
             changed: Rc::new(Notify::new()),
             earlier: Rc::new(Notify::new()),
             armed: None,
@@ -139,6 +144,13 @@ fn carry_out(shard: &mut Shard, shared: &Shared, now: Instant, owner: ElementId,
     match effect {
         Effect::Transmit { from, to, transport, protocol, sa, range } => {
             let route = Route { from, to, transport, protocol, sa };
+            if shard.only.is_some_and(|only| only != to.ip()) {
+                tracing::warn!(%to, "nothing is sent there");
+                return;
+            }
+            if shard.ims.is_mutated() && stray::send(shard, shared, owner, route, &bytes[range.clone()]) {
+                return;
+            }
             match transport {
                 Transport::Udp
                     if sa.is_some()

@@ -63,11 +63,32 @@ pub(super) trait Plane {
     /// From now on what leaves over a set leaves twice, for UEs that misbehave. Planes whose ESP is not ours cannot.
     fn replay(&mut self, _set: SaSetId) {}
 
+    /// How what is to leave a protected port in clear does so.
+    fn in_clear(&self) -> InClear {
+        InClear::Raw
+    }
+
+    /// From now on SYNs that come over an SA are not answered. False where the plane cannot see to that.
+    fn deafen(&mut self, _deaf: bool) -> bool {
+        false
+    }
+
     /// Ends the four SAs of a set, after what was sent through them before. Unknown sets are ignored.
     fn remove(&mut self, set: SaSetId);
 
     /// Ends all sets and takes away what the plane put into the system.
     fn stop(&mut self) -> Pin<Box<dyn Future<Output = ()>>>;
+}
+
+/// How what is to leave a protected port in clear does so.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum InClear {
+    /// By the socket of the port: the plane leaves everything in clear.
+    Socket,
+    /// By a socket that the system gives to that port for a moment.
+    Borrowed,
+    /// By a raw socket, past the plane.
+    Raw,
 }
 
 /// Shows an ESP packet to whoever looks.

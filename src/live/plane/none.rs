@@ -1,6 +1,6 @@
 //! Plane `none`: protected messages stay in clear, and the addresses and ports of a packet stand for its SA.
 
-use super::Plane;
+use super::{InClear, Plane};
 use crate::ipsec::association::{Mode, SaSet, SaSetId};
 use crate::live::shard::Shared;
 use crate::time::Duration;
@@ -18,6 +18,10 @@ impl Plane for None {
     }
 
     fn release(&self, _local: SocketAddr) {}
+
+    fn in_clear(&self) -> InClear {
+        InClear::Socket
+    }
 
     fn install(&mut self, set: &SaSet, _shared: &Shared) -> Result<(), String> {
         match set.mode {

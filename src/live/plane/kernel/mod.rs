@@ -3,7 +3,9 @@
 //! A set is four states and four policies, made in this order and taken away in the other: a policy without its state
 //! would make the kernel ask a key manager. Every protected port has walls beside, policies of low rank that block what
 //! no set lets through, in both directions: they stay while the port is open, so that what is sent after the end of a
-//! set does not leave in clear.
+//! set does not leave in clear. And they stay for [`UNWORKED`] after the port has closed and its states are gone: a kernel
+//! keeps packets that it has opened in a queue of work before it delivers them, and what comes out of it would be
+//! answered with a reset in clear.
 
 mod netlink;
 mod request;
@@ -19,9 +21,8 @@ use crate::ipsec::esp::{self, Counters};
 use crate::live::shard::Shared;
 use crate::time::Duration;
 use netlink::Xfrm;
-use netlink_packet_xfrm::XfrmAttrs;
 use netlink_packet_xfrm::constants::{XFRM_MODE_TRANSPORT, XFRM_POLICY_BLOCK};
-use netlink_packet_xfrm::policy::ModifyMessage as Policy;
+use netlink_packet_xfrm::{XfrmAttrs, XfrmMessage};
 use request::Sa;
 use run_file::{Range, RunFile};
 use socket2::{Domain, Socket, Type};
@@ -35,8 +36,9 @@ use tokio::time::Instant;
 
 /// The plane.
 pub(super) struct KernelPlane {
-    run_file: RunFile,
-    tables: RefCell<Tables<netlink::Kernel>>,
+    /// Held for as long as anything bears our mark.
+    _run_file: RunFile,
+    tables: Rc<RefCell<Tables<netlink::Kernel>>>,
     /// Who is told of keys: the packets themselves are the kernel's.
     wire: Option<Rc<dyn Wire>>,
 }
@@ -56,16 +58,16 @@ impl KernelPlane {
             }
             _ => unavailable(format!("the tables of the kernel cannot be read: {e}"), "take plane userspace"),
         };
-        for range in left {
-            let swept = tables.sweep(range).map_err(denied)?;
+        for left in left {
+            let swept = tables.sweep(left.range).map_err(denied)?;
             tracing::info!(states = swept.states, policies = swept.policies, "swept what an earlier run left");
-            run_file.swept(range);
+            left.swept();
         }
         tables.probe().map_err(|e| match e.kind() {
             io::ErrorKind::PermissionDenied => denied(e),
             _ => unavailable(format!("this kernel has no ESP ({e})"), "take plane userspace, which brings its own"),
         })?;
-        Ok(Self { run_file, tables: RefCell::new(tables), wire: None })
+        Ok(Self { _run_file: run_file, tables: Rc::new(RefCell::new(tables)), wire: None })
     }
 }
 
@@ -86,7 +88,7 @@ impl Plane for KernelPlane {
         if let Some(cause) = cannot_carry(set) {
             return Err(cause);
         }
-        let is_new = self.tables.get_mut().install(Instant::now(), set)?;
+        let is_new = self.tables.borrow_mut().install(Instant::now(), set)?;
         if let (Some(wire), true) = (&self.wire, is_new) {
             wire.sealed(set);
         }
@@ -94,7 +96,7 @@ impl Plane for KernelPlane {
     }
 
     fn extend(&mut self, set: SaSetId, life: Duration) {
-        if let Err(error) = self.tables.get_mut().extend(Instant::now(), set, life) {
+        if let Err(error) = self.tables.borrow_mut().extend(Instant::now(), set, life) {
             tracing::warn!(%set, %error, "the life of a set could not be extended in the kernel");
         }
     }
@@ -104,15 +106,26 @@ impl Plane for KernelPlane {
     }
 
     fn remove(&mut self, set: SaSetId) {
-        self.tables.get_mut().remove(set);
+        self.tables.borrow_mut().remove(set);
     }
 
     fn stop(&mut self) -> Pin<Box<dyn Future<Output = ()>>> {
-        let range = self.run_file.range;
-        if let Err(error) = self.tables.get_mut().sweep(range) {
-            tracing::warn!(%error, "states and policies of this run are left in the kernel");
-        }
-        Box::pin(std::future::ready(()))
+        Box::pin(stop(Rc::clone(&self.tables), tokio::time::sleep(UNWORKED)))
+    }
+}
+
+/// Takes away what is ours, the walls last and with a pause before where there were sets.
+async fn stop<X: Xfrm>(tables: Rc<RefCell<Tables<X>>>, pause: impl Future<Output = ()>) {
+    let left = |error: io::Error| tracing::warn!(%error, "states and policies of this run are left in the kernel");
+    let (range, had_sets) = (tables.borrow().range, tables.borrow().had_sets);
+    if let Err(error) = tables.borrow_mut().sweep_sets(range) {
+        return left(error);
+    }
+    if had_sets {
+        pause.await;
+    }
+    if let Err(error) = tables.borrow_mut().sweep_walls(range) {
+        left(error);
     }
 }
 
@@ -145,7 +158,10 @@ struct Tables<X> {
     sets: HashMap<SaSetId, Installed>,
     numbers: HashSet<u32>,
     next: u32,
+    had_sets: bool,
     walls: HashSet<SocketAddr>,
+    /// Closed ports whose walls have been given an end.
+    ending: HashSet<SocketAddr>,
 }
 
 struct Installed {
@@ -164,7 +180,16 @@ struct Swept {
 
 impl<X: Xfrm> Tables<X> {
     fn new(xfrm: X, range: Range) -> Self {
-        Self { xfrm, range, sets: HashMap::new(), numbers: HashSet::new(), next: 0, walls: HashSet::new() }
+        Self {
+            xfrm,
+            range,
+            sets: HashMap::new(),
+            numbers: HashSet::new(),
+            next: 0,
+            had_sets: false,
+            walls: HashSet::new(),
+            ending: HashSet::new(),
+        }
     }
 
     /// Makes four states, then four policies; an error leaves nothing behind. Tells whether the set is a new one.
@@ -188,6 +213,7 @@ impl<X: Xfrm> Tables<X> {
             }
         }
         self.numbers.insert(number);
+        self.had_sets = true;
         self.sets.insert(set.id, Installed { sas, number, algorithms: set.algorithms, since: now });
         Ok(true)
     }
@@ -251,8 +277,11 @@ impl<X: Xfrm> Tables<X> {
         if !self.walls.insert(local) {
             return Ok(());
         }
-        for wall in request::walls(local, self.range.wall_priority()) {
-            match self.xfrm.ask(netlink_packet_xfrm::XfrmMessage::AddPolicy(wall)) {
+        let was_ending = self.ending.remove(&local);
+        for wall in request::walls(local, self.range.wall_priority(), None) {
+            // Walls that end take back their end; those of somebody else stay as they are.
+            let order = if was_ending { XfrmMessage::UpdatePolicy(wall) } else { XfrmMessage::AddPolicy(wall) };
+            match self.xfrm.ask(order) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
                     self.tear_down(local);
                     return Err(error);
@@ -263,25 +292,27 @@ impl<X: Xfrm> Tables<X> {
         Ok(())
     }
 
+    /// The walls of a closed port stand for [`UNWORKED`], then the kernel takes them away.
     fn tear_down(&mut self, local: SocketAddr) {
         if self.walls.remove(&local) {
-            for wall in request::walls(local, self.range.wall_priority()) {
-                // It may be gone, or never have been put up.
-                let _ = self.xfrm.ask(request::delete_policy(&wall));
+            for wall in request::walls(local, self.range.wall_priority(), Some(UNWORKED)) {
+                // They may never have been put up, and end all the same.
+                let _ = self.xfrm.ask(XfrmMessage::UpdatePolicy(wall));
             }
+            self.ending.insert(local);
         }
     }
 
     /// Takes away all that bears the mark of `range`, and nothing else. Walls go last: what still comes through a state
     /// whose policy is gone would else be answered in clear.
     fn sweep(&mut self, range: Range) -> io::Result<Swept> {
+        let sets = self.sweep_sets(range)?;
+        Ok(Swept { policies: sets.policies + self.sweep_walls(range)?, ..sets })
+    }
+
+    fn sweep_sets(&mut self, range: Range) -> io::Result<Swept> {
         let mut swept = Swept::default();
-        let is_wall = |policy: &Policy| {
-            let info = &policy.user_policy_info;
-            info.action == XFRM_POLICY_BLOCK && info.priority == range.wall_priority()
-        };
-        let (walls, others): (Vec<_>, Vec<_>) = self.xfrm.policies()?.into_iter().partition(is_wall);
-        for policy in others {
+        for policy in self.xfrm.policies()? {
             let reqids = policy.nlas.iter().filter_map(|attribute| match attribute {
                 XfrmAttrs::Template(templates) => templates.first().map(|template| template.reqid),
                 _ => None,
@@ -299,19 +330,31 @@ impl<X: Xfrm> Tables<X> {
                 swept.states += 1;
             }
         }
-        for wall in walls {
-            gone_or(self.xfrm.ask(request::delete_policy(&wall)))?;
-            swept.policies += 1;
-        }
         if range == self.range {
             self.sets.clear();
             self.numbers.clear();
-            self.walls.clear();
         }
         Ok(swept)
     }
 
-    /// Makes a state of each address family between addresses for documents (RFC 5737, RFC 3849) and takes it away.
+    fn sweep_walls(&mut self, range: Range) -> io::Result<usize> {
+        let mut swept = 0;
+        for policy in self.xfrm.policies()? {
+            let info = &policy.user_policy_info;
+            if info.action == XFRM_POLICY_BLOCK && info.priority == range.wall_priority() {
+                gone_or(self.xfrm.ask(request::delete_policy(&policy)))?;
+                swept += 1;
+            }
+        }
+        if range == self.range {
+            self.walls.clear();
+            self.ending.clear();
+        }
+        Ok(swept)
+    }
+
+    /// Makes a state of each address family between addresses for documents (RFC 5737, RFC 3849) and takes it away. Its SPI
+    /// is of this process alone: another that starts at the same moment probes too.
     fn probe(&mut self) -> io::Result<()> {
         let pairs: [[IpAddr; 2]; 2] = [
             [[192, 0, 2, 1].into(), [192, 0, 2, 2].into()],
@@ -319,7 +362,8 @@ impl<X: Xfrm> Tables<X> {
         ];
         let reqid = self.range.reqid(Range::len() - 1);
         for [from, to] in pairs {
-            let sa = Sa::inbound(SocketAddr::new(from, 9), SocketAddr::new(to, 9), Spi(PROBE_SPI), reqid);
+            let sa =
+                Sa::inbound(SocketAddr::new(from, 9), SocketAddr::new(to, 9), Spi(PROBE_SPI + self.range.0), reqid);
             let probed = Algorithms { integrity: Integrity::HmacSha1, encryption: Encryption::Null };
             let keys = request::algorithms(probed, &FILLER.0, &FILLER.1);
             // One that a run before left would be in the way.
@@ -355,6 +399,9 @@ fn gone_or(answer: io::Result<()>) -> io::Result<()> {
 /// Keys that are none: a state that is extended keeps those it has, but the kernel wants some to read. The halves differ,
 /// so that triple DES takes them too.
 const FILLER: (Ck, Ik) = (Ck([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]), Ik([1; 16]));
+/// How long the kernel may take to deliver what it has opened: late stable kernels of 6.1 and all since hand packets of
+/// transport mode to a queue of work, which waits behind other programs for a processor.
+const UNWORKED: Duration = Duration::from_millis(500);
 /// Nothing is sent to it.
 const DISCARD: u16 = 9;
 const PROBE_SPI: u32 = 0x696d_7331;

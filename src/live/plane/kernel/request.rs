@@ -167,12 +167,13 @@ impl Sa {
     }
 }
 
-/// The two walls of a protected port, in and out: what no set lets through goes no further.
-pub(super) fn walls(local: SocketAddr, priority: u32) -> [Policy; 2] {
+/// The two walls of a protected port, in and out: what no set lets through goes no further. `life` as in [`lifetime`].
+pub(super) fn walls(local: SocketAddr, priority: u32, life: Option<Duration>) -> [Policy; 2] {
     [(XFRM_POLICY_IN, None, Some(local)), (XFRM_POLICY_OUT, Some(local), None)].map(|(direction, from, to)| {
         let mut policy = Policy::default();
         let info = &mut policy.user_policy_info;
         info.selector = selector(from, to);
+        info.lifetime_cfg = lifetime(life);
         info.priority = priority;
         info.direction = direction;
         info.action = XFRM_POLICY_BLOCK;

@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// A range of reqids: the one we hold, or one whose holder is gone.
+/// A range of reqids.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Range(pub(super) u32);
 
@@ -40,10 +40,26 @@ pub(super) struct RunFile {
     _file: File,
 }
 
+/// A range whose holder is gone and may have left something. It is held until that is swept: who starts at the same
+/// moment could take the range, and would lose what it makes.
+pub(super) struct Left {
+    pub(super) range: Range,
+    /// `None`: the range is ours now.
+    file: Option<(File, PathBuf)>,
+}
+
+impl Left {
+    /// Nothing is left: the file goes.
+    pub(super) fn swept(self) {
+        if let Some((_locked, path)) = self.file {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
 impl RunFile {
-    /// Takes the first range that is free in this network namespace. The other list names ranges whose holders are gone
-    /// and may have left something; their files are there until [`RunFile::swept`].
-    pub(super) fn take() -> io::Result<(Self, Vec<Range>)> {
+    /// Takes the first range that is free in this network namespace. The list names ranges to be swept.
+    pub(super) fn take() -> io::Result<(Self, Vec<Left>)> {
         let folder = match std::env::var_os("IMSREG_RUN_DIR") {
             Some(folder) => PathBuf::from(folder),
             None => PathBuf::from("/run/imsreg"),
@@ -51,7 +67,7 @@ impl RunFile {
         Self::take_in(&folder, fs::metadata("/proc/thread-self/ns/net")?.ino())
     }
 
-    fn take_in(folder: &Path, namespace: u64) -> io::Result<(Self, Vec<Range>)> {
+    fn take_in(folder: &Path, namespace: u64) -> io::Result<(Self, Vec<Left>)> {
         fs::create_dir_all(folder).map_err(|e| io::Error::new(e.kind(), format!("{}: {e}", folder.display())))?;
         let mut left = Vec::new();
         let mut ours = None;
@@ -62,31 +78,20 @@ impl RunFile {
                 continue;
             }
             let Some(mut file) = lock(&path)? else { continue };
+            if ours.is_some() {
+                left.push(Left { range, file: Some((file, path)) });
+                continue;
+            }
             if existed {
-                left.push(range);
+                left.push(Left { range, file: None });
             }
-            if ours.is_none() {
-                file.set_len(0)?;
-                writeln!(file, "{}", std::process::id())?;
-                ours = Some(Self { range, path, _file: file });
-            }
+            file.set_len(0)?;
+            writeln!(file, "{}", std::process::id())?;
+            ours = Some(Self { range, path, _file: file });
         }
         let ours =
             ours.ok_or_else(|| io::Error::other(format!("{RANGES} processes hold their range of reqids already")))?;
         Ok((ours, left))
-    }
-
-    /// Nothing is left of `range`: its file goes, unless it is ours.
-    pub(super) fn swept(&self, range: Range) {
-        if range != self.range
-            && let (Some(folder), Some(name)) = (self.path.parent(), self.path.file_name().and_then(|n| n.to_str()))
-            && let Some((stem, _)) = name.rsplit_once('-')
-        {
-            let path = folder.join(format!("{stem}-{}", range.0));
-            if let Ok(Some(_)) = lock(&path) {
-                let _ = fs::remove_file(path);
-            }
-        }
     }
 }
 
@@ -134,13 +139,17 @@ mod tests {
         folder
     }
 
+    fn ranges(left: &[Left]) -> Vec<Range> {
+        left.iter().map(|left| left.range).collect()
+    }
+
     #[test]
     fn each_process_has_a_range_and_gives_it_back() {
         let folder = folder("ranges");
         let (first, left) = RunFile::take_in(&folder, 7).expect("a range");
-        assert_eq!((first.range, left), (Range(0), vec![]));
+        assert_eq!((first.range, ranges(&left)), (Range(0), vec![]));
         let (second, left) = RunFile::take_in(&folder, 7).expect("another");
-        assert_eq!((second.range, left), (Range(1), vec![]));
+        assert_eq!((second.range, ranges(&left)), (Range(1), vec![]));
         let (elsewhere, _) = RunFile::take_in(&folder, 8).expect("one of another namespace");
         assert_eq!(elsewhere.range, Range(0));
         drop((first, second, elsewhere));
@@ -156,13 +165,15 @@ mod tests {
             fs::write(path(&folder, 7, range), "1\n").expect("a file of a process that is gone");
         }
         let (ours, left) = RunFile::take_in(&folder, 7).expect("a range");
-        assert_eq!((ours.range, &left[..]), (Range(0), &[Range(0), Range(3)][..]));
-        for range in left {
-            ours.swept(range);
-        }
-        let (next, left) = RunFile::take_in(&folder, 7).expect("another");
-        assert_eq!((next.range, left), (Range(1), vec![]));
-        drop((ours, next));
+        assert_eq!((ours.range, ranges(&left)), (Range(0), vec![Range(0), Range(3)]));
+        // Nobody takes a range that is being swept, nor sweeps it too.
+        assert!(lock(&path(&folder, 7, Range(3))).expect("it is there").is_none());
+        let (next, none) = RunFile::take_in(&folder, 7).expect("another");
+        assert_eq!((next.range, ranges(&none)), (Range(1), vec![]));
+        left.into_iter().for_each(Left::swept);
+        let (third, none) = RunFile::take_in(&folder, 7).expect("a third");
+        assert_eq!((third.range, ranges(&none)), (Range(2), vec![]));
+        drop((ours, next, third));
         fs::remove_dir_all(folder).expect("empty");
     }
 

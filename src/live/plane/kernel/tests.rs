@@ -3,6 +3,7 @@
 use super::*;
 use crate::ipsec::association::Endpoint;
 use netlink_packet_xfrm::XfrmMessage;
+use netlink_packet_xfrm::policy::ModifyMessage as Policy;
 use netlink_packet_xfrm::state::ModifyMessage as State;
 
 #[derive(Default)]
@@ -153,7 +154,7 @@ fn a_sweep_takes_what_bears_the_mark_and_nothing_else() {
     earlier.wall_in("192.0.2.1:6100".parse().expect("an address")).expect("nothing is refused");
     let mut tables = Tables::new(earlier.xfrm, Range(0));
     tables.install(Instant::now(), &set(2)).expect("nothing is refused");
-    let mut foreign = request::walls("192.0.2.1:500".parse().expect("an address"), 77);
+    let mut foreign = request::walls("192.0.2.1:500".parse().expect("an address"), 77, None);
     tables.xfrm.policies.append(&mut foreign.to_vec());
     foreign[0].user_policy_info.priority = 78;
     assert_eq!(tables.sweep(Range(3)).expect("swept"), Swept { states: 4, policies: 6 });
@@ -220,7 +221,42 @@ fn a_port_has_its_walls_once() {
     assert_eq!((inward.selector.dport, inward.selector.prefixlen_d, inward.selector.prefixlen_s), (6_100, 128, 0));
     assert_eq!((outward.selector.sport, outward.selector.prefixlen_s, outward.selector.prefixlen_d), (6_100, 128, 0));
     tables.tear_down(port);
-    assert!(tables.xfrm.policies.is_empty());
+    assert_eq!(ends(&tables), [1, 1], "they end one second later");
+    // Opened again, the port has walls without an end.
+    tables.wall_in(port).expect("nothing is refused");
+    assert_eq!(ends(&tables), [0, 0]);
+}
+
+fn ends(tables: &Tables<Fake>) -> Vec<u64> {
+    tables.xfrm.policies.iter().map(|p| p.user_policy_info.lifetime_cfg.hard_add_expires_seconds).collect()
+}
+
+#[test]
+fn walls_of_somebody_else_keep_their_end() {
+    let mut tables = tables(0);
+    let port = "192.0.2.1:6100".parse().expect("an address");
+    tables.xfrm.policies = request::walls(port, 77, Some(Duration::from_secs(9))).to_vec();
+    tables.wall_in(port).expect("it is walled in already");
+    assert_eq!(ends(&tables), [10, 10]);
+}
+
+/// What the kernel had opened before the states went is delivered by a queue of work, and would be answered in clear.
+#[test]
+fn at_a_stop_walls_stand_for_a_while_when_states_are_gone() {
+    for (sets, waited_for) in [(1, vec![(0, 2)]), (0, vec![])] {
+        let mut made = tables(0);
+        made.wall_in("192.0.2.1:6100".parse().expect("an address")).expect("nothing is refused");
+        for id in 1..=sets {
+            made.install(Instant::now(), &set(id)).expect("nothing is refused");
+            made.remove(SaSetId(id));
+        }
+        let tables = Rc::new(RefCell::new(made));
+        let left = || (tables.borrow().xfrm.states.len(), tables.borrow().xfrm.policies.len());
+        let mut seen = Vec::new();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        runtime.block_on(stop(Rc::clone(&tables), async { seen.push(left()) }));
+        assert_eq!((seen, left()), (waited_for, (0, 0)), "{sets} sets");
+    }
 }
 
 #[test]
@@ -228,6 +264,15 @@ fn the_probe_leaves_nothing_and_tells_what_the_kernel_said() {
     let mut tables = tables(0);
     tables.probe().expect("this kernel has ESP");
     assert!(tables.xfrm.states.is_empty());
+    // Another process is in the middle of the same.
+    let mut other = self::tables(1);
+    other.xfrm.refuse = Some(3);
+    other.probe().expect_err("its state stays");
+    assert_eq!(other.xfrm.states.len(), 1);
+    let state = other.xfrm.states.clone();
+    tables.xfrm.states.clone_from(&state);
+    tables.probe().expect("its own state is another");
+    assert_eq!(tables.xfrm.states, state);
     tables.xfrm = Fake { refuse: Some(2), ..Fake::default() };
     assert_eq!(tables.probe().expect_err("and this one has none").raw_os_error(), Some(93));
 }

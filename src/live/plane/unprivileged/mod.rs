@@ -8,11 +8,11 @@ mod tcp;
 
 pub(in crate::live) use tcp::InsideStream;
 
-use super::Plane;
 use super::mappings::Mappings;
+use super::{InClear, Plane};
 use crate::event::Role;
 use crate::ims::Wire;
-use crate::ip::transport::{Segment, write_udp};
+use crate::ip::transport::{Segment, begins, write_udp};
 use crate::ip::{self, Packet as IpPacket, Upper};
 use crate::ipsec::association::{Mode, SaSet, SaSetId};
 use crate::ipsec::esp::{Carrier, Counters, Datagram, Engine, KEEP_ALIVE};
@@ -104,6 +104,15 @@ impl Plane for Unprivileged {
         self.inside.state.borrow_mut().replays.push(set);
     }
 
+    fn in_clear(&self) -> InClear {
+        InClear::Borrowed
+    }
+
+    fn deafen(&mut self, deaf: bool) -> bool {
+        self.inside.state.borrow_mut().deaf = deaf;
+        true
+    }
+
     fn remove(&mut self, set: SaSetId) {
         let mut state = self.inside.state.borrow_mut();
         state.replays.retain(|replayed| *replayed != set);
@@ -148,6 +157,8 @@ struct State {
     wire: Option<Rc<dyn Wire>>,
     /// Those of UEs that misbehave: what leaves over them leaves twice.
     replays: Vec<SaSetId>,
+    /// SYNs are not answered.
+    deaf: bool,
     /// Kept for their memory.
     segment: Vec<u8>,
     esp: Vec<u8>,
@@ -246,6 +257,7 @@ impl Inside {
         }
         let (shared, role) = (state.shared.clone(), state.role);
         match opened {
+            Ok(opened) if state.deaf && begins(opened.upper, &segment[opened.segment.clone()]) => {}
             Ok(opened) if opened.upper == Upper::Tcp => {
                 if let Some(end) = state.ends.get_mut(&local) {
                     let mut packet = Vec::with_capacity(ip::header_len(local) + opened.segment.len());
@@ -325,6 +337,7 @@ impl State {
             role: Role::Pcscf,
             wire: None,
             replays: Vec::new(),
+            deaf: false,
             segment: Vec::new(),
             esp: Vec::new(),
         }

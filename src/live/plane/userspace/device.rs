@@ -18,7 +18,7 @@ type Fault = (String, &'static str);
 impl Device {
     /// Makes the device of this process, up, with routes.
     pub(super) async fn open() -> Result<Self, Fault> {
-        let name = format!("imsreg{}", std::process::id());
+        let name = free_name();
         let mut builder = Tun::builder().name(&name);
         // The larger value counts, that of all devices or its own, which begins with the default.
         let filter = knob("all", "rp_filter").max(knob("default", "rp_filter")).unwrap_or_default();
@@ -85,6 +85,15 @@ async fn set_up(netlink: &Handle, index: u32) -> Result<(), rtnetlink::Error> {
         }
     }
     Ok(())
+}
+
+/// One that no device has: a process may have several planes at the same time. At most 15 octets.
+fn free_name() -> String {
+    let own = format!("imsreg{}", std::process::id());
+    let letters = || 'a'..='z';
+    let further = letters().flat_map(|first| letters().map(move |second| format!("{first}{second}")));
+    let mut names = std::iter::once(own.clone()).chain(further.map(|letters| format!("{own}{letters}")));
+    names.find(|name| knob(name, "rp_filter").is_none()).unwrap_or(own)
 }
 
 fn missing(error: &tokio_tun::Error) -> Fault {

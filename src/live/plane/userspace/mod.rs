@@ -13,7 +13,7 @@ use super::{Plane, Unavailable};
 use crate::config::PlaneChoice;
 use crate::event::Role;
 use crate::ims::Wire;
-use crate::ip::transport::Segment;
+use crate::ip::transport::{Segment, begins};
 use crate::ip::{self, Packet, Upper};
 use crate::ipsec::association::{Mode, SaSet, SaSetId};
 use crate::ipsec::esp::{self, Carrier, Counters, Engine};
@@ -54,6 +54,7 @@ impl Userspace {
             sets: HashMap::new(),
             guards: Guards::default(),
             replays: Vec::new(),
+            deaf: false,
             watcher: None,
             wire: None,
             segment: Vec::new(),
@@ -108,6 +109,11 @@ impl Plane for Userspace {
         self.lift.state.borrow_mut().replays.push(set);
     }
 
+    fn deafen(&mut self, deaf: bool) -> bool {
+        self.lift.state.borrow_mut().deaf = deaf;
+        true
+    }
+
     fn remove(&mut self, set: SaSetId) {
         // What was sent through the set before, a reset among it, is in the device still.
         self.lift.drain();
@@ -155,6 +161,8 @@ struct State {
     guards: Guards,
     /// Those of UEs that misbehave: what leaves over them leaves twice.
     replays: Vec<SaSetId>,
+    /// SYNs are not answered.
+    deaf: bool,
     /// Who is told of packets that are not let in, and as what.
     watcher: Option<(Shared, Role)>,
     /// Who looks at ESP itself.
@@ -253,10 +261,11 @@ impl Lift {
     /// Opens an ESP packet and hands what is in it to the protected sockets.
     fn inward(&self, source: IpAddr, destination: IpAddr, carrier: Carrier, esp: &[u8]) {
         let mut state = self.state.borrow_mut();
-        let State { engine, segment, packet, watcher, wire, .. } = &mut *state;
+        let State { engine, segment, packet, watcher, wire, deaf, .. } = &mut *state;
         super::show(wire.as_deref(), source, destination, carrier, esp);
         segment.clear();
         match engine.open(source, destination, carrier, esp, segment) {
+            Ok(opened) if *deaf && begins(opened.upper, &segment[opened.segment.clone()]) => {}
             Ok(opened) => {
                 packet.clear();
                 let octets = &segment[opened.segment];
