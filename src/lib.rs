@@ -51,8 +51,13 @@ pub mod capture;
 pub mod cli;
 #[cfg(feature = "live")]
 pub mod config;
+pub mod conformance;
+#[cfg(feature = "live")]
+pub mod convert;
 pub mod cx;
 mod decimal;
+pub mod derive;
+pub mod diagnose;
 pub mod diameter;
 pub mod event;
 pub mod hss;
@@ -64,10 +69,12 @@ pub mod ipsec;
 pub mod ladder;
 #[cfg(feature = "live")]
 pub mod live;
+pub mod mutation;
 pub mod packet;
 pub mod pcscf;
 pub mod random;
 pub mod reginfo;
+pub mod replay;
 pub mod scscf;
 pub mod sim;
 pub mod sip;

@@ -31,19 +31,26 @@ const TABLE: &[(&str, u8, &[&str])] = &[
     ("hss", 3, &[]),
     ("ue", 3, &[]),
     ("application_server", 3, &[]),
-    ("ims", 4, &[]),
+    ("mutation", 3, &[]),
+    ("ims", 4, &["replay"]),
     ("capture", 4, &[]),
     ("ladder", 4, &["capture"]),
     ("trace", 4, &["capture", "ladder"]),
-    ("validate", 4, &["trace"]),
-    ("config", 4, &[]),
+    ("validate", 4, &["trace", "ladder"]),
+    ("convert", 4, &["capture", "trace"]),
+    ("replay", 4, &["trace"]),
+    ("diagnose", 4, &["trace", "validate"]),
+    ("conformance", 4, &["trace", "validate", "ladder"]),
+    ("derive", 4, &["trace"]),
+    ("config", 4, &["conformance", "validate"]),
     ("sim", 5, &[]),
     ("live", 6, &[]),
     ("cli", 6, &["live"]),
 ];
 
 /// The judge never shares the accused's code: these see no element.
-const JUDGES: &[&str] = &["capture", "ladder", "trace", "validate"];
+const JUDGES: &[&str] =
+    &["capture", "ladder", "trace", "validate", "replay", "diagnose", "mutation", "derive", "convert", "conformance"];
 const ELEMENTS: &[&str] = &["pcscf", "icscf", "scscf", "hss", "ue", "application_server", "ims"];
 
 /// What an element borrows from another: the same policy word on both sides of Gm.

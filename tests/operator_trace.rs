@@ -11,10 +11,13 @@ mod common;
 #[expect(dead_code, reason = "more is allowed to sessions")]
 #[path = "common/facts.rs"]
 mod facts;
+#[path = "common/scratch.rs"]
+mod scratch;
 
 use common::{Recorder, address, name};
 use facts::{Allowed, assert_all_used, assert_same, both_given, differences, in_repository, recorded};
 use imsreg::config::{Elements, load_profile, load_subscribers};
+use imsreg::derive::{self, Parts};
 use imsreg::hss::Hss;
 use imsreg::icscf::Icscf;
 use imsreg::ims::{Ims, Outward, Wiring};
@@ -24,8 +27,12 @@ use imsreg::random::Random;
 use imsreg::scscf::Scscf;
 use imsreg::sip::{HeaderName, Message, Uri};
 use imsreg::time::{Epoch, Instant};
+use imsreg::trace::Options;
+use imsreg::trace::story::{Group, Limits, Registration, Story};
+use scratch::Scratch;
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 /// What may differ between a recorded answer and ours, by header, element and parameter.
 const ALLOWED: &[Allowed] = &[
@@ -72,6 +79,37 @@ fn the_recorded_ue_gets_the_recorded_answers() {
     let recorded = with_the_missing_comma(&recorded("seeds/ims-04-200.sip"));
     assert_same(&recorded, &registered.text, ALLOWED, &mut used);
 
+    assert_all_used(ALLOWED, &used);
+}
+
+/// The loop closes: what `imsreg profile` makes of the trace answers as the trace does, in its form as well.
+#[test]
+fn the_profile_derived_from_the_trace_answers_so_too() {
+    let parts = ["ims-01-register", "ims-02-401", "ims-03-register-auth", "ims-04-200"];
+    let messages = parts.map(|part| recorded(&format!("seeds/{part}.sip")));
+    let groups = groups(&messages.join("\n\n"));
+    let registration = Registration::of(&groups[0]);
+    let both = Parts { network: true, device: true };
+    let scratch = Scratch::new("operator-trace-derived");
+    let profile = scratch.file("derived.yaml", &derive::profile(&registration, both, "ims").unwrap());
+    let subscribers = scratch.file("subscribers.yaml", &derive::subscribers(&registration, "ims").unwrap());
+
+    let mut trace = Trace::with(&profile, &subscribers);
+    let mut used = BTreeSet::new();
+    let [register, challenge, answer, accepted] = &messages;
+    let challenged = trace.register(0, register, UE, trace.pcscf);
+    assert_same(challenge, &challenged.text, ALLOWED, &mut used);
+    assert_eq!(names_of(challenge), names_of(&challenged.text));
+    let line = |text: &str, name: &str| text.lines().find(|line| line.starts_with(name)).map(str::to_owned);
+    assert_eq!(line(challenge, "WWW-Authenticate"), line(&challenged.text, "WWW-Authenticate"));
+
+    let (_, port_s) = trace.protected_ports(&challenged.text);
+    let answer = with_security_verify(answer, &security_server(&challenged.text));
+    let registered = trace.register(40, &answer, UE_PORT_C, port_s);
+    let with_comma = with_the_missing_comma;
+    assert_same(&with_comma(accepted), &with_comma(&registered.text), ALLOWED, &mut used);
+    assert_eq!(names_of(accepted), names_of(&registered.text));
+    assert_eq!(line(accepted, "P-Associated-URI"), line(&registered.text, "P-Associated-URI"), "without the comma");
     assert_all_used(ALLOWED, &used);
 }
 
@@ -143,6 +181,20 @@ fn a_difference_that_is_not_listed_is_found() {
     assert_eq!(differences(&recorded, &recorded, ALLOWED, &mut BTreeSet::new()), Vec::<String>::new());
 }
 
+fn groups(text: &str) -> Vec<Group> {
+    let mut story = Story::new(Limits::default());
+    for sighting in imsreg::trace::open(text.as_bytes(), Options::default()).expect("a text with messages") {
+        story.see(sighting.expect("readable"));
+    }
+    story.finish();
+    std::iter::from_fn(|| story.next()).collect()
+}
+
+/// The names of the header lines, in order, as they are spelled.
+fn names_of(text: &str) -> Vec<&str> {
+    text.lines().skip(1).filter_map(|line| Some(line.split_once(':')?.0)).collect()
+}
+
 /// Our core, and a clock.
 struct Trace {
     ims: Ims,
@@ -160,10 +212,12 @@ struct Heard {
 
 impl Trace {
     fn start() -> Self {
-        let profile = load_profile(&in_repository("profiles/huawei-460-60.yaml").display().to_string(), &[])
-            .unwrap_or_else(|faults| panic!("{faults}"));
-        let subscribers = load_subscribers(&in_repository("hss-data/huawei-460-60.yaml"), &profile)
-            .unwrap_or_else(|faults| panic!("{faults}"));
+        Self::with(&in_repository("profiles/huawei-460-60.yaml"), &in_repository("hss-data/huawei-460-60.yaml"))
+    }
+
+    fn with(profile: &Path, subscribers: &Path) -> Self {
+        let profile = load_profile(&profile.display().to_string(), &[]).unwrap_or_else(|faults| panic!("{faults}"));
+        let subscribers = load_subscribers(subscribers, &profile).unwrap_or_else(|faults| panic!("{faults}"));
         assert_eq!(profile.wiring, Wiring::Local);
         let (all, epoch) = (Elements::ALL, Epoch::SIMULATION);
         let mut random = Random::seeded(460);

@@ -3,7 +3,7 @@
 use super::args::{FlagsOf, RegisterArgs};
 use super::record::Record;
 use super::{Failure, Interrupt, network, register, report};
-use crate::config::{Profile, Subscription, UeFlags, counted_up, load_subscribers};
+use crate::config::{MutationCase, Profile, Subscription, UeFlags, counted_up, load_subscribers};
 use crate::event::Role;
 use crate::ims::{ElementId, Ims, Listener, Wiring};
 use crate::ladder::Options;
@@ -14,7 +14,13 @@ use serde_json::json;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 
-pub(super) async fn run(args: &RegisterArgs, profile: &Profile, mut interrupt: Interrupt) -> Result<(), Failure> {
+/// The first of them has the fault.
+pub(super) async fn run(
+    args: &RegisterArgs,
+    profile: &Profile,
+    fault: Option<MutationCase>,
+    mut interrupt: Interrupt,
+) -> Result<(), Failure> {
     let first = args.source.expect("--count requires it");
     let (wanted, limit) = (u64::from(args.count) * DESCRIPTORS, descriptors::raise_limit());
     if wanted > limit {
@@ -35,7 +41,9 @@ pub(super) async fn run(args: &RegisterArgs, profile: &Profile, mut interrupt: I
         let local = sockets.bind(&listener).map_err(|e| Failure::Bind(e, FlagsOf::Register))?;
         let mut config = register::ue_config(args, profile, subscription, local, clock, &mut random);
         config.instance = config.instance.map(|instance| device(&instance, n).unwrap_or(instance));
-        ues.push(ims.add(Ue::new(config, random.fork())).map_err(|e| Failure::Usage(e.to_string()))?);
+        let mut ue = Ue::new(config, random.fork());
+        ue.misbehave(fault.as_ref().filter(|_| n == 0).and_then(|fault| fault.misbehaviour));
+        ues.push(ims.add(ue).map_err(|e| Failure::Usage(e.to_string()))?);
     }
     let record = Record::new(Some(clock));
     if args.common.json {
@@ -46,6 +54,8 @@ pub(super) async fn run(args: &RegisterArgs, profile: &Profile, mut interrupt: I
     }
     let live =
         Live::start(ims, sockets, clock, Box::new(record.clone())).map_err(|e| Failure::Bind(e, FlagsOf::Register))?;
+    let all: Vec<&Subscription> = subscriptions.iter().collect();
+    live.mutate(fault.zip(ues.first()).map(|(fault, ue)| register::of(*ue, &all, fault.mutation)));
     let crowd = Crowd { args, live: &live, clock };
     let result = crowd.course(&ues, &mut interrupt).await;
     live.stop(Duration::from_secs(1)).await;

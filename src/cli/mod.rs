@@ -1,13 +1,21 @@
 //! The command line: arguments to configuration to one run.
 
+mod aka;
 pub mod args;
+mod check;
 mod control;
+mod convert;
+mod diagnose;
 mod first_run;
 mod many;
+mod mutation;
 mod network;
 mod out;
+mod profile;
+mod progress;
 mod record;
 mod register;
+mod replay;
 mod report;
 mod serve;
 mod show;
@@ -58,8 +66,14 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Serve(a)) => &a.common,
         Some(Command::Register(a)) => &a.common,
         Some(Command::Simulate(a)) => &a.common,
+        Some(Command::Check(a)) => a.common(),
         Some(Command::Show(a)) => &a.common,
         Some(Command::Validate(a)) => &a.common,
+        Some(Command::Replay(a)) => &a.common,
+        Some(Command::Diagnose(a)) => &a.common,
+        Some(Command::Profile(a)) => &a.common,
+        Some(Command::Convert(a)) => &a.common,
+        Some(Command::Aka(a)) => &a.common,
         // They log nothing.
         Some(Command::Ctl(_) | Command::Sa(_) | Command::Explain(_)) => &CommonArgs { json: false, verbose: 0 },
     };
@@ -69,9 +83,15 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Serve(args)) => in_runtime(serve::run(*args)),
         Some(Command::Register(args)) => in_runtime(register::run(*args)),
         Some(Command::Simulate(args)) => simulate::run(&args),
+        Some(Command::Check(args)) => in_runtime(check::run(args)),
         Some(Command::Show(args)) => show::run(&args),
         Some(Command::Validate(args)) => validate::run(&args),
+        Some(Command::Replay(args)) => in_runtime(replay::run(*args)),
+        Some(Command::Diagnose(args)) => diagnose::run(&args),
+        Some(Command::Profile(args)) => profile::run(&args),
         Some(Command::Explain(args)) => validate::explain(&args),
+        Some(Command::Convert(args)) => convert::run(&args),
+        Some(Command::Aka(args)) => aka::run(&args),
         Some(Command::Ctl(args)) => control::run(&args),
         Some(Command::Sa(args)) => control::run(&args.into()),
     };

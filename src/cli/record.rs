@@ -204,6 +204,18 @@ impl Tap for Record {
         self.0.borrow().file.is_some().then(|| Rc::new(self.clone()) as Rc<dyn Wire>)
     }
 
+    fn sealed(&mut self, _now: Instant, set: &SaSet) {
+        Wire::sealed(self, set);
+    }
+
+    fn esp(&mut self, now: Instant, packet: &[u8]) {
+        let mut inner = self.0.borrow_mut();
+        if let Some(file) = &mut inner.file {
+            let written = file.wire(now, packet);
+            inner.written(written);
+        }
+    }
+
     fn wants_events(&self) -> bool {
         self.0.borrow().events || tracing::enabled!(tracing::Level::DEBUG)
     }

@@ -2,28 +2,37 @@
 
 use super::args::{FlagsOf, RegisterArgs};
 use super::record::Record;
-use super::{Failure, Interrupt, first_run, many, network, report, tls};
+use super::{Failure, Interrupt, first_run, many, mutation, network, report, tls};
 use crate::aka::usim::Usim;
-use crate::config::{PlaneChoice, Profile, Subscription, UeSection, load_profile, load_subscribers, write_usim_file};
+use crate::config::{PlaneChoice, Profile, Subscription, UeSection, load_device, load_subscribers, write_usim_file};
 use crate::event::Role;
-use crate::ims::{ElementId, Ims, Listener, Wiring};
+use crate::ims::{ElementId, Fault, Ims, Listener, Whom, Wiring};
 use crate::ladder::{Columns, Options};
 use crate::live::plane::OpenPlane;
 use crate::live::{Clock, Live, Sockets};
-use crate::packet::Transport;
+use crate::mutation::Mutation;
+use crate::packet::{Outbox, Transport};
 use crate::random::Random;
-use crate::time::Duration;
+use crate::sim::names_of;
+use crate::time::{Duration, Instant};
 use crate::ue::{Misbehaviour, Ue, UeConfig, UeStatus};
 use std::net::{IpAddr, SocketAddr};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
 
 #[expect(clippy::disallowed_types, reason = "the system is asked here for a source address and for free ports")]
 type RouteProbe = std::net::UdpSocket;
 
 pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
     let mut interrupt = Interrupt::install()?;
-    let profile = load_profile(args.profile_name(), &args.settings()?)?;
+    let fault = args.mutate.as_deref().map(mutation::load).transpose()?;
+    let mut settings = args.settings()?;
+    settings.extend(fault.iter().flat_map(|fault| fault.settings.iter().chain(&fault.ue_settings)).cloned());
+    let profile = load_device(args.profile_name(), args.device.as_deref(), &settings)?;
+    if let Some(fault) = &fault {
+        mutation::possible(fault, profile.ue.ipsec, &[Role::Ue])?;
+    }
     if args.count > 1 {
-        return many::run(&args, &profile, interrupt).await;
+        return many::run(&args, &profile, fault, interrupt).await;
     }
     let subscription = subscription(&args, &profile)?;
     servable(&profile, &subscription)?;
@@ -48,7 +57,7 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
     let config = ue_config(&args, &profile, &subscription, local, clock, &mut random);
     let mut ims = Ims::new(Wiring::Wire);
     let mut ue = Ue::new(config, random);
-    ue.misbehave(args.misbehave);
+    ue.misbehave(args.misbehave.or_else(|| fault.as_ref().and_then(|fault| fault.misbehaviour)));
     let ue = ims.add(ue).map_err(|e| Failure::Usage(e.to_string()))?;
     let record = Record::new(Some(clock));
     let columns = Columns::from_listeners([(local, Role::Ue), (args.pcscf, Role::Pcscf)]);
@@ -63,6 +72,7 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
     }
     let live =
         Live::start(ims, sockets, clock, Box::new(record.clone())).map_err(|e| Failure::Bind(e, FlagsOf::Register))?;
+    live.mutate(fault.map(|fault| of(ue, &[&subscription], fault.mutation)));
     let result = course(&args, &live, ue, &record, &options, &mut interrupt).await;
     if let Some(path) = &args.usim {
         let sqns = live.look(|ims| ims.element(ue).as_ue().and_then(|u| u.usim().map(Usim::sqn_array)));
@@ -76,6 +86,14 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
     }
     record.finish()?;
     result.map_err(Failure::Failed)
+}
+
+/// A fault of this UE, the first of these subscribers.
+pub(super) fn of(ue: ElementId, subscriptions: &[&Subscription], mutation: Mutation) -> Fault {
+    let names = names_of(subscriptions.iter().map(|of| (&of.impi, &of.impu, &of.realm)));
+    let impi = subscriptions.first().map(|of| of.impi.as_str()).unwrap_or_default();
+    let whom = Whom::Own(ue, impi.split_once('@').map_or(impi, |(user, _)| user).into());
+    Fault { whom, mutation, names }
 }
 
 /// Refuses a subscription that the profile cannot serve.
@@ -173,6 +191,7 @@ async fn course(
         tokio::select! {
             () = lost(live, ue) => return Err("the registration was lost".to_owned()),
             () = interrupt.wait() => {}
+            () = obey(live, ue), if args.orders => {}
         }
     }
     if args.deregister {
@@ -188,6 +207,47 @@ async fn course(
         }
     }
     Ok(())
+}
+
+/// Does what standard input says, for ever. What a UE cannot do now, it does not.
+async fn obey(live: &Live, ue: ElementId) {
+    let mut orders = stdin_lines();
+    while let Some(line) = orders.recv().await {
+        let done = live.command(ue, |e, now, out| e.as_ue_mut().map(|ue| order(ue, line.trim(), now, out))).flatten();
+        if let Some(why) = done {
+            eprintln!("imsreg: {line}: {why}");
+        }
+    }
+    std::future::pending().await
+}
+
+/// Why it cannot be done.
+fn order(ue: &mut Ue, line: &str, now: Instant, out: &mut Outbox) -> Option<String> {
+    match line.split_once(' ').unwrap_or((line, "")) {
+        ("register", "") => ue.register(now, out),
+        ("deregister", "") => ue.deregister(now, out),
+        ("second-identity", "") => match ue.associated().get(1).cloned() {
+            Some(second) => return ue.register_identity(now, second, out).err().map(|e| e.to_string()),
+            None => return Some("there is none".to_owned()),
+        },
+        ("message", to) => return ue.message(now, to, "text/plain", b"hello", out).err().map(|e| e.to_string()),
+        _ => return Some("register, deregister, second-identity or message URI expected".to_owned()),
+    }
+    None
+}
+
+/// Lines of standard input as they come. The system has no other way to wait for a terminal and for a pipe alike.
+#[expect(clippy::disallowed_methods, reason = "reading standard input blocks; protocol code knows nothing of it")]
+fn stdin_lines() -> UnboundedReceiver<String> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
 }
 
 /// Sends a MESSAGE and waits for its final answer.
@@ -235,7 +295,7 @@ async fn until(live: &Live, ue: ElementId, wanted: impl Fn(UeStatus) -> bool) {
 
 /// Where the profile says nothing, ports drawn by lot: a P-CSCF tells UEs of one address apart by them, and it remembers
 /// those of a UE that is gone for as long as its registration lasts.
-fn protected_ports(section: &UeSection, ip: IpAddr, random: &mut Random) -> (u16, u16) {
+pub(super) fn protected_ports(section: &UeSection, ip: IpAddr, random: &mut Random) -> (u16, u16) {
     let is_free = |port: &u16| [*port, *port + 1].iter().all(|port| RouteProbe::bind((ip, *port)).is_ok());
     let mut draw = || FIRST_DRAWN + 2 * u16::try_from(random.below(PAIRS)).expect("PAIRS has fewer than 16 bits");
     // Should all be taken, the attempt says so when it opens them.
@@ -244,7 +304,7 @@ fn protected_ports(section: &UeSection, ip: IpAddr, random: &mut Random) -> (u16
 }
 
 /// The address that the system would send from.
-fn source_towards(pcscf: SocketAddr) -> Result<IpAddr, Failure> {
+pub(super) fn source_towards(pcscf: SocketAddr) -> Result<IpAddr, Failure> {
     let any = if pcscf.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let probe = RouteProbe::bind(any).and_then(|s| s.connect(pcscf).map(|()| s));
     let address = probe.and_then(|s| s.local_addr());

@@ -2,8 +2,9 @@
 
 use super::args::{FlagsOf, ServeArgs};
 use super::record::Record;
-use super::{Failure, Interrupt, control, network, report};
+use super::{Failure, Interrupt, control, mutation, network, report};
 use crate::config::{PlaneChoice, load_profile, load_subscribers};
+use crate::ims::{Fault, Whom};
 use crate::ladder::{Columns, Options};
 use crate::live::plane::OpenPlane;
 use crate::live::{Clock, Live, StateDir, descriptors};
@@ -13,7 +14,10 @@ use std::rc::Rc;
 pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let mut interrupt = Interrupt::install()?;
     let elements = args.elements();
-    let mut profile = load_profile(args.profile.name(), &args.settings()?)?;
+    let fault = args.mutate.as_deref().map(mutation::load).transpose()?;
+    let mut settings = args.settings()?;
+    settings.extend(fault.iter().flat_map(|fault| &fault.settings).cloned());
+    let mut profile = load_profile(args.profile.name(), &settings)?;
     let subscribers = if elements.hss { Some(load_subscribers(&args.hss_data(), &profile)?) } else { None };
     let origins = subscribers.as_ref().map(|s| format!(", subscribers {}", report::list(&s.origins)));
     let started_with = format!("profile {}{}", report::list(&profile.origins), origins.unwrap_or_default());
@@ -23,6 +27,9 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let state = args.state.as_deref().map(StateDir::open).transpose();
     let state = state.map_err(|fault| Failure::Usage(fault.to_string()))?;
     let plane = if elements.pcscf { profile.pcscf.ipsec } else { PlaneChoice::None };
+    if let Some(fault) = &fault {
+        mutation::possible(fault, plane, &elements.roles())?;
+    }
     let plane = OpenPlane::open(plane, profile.pcscf.esp_port, network::seed()?).await?;
     let network = network::build(&mut profile, elements, subscribers, state.as_ref(), clock, FlagsOf::Serve, plane)?;
     let listeners = network.ims.listeners();
@@ -40,6 +47,10 @@ pub(super) async fn run(args: ServeArgs) -> Result<(), Failure> {
     let socket = control::bind(args.control.as_deref())?;
     let live = Live::start_with_state(network.ims, network.sockets, clock, Box::new(record.clone()), state)
         .map_err(|e| Failure::Bind(e, FlagsOf::Serve))?;
+    live.mutate(fault.map(|fault| {
+        let whom = Whom::Outside(args.mutate_ue.map(Into::into));
+        Fault { whom, mutation: fault.mutation, names: vec![("realm".into(), profile.realm.clone())] }
+    }));
     let live = Rc::new(live);
     if args.common.json {
         report::ready_json(&listeners, &profile.realm, Some(socket.path()));

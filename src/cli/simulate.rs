@@ -1,15 +1,17 @@
 //! `imsreg simulate`: a scenario in virtual time.
 
-use super::Failure;
 use super::args::SimulateArgs;
 use super::record::Record;
-use super::report;
+use super::{Failure, mutation, report};
 use crate::config::load_scenario;
 use crate::ladder::{Columns, Options};
 use crate::sim::Simulation;
 use std::path::{Path, PathBuf};
 
 pub(super) fn run(args: &SimulateArgs) -> Result<(), Failure> {
+    if args.capture.is_some() && args.scenarios.len() > 1 {
+        return Err(Failure::Usage("--capture: one scenario goes into one file".to_owned()));
+    }
     for name in &args.scenarios {
         if args.scenarios.len() > 1 && !args.common.json {
             println!("{name}");
@@ -25,22 +27,32 @@ pub(super) fn run(args: &SimulateArgs) -> Result<(), Failure> {
 fn simulate(name: &str, args: &SimulateArgs) -> Result<(), Failure> {
     let mut scenario = load_scenario(&file(name))?;
     scenario.seed = args.seed.unwrap_or(scenario.seed);
+    let mutation = args.mutate.as_deref().map(mutation::load).transpose()?;
     let record = Record::new(None);
-    let mut simulation = Simulation::new(&scenario, record.clone())?;
+    if let Some(path) = &args.capture {
+        record.write_to(path)?;
+    }
+    let mut simulation = match &mutation {
+        Some(case) => {
+            scenario.settings.extend_from_slice(&case.settings);
+            Simulation::mutated(&scenario, case, record.clone())?
+        }
+        None => Simulation::new(&scenario, record.clone())?,
+    };
     let listeners = simulation.world().ims().listeners();
     let columns = Columns::from_listeners(listeners.iter().map(|l| (l.address, l.role)));
     let options = Options { columns, show_keys: args.show_keys, colour: super::colour() };
     if args.common.json {
         record.print_lines(options);
         simulation.run();
-        return Ok(());
+        return record.finish();
     }
     record.keep();
     simulation.run();
     record.with_capture(|capture| print!("{}", crate::ladder::text(capture, &options)));
     let (registered, all) = (simulation.registered(), simulation.ues().count());
     println!("seed {}: {registered} of {all} UEs are registered at the end", scenario.seed);
-    Ok(())
+    record.finish()
 }
 
 /// A path, or the name of a scenario of this project.

@@ -2,38 +2,77 @@
 
 use super::Failure;
 use super::args::TraceArgs;
+use super::progress::Watched;
 use crate::aka::milenage::Milenage;
 use crate::aka::vector::SubscriberKeys;
 use crate::aka::{K, Op, Opc};
-use crate::config::{load_profile, load_subscribers};
+use crate::config::{PlaneChoice, load_profile, load_subscribers};
+use crate::live::hep::{self, Place};
+use crate::pcscf::SecAgreePolicy;
 use crate::trace::keys::Keyring;
 use crate::trace::story::{Group, Limits, Story, Totals};
 use crate::trace::{Fault, Options, Trace};
+use crate::validate::Context;
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::net::SocketAddr;
 use std::ops::ControlFlow;
 use std::path::Path;
 
 /// Any source of octets.
 pub(super) type Source = Box<dyn Read>;
 
+/// A trace that is open.
+pub(super) type Opened = Trace<Source>;
+
 /// Opens the trace. What is no trace is bad input.
-pub(super) fn open(args: &TraceArgs) -> Result<Trace<Source>, Failure> {
-    let keys = keyring(args)?;
+pub(super) fn open(args: &TraceArgs) -> Result<Opened, Failure> {
+    open_source(args, source(args)?)
+}
+
+/// A file, standard input, or a socket.
+pub(super) fn source(args: &TraceArgs) -> Result<Source, Failure> {
     let name = args.trace.display();
-    let source: Source = if args.trace == Path::new("-") {
-        Box::new(io::stdin().lock())
-    } else {
-        Box::new(File::open(&args.trace).map_err(|error| Failure::Usage(format!("{name}: {error}")))?)
+    if let Some(place) = args.trace.to_str().and_then(Place::of) {
+        return listen(place.map_err(Failure::Usage)?);
+    }
+    if args.trace == Path::new("-") {
+        return Ok(Box::new(io::stdin().lock()));
+    }
+    let file = File::open(&args.trace).map_err(|error| Failure::Usage(format!("{name}: {error}")))?;
+    Ok(Box::new(Watched::new(file)))
+}
+
+/// HEP packets until Ctrl-C or SIGTERM.
+fn listen(place: Place) -> Result<Source, Failure> {
+    let wait = |begun: &dyn Fn()| {
+        // Without a runtime there is no signal to wait for, and the trace ends at once.
+        let _ = super::in_runtime(async {
+            let mut interrupt = super::Interrupt::install()?;
+            begun();
+            interrupt.wait().await;
+            Ok(())
+        });
     };
-    let options = Options { keys, ..Options::default() };
+    let (source, at) = hep::Source::listen(place, wait).map_err(|error| Failure::Usage(format!("{place}: {error}")))?;
+    eprintln!("imsreg: listening on {at}; Ctrl-C ends the trace");
+    Ok(Box::new(source))
+}
+
+/// Opens what a source brings.
+pub(super) fn open_source(args: &TraceArgs, source: Source) -> Result<Opened, Failure> {
+    if args.trace.to_str().and_then(Place::of).is_some() {
+        return Ok(crate::trace::receive(source));
+    }
+    let name = args.trace.display();
+    let options = Options { keys: keyring(args)?, ..Options::default() };
     crate::trace::open(source, options).map_err(|fault| Failure::Usage(format!("{name}: {fault}")))
 }
 
 /// Reads a trace to its end, and hands out each registration when it is complete, for as long as `take` wants more. Returns
 /// what there was, and why the reading ended early, if it did.
 pub(super) fn each_group(
-    source: &mut Trace<Source>,
+    source: &mut Trace<impl Read>,
     mut take: impl FnMut(&Group) -> ControlFlow<()>,
 ) -> (Totals, Option<Fault>) {
     let mut story = Story::new(Limits::default());
@@ -45,6 +84,9 @@ pub(super) fn each_group(
             Some(Ok(sighting)) => story.see(sighting),
             Some(Err(error)) => fault = Some(error),
             None => {}
+        }
+        if let Some(until) = source.until() {
+            story.passed(until);
         }
         if has_ended {
             story.finish();
@@ -97,12 +139,39 @@ pub(super) fn subscribers(args: &TraceArgs) -> Result<Vec<(Option<String>, Subsc
     Ok(all)
 }
 
+/// The keys of a private identity, among those of [`subscribers`].
+pub(super) fn keys_of<'k>(
+    subscribers: &'k [(Option<String>, SubscriberKeys)],
+    impi: &str,
+) -> Option<&'k SubscriberKeys> {
+    let is_of = |of: &String| of == impi || impi.split('@').next() == Some(of);
+    subscribers.iter().find(|(of, _)| of.as_ref().is_none_or(is_of)).map(|(_, keys)| keys)
+}
+
+/// What the network allows, by its profile.
+pub(super) fn policy(profile: Option<&str>) -> Result<Context<'static>, Failure> {
+    let Some(name) = profile else { return Ok(Context::default()) };
+    let profile = load_profile(name, &[])?;
+    Ok(Context {
+        sec_agree_required: Some(profile.pcscf.sec_agree == SecAgreePolicy::Required),
+        pcscf_port: profile.pcscf.listen.first().map(SocketAddr::port),
+        esp_is_off: profile.pcscf.ipsec == PlaneChoice::None,
+        ..Context::default()
+    })
+}
+
+/// OP, as its flag gives it.
+pub(super) fn op(args: &TraceArgs) -> Result<Option<Op>, Failure> {
+    args.op.as_ref().map(|op| octets(op, "--op").map(Op)).transpose()
+}
+
+fn octets(key: &super::args::KeyArg, flag: &str) -> Result<[u8; 16], Failure> {
+    key.octets().ok_or_else(|| Failure::Usage(format!("{flag}: expected 32 hexadecimal digits")))
+}
+
 /// K with OPc or OP, as flags give them.
 fn subscriber(args: &TraceArgs) -> Result<Option<SubscriberKeys>, Failure> {
     let usage = |text: &str| Failure::Usage(text.to_owned());
-    let octets = |key: &super::args::KeyArg, flag: &str| {
-        key.octets().ok_or_else(|| Failure::Usage(format!("{flag}: expected 32 hexadecimal digits")))
-    };
     let Some(k) = &args.k else {
         return match (&args.opc, &args.op) {
             (None, None) => Ok(None),

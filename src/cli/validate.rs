@@ -3,8 +3,6 @@
 use super::args::{ExplainArgs, ValidateArgs};
 use super::out::Out;
 use super::{Failure, trace};
-use crate::config::{PlaneChoice, load_profile};
-use crate::pcscf::SecAgreePolicy;
 use crate::trace::story::Registration;
 use crate::validate::{self, Context, Finding, Rule, Severity, Verdict};
 use serde_json::{Map, Value, json};
@@ -19,16 +17,8 @@ pub(super) fn run(args: &ValidateArgs) -> Result<(), Failure> {
         }
     }
     let subscribers = trace::subscribers(&args.trace)?;
-    let keys_of = |impi: &str| {
-        let is_of = |of: &String| of == impi || impi.split('@').next() == Some(of);
-        subscribers.iter().find(|(of, _)| of.as_ref().is_none_or(is_of)).map(|(_, keys)| keys)
-    };
-    let mut context = Context { keys: Some(&keys_of), ..Context::default() };
-    if let Some(name) = &args.profile {
-        let profile = load_profile(name, &[])?;
-        context.sec_agree_required = Some(profile.pcscf.sec_agree == SecAgreePolicy::Required);
-        context.esp_is_off = profile.pcscf.ipsec == PlaneChoice::None;
-    }
+    let keys_of = |impi: &str| trace::keys_of(&subscribers, impi);
+    let context = Context { keys: Some(&keys_of), ..trace::policy(args.profile.as_deref())? };
     let mut source = trace::open(&args.trace)?;
     let mut report = Report {
         args,

@@ -1,13 +1,13 @@
 //! `imsreg show`: a trace as ladders, one for each registration.
 
 mod lines;
-mod rows;
 mod words;
 
 use super::args::ShowArgs;
 use super::out::Out;
 use super::{Failure, trace};
 use crate::ladder::{Row, draw, svg};
+use crate::trace::drawn;
 use crate::trace::story::{Group, Message, Registration};
 use std::fs;
 use std::ops::ControlFlow;
@@ -70,13 +70,13 @@ impl Show<'_> {
             }
             return;
         }
-        let (rows, counts) = rows::of(&messages, self.draws_all(), self.args.show_keys);
+        let (rows, counts) = drawn::rows(&messages, self.draws_all(), self.args.show_keys);
         let anything = !rows.is_empty() || registration.id().is_some() || !group.shut.is_empty();
         if !anything {
             return;
         }
-        let style = rows::style(&registration, super::colour());
-        let title = words::title(&registration);
+        let style = drawn::style(&registration, super::colour());
+        let title = drawn::title(&registration);
         if self.args.svg.is_some() {
             self.pictures.push((title, rows.into_iter().map(|(_, row)| row).collect(), style));
             return;

@@ -1,21 +1,10 @@
 //! What a ladder cannot draw, in words.
 
-use super::rows::Counts;
 use crate::ipsec::association::Endpoint;
 use crate::packet::Protocol;
-use crate::trace::story::{Attempt, Carried, Kind, Message, Outcome, Registration, Set, SetEnd, ShutSpi, Totals};
-use crate::trace::{Icv, OpenedBy, Protection, Shut, Step, Summary};
-
-/// The line above a ladder.
-pub(super) fn title(registration: &Registration<'_>) -> String {
-    let count = registration.messages().count();
-    let messages = counted(count as u64, "message");
-    let Some(id) = registration.id() else { return format!("Of no registration: {messages}") };
-    let continued = if registration.is_continued() { ", continued" } else { "" };
-    let impu = registration.impu().map_or_else(String::new, |impu| format!(": {impu}"));
-    let impi = registration.impi().map_or_else(String::new, |impi| format!(" ({impi})"));
-    format!("Registration {id}{continued}{impu}{impi}, {messages}")
-}
+use crate::trace::drawn::{Counts, counted, opened};
+use crate::trace::story::{Attempt, Carried, Kind, Outcome, Registration, Set, SetEnd, ShutSpi, Totals};
+use crate::trace::{Shut, Step, Summary};
 
 /// The line below a ladder.
 pub(super) fn foot(counts: Counts) -> String {
@@ -26,40 +15,6 @@ pub(super) fn foot(counts: Counts) -> String {
     let rest = [(trying, "100 Trying"), (base, "CER, DWR, DPR and answers")];
     let rest: Vec<String> = rest.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} × {what}")).collect();
     if rest.is_empty() { drawn } else { format!("{drawn}; not drawn: {}", rest.join(", ")) }
-}
-
-/// What stands beside an arrow: how it was opened, for which timer it waited.
-pub(super) fn notes(message: Message<'_>) -> Vec<String> {
-    let mut notes = Vec::new();
-    if let Protection::Esp(esp) = message.protection {
-        let icv = match esp.icv {
-            Icv::Right => "ICV right",
-            Icv::Wrong => "ICV wrong",
-            Icv::Unknown => "ICV not judged",
-        };
-        notes.push(format!("ESP spi {}: {}, {icv}", esp.spi, opened(esp.by)));
-    }
-    match message.carried() {
-        Carried::Ports(_) => notes.push("in clear between protected ports".to_owned()),
-        Carried::Foreign => notes.push("the agreement of its SA is not in the trace".to_owned()),
-        Carried::Clear | Carried::Sa(_) | Carried::Unknown => {}
-    }
-    if message.cut {
-        notes.push("only its beginning was captured".to_owned());
-    }
-    if let Some(wait) = message.wait() {
-        notes.push(format!("{:.3} s after {}: {}", wait.elapsed.as_secs_f64(), wait.since.number, wait.timer));
-    }
-    notes
-}
-
-const fn opened(by: OpenedBy) -> &'static str {
-    match by {
-        OpenedBy::Trial => "not encrypted",
-        OpenedBy::KeyFile => "opened with the key file",
-        OpenedBy::Revealed => "opened with keys in the trace",
-        OpenedBy::Computed => "opened with keys from K",
-    }
 }
 
 /// The lines below a ladder: attempts, sets, ESP that stayed shut, connections, what cannot be seen.
@@ -198,12 +153,6 @@ pub(super) fn totals(totals: &Totals, summary: &Summary) -> Vec<String> {
         lines.push(format!("not read, {reason}: {count} times, {octets} octets, first in {first}"));
     }
     lines
-}
-
-/// `1 message`, `2 messages`.
-fn counted(count: u64, what: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {what}{s}")
 }
 
 /// `SIP` or `Diameter`.
