@@ -1,0 +1,229 @@
+//! `imsreg check pcscf` and `imsreg check ue` over sockets.
+
+use super::scratch::Scratch;
+use super::{FIRST, SECOND, host, imsreg, said, serve};
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::Output;
+
+const CASES: &str = "accused: pcscf
+group: live
+cases:
+  - id: live-wrong-response
+    about: the answer to the challenge is wrong
+    clause: TS 24.229 clause 5.4.1.2.3
+    misbehave: wrong-response
+    expect: [{refused: REGISTER, nth: 2}, {never: '200 REGISTER'}]
+  - id: live-in-clear
+    about: the answer to the challenge comes outside of the SA
+    clause: TS 24.229 clause 5.2.2.2
+    rules: [SA-45]
+    needs: [agreement]
+    alter:
+      - {at: ue, message: REGISTER, protected: true, clear: true, from_port: 5060, to_port: 5060}
+    expect: [{refused: REGISTER, nth: 2}]
+  - id: live-message
+    about: a MESSAGE reaches the second UE, which answers it
+    clause: TS 24.229 clause 5.2.7
+    needs: [second-ue]
+    steps: [{at: 0s, do: register}, {at: 1m, do: message, ue: 1, to: 2}]
+    expect: [{answer: MESSAGE, from: ue, is: 200}]
+  - id: live-again
+    about: another REGISTER soon after is served
+    clause: TS 24.229 clause 5.1.1.4.1
+    steps: [{at: 0s, do: register, ue: 1}, {at: 10m, do: reregister, ue: 1}]
+    expect: [{serves: 1, after: {message: 200 REGISTER, nth: 1}}]
+  - id: live-timer
+    about: nobody has time for this
+    clause: TS 24.229 table 7.8.1
+    waits: 4m
+    expect: [{serves: 1}]
+";
+
+/// Runs `check pcscf` with the cases above and `more` flags.
+fn check(core: &str, scratch: &Scratch, more: &[&str]) -> Output {
+    let cases = scratch.file("cases.yaml", CASES);
+    let base = ["check", "pcscf", core, "--subscriber", "hss-data/lab.yaml", "--fast", "--cases"];
+    // Tests run at the same time, and each takes two hundred addresses.
+    let (host, _) = core.split_once(':').expect("address and port");
+    let [_, a, b, test] = host.parse::<Ipv4Addr>().expect("an address of this test").octets();
+    let source = Ipv4Addr::new(127, a ^ 0x80, b ^ test, 1).to_string();
+    let places = ["--source", &source, "--addresses", "100"];
+    imsreg(&[&base[..], &[cases.to_str().expect("UTF-8")], &places, more].concat())
+}
+
+fn passes(output: &Output, cases: &[&str]) {
+    let said = said(output);
+    assert!(output.status.success(), "{said}");
+    for case in cases {
+        let passed = |line: &str| line.contains(" passed  ") && line.contains(&format!(" {case} "));
+        assert!(said.lines().any(passed), "{case}:\n{said}");
+    }
+}
+
+#[test]
+fn our_own_network_passes_and_what_was_seen_can_be_read() {
+    let scratch = Scratch::new("check-pcscf");
+    let core = serve(11, &["--sec-agree", "required"]);
+    let path = |name: &str| scratch.0.join(name).display().to_string();
+    let (html, junit, captures) = (path("report.html"), path("report.xml"), path("captures"));
+    let files = ["--html", &html, "--junit", &junit, "--capture", &captures];
+    let output = check(&core.pcscf, &scratch, &[&["--only", "live,offer"][..], &files].concat());
+    passes(&output, &["live-wrong-response", "live-in-clear", "live-message", "live-again", "offer-no-alg"]);
+    assert!(said(&output).contains("--fast: cases that wait for a timer of the peer were left out"));
+    assert!(std::fs::read_to_string(html).expect("a page").contains("live-again"));
+    assert!(std::fs::read_to_string(junit).expect("a report").contains("<testsuite"));
+    for case in ["control", "live-again"] {
+        let capture = Path::new(&captures).join(case).with_extension("pcapng");
+        let validated = imsreg(&["validate", capture.to_str().expect("UTF-8"), "--severity", "E"]);
+        assert!(said(&validated).contains("pass"), "{case}: {}", said(&validated));
+    }
+}
+
+#[test]
+fn a_network_without_a_security_agreement_is_judged_in_clear() {
+    let scratch = Scratch::new("check-clear");
+    let core = serve(18, &["--sec-agree", "off", "--set", "scscf.aka_without_sa=accept"]);
+    let only = ["--sec-agree", "off", "--only", "live,offer,challenge-form,challenge-response-zeros"];
+    let output = check(&core.pcscf, &scratch, &only);
+    passes(
+        &output,
+        &["live-wrong-response", "live-message", "live-again", "challenge-form", "challenge-response-zeros"],
+    );
+    let said = said(&output);
+    assert!(said.contains("is about the security agreement, which is off"), "{said}");
+    // One that registers nobody without it is caught.
+    let core = serve(19, &["--sec-agree", "off", "--set", "scscf.aka_without_sa=refuse"]);
+    let output = check(&core.pcscf, &scratch, &only);
+    assert!(output.status.code() == Some(1), "{}", super::said(&output));
+}
+
+#[test]
+fn over_esp_of_our_own_as_well() {
+    let scratch = Scratch::new("check-esp");
+    let core = serve(12, &["--sec-agree", "required", "--ipsec", "unprivileged", "--esp-port", "4512"]);
+    let output = check(&core.pcscf, &scratch, &["--only", "live", "--ipsec", "unprivileged", "--esp-port", "4512"]);
+    passes(&output, &["live-wrong-response", "live-in-clear", "live-message", "live-again"]);
+}
+
+#[test]
+fn a_network_that_is_made_faulty_is_caught() {
+    let scratch = Scratch::new("check-faulty");
+    let faults = scratch.file(
+        "faults.yaml",
+        "mutations:
+  - id: believes-every-response
+    alter:
+      - {at: scscf, to: icscf, message: 403, do: [{start: SIP/2.0 200 OK}, {header: Contact, set: '{last.Contact};expires=600'}]}
+  - id: lets-keys-out
+    alter:
+      - {at: pcscf, to: ue, message: 401, do: [{header: WWW-Authenticate, parameter: ck, set: '\"00112233445566778899aabbccddeeff\"'}]}
+  - id: grants-no-offer
+    alter:
+      - {at: pcscf, to: ue, message: 494, do: [{start: SIP/2.0 200 OK}]}
+",
+    );
+    for (test, id, case) in
+        [(13, "believes-every-response", "live-wrong-response"), (14, "lets-keys-out", "live-again")]
+    {
+        // The UE that the check plays is the only one that there is.
+        let fault = format!("{}:{id}", faults.display());
+        let core = serve(test, &["--sec-agree", "required", "--mutate", &fault]);
+        let output = check(&core.pcscf, &scratch, &["--only", case]);
+        let said = said(&output);
+        assert!(output.status.code() == Some(1) && said.contains(&format!("failed E {case}")), "{id}: {said}");
+    }
+}
+
+#[test]
+fn our_own_ue_passes_and_a_faulty_one_is_caught() {
+    let scratch = Scratch::new("check-ue");
+    let faults = scratch.file(
+        "faults.yaml",
+        "mutations:
+  - id: goes-on-without-server
+    alter:
+      - {at: ue, message: REGISTER, protected: true, clear: true, from_port: 5060, to_port: 5060}
+",
+    );
+    let (listen, source) = (format!("{}:5060", host(21)), host(22));
+    let binary = env!("CARGO_BIN_EXE_imsreg");
+    let check = |only: &str, more: &str| {
+        let command = format!(
+            "exec {binary} register --pcscf $IMSREG_CHECK_PCSCF --source {source} --imsi {FIRST} \
+             --subscriber hss-data/lab.yaml --stay {more} 2>/dev/null"
+        );
+        imsreg(&["check", "ue", "--listen", &listen, "--fast", "--only", only, "--ue-command", &command])
+    };
+    let cases = ["server-missing", "server-no-spi-c", "choice-sound", "challenge-mac-wrong"];
+    passes(&check(&cases.join(","), ""), &cases[..3]);
+    let faulty = format!("--mutate {}:goes-on-without-server", faults.display());
+    let output = check("choice-sound", &faulty);
+    assert!(output.status.code() == Some(1), "{}", said(&output));
+}
+
+#[test]
+fn ues_that_take_orders_are_played_side_by_side() {
+    let scratch = Scratch::new("check-jobs");
+    let cases = scratch.file(
+        "cases.yaml",
+        "accused: ue
+group: mine
+cases:
+  - id: mine-knows-who-comes
+    about: the first UE is the one that comes, whoever is first in the file
+    clause: TS 24.229 clause 5.1.1.2
+    expect: [{follows: REGISTER, has: ['{ue1.impi}'], within: 5s}, {never: REGISTER, has: ['{ue2.impi}'], within: 5s}]
+",
+    );
+    let [.., a, b] = std::process::id().to_be_bytes();
+    let (listen, binary) = (format!("127.{}.{b}.41:5060", a.max(1)), env!("CARGO_BIN_EXE_imsreg"));
+    let ue = format!("127.{}.{b}.$((IMSREG_CHECK_PLACE + 51))", a.max(1));
+    let command = format!(
+        "exec {binary} register --pcscf $IMSREG_CHECK_PCSCF --source {ue} --imsi {SECOND} \
+         --subscriber hss-data/lab.yaml --stay --orders 2>/dev/null"
+    );
+    let mine = ["mine-knows-who-comes", "life-deregister", "life-restoration-asked", "server-missing", "choice-sound"];
+    let only = mine.join(",");
+    let run =
+        ["check", "ue", "--listen", &listen, "--jobs", "5", "--only", &only, "--cases", cases.to_str().expect("UTF-8")];
+    let output = imsreg(&[&run[..], &["--ue-orders", "--ue-command", &command]].concat());
+    passes(&output, &mine);
+    // Without orders the same UE does nothing but register.
+    let output = imsreg(&[&run[..], &["--ue-command", &command]].concat());
+    assert!(said(&output).contains("needs a UE that does on request more than to register"), "{}", said(&output));
+}
+
+#[test]
+fn what_is_wrong_with_the_input_is_one_line() {
+    let core = serve(15, &[]);
+    let refused = |args: &[&str], line: &str| {
+        let output = imsreg(args);
+        let said = said(&output);
+        assert!(output.status.code() == Some(2) && said.lines().count() == 1 && said.contains(line), "{said}");
+    };
+    let lab = ["--subscriber", "hss-data/lab.yaml"];
+    let nobody = format!("{}:5060", host(16));
+    refused(&[&["check", "pcscf", &nobody][..], &lab].concat(), &format!("no answer from {nobody}"));
+    refused(&[&["check", "pcscf", &core.pcscf][..], &lab, &["--only", "SA-99"]].concat(), "--only SA-99: no case");
+    refused(&["check", "pcscf", &core.pcscf], "who is the UE?");
+    let keys =
+        ["--imsi", FIRST, "--k", "00112233445566778899aabbccddeeff", "--opc", "00112233445566778899aabbccddeeff"];
+    refused(&[&["check", "pcscf", &core.pcscf][..], &keys].concat(), "wrong key: the challenge for 001010000000001@");
+    let same = host(15);
+    refused(&[&["check", "pcscf", &core.pcscf, "--source", &same][..], &lab].concat(), "the P-CSCF has that address");
+    let listen = format!("{}:5060", host(17));
+    refused(
+        &["check", "ue", "--listen", &listen, "--patience", "1", "--only", "server-missing", "--json"],
+        "no REGISTER came",
+    );
+}
+
+#[test]
+fn cases_are_listed() {
+    let output = imsreg(&["check", "pcscf", "--list"]);
+    assert!(output.status.success() && said(&output).contains("offer-no-alg  E  offer"), "{}", said(&output));
+    let output = imsreg(&["check", "ue", "--list", "--json", "--only", "choice"]);
+    let said = said(&output);
+    assert!(output.status.success() && said.lines().all(|line| line.contains("\"group\":\"choice\"")), "{said}");
+}
