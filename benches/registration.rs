@@ -4,7 +4,8 @@
 //!     cargo bench --bench registration                    all of the following, over 100,000 subscribers
 //!     cargo bench --bench registration -- cpu 20000       only CPU of a first registration, over so many
 //!     cargo bench --bench registration -- refresh 20000   a refresh without challenge beside it
-//!     ... -- once 300 [refresh|subscribe]                 so many played back once, for callgrind
+//!     ... -- once 300 [refresh|refresh-without-sar|subscribe]   so many played back once, for callgrind; with refresh each
+//!                                                         UE refreshes three times more
 //!     cargo bench --bench registration -- memory          only memory, then with a subscription to reg for each UE
 //!
 //! The UEs run once with the same seed and what they send is recorded; it is then played back against a fresh core, which
@@ -14,7 +15,7 @@
 
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use aes::{Aes128, Block};
-use imsreg::config::{Elements, Profile, Subscribers, load_profile, load_subscribers};
+use imsreg::config::{Elements, Profile, Setting, Subscribers, load_profile, load_subscribers};
 use imsreg::hss::Hss;
 use imsreg::icscf::Icscf;
 use imsreg::ims::{ElementId, Ims, Outward, Wiring};
@@ -58,12 +59,15 @@ fn main() -> io::Result<()> {
         }
         Some("once") => {
             let count = count(args.next(), 1_000);
-            let (refreshes, subscribe) = match args.next().as_deref() {
-                Some("refresh") => (REFRESHES, false),
-                Some("subscribe") => (0, true),
-                _ => (0, false),
-            };
-            once(count, Plan { refreshes, subscribe })
+            once(
+                count,
+                match args.next().as_deref() {
+                    Some("refresh") => Plan { refreshes: REFRESHES, ..Plan::default() },
+                    Some("refresh-without-sar") => Plan { refreshes: REFRESHES, without_sar: true, ..Plan::default() },
+                    Some("subscribe") => Plan { subscribe: true, ..Plan::default() },
+                    _ => Plan::default(),
+                },
+            )
         }
         Some(other) => panic!("cpu, refresh, memory or once expected, {other} found"),
     }
@@ -74,6 +78,8 @@ fn main() -> io::Result<()> {
 struct Plan {
     /// Refreshes over its SA after the first registration; the lab does not challenge them.
     refreshes: u32,
+    /// The S-CSCF tells the HSS of refreshes only what is new.
+    without_sar: bool,
     /// Subscribes to the reg event package.
     subscribe: bool,
 }
@@ -119,44 +125,60 @@ fn cryptography() -> f64 {
 
 /// Records what `count` UEs do and measures the CPU of playing it back.
 fn spent(count: u32, plan: Plan) -> io::Result<u64> {
-    let mut recording = Vec::new();
-    record(count, plan, &mut recording)?;
+    let recording = recorded(count, plan)?;
     // The first playback warms caches and allocator up, the second is measured.
-    play(&mut &recording[..], &mut Core::new(count), |_, _| ())?;
-    let mut core = Core::new(count);
-    let before = cpu_nanos();
-    let answers = play(&mut &recording[..], &mut core, |_, _| ())?;
-    core.settle();
-    let spent = cpu_nanos() - before;
-    assert_eq!(answers, count * plan.answers(), "every REGISTER must end with its 200");
-    Ok(spent)
+    play_back(&recording, &mut Core::new(count, plan), plan)?;
+    measured(&recording, count, plan)
 }
 
-/// Prints what a refresh costs: the same run with refreshes costs so much more. The goal is a third; it fails above the
-/// half, so that a shared machine fails no check.
+/// CPU of a fresh core while a recording is played back to it: without what it takes the player to bring the octets out
+/// of memory, which a socket would have done.
+fn measured(recording: &[u8], count: u32, plan: Plan) -> io::Result<u64> {
+    let mut core = Core::new(count, plan);
+    let before = cpu_nanos();
+    play_back(recording, &mut core, plan)?;
+    let played = cpu_nanos();
+    let (mut rest, mut buffer) = (recording, Vec::new());
+    while read_packet(&mut rest, &mut buffer)?.is_some() {
+        black_box(&buffer);
+    }
+    Ok((played - before).saturating_sub(cpu_nanos() - played))
+}
+
+/// Prints what a refresh costs: the same run with refreshes costs so much more. A machine that changes its speed between
+/// two runs shows in such a difference three times, so the two are played in turn, and the least of each counts; what is
+/// judged is instructions (`once`).
 fn refresh(count: u32) -> io::Result<()> {
-    let first = spent(count, Plan::default())?;
-    let both = spent(count, Plan { refreshes: REFRESHES, ..Plan::default() })?;
+    for without_sar in [false, true] {
+        refresh_as(count, Plan { refreshes: REFRESHES, without_sar, ..Plan::default() })?;
+    }
+    Ok(())
+}
+
+fn refresh_as(count: u32, refreshing: Plan) -> io::Result<()> {
+    let (short, long) = (recorded(count, Plan::default())?, recorded(count, refreshing)?);
+    let (mut first, mut both) = (u64::MAX, u64::MAX);
+    for _ in 0..4 {
+        first = first.min(measured(&short, count, Plan::default())?);
+        both = both.min(measured(&long, count, refreshing)?);
+    }
     let (one, registration) = (micros(both.saturating_sub(first), count * REFRESHES), micros(first, count));
+    let what = if refreshing.without_sar { ", without SAR" } else { "" };
     println!(
-        "CPU per refresh without challenge: {one:.2} us, of a registration's {registration:.2} us: {:.2} (goal 0.33)",
+        "CPU per refresh without challenge{what}: {one:.2} us, of a registration's {registration:.2} us: {:.2} (goal 0.33)",
         one / registration
     );
-    assert!(one <= registration / 2.0, "a refresh costs more than the half of a registration");
     Ok(())
 }
 
 /// More than one, so that noise counts less.
 const REFRESHES: u32 = 3;
 
-/// Plays `count` registrations back once: for callgrind, which counts instructions of the whole process.
+/// Plays `count` registrations back once: for callgrind, which counts the instructions of [`play_back`].
 fn once(count: u32, plan: Plan) -> io::Result<()> {
-    let mut recording = Vec::new();
-    record(count, plan, &mut recording)?;
-    let mut core = Core::new(count);
-    let answers = play(&mut &recording[..], &mut core, |_, _| ())?;
-    core.settle();
-    assert_eq!(answers, count * plan.answers(), "every REGISTER must end with its 200");
+    let recording = recorded(count, plan)?;
+    let mut core = Core::new(count, plan);
+    play_back(&recording, &mut core, plan)?;
     let watched = if plan.subscribe { count } else { 0 };
     assert_eq!(core.subscriptions(), watched as usize, "every NOTIFY must have its answer");
     println!("{count} registrations played back");
@@ -184,7 +206,7 @@ const MEMORY_LAST: u32 = 110_000;
 
 /// `each`: how many 200s a UE gets.
 fn play_for_memory(file: &Path, each: u32) -> io::Result<()> {
-    let mut core = Core::new(MEMORY_LAST);
+    let mut core = Core::new(MEMORY_LAST, Plan::default());
     let mut first = 0;
     let answers = play(&mut BufReader::new(File::open(file)?), &mut core, |core, answers| {
         if answers == MEMORY_FIRST * each && first == 0 {
@@ -203,6 +225,7 @@ fn play_for_memory(file: &Path, each: u32) -> io::Result<()> {
 
 /// P-, I-, S-CSCF and HSS, wired within the process.
 struct Core {
+    subscribers: u32,
     ims: Ims,
     scscf: ElementId,
     out: Outward,
@@ -210,8 +233,8 @@ struct Core {
 }
 
 impl Core {
-    fn new(count: u32) -> Self {
-        let (profile, subscribers) = lab(count);
+    fn new(count: u32, plan: Plan) -> Self {
+        let (profile, subscribers) = lab(count, plan);
         let mut random = Random::seeded(SEED);
         let mut ims = Ims::new(profile.wiring);
         let epoch = Epoch::SIMULATION;
@@ -221,7 +244,7 @@ impl Core {
         let scscf = ims.add(Scscf::new(profile.scscf(all, epoch).expect("lab"), random.fork())).expect(wired);
         ims.add(Icscf::new(profile.icscf(all, epoch).expect("lab"), random.fork())).expect(wired);
         ims.add(Pcscf::new(profile.pcscf(all).expect("lab"), random.fork())).expect(wired);
-        let mut core = Self { ims, scscf, out: Outward::new(), now: Instant::ZERO };
+        let mut core = Self { subscribers: count, ims, scscf, out: Outward::new(), now: Instant::ZERO };
         core.ims.start(core.now, &mut core.out, &mut ());
         core.out.clear();
         core
@@ -262,8 +285,9 @@ impl Core {
     }
 }
 
-fn lab(count: u32) -> (Profile, Subscribers) {
-    let profile = load_profile("lab", &[]).expect("the lab profile is sound");
+fn lab(count: u32, plan: Plan) -> (Profile, Subscribers) {
+    let setting = plan.without_sar.then(|| Setting::from_set("scscf.sar_at_refresh=when-changed").expect("a setting"));
+    let profile = load_profile("lab", setting.as_slice()).expect("the lab profile is sound");
     let yaml = format!(
         "subscribers:\n  - {{imsi: \"001010000001000\", range: {count}, k: \"4b{{imsi}}\", op: 30313233343536373839616263646566, \
          msisdn: \"+99900000000\"}}\n"
@@ -277,8 +301,8 @@ fn lab(count: u32) -> (Profile, Subscribers) {
 
 /// Runs `count` UEs one after the other against a core, and writes what they send.
 fn record(count: u32, plan: Plan, recording: &mut impl Write) -> io::Result<()> {
-    let (profile, subscribers) = lab(count);
-    let mut core = Core::new(count);
+    let (profile, subscribers) = lab(count, plan);
+    let mut core = Core::new(count, plan);
     let mut random = Random::seeded(SEED + 1);
     for n in 0..count {
         let at = Instant::ZERO + PACE * n;
@@ -336,6 +360,23 @@ fn exchange(
         }
         host.receive(at, &sip(&bytes, from, to, transport), out, &mut ());
     }
+}
+
+/// The recording of what `count` UEs do.
+fn recorded(count: u32, plan: Plan) -> io::Result<Vec<u8>> {
+    let mut recording = Vec::new();
+    record(count, plan, &mut recording)?;
+    Ok(recording)
+}
+
+/// Plays a recording until every transaction has ended. A function of its own in every build: what is counted is what it
+/// calls.
+#[inline(never)]
+fn play_back(mut recording: &[u8], core: &mut Core, plan: Plan) -> io::Result<()> {
+    let answers = play(&mut recording, core, |_, _| ())?;
+    core.settle();
+    assert_eq!(answers, core.subscribers * plan.answers(), "every REGISTER must end with its 200");
+    Ok(())
 }
 
 /// Plays a recording; counts the 200s and tells `progress` how many there are before each UE.
