@@ -97,6 +97,7 @@ printf '\n%d parts in %d s: %d checks passed, %d failed, %d not run\n' \
     ${#parts[@]} $((SECONDS - start_all)) "$((ran - failures))" "$failures" "$skipped"
 [ "$skipped" -gt 0 ] && reasons
 if [ ${#failed[@]} -gt 0 ]; then
+    faults
     echo "failed: ${failed[*]}"
     exit 1
 fi

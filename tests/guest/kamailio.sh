@@ -7,18 +7,13 @@ set -u
 . "$(dirname "$0")/../strangers/lib.sh"
 shared peers/kamailio/pcscf-ipsec.cfg || exit 0
 need "${kamailio[@]}" ip:iproute2 tcpdump:tcpdump "$ss" || exit 0
+. "$(dirname "$0")/kamailio.lib"
 core=kam-p phones=kam-u work=$(mktemp -d "$target/kamailio-esp.XXXXXX")
-own=$imsreg
-imsreg=ip
-kamailio_pid= dump= ues=() names=() files=() addresses=() answers=()
+dump= ues=() names=() files=() addresses=() answers=()
 finish() {
     [ -n "$dump" ] && kill "$dump" 2>/dev/null
     for pid in "${ues[@]}"; do kill -KILL "$pid" 2>/dev/null; done
-    [ -n "$kamailio_pid" ] && kill -TERM "$kamailio_pid" 2>/dev/null && wait "$kamailio_pid"
-    stop_imsreg
-    ip netns del $phones
-    ip netns del $core
-    rm -rf "$work"
+    esp_finish
 }
 trap finish EXIT
 cd "$root" || exit 1
@@ -26,31 +21,9 @@ status=0
 note() { if [ "$1" -eq 0 ]; then passed 1; else failure "kamailio: $2"; status=1; fi; }
 kamailio -v | sed -n '1s/^version: \(.*\) (.*/\1/p'
 
-p=10.93.0.1 p6=fd93::1 i=127.0.2.2 s=127.0.2.3 h=127.0.2.4
-ip netns add $core && ip netns add $phones || exit 1
-ip link add kam0 netns $core type veth peer name kam1 netns $phones
-ip -n $core -batch - <<B
-link set lo up
-link set kam0 up
-addr add $p/24 dev kam0
-addr add $p6/64 dev kam0 nodad
-B
-ip -n $phones link set lo up
-ip -n $phones link set kam1 up
-ip netns exec $phones sh -c 'echo 2 >/proc/sys/net/ipv4/conf/all/rp_filter'
-sed -e "s/@PCSCF_IP@/$p/g;s/@PCSCF_IP6@/$p6/g;s/@ICSCF_IP@/$i/g;s/@SCSCF_IP@/$s/g;s#@RUN@#$work#g;s/@DEBUG@/-1/g" \
-    -e 's/@CHILDREN@/1/g;s/@PAIRS@/24/g' "$IMSREG_SHARED/peers/kamailio/pcscf-ipsec.cfg" >"$work/pcscf.cfg"
-cat >"$work/subscribers.yaml" <<YAML
-subscribers:
-  - {imsi: "001010000001000", range: 100, realm: ims.test, k: "4b{imsi}", op: 30313233343536373839616263646566}
-YAML
-start_imsreg "$work/serve.log" netns exec $core "$own" serve --realm ims.test --only icscf,scscf,hss --diameter $h:3868 \
-    --set icscf.listen=[$i:4060] --set icscf.trusted=[$p] --set scscf.listen=[$s:6060] --set scscf.name=sip:$s:6060 \
-    --set scscf.trusted=[$p,$i] --set scscf.expires.min=2s --set core_transport=udp --hss-data "$work/subscribers.yaml" --control "$work/ctl" ||
-    { failure "imsreg serve"; exit 1; }
-ip netns exec $core kamailio -DD -m 128 -M 8 -f "$work/pcscf.cfg" -P "$work/pcscf.pid" -w "$work" >"$work/pcscf.log" 2>&1 &
-kamailio_pid=$!
-for _ in $(seq 100); do [ "$(ip netns exec $core ss -Hlun 'sport = :5060' | wc -l)" -ge 2 ] && break; sleep 0.2; done
+esp_network || exit 1
+esp_core || { failure "imsreg serve"; exit 1; }
+esp_kamailio 24 || { failure "kamailio did not start: $(tail -1 "$work/pcscf.log")"; exit 1; }
 ip netns exec $core tcpdump -U -ni kam0 -w "$work/link.pcap" 2>/dev/null &
 dump=$!
 for _ in $(seq 50); do [ -s "$work/link.pcap" ] && break; sleep 0.1; done
@@ -75,7 +48,7 @@ phone() {
         address=fd93::$((10 + n)) source="[fd93::$((10 + n))]:5060" pcscf="[$p6]:5060" transport=tcp
         ip -n $phones addr add $address/64 dev kam1 nodad
     else
-        ip -n $phones addr add $address/24 dev kam1
+        ip -n $phones addr add $address/16 dev kam1
     fi
     : >"$work/$name"
     ip netns exec $phones "$own" register --ipsec $plane --pcscf "$pcscf" --source "$source" --transport $transport --realm ims.test \

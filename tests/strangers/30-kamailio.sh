@@ -6,54 +6,21 @@ set -u
 need "${kamailio[@]}" "$ss" "$tshark" || exit 0
 shared peers/kamailio/pcscf.cfg || exit 0
 work=$(mktemp -d "$target/kamailio.XXXXXX")
-pids=()
-stop_kamailio() {
-    for pid in "${pids[@]}"; do kill -TERM "$pid" 2>/dev/null; done
-    for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null; done
-    pids=()
-}
 trap 'stop_kamailio; stop_imsreg; rm -rf "$work"' EXIT
 kamailio -v | sed -n '1s/^version: \(.*\) (.*/\1/p'
 
-p=127.0.2.1 i=127.0.2.2 s=127.0.2.3 h=127.0.2.4
-fill() { # fill SOURCE NAME
-    sed -e "s/@PCSCF_IP@/$p/g;s/@ICSCF_IP@/$i/g;s/@SCSCF_IP@/$s/g;s/@HSS_IP@/$h/g;s#@RUN@#$work#g;s/@DEBUG@/-1/g" \
-        -e "s/@CHILDREN@/1/g;s/@NOTCP@/yes/g;s/@WORKERS@/1/g;s/@QUEUE@/16/g;s/@NAME@/$2/g" "$1"
-}
-kamailio_files=$IMSREG_SHARED/peers/kamailio
-for role in pcscf icscf scscf; do
-    fill "$kamailio_files/$role.cfg" $role >"$work/$role.cfg"
-    fill "$kamailio_files/cdp.xml" $role >"$work/$role.xml"
-done
-mkdir "$work/icscf-db"
-printf 'id(int) name(string) s_cscf_uri(string)\n1:scscf:sip\\:%s\\:6060\n' $s >"$work/icscf-db/s_cscf"
-printf 'id(int) id_s_cscf(int) capability(int)\n1:1:1\n' >"$work/icscf-db/s_cscf_capabilities"
-printf 'id(int) trusted_domain(string)\n1:ims.test\n' >"$work/icscf-db/nds_trusted_domains"
-printf 'table_name(string) table_version(int)\ns_cscf:6\ns_cscf_capabilities:6\nnds_trusted_domains:6\n' >"$work/icscf-db/version"
-
-cat >"$work/subscribers.yaml" <<YAML
-subscribers:
-  - {imsi: "001010000001000", range: 100, realm: ims.test, k: "4b{imsi}", op: 30313233343536373839616263646566}
-YAML
+kamailio_chain
 
 status=0 next_ue=0
 # row WHAT "KAMAILIO-ROLE ..." "ARGUMENT ..." "UE-ARGUMENT ...": starts our elements and Kamailio's, then three UEs.
 row() {
-    local what=$1 roles=$2 ours=$3 ue=$4 role n peers=0 registered=0
+    local what=$1 roles=$2 ours=$3 ue=$4 role n registered=0
     # shellcheck disable=SC2086
     start_imsreg "$work/imsreg.log" serve --profile lab --realm ims.test --diameter $h:3868 --set hss.origin_host=$h \
         --hss-data "$work/subscribers.yaml" --control "$work/ctl" --capture "$work/imsreg.pcapng" --set core_transport=udp $ours ||
         { failure "imsreg serve: $what"; exit 1; }
-    for role in $roles; do
-        kamailio -DD -m 512 -M 16 -f "$work/$role.cfg" -P "$work/$role.pid" -w "$work" >"$work/$role.log" 2>&1 &
-        pids+=($!)
-        [ "$role" = pcscf ] || peers=$((peers + 1))
-    done
-    # Ready when its I-CSCF and S-CSCF have opened their Diameter connections.
-    for _ in $(seq 100); do
-        [ "$(ss -Htn state established "src $h:3868" 2>/dev/null | wc -l)" -ge $peers ] && break
-        read -rt 0.2 <> <(:) || :
-    done
+    # shellcheck disable=SC2086
+    start_kamailio $roles
     for n in 0 1 2; do
         local imsi k
         imsi=$(printf '00101%010d' $((1000 + next_ue)))

@@ -12,7 +12,7 @@ mkdir -p "$target"
 IMSREG_TALLY=${IMSREG_TALLY:-/dev/null}
 
 passed() { echo "ran $1" >>"$IMSREG_TALLY"; }
-failure() { echo "ran 1" >>"$IMSREG_TALLY"; echo "failed 1" >>"$IMSREG_TALLY"; echo "FAILED: $1" >&2; }
+failure() { echo "ran 1" >>"$IMSREG_TALLY"; echo "failed 1 $1" >>"$IMSREG_TALLY"; echo "FAILED: $1" >&2; }
 not_run() { echo "not_run 1 $1" >>"$IMSREG_TALLY"; echo "not run: $1"; }
 # ratio NAME OURS THEIRS LIMIT: fails unless OURS <= LIMIT * THEIRS.
 ratio() {
@@ -25,6 +25,8 @@ ratio() {
     fi
 }
 tally() { awk -v k="$1" '$1 == k { n += $2 } END { print n + 0 }' "$IMSREG_TALLY"; }
+# What failed, by name: a log that is cut from its beginning still says it.
+faults() { sed -n 's/^\(failed [0-9]*\|name\) \(..*\)/  failed: \2/p' "$IMSREG_TALLY"; }
 reasons() { sed -n 's/^not_run 1 /  not run: /p' "$IMSREG_TALLY" | sort | uniq -c | sed 's/^ *\([0-9]*\)   not run: /  not run, \1 x: /'; }
 
 # Runs cargo test, shows it, and counts tests. One that says `not run: ...` has passed for cargo, but not for us.
@@ -36,6 +38,11 @@ counted() {
     # cargo test -q writes its dots before what a test prints.
     awk '/^test result:/ { p += $4; f += $6; i += $8 }
          sub(/^[.iF]*not run: /, "") { s++; print "not_run 1 " $0 }
+         # Each program ends with the names of what failed in it, indented, below a line `failures:`.
+         /^failures:/ { names = 1; next }
+         names && /^    [^ ]+$/ { print "name " $1; next }
+         /^test result:/ { names = 0 }
+         /^error: could not compile|^error\[/ { if (!told++) print "name " $0 }
          END { printf "ran %d\nfailed %d\n", p + f - s, f
          for (n = 0; n < i; n++) print "not_run 1 an ignored test" }' "$log" >>"$IMSREG_TALLY"
     if [ $status -ne 0 ]; then cat "$log"; else
@@ -128,6 +135,83 @@ YAML
         --hss-data "$work/subscribers.yaml" --control "$work/ctl" --capture "$work/all.pcapng" "$@" || { failure "imsreg serve"; exit 1; }
 }
 
+# What Kamailio's P-, I- and S-CSCF and our HSS read, in $work: at $p, $i, $s and $h.
+kamailio_chain() {
+    pids=()
+    p=127.0.2.1 i=127.0.2.2 s=127.0.2.3 h=127.0.2.4
+    fill() { # fill SOURCE NAME
+        sed -e "s/@PCSCF_IP@/$p/g;s/@ICSCF_IP@/$i/g;s/@SCSCF_IP@/$s/g;s/@HSS_IP@/$h/g;s#@RUN@#$work#g;s/@DEBUG@/-1/g" \
+            -e "s/@CHILDREN@/1/g;s/@NOTCP@/yes/g;s/@WORKERS@/1/g;s/@QUEUE@/16/g;s/@NAME@/$2/g" "$1"
+    }
+    kamailio_files=$IMSREG_SHARED/peers/kamailio
+    for role in pcscf icscf scscf; do
+        fill "$kamailio_files/$role.cfg" $role >"$work/$role.cfg"
+        fill "$kamailio_files/cdp.xml" $role >"$work/$role.xml"
+    done
+    mkdir "$work/icscf-db"
+    printf 'id(int) name(string) s_cscf_uri(string)\n1:scscf:sip\\:%s\\:6060\n' $s >"$work/icscf-db/s_cscf"
+    printf 'id(int) id_s_cscf(int) capability(int)\n1:1:1\n' >"$work/icscf-db/s_cscf_capabilities"
+    printf 'id(int) trusted_domain(string)\n1:ims.test\n' >"$work/icscf-db/nds_trusted_domains"
+    printf 'table_name(string) table_version(int)\ns_cscf:6\ns_cscf_capabilities:6\nnds_trusted_domains:6\n' >"$work/icscf-db/version"
+
+    cat >"$work/subscribers.yaml" <<YAML
+subscribers:
+  - {imsi: "001010000001000", range: 100, realm: ims.test, k: "4b{imsi}", op: 30313233343536373839616263646566}
+YAML
+}
+
+# start_kamailio ROLE ...: ready when its I-CSCF and S-CSCF have opened their Diameter connections.
+start_kamailio() {
+    local role peers=0
+    for role in "$@"; do
+        kamailio -DD -m 512 -M 16 -f "$work/$role.cfg" -P "$work/$role.pid" -w "$work" >"$work/$role.log" 2>&1 &
+        pids+=($!)
+        [ "$role" = pcscf ] || peers=$((peers + 1))
+    done
+    for _ in $(seq 100); do
+        [ "$(ss -Htn state established "src $h:3868" 2>/dev/null | wc -l)" -ge $peers ] && break
+        read -rt 0.2 <> <(:) || :
+    done
+}
+
+# Ends what start_kamailio started, by its ids.
+stop_kamailio() {
+    local pid
+    for pid in "${pids[@]}"; do kill -TERM "$pid" 2>/dev/null; done
+    for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null; done
+    pids=()
+}
+
+# verdicts REPORT: one line for each case of a report of `imsreg check --json`: its verdict, its id, what was found where it failed.
+verdicts() {
+    "${python:-python3}" - "$1" <<'PY'
+import json, sys
+for line in open(sys.argv[1]):
+    event = json.loads(line)
+    if event["event"] == "case":
+        found = "; ".join(failure["found"] for failure in event.get("failures", []))
+        print("%-14s %s%s" % (event["verdict"], event["id"], ": " + found if found else ""))
+PY
+}
+
+# as_golden WHO GOLDEN VERDICTS LEAST PAGE: the verdicts are those of a golden file, so many of them judged at least, and a page
+# explains each failure.
+as_golden() {
+    local judged differs id status=0
+    judged=$(grep -cE '^(passed|failed) ' "$3")
+    if [ "$judged" -ge "$4" ] && differs=$(diff "$2" "$3"); then
+        passed "$judged"
+        echo "$(grep -c ^passed "$3") cases passed, $(grep -c ^failed "$3") failed as explained"
+    else
+        failure "$1: another report than $2: $judged judged; $(echo "$differs" | head -5)"
+        status=1
+    fi
+    for id in $(sed -n 's/^failed  *\([^:]*\):.*/\1/p' "$2"); do
+        grep -qF "\`$id\`" "$5" || { failure "$5 does not explain $id"; status=1; }
+    done
+    return $status
+}
+
 # credentials WHAT CAPTURE FILTER LEAST: so many requests of a capture, at least, have what the filter of tshark wants.
 credentials() {
     local found
@@ -175,6 +259,8 @@ r = json.load(open(sys.argv[2]))
 print("ran", r["pass"] + r["fail"])
 print("failed", r["fail"])
 for p in r["probes"]:
+    if p["verdict"] == "FAIL":
+        print("name %s %s: %s" % (sys.argv[1], p["id"], p["detail"]))
     if p["verdict"] == "SKIP":
         print("not_run 1 %s %s: %s" % (sys.argv[1], p["id"], p["detail"]))
 PY

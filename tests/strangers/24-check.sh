@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# `imsreg check` over sockets, as far as no timer has to pass. On loopback: every case against `imsreg serve`, with a security
+# agreement and without, and every case against `imsreg register`, many side by side, over TCP and over UDP. Between two
+# network namespaces with plane userspace: every case against `imsreg serve`, and cases against `imsreg register`.
+set -u
+. "$(dirname "$0")/lib.sh"
+work=$(mktemp -d "$target/check.XXXXXX")
+core=chk-p-$$ phones=chk-u-$$ spaces=
+own=$imsreg
+finish() {
+    stop_imsreg
+    [ -z "$spaces" ] || { ip netns del $core; ip netns del $phones; }
+    rm -rf "$work"
+}
+trap finish EXIT
+cd "$root" || exit 1
+status=0
+# judged WHAT LEAST: the run whose report is in $work/WHAT passed, so many cases with it, and each that it does not judge is
+# left out with a reason. All that was left out is said, with its reason.
+judged() {
+    local report="$work/$1" passed unseen
+    passed=$(tail -1 "$report" | grep -o '"passed":[0-9]*' | head -1 | cut -d: -f2)
+    unseen=$(grep -E '"verdict":"(not-observable|not-judged)"' "$report" | grep -o '"id":"[^"]*"' | tr '\n' ' ')
+    if tail -1 "$report" | grep -q '"ok":true' && [ "${passed:-0}" -ge "$2" ] && [ -z "$unseen" ]; then
+        passed 1
+        echo "$1: $passed cases passed, none failed with severity error; left out:"
+        grep '"verdict":"not-applicable"' "$report" | grep -o '"why":"[^"]*"' | sort | uniq -c | sed 's/"why":/ /'
+    else
+        failure "check: $1: $(grep '"verdict":"failed"' "$report" | grep -o '"id":"[^"]*"' | head -5 | tr '\n' ' ') not observable: $unseen $(tail -1 "$report.errors")"
+        status=1
+    fi
+}
+# checked WHAT FLAG ..: imsreg check, its report to $work/WHAT.
+checked() { "${@:2}" --fast --json >"$work/$1" 2>"$work/$1.errors"; }
+subscribers=(--subscriber hss-data/lab.yaml)
+core_flags=(--profile volte --sec-agree required --hss-data hss-data/lab.yaml --control "$work/ctl")
+
+at=127.24.0.1
+start_imsreg "$work/serve.log" serve "${core_flags[@]}" --sip $at:5060 --diameter $at:3868 --set icscf.listen=$at:4060 \
+    --set scscf.listen=$at:6060 || { failure "imsreg serve"; exit 1; }
+checked our-network "$own" check pcscf $at:5060 "${subscribers[@]}"
+judged our-network 300
+stop_imsreg
+in_clear=(--sec-agree off --set scscf.aka_without_sa=accept --hss-data hss-data/lab.yaml --control "$work/ctl")
+start_imsreg "$work/serve.log" serve --profile volte "${in_clear[@]}" --sip $at:5060 --diameter $at:3868 --set icscf.listen=$at:4060 \
+    --set scscf.listen=$at:6060 || { failure "imsreg serve --sec-agree off"; exit 1; }
+checked our-network-in-clear "$own" check pcscf $at:5060 --sec-agree off "${subscribers[@]}"
+judged our-network-in-clear 120
+stop_imsreg
+
+# ue FLAG ..: the command of a UE of its own at the address 127.24.NET.PLACE.
+ue() {
+    echo "exec '$own' register --pcscf \$IMSREG_CHECK_PCSCF --source $1\$((IMSREG_CHECK_PLACE + 1)) --imsi 001010000000001" \
+        "${subscribers[*]} --stay --orders --timeout 600 ${*:2} 2>/dev/null"
+}
+datagrams="--set ue.transport=udp --set 'ue.features=;+g.3gpp.smsip' --set ue.access_network=3GPP-E-UTRAN-FDD --set ue.user_agent=phone"
+checked our-ue-tcp "$own" check ue --listen 127.24.1.1:5060 --jobs 64 --ue-orders --ue-command "$(ue 127.24.2.)" &
+tcp=$!
+checked our-ue-udp "$own" check ue --listen 127.24.3.1:5060 --jobs 64 --ue-orders --only content,choice,challenge,grant,timing \
+    --ue-command "$(ue 127.24.4. "$datagrams")"
+wait $tcp
+judged our-ue-tcp 175
+judged our-ue-udp 80
+
+[ "$(id -u)" -eq 0 ] || { not_run "ESP needs root"; exit $status; }
+need ip:iproute2 || exit $status
+ip netns add $core 2>/dev/null && ip netns add $phones || { not_run "network namespaces cannot be made here"; exit $status; }
+spaces=1
+ip link add chk0 netns $core type veth peer name chk1 netns $phones
+ip -n $core link set lo up
+ip -n $core link set chk0 up
+ip -n $core addr add 10.92.0.1/24 dev chk0
+ip -n $phones link set lo up
+ip -n $phones link set chk1 up
+# A P-CSCF takes nothing in clear from who had SAs a moment ago. Where cases are played side by side, each has a P-CSCF.
+for n in $(seq 2 241); do echo "addr add 10.92.0.$n/24 dev chk1"; done | ip -n $phones -batch -
+for n in $(seq 1 16); do echo "addr add 10.93.1.$n/16 dev chk0"; done | ip -n $core -batch -
+for n in $(seq 1 16); do echo "addr add 10.93.2.$n/16 dev chk1"; done | ip -n $phones -batch -
+for space in $core $phones; do ip netns exec $space sh -c 'echo 2 >/proc/sys/net/ipv4/conf/all/rp_filter'; done
+imsreg=ip
+start_imsreg "$work/serve.log" netns exec $core "$own" serve "${core_flags[@]}" --sip 10.92.0.1:5060 --ipsec userspace ||
+    { failure "imsreg serve --ipsec userspace"; exit 1; }
+checked our-network-esp ip netns exec $phones "$own" check pcscf 10.92.0.1:5060 --source 10.92.0.2 --addresses 120 --ipsec userspace \
+    "${subscribers[@]}"
+judged our-network-esp 300
+stop_imsreg
+command=$(ue 10.93.2. --ipsec userspace)
+checked our-ue-esp ip netns exec $core "$own" check ue --listen 10.93.1.1:5060 --ipsec userspace --jobs 16 --ue-orders \
+    --only content,security-server,choice,challenge,timing --ue-command "exec ip netns exec $phones ${command#exec }"
+judged our-ue-esp 110
+exit $status
