@@ -259,6 +259,11 @@ impl Ue {
         self.is_busy()
     }
 
+    /// True while a set of SAs is being installed that the next REGISTER waits for.
+    pub const fn is_securing(&self) -> bool {
+        matches!(self.state, State::Securing(_))
+    }
+
     /// Why the last attempt failed, in one line.
     pub fn failure(&self) -> Option<&str> {
         self.failure.as_deref()

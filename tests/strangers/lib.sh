@@ -194,6 +194,21 @@ for line in open(sys.argv[1]):
 PY
 }
 
+# differing GOLDEN VERDICTS: the cases whose verdicts are others, as --only takes them. A packet may be lost on the way to a peer and
+# a machine may stand still: such a case is played once more, and nothing else is.
+differing() {
+    LC_ALL=C comm -3 <(LC_ALL=C sort "$1") <(LC_ALL=C sort "$2") | sed -nE 's/^\t?[a-z-]+ +([^: ]+).*/\1/p' | LC_ALL=C sort -u | paste -sd,
+}
+
+# renewed VERDICTS AGAIN: puts the verdicts of AGAIN in the place of those of the same cases, and tells of it.
+renewed() {
+    local verdict id rest
+    while read -r verdict id rest; do
+        echo "played again: ${id%:}: $(grep -E "^[a-z-]+ +${id%:}(:|\$)" "$1" | cut -d' ' -f1), now $verdict"
+    done <"$2"
+    awk '{ id = $2; sub(/:$/, "", id) } NR == FNR { new[id] = $0; next } id in new { print new[id]; next } { print }' "$2" "$1" >"$1.new" && mv "$1.new" "$1"
+}
+
 # as_golden WHO GOLDEN VERDICTS LEAST PAGE: the verdicts are those of a golden file, so many of them judged at least, and a page
 # explains each failure.
 as_golden() {

@@ -13,7 +13,8 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    /// While nothing is known of the other side.
+    /// While nothing is known of the other side. It is the time of two retransmissions on Gm, after 2 s and 6 s
+    /// (TS 24.229 table 7.7.1): one request that is lost, and its answer, are no silence.
     pub(super) const UNKNOWN: Self = Self { settled: Duration::from_millis(1_500), silent: Duration::from_secs(8) };
     /// Of a side that answers at once.
     pub(super) const LEAST: Self = Self { settled: Duration::from_millis(150), silent: Duration::from_millis(2_500) };

@@ -323,7 +323,7 @@ impl Run<'_> {
         let mut before = begin;
         for step in steps {
             let due = begin + step.at;
-            while self.clock.now() < due && (is_timed || !self.is_over(before)) {
+            while self.clock.now() < due && (is_timed || !self.is_over(before, self.patience(*step))) {
                 self.look(due).await;
             }
             self.step(*step);
@@ -338,7 +338,7 @@ impl Run<'_> {
         while self.clock.now() < end {
             let passed = self.clock.now().saturating_since(last);
             let is_silent = |over| !awaits(case) || over >= self.rig.pace.silent;
-            if self.is_over(last) && is_enough(case, passed, is_silent, || self.is_met()) {
+            if self.is_over(last, self.rig.pace.silent) && is_enough(case, passed, is_silent, || self.is_met()) {
                 break;
             }
             self.look(end).await;
@@ -352,15 +352,24 @@ impl Run<'_> {
     }
 
     /// Whether nothing follows any more, or nothing will: nothing has passed, or nothing has come, for long enough.
-    fn is_over(&self, since: Instant) -> bool {
-        let Pace { settled, silent } = self.rig.pace;
-        if self.live.look(Ims::next_departure).is_some() {
+    fn is_over(&self, since: Instant, silent: Duration) -> bool {
+        let is_securing = self.ues.iter().any(|ue| self.of(*ue, Ue::is_securing));
+        if is_securing || self.live.look(Ims::next_departure).is_some() {
             return false;
         }
-        if !self.tape.is_waiting() && self.tape.quiet() >= settled {
+        if !self.tape.is_waiting() && self.tape.quiet() >= self.rig.pace.settled {
             return true;
         }
         self.tape.silence().min(self.clock.now().saturating_since(since)) >= silent
+    }
+
+    /// How long nothing must have come before a step: a UE whose REGISTER is under way would do nothing.
+    fn patience(&self, step: Step) -> Duration {
+        let chosen = (0..).zip(self.ues).filter(|(number, _)| step.ue.is_none_or(|chosen| chosen == *number));
+        match chosen.into_iter().any(|(_, ue)| self.of(*ue, Ue::is_registering)) {
+            true => self.rig.pace.silent.max(Pace::UNKNOWN.silent),
+            false => self.rig.pace.silent,
+        }
     }
 
     /// Whether all that is expected is there.
