@@ -23,9 +23,18 @@ least() {
     sed 's/  */ /g' "$1" | grep -F "$2" | awk -v k="$3" '{ v = $(NF - k) + 0; if (m == "" || v < m) m = v } END { print m + 0 }'
 }
 
-if shared peers/sip-parse-bench/Cargo.toml; then
-    rm -rf "$peers/sip" && mkdir -p "$peers/sip" && cp -r "$IMSREG_SHARED"/peers/sip-parse-bench/. "$peers/sip" && chmod -R u+w "$peers/sip"
-    cp benches/peers/sip_parse_ours.rs "$peers/sip/src/ours.rs"
+# peer NAME FOLDER OURS: a bench of other parsers, copied with a module of ours; it becomes a member of one workspace with the others.
+members=()
+peer() {
+    shared "peers/$2/Cargo.toml" || return
+    rm -rf "${peers:?}/$1" && mkdir -p "$peers/$1" && cp -r "$IMSREG_SHARED/peers/$2/." "$peers/$1" && chmod -R u+w "$peers/$1"
+    cp "benches/peers/$3.rs" "$peers/$1/src/ours.rs"
+    # A profile counts in the root of a workspace only: it is the same for all.
+    sed -n '/^\[profile/,/^$/p' "$peers/$1/Cargo.toml" >"$peers/profile.toml"
+    sed -i -e '/^\[profile/,/^$/d' -e '/^\[workspace\]$/d' "$peers/$1/Cargo.toml"
+    members+=("$1")
+}
+if peer sip sip-parse-bench sip_parse_ours; then
     sed -i -e "/^\[dependencies\]/a imsreg = { path = \"$root\", default-features = false, optional = true }" \
         -e 's/^default = \[/default = ["ours", /' -e '/^rsip = \["dep/i ours = ["dep:imsreg"]' "$peers/sip/Cargo.toml"
     sed -i 's/^mod peers;/mod ours;\nmod peers;/' "$peers/sip/src/main.rs"
@@ -34,28 +43,8 @@ if shared peers/sip-parse-bench/Cargo.toml; then
         print "    v.push(Peer { name: \"imsreg\", depth: \"frame\", run: crate::ours::frame });"
         print "    v.push(Peer { name: \"imsreg\", depth: \"typed\", run: crate::ours::typed });" }
         print line[i] } }' "$peers/sip/src/peers.rs" >"$peers/sip/peers.new" && mv "$peers/sip/peers.new" "$peers/sip/src/peers.rs"
-    out=$peers/sip.txt
-    # shellcheck disable=SC2046
-    if (cd "$peers/sip" && CARGO_TARGET_DIR=$peers/build cargo build -q --release) &&
-        cc -O2 "$peers/sip/c/sofia_bench.c" $(pkg-config --cflags --libs sofia-sip-ua) -o "$peers/sofia_bench"; then
-        : >"$out"
-        for _ in 1 2 3; do
-            "${pin[@]}" "$peers/build/release/sip-parse-bench" "$peers"/sip/corpus/*.sip >>"$out"
-            "${pin[@]}" "$peers/sofia_bench" "$peers"/sip/corpus/*.sip >>"$out"
-        done
-        awk '/^#/ { if (seen++ > 1) exit } { print }' "$out"
-        ratio "SIP framing against rsipstack" "$(least "$out" 'imsreg frame' 2)" "$(least "$out" 'rsipstack 0.7 frame' 2)" 0.5 || status=1
-        ratio "SIP typed against sofia-sip" "$(least "$out" 'imsreg typed' 2)" "$(least "$out" 'sofia-sip (C) typed' 1)" 0.5 || status=1
-    else
-        failure "the SIP peers do not build"
-        status=1
-    fi
 fi
-
-step "SIP peers"
-if shared peers/diameter-bench/Cargo.toml; then
-    rm -rf "$peers/cx" && mkdir -p "$peers/cx" && cp -r "$IMSREG_SHARED"/peers/diameter-bench/. "$peers/cx" && chmod -R u+w "$peers/cx"
-    cp benches/peers/maa_ours.rs "$peers/cx/src/ours.rs"
+if peer cx diameter-bench maa_ours; then
     sed -i "/^\[dependencies\]/a imsreg = { path = \"$root\", default-features = false }" "$peers/cx/Cargo.toml"
     sed -i '0,/^use /s//mod ours;\nuse /' "$peers/cx/src/main.rs"
     # At the end of main, the last `}` at the margin whose function is main.
@@ -66,19 +55,46 @@ if shared peers/diameter-bench/Cargo.toml; then
             print "    time(\"imsreg build+encode\", || ours::encode(black_box(&mut ours_out)));"
             print "    time(\"imsreg decode typed\", || { black_box(ours::decode(black_box(&wire))); });" }
         print line[i] } }' "$peers/cx/src/main.rs" >"$peers/cx/main.new" && mv "$peers/cx/main.new" "$peers/cx/src/main.rs"
-    out=$peers/cx.txt
-    if (cd "$peers/cx" && CARGO_TARGET_DIR=$peers/build cargo build -q --release); then
-        : >"$out"
-        for _ in 1 2 3; do "${pin[@]}" "$peers/build/release/diameter-bench" >>"$out"; done
-        sort -u -k1,2 "$out"
-        ratio "MAA decode, typed, against diameter" "$(least "$out" 'imsreg decode typed' 1)" "$(least "$out" 'diameter 0.7 decode+get' 1)" 0.34 || status=1
-    else
-        failure "the Diameter peer does not build"
-        status=1
-    fi
 fi
-
-step "Diameter peers"
+if [ ${#members[@]} -gt 0 ]; then
+    { printf '[workspace]\nresolver = "3"\nmembers = [%s]\n\n' "$(printf '"%s", ' "${members[@]}")" && cat "$peers/profile.toml"; } >"$peers/Cargo.toml"
+    rm -f "$peers"/build/release/{sip-parse-bench,diameter-bench}
+    (cd "$peers" && CARGO_TARGET_DIR=$peers/build cargo build -q --release --workspace --keep-going)
+fi
+step "peers built"
+for member in "${members[@]}"; do
+    out=$peers/$member.txt
+    : >"$out"
+    case $member in
+    sip)
+        # shellcheck disable=SC2046
+        if [ -x "$peers/build/release/sip-parse-bench" ] &&
+            cc -O2 "$peers/sip/c/sofia_bench.c" $(pkg-config --cflags --libs sofia-sip-ua) -o "$peers/sofia_bench"; then
+            for _ in 1 2 3; do
+                "${pin[@]}" "$peers/build/release/sip-parse-bench" "$peers"/sip/corpus/*.sip >>"$out"
+                "${pin[@]}" "$peers/sofia_bench" "$peers"/sip/corpus/*.sip >>"$out"
+            done
+            awk '/^#/ { if (seen++ > 1) exit } { print }' "$out"
+            ratio "SIP framing against rsipstack" "$(least "$out" 'imsreg frame' 2)" "$(least "$out" 'rsipstack 0.7 frame' 2)" 0.5 || status=1
+            ratio "SIP typed against sofia-sip" "$(least "$out" 'imsreg typed' 2)" "$(least "$out" 'sofia-sip (C) typed' 1)" 0.5 || status=1
+        else
+            failure "the SIP peers do not build"
+            status=1
+        fi
+        ;;
+    cx)
+        if [ -x "$peers/build/release/diameter-bench" ]; then
+            for _ in 1 2 3; do "${pin[@]}" "$peers/build/release/diameter-bench" >>"$out"; done
+            sort -u -k1,2 "$out"
+            ratio "MAA decode, typed, against diameter" "$(least "$out" 'imsreg decode typed' 1)" "$(least "$out" 'diameter 0.7 decode+get' 1)" 0.34 || status=1
+        else
+            failure "the Diameter peer does not build"
+            status=1
+        fi
+        ;;
+    esac
+done
+step "peers"
 # Our benches, built side by side.
 cargo bench -q --no-run --bench esp --bench registration --bench traces --bench sockets || { failure "the benches do not build"; exit 1; }
 step "our benches built"
