@@ -15,36 +15,52 @@ finish() {
 trap finish EXIT
 cd "$root" || exit 1
 status=0
-# judged WHAT LEAST: the run whose report is in $work/WHAT passed, so many cases with it, and each that it does not judge is
-# left out with a reason. All that was left out is said, with its reason.
+# wrong REPORT: the cases that failed or that it does not judge.
+wrong() { grep -E '"verdict":"(failed|not-observable|not-judged)"' "$1" | grep -o '"id":"[^"]*"' | cut -d'"' -f4 | sort -u; }
+# ok REPORT: nothing failed with severity error, and each case that it does not judge is left out with a reason.
+ok() { tail -1 "$1" | grep -q '"ok":true' && ! grep -qE '"verdict":"(not-observable|not-judged)"' "$1"; }
+# judged WHAT LEAST: the run WHAT passed, so many cases with it. All that was left out is said, with its reason. A case or two
+# that a machine may have spoilt by standing still is played twice more by itself, and must pass both times; it is told of.
 judged() {
-    local report="$work/$1" passed unseen
+    local report="$work/$1" passed again
     passed=$(tail -1 "$report" | grep -o '"passed":[0-9]*' | head -1 | cut -d: -f2)
-    unseen=$(grep -E '"verdict":"(not-observable|not-judged)"' "$report" | grep -o '"id":"[^"]*"' | tr '\n' ' ')
-    if tail -1 "$report" | grep -q '"ok":true' && [ "${passed:-0}" -ge "$2" ] && [ -z "$unseen" ]; then
+    again=$(wrong "$report" | paste -sd,)
+    if ! ok "$report" && [ "$(wrong "$report" | wc -l)" -le 2 ] && [ -n "$again" ]; then
+        "$1" --fast --json --repeat 2 --only "$again" >"$report.again" 2>"$report.errors"
+        echo "$1: played again: $again: $(tail -1 "$report.again" | cut -c1-200); what was seen at first:"
+        grep -E '"verdict":"(failed|not-observable|not-judged)"' "$report" | cut -c1-1500
+        ok "$report.again" && report=$report.again
+    fi
+    if ok "$report" && [ "${passed:-0}" -ge "$2" ]; then
         passed 1
         echo "$1: $passed cases passed, none failed with severity error; left out:"
-        grep '"verdict":"not-applicable"' "$report" | grep -o '"why":"[^"]*"' | sort | uniq -c | sed 's/"why":/ /'
+        grep '"verdict":"not-applicable"' "$work/$1" | grep -o '"why":"[^"]*"' | sort | uniq -c | sed 's/"why":/ /'
     else
-        failure "check: $1: $(grep '"verdict":"failed"' "$report" | grep -o '"id":"[^"]*"' | head -5 | tr '\n' ' ') not observable: $unseen $(tail -1 "$report.errors")"
+        failure "check: $1: $(wrong "$report" | head -5 | tr '\n' ' ') $(tail -1 "$report.errors")"
         status=1
     fi
 }
-# checked WHAT FLAG ..: imsreg check, its report to $work/WHAT.
-checked() { "${@:2}" --fast --json >"$work/$1" 2>"$work/$1.errors"; }
+# checked WHAT FLAG ..: the run WHAT, a function, with its report to $work/WHAT.
+checked() {
+    local begun=$SECONDS
+    "$1" --fast --json "${@:2}" >"$work/$1" 2>"$work/$1.errors"
+    echo "$1: $((SECONDS - begun)) s"
+}
 subscribers=(--subscriber hss-data/lab.yaml)
 core_flags=(--profile volte --sec-agree required --hss-data hss-data/lab.yaml --control "$work/ctl")
 
 at=127.24.0.1
 start_imsreg "$work/serve.log" serve "${core_flags[@]}" --sip $at:5060 --diameter $at:3868 --set icscf.listen=$at:4060 \
     --set scscf.listen=$at:6060 || { failure "imsreg serve"; exit 1; }
-checked our-network "$own" check pcscf $at:5060 "${subscribers[@]}"
+our-network() { "$own" check pcscf $at:5060 "${subscribers[@]}" "$@"; }
+checked our-network
 judged our-network 300
 stop_imsreg
 in_clear=(--sec-agree off --set scscf.aka_without_sa=accept --hss-data hss-data/lab.yaml --control "$work/ctl")
 start_imsreg "$work/serve.log" serve --profile volte "${in_clear[@]}" --sip $at:5060 --diameter $at:3868 --set icscf.listen=$at:4060 \
     --set scscf.listen=$at:6060 || { failure "imsreg serve --sec-agree off"; exit 1; }
-checked our-network-in-clear "$own" check pcscf $at:5060 --sec-agree off "${subscribers[@]}"
+our-network-in-clear() { "$own" check pcscf $at:5060 --sec-agree off "${subscribers[@]}" "$@"; }
+checked our-network-in-clear
 judged our-network-in-clear 120
 stop_imsreg
 
@@ -54,10 +70,11 @@ ue() {
         "${subscribers[*]} --stay --orders --timeout 600 ${*:2} 2>/dev/null"
 }
 datagrams="--set ue.transport=udp --set 'ue.features=;+g.3gpp.smsip' --set ue.access_network=3GPP-E-UTRAN-FDD --set ue.user_agent=phone"
-checked our-ue-tcp "$own" check ue --listen 127.24.1.1:5060 --jobs 64 --ue-orders --ue-command "$(ue 127.24.2.)" &
+our-ue-tcp() { "$own" check ue --listen 127.24.1.1:5060 --jobs 64 --ue-orders --ue-command "$(ue 127.24.2.)" "$@"; }
+our-ue-udp() { "$own" check ue --listen 127.24.3.1:5060 --jobs 64 --ue-orders --ue-command "$(ue 127.24.4. "$datagrams")" "$@"; }
+checked our-ue-tcp &
 tcp=$!
-checked our-ue-udp "$own" check ue --listen 127.24.3.1:5060 --jobs 64 --ue-orders --only content,choice,challenge,grant,timing \
-    --ue-command "$(ue 127.24.4. "$datagrams")"
+checked our-ue-udp --only content,choice,challenge,grant,timing
 wait $tcp
 judged our-ue-tcp 175
 judged our-ue-udp 80
@@ -80,12 +97,17 @@ for space in $core $phones; do ip netns exec $space sh -c 'echo 2 >/proc/sys/net
 imsreg=ip
 start_imsreg "$work/serve.log" netns exec $core "$own" serve "${core_flags[@]}" --sip 10.92.0.1:5060 --ipsec userspace ||
     { failure "imsreg serve --ipsec userspace"; exit 1; }
-checked our-network-esp ip netns exec $phones "$own" check pcscf 10.92.0.1:5060 --source 10.92.0.2 --addresses 120 --ipsec userspace \
-    "${subscribers[@]}"
+our-network-esp() {
+    ip netns exec $phones "$own" check pcscf 10.92.0.1:5060 --source 10.92.0.2 --addresses 120 --ipsec userspace "${subscribers[@]}" "$@"
+}
+checked our-network-esp
 judged our-network-esp 300
 stop_imsreg
 command=$(ue 10.93.2. --ipsec userspace)
-checked our-ue-esp ip netns exec $core "$own" check ue --listen 10.93.1.1:5060 --ipsec userspace --jobs 16 --ue-orders \
-    --only content,security-server,choice,challenge,timing --ue-command "exec ip netns exec $phones ${command#exec }"
+our-ue-esp() {
+    ip netns exec $core "$own" check ue --listen 10.93.1.1:5060 --ipsec userspace --jobs 16 --ue-orders \
+        --ue-command "exec ip netns exec $phones ${command#exec }" "$@"
+}
+checked our-ue-esp --only content,security-server,choice,challenge,timing
 judged our-ue-esp 110
 exit $status
