@@ -47,7 +47,7 @@ check_fuzz() { tests/strangers/fuzz.sh; }
 
 check_deny() {
     if ! command -v cargo-deny >/dev/null && [ ! -x target/tools/bin/cargo-deny ]; then
-        cargo install -q --locked --root target/tools cargo-deny@^0.20 ||
+        cargo install -q --locked --debug --root target/tools cargo-deny@^0.20 ||
             { not_run "cargo-deny could not be installed"; return; }
     fi
     cargo fetch -q --locked || return # also what other platforms want
