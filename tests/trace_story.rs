@@ -57,7 +57,10 @@ const SHAPES: [(&str, &str); 13] = [
     ("first-registration", "Initial Registered 3+2 3+2; set 2"),
     ("hss-outage", "Initial Refused(504) 2+0; Initial Registered 3+2 3+2; set 2"),
     ("icscf-outage", "Initial Refused(504) 1+0; Initial Refused(504) 1+0"),
-    ("network-deregistration", "Initial Registered 3+2 3+2; Initial Registered 3+2 3+2; set 8; set 8; UE 1/2; UE 1/2"),
+    (
+        "network-deregistration",
+        "Initial Registered 3+2 3+2; Initial Registered 3+2 3+2; set 8; set 8; P-CSCF 1/2; UE 1/2; P-CSCF 1/2; UE 1/2",
+    ),
     ("pcscf-crash", "Initial Registered 3+2 3+2; Refresh Unanswered 1+0; Initial Registered 3+2 3+2; set 3; set 2"),
     (
         "re-authentication",
@@ -70,7 +73,7 @@ const SHAPES: [(&str, &str); 13] = [
     ),
     ("restoration", "Initial Registered 3+2 3+2; Refresh Registered 3+3; set 4"),
     ("second-identity", "Initial Registered 3+2 3+2; Initial Registered 3+2; set 4"),
-    ("shortened", "Initial Registered 3+2 3+2; Refresh Registered 3+2 3+2; set 12; set 2; UE 1/3"),
+    ("shortened", "Initial Registered 3+2 3+2; Refresh Registered 3+2 3+2; set 12; set 2; P-CSCF 1/3; UE 1/3"),
 ];
 
 /// Hops and Cx exchanges of each REGISTER, messages over each set, SUBSCRIBEs and NOTIFYs of each watcher.

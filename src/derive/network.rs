@@ -324,8 +324,18 @@ fn life(seen: &Seen<'_>, page: &mut Page) {
         page.key("pcscf", "options_interval", &value, &format!("message {} and those after it", first.number));
     }
     let watches = seen.registration.subscriptions().find(|s| s.watcher() == Some(Role::Pcscf));
-    if let Some(message) = watches.and_then(|s| s.subscribes().next()?.request()) {
-        page.key("pcscf", "subscribe", "true", &format!("message {}", message.number));
+    let registered = seen.registration.attempts().any(|attempt| attempt.outcome() == Outcome::Registered);
+    match watches.and_then(|s| s.subscribes().next()?.request()) {
+        Some(message) => page.key("pcscf", "subscribe", "true", &format!("message {}", message.number)),
+        None if registered => {
+            page.key(
+                "pcscf",
+                "subscribe",
+                "false",
+                "no SUBSCRIBE of the P-CSCF in the trace, which may not show its core",
+            );
+        }
+        None => page.unknown("pcscf.subscribe: the registration does not succeed in the trace"),
     }
 }
 

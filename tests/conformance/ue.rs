@@ -68,6 +68,7 @@ fn with(case: &CheckCase, faulty: &MutationCase) -> CheckCase {
     case.world.mutation.alterations.extend_from_slice(&faulty.mutation.alterations);
     case.world.mutation.sets.extend_from_slice(&faulty.mutation.sets);
     case.world.ue_settings.extend_from_slice(&faulty.ue_settings);
+    case.world.settings.extend_from_slice(&faulty.settings);
     case.world.misbehaviour = faulty.misbehaviour.or(case.world.misbehaviour);
     case
 }

@@ -62,7 +62,7 @@ impl Default for Profile {
                 trusted: Vec::new(),
                 outbound: true,
                 keep_alive: None,
-                subscribe: false,
+                subscribe: true,
                 options_interval: None,
                 lines: BTreeMap::new(),
                 strip_from_answers: Vec::new(),
