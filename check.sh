@@ -56,10 +56,11 @@ check_deny() {
 
 check_strangers() {
     cargo build -q --release || return 1
-    # Everything that wants the network is fetched here; what still lacks is named by the script that wants it.
-    has "$sipp" "$tshark" "$ss" ip:iproute2 "${kamailio[@]}" "${freediameter[@]}" "$linphone" "$baresip"
+    # The scripts have no network: what they need is installed here, and what still lacks is named by the script that wants it.
+    local needed=() list script status=0 start
+    while read -r list; do eval "needed+=($list)"; done < <(sed -nE 's/^(\[.*\|\| )?need ([^|]*)(\|\|.*)?$/\2/p' tests/strangers/[0-9]*.sh | sort -u)
+    has "${needed[@]}"
     has_python
-    local script status=0 start
     for script in tests/strangers/[0-9]*.sh; do
         printf -- '-- %s\n' "$(basename "$script" .sh)"
         start=$SECONDS
