@@ -42,7 +42,7 @@ use crate::sip::keep_alive::is_keep_alive;
 use crate::sip::transaction::{Incoming, Transactions};
 use crate::sip::{HeaderName, Message};
 use crate::time::{Duration, Instant};
-use attempt::{Answering, Registering, Securing};
+use attempt::{Answering, Registering, Securing, Sent};
 use calls::Calls;
 use challenge::Credentials;
 use flows::Flow;
@@ -401,6 +401,9 @@ impl Ue {
                 Some(sent) if sent.set.is_some() && packet.sa.is_none() => {
                     Err("answer in clear to a protected request")
                 }
+                // TS 33.203 clauses 7.1 and 7.4: the right SA is that which the P-CSCF must use for it. What refuses may come
+                // over the set with which the attempt began.
+                Some(sent) if !self.may_answer(sent, packet, message) => Err("answer through another set of SAs"),
                 None if established.is_some() && packet.sa.is_none() => Err("answer in clear beside live SAs"),
                 _ => Ok(()),
             };
@@ -410,6 +413,18 @@ impl Ue {
             Some(sa) if self.temporary().is_some_and(|t| t.id == sa.set) => Err("request through a temporary SA"),
             _ => Ok(()),
         }
+    }
+
+    /// Whether the set that carried an answer to a REGISTER is one that may: that of the request, or for what is no 2xx
+    /// that of the registration which is renewed.
+    fn may_answer(&self, sent: &Sent, packet: &Packet<'_>, message: &Message<'_>) -> bool {
+        let Some((wanted, sa)) = sent.set.zip(packet.sa) else { return true };
+        let over = match &self.state {
+            State::Answering(Answering { attempt, .. }) => attempt.over.as_ref().map(|set| set.id),
+            _ => None,
+        };
+        let is_success = message.status().is_some_and(|status| (200..300).contains(&status));
+        sa.set == wanted || !is_success && over == Some(sa.set)
     }
 
     fn temporary(&self) -> Option<&Set> {
