@@ -24,7 +24,8 @@ pub use tap::{Tap, Wire};
 use crate::event::{Event, Role, What};
 use crate::ipsec::association::{SaSet, SaSetId};
 use crate::ipsec::table::{Collision, Inbound, SaTable};
-use crate::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Route, SaFailure, SaFault};
+use crate::mutation::{Fate, Lost};
+use crate::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Route, SaFailure, SaFault, Transport};
 use crate::time::Instant;
 use address::Address;
 use local::{Delivery, LocalConnections};
@@ -370,6 +371,7 @@ impl Ims {
                     world.out.push(slot, Effect::ReplaySa(set));
                 }
             }
+            Effect::Reset { .. } | Effect::TransmitPart { .. } => world.out.append(ElementId(slot), effect, bytes),
             Effect::Record { key, value } => world.out.record(slot, &bytes[key], &bytes[value]),
             Effect::Event(event) => world.tap.event(world.now, &event),
         }
@@ -385,19 +387,19 @@ impl Ims {
             return;
         }
         if self.mutant.is_none() || self.leave_altered(slot, route, &bytes[range.clone()], world).is_none() {
-            self.send(slot, route, bytes, range, false, world);
+            self.send(slot, route, bytes, range, Fate::default(), world);
         }
     }
 
-    /// Sends `bytes[range]`; takes the buffer where there is nothing else in it, which spares a copy. `lost`: it is seen, and
-    /// does not arrive.
+    /// Sends `bytes[range]`; takes the buffer where there is nothing else in it, which spares a copy. What gets lost is seen,
+    /// and does not arrive.
     fn send(
         &mut self,
         slot: usize,
         mut route: Route,
         bytes: &mut Vec<u8>,
         range: Range<usize>,
-        lost: bool,
+        fate: Fate,
         world: &mut World<'_>,
     ) {
         let mut owner = None;
@@ -414,10 +416,12 @@ impl Ims {
         }
         let packet = packet_of(&route, &bytes[range.clone()]);
         world.tap.packet(world.now, &packet);
-        if lost {
-            return;
-        }
-        if let Some(owner) = owner {
+        let lost = fate.lost.filter(|lost| *lost == Lost::Whole || route.transport == Transport::Udp);
+        if let Some(lost) = lost {
+            if lost == Lost::Fragment {
+                world.out.transmit_part(slot, &route, &bytes[range]);
+            }
+        } else if let Some(owner) = owner {
             let mut message = self.spare.pop().unwrap_or_default();
             if range.len() == bytes.len() {
                 std::mem::swap(&mut message, bytes);
@@ -427,6 +431,9 @@ impl Ims {
             self.queue.push_back(Delivery::Packet(owner, route, message));
         } else {
             world.out.transmit(slot, route, &bytes[range]);
+        }
+        if fate.reset && route.transport.is_reliable() {
+            world.out.push(slot, Effect::Reset { transport: route.transport, local: route.from, remote: route.to });
         }
     }
 

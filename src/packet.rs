@@ -165,6 +165,26 @@ pub enum Effect {
     /// From now on what leaves over a set leaves twice, octet for octet: for UEs that misbehave on request. Where nothing
     /// is sealed, nothing happens.
     ReplaySa(SaSetId),
+    /// Reset a connection behind what was sent on it, for faults made on purpose: its peer gets a RST.
+    Reset {
+        /// TCP, TLS or SCTP.
+        transport: Transport,
+        /// Our end.
+        local: SocketAddr,
+        /// The other end.
+        remote: SocketAddr,
+    },
+    /// Send the fragments of a datagram but for the last, for faults made on purpose: nothing where it needs one only.
+    TransmitPart {
+        /// Our address.
+        from: SocketAddr,
+        /// The receiver.
+        to: SocketAddr,
+        /// The outbound SA that must carry it, `None`: in clear.
+        sa: Option<SaId>,
+        /// Where in [`Outbox::bytes`].
+        range: Range<usize>,
+    },
     /// Remember `value` under `key` for good, in place of what was remembered under it before. What comes after it may
     /// promise it to somebody: it must not leave before the record is durable.
     Record {
@@ -233,6 +253,14 @@ impl Outbox {
         let Route { from, to, transport, protocol, sa } = route;
         self.effects.push(Effect::Transmit { from, to, transport, protocol, sa, range: range.clone() });
         &self.bytes[range]
+    }
+
+    /// Sends the fragments of a datagram but for the last.
+    pub fn transmit_part(&mut self, route: &Route, bytes: &[u8]) {
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(bytes);
+        let Route { from, to, sa, .. } = *route;
+        self.effects.push(Effect::TransmitPart { from, to, sa, range: start..self.bytes.len() });
     }
 
     /// Writes a record, key and value, that must be durable before what follows leaves.

@@ -24,6 +24,7 @@ use super::yaml::{self, Node};
 use crate::event::Role;
 use crate::mutation::{
     Alteration, AvpData, Edit, Lose, Mutation, Occurrences, Passage, Pattern, Repeat, SetFault, SetFaultKind, Shape,
+    Way,
 };
 use crate::time::Duration;
 use crate::ue::Misbehaviour;
@@ -229,6 +230,8 @@ fn changes(f: &mut Fields<'_>, faults: &mut Collector) -> (Vec<Edit>, Passage) {
         clear: f.leaf("clear", FLAG, faults).unwrap_or(false),
         from_port: f.leaf("from_port", PORT, faults),
         to_port: f.leaf("to_port", PORT, faults),
+        over: f.leaf("over", WAY, faults),
+        reset: f.leaf("reset", FLAG, faults).unwrap_or(false),
     };
     (edits, passage)
 }
@@ -297,13 +300,15 @@ fn avp_edit(f: &mut Fields<'_>, faults: &mut Collector) -> Option<Edit> {
     let first = f.leaf("first", FLAG, faults).filter(|wanted| *wanted).map(|_| AvpData::First);
     let flip = f.leaf("flip", NUMBER, faults);
     let remove = f.leaf("remove", FLAG, faults).unwrap_or(false);
+    let amf = f.leaf("amf", AMF, faults);
     let path = path?;
-    match (number.or(text).or(hex).or(first), flip, remove) {
-        (Some(data), None, false) => Some(Edit::SetAvp { path, data }),
-        (None, Some(octet), false) => Some(Edit::FlipAvp { path, octet: usize::try_from(octet).ok()? }),
-        (None, None, true) => Some(Edit::RemoveAvp { path }),
+    match (number.or(text).or(hex).or(first), flip, amf, remove) {
+        (Some(data), None, None, false) => Some(Edit::SetAvp { path, data }),
+        (None, Some(octet), None, false) => Some(Edit::FlipAvp { path, octet: usize::try_from(octet).ok()? }),
+        (None, None, Some(amf), false) => Some(Edit::Amf { path, amf }),
+        (None, None, None, true) => Some(Edit::RemoveAvp { path }),
         _ => {
-            faults.at(f.node(), f.path, "one of number, text, hex, first, flip or remove expected");
+            faults.at(f.node(), f.path, "one of number, text, hex, first, flip, amf or remove expected");
             None
         }
     }
@@ -335,13 +340,25 @@ const HEX: Leaf<Vec<u8>> = Leaf {
     expected: "hexadecimal digits, two an octet",
 };
 
+const AMF: Leaf<[u8; 2]> = Leaf { read: |t| (HEX.read)(t)?.try_into().ok(), expected: "four hexadecimal digits" };
+
 const LOSE: Leaf<Lose> = Leaf {
     read: |t| match t {
         "first" => Some(Lose::First),
+        "fragment" => Some(Lose::Fragment),
         "all" => Some(Lose::All),
         _ => None,
     },
-    expected: "first or all",
+    expected: "first, fragment or all",
+};
+
+const WAY: Leaf<Way> = Leaf {
+    read: |t| match t {
+        "other-ports" => Some(Way::OtherPorts),
+        "other-set" => Some(Way::OtherSet),
+        _ => None,
+    },
+    expected: "other-ports or other-set",
 };
 
 const SHAPE: Leaf<Shape> = Leaf {

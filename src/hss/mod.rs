@@ -20,6 +20,7 @@ pub use network::NotSent;
 pub use record::{RecordFault, Restored};
 pub use store::{ChargingAddresses, Store, Subscriber};
 
+use crate::aka::vector::SubscriberKeys;
 use crate::cx::envelope::{self, encode_fault};
 use crate::cx::{Capabilities, Lir, Mar, RequestEnvelope, Sar, Uar, UserAuthorizationType};
 use crate::diameter::peer::{Node, PeerId, Received};
@@ -30,6 +31,7 @@ use crate::random::Random;
 use crate::time::Instant;
 use network::{Asked, Servers};
 use record::Record;
+use source::Auth;
 use state::States;
 
 /// The element.
@@ -61,6 +63,15 @@ impl Hss {
         let servers = Servers::default();
         let records = Records { config, store, states, servers, random, recording: false, user_data: Vec::new() };
         Self { node, records }
+    }
+
+    /// The keys of the subscriber with this private identity; `None`: he has none, or there is no such subscriber.
+    pub fn keys(&self, impi: &str) -> Option<SubscriberKeys> {
+        let store = &self.records.store;
+        match store.auth(store.by_impi(impi)?) {
+            Auth::Algorithm(keys) => Some(keys.into_owned()),
+            Auth::Recorded(_) | Auth::None => None,
+        }
     }
 
     /// From now on each change that an answer promises leaves as [`crate::packet::Effect::Record`] in front of it.

@@ -115,6 +115,14 @@ impl Element {
     }
 
     /// The HSS, if it is one.
+    pub fn as_hss(&self) -> Option<&Hss> {
+        match self {
+            Self::Hss(hss) => Some(hss),
+            _ => None,
+        }
+    }
+
+    /// The HSS, if it is one.
     pub fn as_hss_mut(&mut self) -> Option<&mut Hss> {
         match self {
             Self::Hss(hss) => Some(hss),

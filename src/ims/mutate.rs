@@ -3,10 +3,11 @@
 
 use super::address::Address;
 use super::{ElementId, Ims, Owner, World};
+use crate::aka::vector::SubscriberKeys;
 use crate::diameter::{Avps, Header};
 use crate::event::Role;
 use crate::ipsec::association::SaSet;
-use crate::mutation::{Leaving, Mutation, Mutator, Passing, SetFaultKind};
+use crate::mutation::{Fate, Leaving, Mutation, Mutator, Passing, SetFaultKind, Way};
 use crate::packet::{Packet, Protocol, Route};
 use crate::sip::{HeaderName, Message, StartLine};
 use crate::time::{Instant, Timeouts};
@@ -55,7 +56,7 @@ struct Departure {
     slot: usize,
     route: Route,
     bytes: Vec<u8>,
-    lost: bool,
+    fate: Fate,
 }
 
 impl Fault {
@@ -168,20 +169,52 @@ impl Ims {
         let receiver = self.receiver(sender, &route, bytes);
         let of_ue = self.is_of_mutated(sender, Some(slot), receiver, &route);
         let Route { protocol, sa, .. } = route;
+        if let Some(keys) = self.keys_wanted(ElementId(slot), bytes)
+            && let Some(mutator) = self.mutant.as_mut().and_then(|mutant| mutant.mutator.as_mut())
+        {
+            mutator.hold_keys(keys);
+        }
         let mutator = self.mutant.as_mut()?.mutator.as_mut()?;
         let passing = Passing { sender, receiver, protocol, protected: sa.is_some(), of_ue, bytes };
-        for Leaving { after, lost, clear, from_port, to_port, mut bytes } in mutator.leaves(&passing)? {
+        for Leaving { after, fate, clear, from_port, to_port, over, mut bytes } in mutator.leaves(&passing)? {
+            let route = over.and_then(|way| self.other_way(ElementId(slot), &route, way)).unwrap_or(route);
             let from = self.with_port(route.from, from_port, Some(sender));
             let to = self.with_port(route.to, to_port, None);
             let route = Route { from, to, sa: route.sa.filter(|_| !clear), ..route };
             if after.is_zero() {
                 let whole = 0..bytes.len();
-                self.send(slot, route, &mut bytes, whole, lost, world);
+                self.send(slot, route, &mut bytes, whole, fate, world);
             } else if let Some(mutant) = &mut self.mutant {
-                mutant.later.at(world.now + after, Departure { slot, route, bytes, lost });
+                mutant.later.at(world.now + after, Departure { slot, route, bytes, fate });
             }
         }
         Some(())
+    }
+
+    fn keys_wanted(&self, sender: ElementId, bytes: &[u8]) -> Option<SubscriberKeys> {
+        let mutant = self.mutant.as_ref()?;
+        let is_wanted = mutant.mutator.as_ref().is_some_and(Mutator::wants_keys);
+        if !is_wanted || memmem::find(bytes, mutant.identity.as_bytes()).is_none() {
+            return None;
+        }
+        self.keys_for(sender, bytes)
+    }
+
+    /// The keys of whom a message of an HSS is about.
+    pub fn keys_for(&self, sender: ElementId, bytes: &[u8]) -> Option<SubscriberKeys> {
+        let hss = self.element(sender).as_hss()?;
+        let name = Avps::of(bytes).find(USER_NAME, 0)?;
+        hss.keys(std::str::from_utf8(name.data).ok()?)
+    }
+
+    /// The way of a message over another SA of its element; `None`: there is none.
+    pub fn other_way(&self, element: ElementId, route: &Route, way: Way) -> Option<Route> {
+        let sas = &self.slots[element.0].sas;
+        let (sa, from, to) = match way {
+            Way::OtherPorts => sas.other_ports(route.sa?),
+            Way::OtherSet => sas.other_set(route.sa?),
+        }?;
+        Some(Route { from, to, sa: Some(sa), ..*route })
     }
 
     /// What the receiver gets of a message that arrives.
@@ -210,9 +243,9 @@ impl Ims {
     /// What was held back leaves.
     pub(super) fn depart(&mut self, world: &mut World<'_>) {
         while let Some(departure) = self.mutant.as_mut().and_then(|mutant| mutant.later.pop(world.now)) {
-            let Departure { slot, route, mut bytes, lost } = departure;
+            let Departure { slot, route, mut bytes, fate } = departure;
             let whole = 0..bytes.len();
-            self.send(slot, route, &mut bytes, whole, lost, world);
+            self.send(slot, route, &mut bytes, whole, fate, world);
         }
     }
 

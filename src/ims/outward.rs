@@ -1,6 +1,6 @@
 //! What leaves an [`Ims`](super::Ims), for its driver.
 
-use crate::packet::{Effect, Outbox, Route};
+use crate::packet::{Effect, Outbox, Protocol, Route, Transport};
 
 /// Which element of an [`Ims`](super::Ims); by default the first.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash, Debug)]
@@ -43,6 +43,10 @@ impl Outward {
             Effect::Transmit { from, to, transport, protocol, sa, range } => {
                 self.transmit(owner.0, Route { from, to, transport, protocol, sa }, &bytes[range]);
             }
+            Effect::TransmitPart { from, to, sa, range } => {
+                let (transport, protocol) = (Transport::Udp, Protocol::Sip);
+                self.transmit_part(owner.0, &Route { from, to, transport, protocol, sa }, &bytes[range]);
+            }
             Effect::Record { key, value } => self.record(owner.0, &bytes[key], &bytes[value]),
             other => self.push(owner.0, other),
         }
@@ -56,6 +60,11 @@ impl Outward {
     pub(super) fn record(&mut self, owner: usize, key: &[u8], value: &[u8]) {
         self.owners.push(ElementId(owner));
         self.effects.record(key, |b| b.extend_from_slice(value));
+    }
+
+    pub(super) fn transmit_part(&mut self, owner: usize, route: &Route, bytes: &[u8]) {
+        self.owners.push(ElementId(owner));
+        self.effects.transmit_part(route, bytes);
     }
 
     pub(super) fn transmit(&mut self, owner: usize, route: Route, bytes: &[u8]) {

@@ -151,6 +151,35 @@ impl SaTable {
             && self.addresses[entry.here as usize] == local.ip()
     }
 
+    /// The SA of the same set between the other ports, with its local and its remote end.
+    pub fn other_ports(&self, sa: SaId) -> Option<(SaId, SocketAddr, SocketAddr)> {
+        let pair = match sa.pair {
+            PortPair::UcPs => PortPair::UsPc,
+            PortPair::UsPc => PortPair::UcPs,
+        };
+        self.route_of(SaId { pair, ..sa })
+    }
+
+    /// The same SA of another set between the same hosts and with the same port_us, which are those of one UE: that made
+    /// last before it, if there is one.
+    pub fn other_set(&self, sa: SaId) -> Option<(SaId, SocketAddr, SocketAddr)> {
+        let own = &self.sets[self.place(sa.set)?];
+        let port_us = |entry: &Entry| entry.ports[PortPair::UsPc as usize];
+        let is_alive = |entry: &&Entry| self.contains(entry.id()) && entry.id() != sa.set;
+        let of_ue =
+            |entry: &&Entry| entry.remote == own.remote && entry.here == own.here && port_us(entry).1 == port_us(own).1;
+        let others = self.sets.iter().filter(is_alive).filter(of_ue);
+        let set = others.map(Entry::id).max_by_key(|id| (id.0 < sa.set.0, id.0))?;
+        self.route_of(SaId { set, ..sa })
+    }
+
+    fn route_of(&self, sa: SaId) -> Option<(SaId, SocketAddr, SocketAddr)> {
+        let entry = &self.sets[self.place(sa.set)?];
+        let (local, remote) = entry.ports[sa.pair as usize];
+        let here = SocketAddr::new(self.addresses[entry.here as usize], local);
+        Some((sa, here, SocketAddr::new(entry.remote.to_canonical(), remote)))
+    }
+
     fn pair(&self, selector: &Selector) -> Option<(usize, PortPair)> {
         let [uc_ps, us_pc] = &self.selectors;
         match uc_ps.find(&self.sets, selector, Entry::selector::<0>) {
@@ -362,6 +391,24 @@ mod tests {
         table.remove(SaSetId(1));
         assert_eq!(table.inbound(at("10.0.0.7:31000"), at("10.0.0.1:6100"), true), Inbound::Refused);
         assert!(table.is_empty());
+    }
+
+    #[test]
+    fn beside_an_sa_there_are_others() {
+        let mut table = SaTable::default();
+        table.install(&set(1, (300, 31_000, 31_001), (400, 5_100))).unwrap();
+        let sa = |set, pair| SaId { set: SaSetId(set), pair };
+        assert_eq!(table.other_set(sa(1, PortPair::UsPc)), None);
+        // Another UE at that address is no other set of this one.
+        table.install(&set(2, (500, 32_000, 32_001), (600, 5_102))).unwrap();
+        assert_eq!(table.other_set(sa(1, PortPair::UsPc)), None);
+        table.install(&set(3, (700, 31_002, 31_001), (800, 5_104))).unwrap();
+        let old = (sa(1, PortPair::UsPc), at("10.0.0.1:5100"), at("10.0.0.7:31001"));
+        assert_eq!(table.other_set(sa(3, PortPair::UsPc)), Some(old));
+        let other = (sa(3, PortPair::UcPs), at("10.0.0.1:6100"), at("10.0.0.7:31002"));
+        assert_eq!(table.other_ports(sa(3, PortPair::UsPc)), Some(other));
+        table.remove(SaSetId(1));
+        assert_eq!((table.other_set(sa(3, PortPair::UsPc)), table.other_ports(sa(1, PortPair::UsPc))), (None, None));
     }
 
     #[test]

@@ -173,6 +173,13 @@ fn carry_out(shard: &mut Shard, shared: &Shared, now: Instant, owner: ElementId,
         Effect::ExtendSa { set, until } => protected::extend(shard, now, set, until),
         Effect::RemoveSa(set) => protected::remove(shard, shared, set),
         Effect::ReplaySa(set) => protected::replay(shard, set),
+        Effect::Reset { local, remote, .. } => {
+            shard.streams.reset(&[(local, remote)]);
+        }
+        Effect::TransmitPart { to, .. } if shard.only.is_some_and(|only| only != to.ip()) => {
+            tracing::warn!(%to, "nothing is sent there");
+        }
+        Effect::TransmitPart { from, to, range, .. } => stray::send_part(from, to, &bytes[range]),
         // No record leaves an element unless a state directory was opened for it.
         Effect::Record { .. } | Effect::Event(_) => {}
     }

@@ -8,7 +8,7 @@ use crate::event::Role;
 use crate::ims::ElementId;
 use crate::ip;
 use crate::ip::transport::write_udp;
-use crate::mutation::{Alteration, Mutation, Passage, SetFaultKind};
+use crate::mutation::{Alteration, Lose, MTU, Mutation, Passage, SetFaultKind};
 use crate::packet::{Route, Transport};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
@@ -55,6 +55,40 @@ pub(super) fn send(shard: &mut Shard, shared: &Shared, owner: ElementId, route: 
         }
         Transport::Tcp | Transport::Tls | Transport::Sctp => false,
     }
+}
+
+/// Sends the fragments of a datagram but for the last; nothing where it fits into one packet.
+pub(super) fn send_part(from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+    if let Err(error) = part(from, to, bytes) {
+        tracing::warn!(%from, %error, "a fragment could not be sent");
+    }
+}
+
+fn part(from: SocketAddr, to: SocketAddr, bytes: &[u8]) -> io::Result<()> {
+    let mut packet = Vec::new();
+    let begun = ip::begin(&mut packet, from.ip(), to.ip(), ip::UDP);
+    write_udp(&mut packet, from, to, bytes);
+    begun.finish(&mut packet);
+    let mut parts = Vec::new();
+    // Nobody puts them together, so any name will do.
+    let identification = std::process::id();
+    ip::fragments::split(&packet, MTU, identification, |part| parts.push(part.to_vec())).map_err(io::Error::other)?;
+    parts.pop();
+    let socket = packet_socket(from.ip())?;
+    for part in parts {
+        socket.send_to(&part, &SocketAddr::new(to.ip(), 0).into())?;
+    }
+    Ok(())
+}
+
+/// For whole IP packets.
+fn packet_socket(from: IpAddr) -> io::Result<Socket> {
+    let socket = raw_socket(from)?;
+    match from {
+        IpAddr::V4(_) => socket.set_header_included_v4(true)?,
+        IpAddr::V6(_) => socket.set_header_included_v6(true)?,
+    }
+    Ok(socket)
 }
 
 /// A datagram past the sockets of its port.
@@ -104,6 +138,14 @@ fn of_alteration(alteration: &Alteration, plane: PlaneChoice, roles: &[Role]) ->
 }
 
 fn of_passage(passage: &Passage, protected: Option<bool>, plane: PlaneChoice) -> Option<String> {
+    if passage.lose == Lose::Fragment {
+        if plane != PlaneChoice::None && protected != Some(false) {
+            return Some(format!("plane {plane} seals datagrams whole and sends all of their fragments"));
+        }
+        if let Err(denied) = raw_socket(IpAddr::from([127, 0, 0, 1])) {
+            return Some(format!("no raw socket to send a part of a datagram ({denied}); run it with CAP_NET_RAW"));
+        }
+    }
     let moves = passage.from_port.is_some() || passage.to_port.is_some();
     match plane {
         PlaneChoice::None if passage.clear && !moves => {
@@ -144,6 +186,10 @@ mod tests {
             assert_eq!(why(&both, plane), None, "{plane}");
         }
         assert_eq!(why(&clear, PlaneChoice::Unprivileged), None);
+        let part = Passage { lose: Lose::Fragment, ..Passage::default() };
+        assert!(why(&part, PlaneChoice::Kernel).is_some_and(|why| why.contains("seals datagrams whole")));
+        let is_raw = raw_socket(IpAddr::from([127, 0, 0, 1])).is_ok();
+        assert!(why(&part, PlaneChoice::None).is_none_or(|why| !is_raw && why.contains("CAP_NET_RAW")));
         let elsewhere = obstacle(&sends(clear), PlaneChoice::Unprivileged, &[Role::Pcscf]);
         assert_eq!(elsewhere.as_deref(), Some("the UE is not in this process"));
     }

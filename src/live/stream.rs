@@ -286,20 +286,21 @@ pub(super) async fn run(
                 let _ = stream.set_nodelay(true);
             }
             let (mut read, mut write) = stream.into_split();
-            tokio::select! {
+            let is_reset = tokio::select! {
                 biased;
                 () = reset.notified() => {
                     while let Ok(Command::Write(bytes)) = commands.try_recv() {
                         let _ = write.try_write(&bytes);
                     }
+                    true
                 }
-                () = receive(&mut read, connection, &shared) => {}
-                () = transmit(&mut write, transport, &mut commands, &queued) => {}
-                () = unread.notified() => {}
-            }
+                () = receive(&mut read, connection, &shared) => false,
+                () = transmit(&mut write, transport, &mut commands, &queued) => false,
+                () = unread.notified() => false,
+            };
             // A FIN that is not answered before its SAs go would be repeated without them: protected connections are
             // reset.
-            if is_protected {
+            if is_protected || is_reset {
                 let _ = SockRef::from(write.as_ref()).set_linger(Some(Duration::ZERO));
             }
         }

@@ -23,6 +23,16 @@ pub(super) fn change(message: &[u8], path: &[u32], change: &Change<'_>) -> Vec<u
     out
 }
 
+/// The data of the AVP at `path`.
+pub(super) fn find<'m>(message: &'m [u8], path: &[u32]) -> Option<&'m [u8]> {
+    let mut avps = Avps::of(message);
+    let (last, groups) = path.split_last()?;
+    for code in groups {
+        avps = avps.find(*code, vendor(*code))?.group();
+    }
+    avps.find(*last, vendor(*last)).map(|avp| avp.data)
+}
+
 fn walk(avps: Avps<'_>, path: &[u32], change: &Change<'_>, out: &mut Vec<u8>) {
     let [code, rest @ ..] = path else { return };
     let mut is_there = false;
@@ -60,7 +70,7 @@ fn write(out: &mut Vec<u8>, avp: &Avp<'_>, data: &[u8]) {
 }
 
 /// AVPs from 600 on are those of 3GPP (TS 29.229 table 6.3.1), others those of RFC 6733.
-pub(super) const fn vendor(code: u32) -> u32 {
+const fn vendor(code: u32) -> u32 {
     if code >= 600 { VENDOR_3GPP } else { 0 }
 }
 

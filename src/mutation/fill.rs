@@ -1,8 +1,9 @@
 //! Placeholders in the texts of edits.
 
-use super::avp::vendor;
+use super::avp;
 use super::sip::{SipText, parameter, split};
-use crate::diameter::{Avps, Header};
+use crate::aka::vector::SubscriberKeys;
+use crate::diameter::Header;
 
 /// What was seen of the UE so far, for placeholders.
 #[derive(Clone, Default, Debug)]
@@ -17,6 +18,8 @@ pub(super) struct Memory {
     others: Vec<(String, String, String)>,
     /// The first message of each Diameter command, requests apart from answers.
     firsts: Vec<Vec<u8>>,
+    /// Those of the UE, for what they must fit.
+    pub(super) keys: Option<SubscriberKeys>,
     /// What else placeholders may stand for.
     names: Vec<(Box<str>, Box<str>)>,
 }
@@ -61,12 +64,7 @@ impl Memory {
 
     /// What stood at `path` in the first message of the kind of `message`.
     pub(super) fn first_avp(&self, message: &[u8], path: &[u32]) -> Option<&[u8]> {
-        let mut avps = Avps::of(self.first(message)?);
-        let (last, groups) = path.split_last()?;
-        for code in groups {
-            avps = avps.find(*code, vendor(*code))?.group();
-        }
-        avps.find(*last, vendor(*last)).map(|avp| avp.data)
+        avp::find(self.first(message)?, path)
     }
 
     fn first(&self, message: &[u8]) -> Option<&[u8]> {
@@ -93,6 +91,9 @@ impl Memory {
         if let Some(plus) = name.strip_prefix("cseq+") {
             let cseq = sip?.value("CSeq")?.split(' ').next()?.parse::<u32>().ok()?;
             return Some((cseq + plus.parse::<u32>().ok()?).to_string());
+        }
+        if let Some(len) = name.strip_prefix("octets+") {
+            return Some("x".repeat(len.parse().ok()?));
         }
         if let Some((_, value)) = self.names.iter().find(|(of, _)| **of == *name) {
             return Some(value.to_string());

@@ -100,7 +100,41 @@ pub struct Passage {
     pub from_port: Option<u16>,
     /// The port that it goes to.
     pub to_port: Option<u16>,
+    /// Another SA of its sender and the UE carries it.
+    pub over: Option<Way>,
+    /// The connection that it leaves over is reset directly behind it.
+    pub reset: bool,
 }
+
+/// An SA beside the one that a message is meant for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// That of the same set between the other two ports.
+    OtherPorts,
+    /// That of the same kind of another set with this UE.
+    OtherSet,
+}
+
+/// What becomes of a packet that has left.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Fate {
+    /// What of it does not arrive.
+    pub lost: Option<Lost>,
+    /// Its connection is reset behind it.
+    pub reset: bool,
+}
+
+/// What of a packet does not arrive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lost {
+    /// All of it.
+    Whole,
+    /// The last fragment of a datagram that is larger than [`MTU`]: so nothing of it is received. Others arrive.
+    Fragment,
+}
+
+/// What a packet may have before it is sent in fragments: that of Ethernet, whatever the link has.
+pub const MTU: usize = 1_500;
 
 /// Which copies of a message get lost.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
@@ -110,6 +144,8 @@ pub enum Lose {
     Nothing,
     /// The first: retransmissions arrive.
     First,
+    /// Of the first, its last fragment.
+    Fragment,
     /// All.
     All,
 }
@@ -203,6 +239,13 @@ pub enum Edit {
         path: Vec<u32>,
         /// Which octet.
         octet: usize,
+    },
+    /// AUTN behind RAND in an AVP has another AMF, and the MAC that belongs to it.
+    Amf {
+        /// The codes, from the outermost.
+        path: Vec<u32>,
+        /// AMF.
+        amf: [u8; 2],
     },
     /// The result of an answer, in place of what it says.
     Result {

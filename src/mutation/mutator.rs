@@ -4,7 +4,8 @@ use super::avp::{self, Change};
 use super::fill::Memory;
 use super::guise::Guise;
 use super::sip::SipText;
-use super::{AvpData, Edit, Lose, Mutation, Passage, SetFaultKind};
+use super::{AvpData, Edit, Fate, Lose, Lost, Mutation, Passage, SetFaultKind, Way};
+use crate::aka::vector::{SubscriberKeys, Vector, open_autn};
 use crate::diameter::{Avps, Header, Writer};
 use crate::event::Role;
 use crate::packet::Protocol;
@@ -53,14 +54,16 @@ pub struct Passing<'a> {
 pub struct Leaving {
     /// How much later.
     pub after: Duration,
-    /// True: it leaves and does not arrive.
-    pub lost: bool,
+    /// What becomes of it then.
+    pub fate: Fate,
     /// True: it leaves outside of any SA.
     pub clear: bool,
     /// The port that it leaves from.
     pub from_port: Option<u16>,
     /// The port that it goes to.
     pub to_port: Option<u16>,
+    /// Another SA carries it.
+    pub over: Option<Way>,
     /// The message.
     pub bytes: Vec<u8>,
 }
@@ -70,10 +73,11 @@ impl Leaving {
     pub fn behind(self, before: &Self) -> Self {
         Self {
             after: before.after + self.after,
-            lost: before.lost || self.lost,
+            fate: Fate { lost: self.fate.lost.or(before.fate.lost), reset: before.fate.reset || self.fate.reset },
             clear: before.clear || self.clear,
             from_port: self.from_port.or(before.from_port),
             to_port: self.to_port.or(before.to_port),
+            over: self.over.or(before.over),
             bytes: self.bytes,
         }
     }
@@ -99,6 +103,20 @@ impl Mutator {
     pub const fn has_acted(&self) -> bool {
         let Mutation { alterations, sets, .. } = &self.mutation;
         self.has_acted || alterations.is_empty() && sets.is_empty()
+    }
+
+    /// Whether it cannot do without the keys of its UE, and has none.
+    pub fn wants_keys(&self) -> bool {
+        let edits =
+            self.mutation.alterations.iter().flat_map(|alteration| {
+                alteration.edits.iter().chain(alteration.copy.iter().flat_map(|copy| &copy.edits))
+            });
+        self.memory.keys.is_none() && { edits }.any(|edit| matches!(edit, Edit::Amf { .. }))
+    }
+
+    /// The keys of its UE, as the HSS has them.
+    pub fn hold_keys(&mut self, keys: SubscriberKeys) {
+        self.memory.keys = Some(keys);
     }
 
     /// What it does.
@@ -242,22 +260,29 @@ impl Mutator {
 }
 
 fn combine(passage: &mut Passage, with: &Passage, is_first: bool) {
-    let is_lost = match with.lose {
-        Lose::Nothing => false,
-        Lose::First => is_first,
-        Lose::All => true,
-    };
     passage.drop |= with.drop;
-    passage.lose = if is_lost { Lose::All } else { passage.lose };
+    match with.lose {
+        Lose::First if is_first => passage.lose = Lose::All,
+        Lose::Fragment if is_first && passage.lose == Lose::Nothing => passage.lose = Lose::Fragment,
+        Lose::All => passage.lose = Lose::All,
+        Lose::Nothing | Lose::First | Lose::Fragment => {}
+    }
     passage.delay += with.delay;
     passage.clear |= with.clear;
     passage.from_port = with.from_port.or(passage.from_port);
     passage.to_port = with.to_port.or(passage.to_port);
+    passage.over = with.over.or(passage.over);
+    passage.reset |= with.reset;
 }
 
 fn leaving_of(passage: &Passage, bytes: Vec<u8>) -> Leaving {
-    let Passage { delay, clear, from_port, to_port, lose, .. } = *passage;
-    Leaving { after: delay, lost: lose == Lose::All, clear, from_port, to_port, bytes }
+    let Passage { delay, clear, from_port, to_port, over, reset, lose, drop: _ } = *passage;
+    let lost = match lose {
+        Lose::All => Some(Lost::Whole),
+        Lose::Fragment => Some(Lost::Fragment),
+        Lose::Nothing | Lose::First => None,
+    };
+    Leaving { after: delay, fate: Fate { lost, reset }, clear, from_port, to_port, over, bytes }
 }
 
 fn edited(bytes: &[u8], protocol: Protocol, edits: &[Edit], memory: &Memory, hash: u64) -> Vec<u8> {
@@ -307,7 +332,11 @@ fn edit_sip(sip: &mut SipText, edit: &Edit, memory: &Memory, hash: u64) {
             sip.body = fill(sip, body);
             sip.state_length();
         }
-        Edit::SetAvp { .. } | Edit::RemoveAvp { .. } | Edit::FlipAvp { .. } | Edit::Result { .. } => {}
+        Edit::SetAvp { .. }
+        | Edit::RemoveAvp { .. }
+        | Edit::FlipAvp { .. }
+        | Edit::Amf { .. }
+        | Edit::Result { .. } => {}
     }
 }
 
@@ -324,9 +353,20 @@ fn edit_diameter(bytes: &[u8], edit: &Edit, memory: &Memory, hash: u64) -> Vec<u
         },
         Edit::RemoveAvp { path } => avp::change(bytes, path, &Change::Remove),
         Edit::FlipAvp { path, octet } => avp::change(bytes, path, &Change::Flip(*octet)),
+        Edit::Amf { path, amf } => with_amf(bytes, path, *amf, memory).unwrap_or_else(|| bytes.to_vec()),
         Edit::Result { code, experimental } => result(bytes, *code, *experimental),
         _ => bytes.to_vec(),
     }
+}
+
+/// RAND and AUTN with another AMF: SQN stays, MAC is made anew (TS 33.102 clause 6.3.2).
+fn with_amf(bytes: &[u8], path: &[u32], amf: [u8; 2], memory: &Memory) -> Option<Vec<u8>> {
+    let data = avp::find(bytes, path)?;
+    let (rand, autn) = data.split_first_chunk::<16>()?;
+    let keys = memory.keys.as_ref()?;
+    let sqn = open_autn(keys, rand, autn.try_into().ok()?).sqn;
+    let made = Vector::compute(keys, *rand, sqn, amf);
+    Some(avp::change(bytes, path, &Change::Set(&[made.rand, made.autn].concat())))
 }
 
 /// An answer with this result and nothing behind its head, as one that refuses has.

@@ -5,7 +5,7 @@ use super::world::{Arrival, World};
 use crate::event::Role;
 use crate::ims::{ElementId, Tap};
 use crate::ipsec::association::{SaSet, SaSetId};
-use crate::mutation::{Leaving, Mutator, Passing, SetFaultKind};
+use crate::mutation::{Fate, Leaving, Mutator, Passing, SetFaultKind};
 use crate::packet::Route;
 use std::net::{IpAddr, SocketAddr};
 
@@ -19,10 +19,13 @@ impl<T: Tap> World<T> {
     pub(super) fn send_altered(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8]) {
         let sender = owner.map_or_else(|| self.end(route.from), |owner| self.ims.element(owner).role());
         let receiver = self.end(route.to);
+        self.hand_keys(owner, bytes);
         let Some(leaving) = self.altered(&route, sender, receiver, bytes) else {
-            return self.send(owner, route, bytes, false);
+            return self.send(owner, route, bytes, Fate::default());
         };
-        for Leaving { after, lost, clear, from_port, to_port, bytes } in leaving {
+        for Leaving { after, fate, clear, from_port, to_port, over, bytes } in leaving {
+            let other = owner.zip(over).and_then(|(owner, way)| self.ims.other_way(owner, &route, way));
+            let route = other.unwrap_or(route);
             let with_port = |address: SocketAddr, port: Option<u16>| {
                 port.map_or(address, |port| SocketAddr::new(address.ip(), port))
             };
@@ -30,9 +33,21 @@ impl<T: Tap> World<T> {
             let sa = route.sa.filter(|_| !clear);
             let route = Route { from, to, sa, ..route };
             if after.is_zero() {
-                self.send(owner, route, &bytes, lost);
+                self.send(owner, route, &bytes, fate);
             } else {
-                self.on_the_way.at(self.now + after, Arrival::Departure { owner, route, bytes, lost });
+                self.on_the_way.at(self.now + after, Arrival::Departure { owner, route, bytes, fate });
+            }
+        }
+    }
+
+    /// Mutators that must fit the keys of their UE get them where the HSS shows whose they are.
+    fn hand_keys(&mut self, sender: Option<ElementId>, bytes: &[u8]) {
+        let Self { ims, mutators, .. } = self;
+        for (ue, mutator) in mutators.iter_mut().filter(|(_, mutator)| mutator.wants_keys()) {
+            let impi = ims.element(*ue).as_ue().map(|ue| ue.config().impi.as_str().to_owned());
+            let is_meant = impi.is_some_and(|impi| memchr::memmem::find(bytes, impi.as_bytes()).is_some());
+            if let Some(keys) = sender.filter(|_| is_meant).and_then(|sender| ims.keys_for(sender, bytes)) {
+                mutator.hold_keys(keys);
             }
         }
     }

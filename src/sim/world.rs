@@ -6,8 +6,9 @@ use super::link::Links;
 use super::nat::Nat;
 use crate::event::{Event, Role};
 use crate::ims::{Element, ElementId, Ims, Outward, SaAnswers, Tap};
+use crate::ip;
 use crate::ipsec::association::SaSetId;
-use crate::mutation::Mutator;
+use crate::mutation::{Fate, Lost, MTU, Mutator};
 use crate::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Protocol, Route, SaFailure, Transport};
 use crate::random::Random;
 use crate::time::{Duration, Instant, Timeouts};
@@ -95,7 +96,7 @@ pub(super) enum Arrival {
         owner: Option<ElementId>,
         route: Route,
         bytes: Vec<u8>,
-        lost: bool,
+        fate: Fate,
     },
     /// The plane of this element lets the set end before its time.
     EarlyEnd(ElementId, SaSetId),
@@ -109,6 +110,17 @@ pub(super) enum Arrival {
     Broken(Direction, Transport, Protocol),
     /// What the plane says to a set of this element.
     Sa(ElementId, Result<SaSetId, SaFailure>),
+}
+
+impl Arrival {
+    /// How long the packet of a datagram is, IP header and all.
+    fn len_on_wire(&self, datagram: &[u8]) -> usize {
+        match self {
+            Self::Esp(packet, ..) => packet.to_ip().len(),
+            Self::Message(route, _) => datagram.len() + ip::header_len(route.from.ip()) + UDP_HEADER,
+            _ => datagram.len(),
+        }
+    }
 }
 
 impl<T: Tap> World<T> {
@@ -285,7 +297,7 @@ impl<T: Tap> World<T> {
             Arrival::Message(route, _) if self.is_down(self.ims.owner(route.to)) => {}
             Arrival::News(owner, news) if self.is_down(owner.or_else(|| self.ims.owner(news.local))) => {}
             Arrival::Message(route, bytes) if self.stops(&route, &bytes) => {}
-            Arrival::Departure { owner, route, bytes, lost } => self.send(owner, route, &bytes, lost),
+            Arrival::Departure { owner, route, bytes, fate } => self.send(owner, route, &bytes, fate),
             Arrival::EarlyEnd(owner, set) => self.end_early(owner, set),
             Arrival::Backstop(owner, set) => self.end_by_itself(owner, set),
             Arrival::Esp(packet, protocol, direction) => self.arrive_esp(&packet, protocol, direction),
@@ -348,7 +360,8 @@ impl<T: Tap> World<T> {
                     Effect::RemoveSa(set) => self.remove_set(owner, set),
                     Effect::ExtendSa { set, until } => self.extend(owner, set, until),
                     Effect::ReplaySa(set) => self.replays.push(set),
-                    Effect::Event(_) => {}
+                    // Faults made on purpose come about in the world itself.
+                    Effect::Reset { .. } | Effect::TransmitPart { .. } | Effect::Event(_) => {}
                 }
             }
         }
@@ -366,25 +379,30 @@ impl<T: Tap> World<T> {
 
     fn transmit(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8]) {
         if self.mutators.is_empty() {
-            self.send(owner, route, bytes, false);
+            self.send(owner, route, bytes, Fate::default());
         } else {
             self.send_altered(owner, route, bytes);
         }
     }
 
-    /// `lost`: it is seen as it leaves, and does not arrive.
-    pub(super) fn send(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8], lost: bool) {
+    /// What gets lost is seen as it leaves, and does not arrive.
+    pub(super) fn send(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8], fate: Fate) {
         match route.transport {
-            Transport::Udp => self.transmit_datagram(owner, route, bytes, lost),
-            Transport::Tcp | Transport::Tls | Transport::Sctp => self.transmit_segment(owner, route, bytes, lost),
+            Transport::Udp => self.transmit_datagram(owner, route, bytes, fate.lost),
+            Transport::Tcp | Transport::Tls | Transport::Sctp => self.transmit_segment(owner, route, bytes, fate),
         }
     }
 
-    fn transmit_datagram(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8], lost: bool) {
+    fn transmit_datagram(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8], lost: Option<Lost>) {
         self.tap.packet(self.now, &packet_of(&route, bytes));
         let (a, b) = (self.sender(owner, route.from), self.receiver(route.to));
         let arrivals: Vec<Duration> = self.links.link(a, b).datagram(&mut self.random).collect();
         let Some(arrival) = self.on_wire(&route, bytes, None) else { return };
+        let lost = match lost {
+            Some(Lost::Whole) => true,
+            Some(Lost::Fragment) => arrival.len_on_wire(bytes) > MTU,
+            None => false,
+        };
         if !lost && self.links.down_until(a, b, self.now).is_none() {
             for after in arrivals {
                 self.on_the_way.at(self.now + after, arrival.clone());
@@ -392,7 +410,7 @@ impl<T: Tap> World<T> {
         }
     }
 
-    fn transmit_segment(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8], lost: bool) {
+    fn transmit_segment(&mut self, owner: Option<ElementId>, route: Route, bytes: &[u8], fate: Fate) {
         let route = Route { to: self.nat.as_ref().map_or(route.to, |nat| nat.hidden(route.to)), ..route };
         let Some(direction) =
             self.connections.find(owner, route.from, route.to).or_else(|| self.reconnect(owner, &route))
@@ -418,7 +436,11 @@ impl<T: Tap> World<T> {
         };
         let at = self.connections.arrival(direction, start + passage);
         let Some(arrival) = self.on_wire(&route, bytes, Some(direction)) else { return };
-        if lost {
+        let broken = Arrival::Broken(direction, route.transport, route.protocol);
+        if fate.lost == Some(Lost::Whole) {
+            if fate.reset {
+                self.on_the_way.at(at, broken);
+            }
             return;
         }
         let reset = match &mut self.reset_after {
@@ -431,8 +453,8 @@ impl<T: Tap> World<T> {
         if !matches!(reset, Some((_, Reset::InsteadOf))) {
             self.on_the_way.at(at, arrival);
         }
-        if reset.is_some() {
-            self.on_the_way.at(at, Arrival::Broken(direction, route.transport, route.protocol));
+        if fate.reset || reset.is_some() {
+            self.on_the_way.at(at, broken);
         }
     }
 
@@ -587,4 +609,5 @@ pub(super) fn packet_of<'a>(route: &Route, bytes: &'a [u8]) -> Packet<'a> {
 
 /// How long a stream waits for an outage to end before it breaks.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
+const UDP_HEADER: usize = 8;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);

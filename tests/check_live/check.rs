@@ -163,6 +163,51 @@ fn our_own_ue_passes_and_a_faulty_one_is_caught() {
 }
 
 #[test]
+fn a_network_resets_connections_and_takes_other_sas_on_sockets() {
+    let binary = env!("CARGO_BIN_EXE_imsreg");
+    let [.., a, b] = std::process::id().to_be_bytes();
+    let check = |test: u8, only: &[&str], ue: &str, network: &[&str]| {
+        let listen = format!("{}:5060", host(test));
+        let command = format!(
+            "exec {binary} register --pcscf $IMSREG_CHECK_PCSCF --source 127.{}.{b}.$((IMSREG_CHECK_PLACE + {})) \
+             --imsi {FIRST} --subscriber hss-data/lab.yaml --stay {ue} 2>/dev/null",
+            a.max(1),
+            test + 3
+        );
+        let flags = ["--fast", "--jobs", "3", "--ue-command", &command];
+        let run = ["check", "ue", "--listen", &listen, "--only", &only.join(",")];
+        passes(&imsreg(&[&run[..], &flags, network].concat()), only);
+    };
+    let esp = ["--ipsec", "unprivileged", "--esp-port", "4580"];
+    let sealed = format!("--transport tcp {}", esp.join(" "));
+    let over_tcp = ["timing-reset", "timing-grant-other-ports", "challenge-amf-0000"];
+    // Each waits for what must not come.
+    std::thread::scope(|scope| {
+        scope.spawn(|| check(80, &over_tcp, "--transport tcp", &[]));
+        scope.spawn(|| check(90, &over_tcp[1..2], "--transport udp", &[]));
+        scope.spawn(|| check(100, &over_tcp[..2], &sealed, &esp));
+    });
+}
+
+#[test]
+fn a_fragment_gets_lost_on_sockets_or_why_not_is_told() {
+    let (listen, source, binary) = (format!("{}:5060", host(69)), host(70), env!("CARGO_BIN_EXE_imsreg"));
+    let short = "--set ue.transport=udp --set 'ue.features=;+g.3gpp.smsip' --set ue.access_network=3GPP-E-UTRAN-FDD \
+                 --set ue.user_agent=phone";
+    let command = format!(
+        "exec {binary} register --pcscf $IMSREG_CHECK_PCSCF --source {source} --imsi {FIRST} \
+         --subscriber hss-data/lab.yaml --stay {short} 2>/dev/null"
+    );
+    let run = ["check", "ue", "--listen", &listen, "--only", "timing-fragment-lost", "--ue-command", &command];
+    let output = imsreg(&run);
+    let said = said(&output);
+    assert!(output.status.success(), "{said}");
+    let verdict = |of: &str| said.lines().any(|line| line.contains(of) && line.contains("timing-fragment-lost"));
+    let is_told = verdict("not-applicable") && said.contains("CAP_NET_RAW");
+    assert!(verdict(" passed ") || is_told, "{said}");
+}
+
+#[test]
 fn ues_that_take_orders_are_played_side_by_side() {
     let scratch = Scratch::new("check-jobs");
     let cases = scratch.file(

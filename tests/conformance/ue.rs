@@ -1,19 +1,25 @@
 //! The suite against a UE: our own UE passes, and faulty ones are caught.
 
 use super::described;
-use imsreg::config::{CheckCase, MutationCase, load_cases, load_mutations};
+use imsreg::config::{Action, CheckCase, MutationCase, Scenario, Step, load_cases, load_mutations};
 use imsreg::conformance::{Need, Outcome, Setting, Verdict};
-use imsreg::sim::CheckRig;
+use imsreg::sim::{CheckRig, Simulation};
+use imsreg::time::Duration;
 use imsreg::validate::Side;
 use std::path::{Path, PathBuf};
 
 /// The cases, as they are in the binary.
-fn cases() -> Vec<CheckCase> {
+fn all() -> Vec<CheckCase> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("profiles/cases/ue");
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder).expect("the cases").flatten().map(|e| e.path()).collect();
     files.sort();
     let read = |path: &PathBuf| load_cases(path).unwrap_or_else(|faults| panic!("{faults}"));
-    let mut cases: Vec<CheckCase> = files.iter().flat_map(read).collect();
+    files.iter().flat_map(read).collect()
+}
+
+/// Those that are wanted.
+fn cases() -> Vec<CheckCase> {
+    let mut cases = all();
     if let Ok(wanted) = std::env::var("IMSREG_CASE") {
         cases.retain(|case| case.case.id.starts_with(&wanted));
     }
@@ -111,6 +117,51 @@ fn faulty_ues_are_caught() {
     }
     println!("{} faulty UEs, {runs} runs", faulty.len());
     assert!(wrong.is_empty(), "{} of {runs}: {wrong:?}", wrong.len());
+}
+
+/// How often a REGISTER leaves in a case, copies and all.
+fn registers(id: &str, altered: impl Fn(&mut CheckCase)) -> usize {
+    let mut case = all().into_iter().find(|case| &*case.case.id == id).expect("it is there");
+    altered(&mut case);
+    let recording = rig(false).play(&case, None).expect("a world");
+    memchr::memmem::find_iter(&recording.capture, "REGISTER sip:").count()
+}
+
+#[test]
+fn a_fragment_is_lost_of_the_first_copy_of_what_needs_several() {
+    let is_whole = |case: &mut CheckCase| case.world.mutation.alterations.clear();
+    let is_small = |case: &mut CheckCase| case.world.mutation.alterations[0].edits.clear();
+    let id = "timing-fragment-lost";
+    let sound = registers(id, is_whole);
+    assert_eq!((registers(id, |_| {}), registers(id, is_small)), (sound + 1, sound));
+}
+
+#[test]
+fn a_reset_ends_the_connection_outside_of_the_sas() {
+    let case = all().into_iter().find(|case| &*case.case.id == "timing-reset").expect("it is there");
+    let mut left = [true, false].map(|is_reset| {
+        let mut case = case.clone().in_setting(&Setting::full(false));
+        case.world.mutation.alterations[0].passage.reset = is_reset;
+        let scenario = Scenario {
+            seed: 1,
+            profile: "volte".to_owned(),
+            settings: case.habits(),
+            hss_data: "hss-data/lab.yaml".into(),
+            ues: 1,
+            application_server: false,
+            esp: false,
+            nat: None,
+            steps: vec![Step { at: Duration::ZERO, ue: Some(0), action: Action::Register, to: None }],
+            faults: Vec::new(),
+            until: Duration::from_secs(30),
+        };
+        let mut simulation = Simulation::mutated(&scenario, &case.world, ()).expect("a world");
+        simulation.run();
+        let ue = simulation.ues().next().expect("one").config().local.ip();
+        simulation.world().connections_of(ue)
+    });
+    left.iter_mut().for_each(|all| all.retain(|(_, server)| server.port() == 5060));
+    assert!(left[0].is_empty() && left[1].len() == 1, "{left:?}");
 }
 
 /// A rule of somebody else is not judged here, and would look kept.
