@@ -163,6 +163,63 @@ fn our_own_ue_passes_and_a_faulty_one_is_caught() {
 }
 
 #[test]
+fn a_network_that_stops_serving_is_told_of() {
+    let scratch = Scratch::new("check-stops");
+    let fault = "mutations: [{id: stops, alter: [{at: hss, message: UAA, from: 7, do: [{experimental: 5001}]}]}]";
+    let fault = scratch.file("fault.yaml", fault).display().to_string();
+    // Nothing but refusals is wanted, so that the case passes all the same.
+    let case = "accused: pcscf
+group: refusals
+cases:
+  - id: refusals-only
+    about: no agreement is asked for
+    clause: TS 24.229 clause 5.2.2.2
+    alter:
+      - {at: ue, message: REGISTER, protected: false, do: [{header: Require, remove: true}, {header: Proxy-Require, remove: true}, {header: Security-Client, remove: true}]}
+    expect: [{refused: REGISTER, nth: 1}]
+";
+    let case = scratch.file("case.yaml", case).display().to_string();
+    let run = |core: &str, more: &[&str]| {
+        let only = ["--only", "live-again,refusals-only", "--cases", &case, "--repeat", "3"];
+        check(core, &scratch, &[&only[..], more].concat())
+    };
+    let sound = serve(110, &["--sec-agree", "required"]);
+    let output = run(&sound.pcscf, &["--json"]);
+    assert!(output.status.success() && said(&output).contains("\"control_at_end\":true"), "{}", said(&output));
+    let stops = serve(111, &["--sec-agree", "required", "--mutate", &fault]);
+    let (junit, html) = (scratch.0.join("report.xml"), scratch.0.join("report.html"));
+    let files = ["--junit", junit.to_str().expect("UTF-8"), "--html", html.to_str().expect("UTF-8")];
+    let output = run(&stops.pcscf, &files);
+    let told = said(&output);
+    let line = "the control registration behind the last case did not succeed: ";
+    assert!(output.status.code() == Some(1) && told.contains(line) && told.contains("refusals-only"), "{told}");
+    assert!(std::fs::read_to_string(junit).expect("a report").contains("control at the end"));
+    assert!(std::fs::read_to_string(html).expect("a page").contains("No sound registration is served any more"));
+}
+
+#[test]
+fn a_ue_that_registers_no_more_is_told_of() {
+    let scratch = Scratch::new("check-ue-stops");
+    let (listen, source, binary) = (format!("{}:5060", host(112)), host(113), env!("CARGO_BIN_EXE_imsreg"));
+    let count = scratch.0.join("count").display().to_string();
+    let run = |times: u32| {
+        let _ = std::fs::remove_file(&count);
+        let command = format!(
+            "echo >>{count}; [ $(wc -l <{count}) -le {times} ] || exit 0; exec {binary} register --pcscf $IMSREG_CHECK_PCSCF \
+             --source {source} --imsi {FIRST} --subscriber hss-data/lab.yaml --stay 2>/dev/null"
+        );
+        let only = ["--only", "server-missing", "--patience", "5", "--json"];
+        imsreg(&[&["check", "ue", "--listen", &listen, "--fast", "--ue-command", &command][..], &only].concat())
+    };
+    let output = run(3);
+    assert!(output.status.success() && said(&output).contains("\"control_at_end\":true"), "{}", said(&output));
+    let output = run(2);
+    let told = said(&output);
+    assert!(output.status.code() == Some(1) && told.contains("\"control_at_end\":false"), "{told}");
+    assert!(told.contains("behind the last case did not succeed: no REGISTER came within 5 s"), "{told}");
+}
+
+#[test]
 fn a_network_resets_connections_and_takes_other_sas_on_sockets() {
     let binary = env!("CARGO_BIN_EXE_imsreg");
     let [.., a, b] = std::process::id().to_be_bytes();

@@ -10,8 +10,8 @@ use super::args::{CheckArgs, CheckCommand, CheckPcscfArgs, CheckRunArgs, CheckUe
 use super::out::Out;
 use super::{Failure, Interrupt, diagnose};
 use crate::config::{CheckCase, embedded_cases, load_cases};
-use crate::conformance::report::{Run, html, json, junit, table};
-use crate::conformance::{Accused, Outcome, Recording, Setting};
+use crate::conformance::report::{AtEnd, Run, html, json, junit, table};
+use crate::conformance::{Accused, Outcome, Recording, Setting, Verdict};
 use crate::live::Clock;
 use crate::sim::CheckRig;
 use crate::time::{Duration, Instant};
@@ -44,6 +44,12 @@ async fn pcscf(args: &CheckPcscfArgs) -> Result<(), Failure> {
     let mut telling = Telling::new(&args.run, Accused::Pcscf, target.to_string(), rig.setting(), all)?;
     telling.control(failure, &recording)?;
     play(&cases, args.run.repeat, &mut telling, &mut interrupt, async |case| rig.check(case).await).await?;
+    if telling.wants_another() {
+        tokio::select! {
+            again = rig.control_again() => telling.control_again(again?)?,
+            () = interrupt.wait() => telling.is_interrupted = true,
+        }
+    }
     rig.finish()?;
     telling.end()
 }
@@ -67,7 +73,15 @@ async fn ue(args: Rc<CheckUeArgs>) -> Result<(), Failure> {
     let all = cases.len() * args.run.repeat as usize;
     let mut telling = Telling::new(&args.run, Accused::Ue, target, rig.setting(), all)?;
     telling.control(failure, &recording)?;
-    side_by_side(&cases, args.run.repeat, &mut telling, &mut interrupt, rig).await?;
+    let rig = Rc::new(rig);
+    side_by_side(&cases, args.run.repeat, &mut telling, &mut interrupt, &rig).await?;
+    // One that nobody starts has been sent away: it is waited for once more only where something is wrong.
+    if telling.wants_another() && (args.ue_command.is_some() || telling.ends_badly()) {
+        tokio::select! {
+            again = rig.control_again() => telling.control_again(again?)?,
+            () = interrupt.wait() => telling.is_interrupted = true,
+        }
+    }
     telling.end()
 }
 
@@ -78,7 +92,7 @@ async fn side_by_side(
     repeat: u32,
     telling: &mut Telling<'_>,
     interrupt: &mut Interrupt,
-    rig: ue::Rig,
+    rig: &Rc<ue::Rig>,
 ) -> Result<(), Failure> {
     let mut free: Vec<u32> = (0..rig.places()).collect();
     let mut waiting: Vec<Rc<CheckCase>> = (0..repeat).flat_map(|_| cases.iter().cloned().map(Rc::new)).collect();
@@ -87,11 +101,10 @@ async fn side_by_side(
         // The longest first, so that none of them is alone at the end.
         waiting.sort_by_key(|case| rig.span(case));
     }
-    let rig = Rc::new(rig);
     let mut playing = JoinSet::new();
     loop {
         while let (true, Some(place)) = (!waiting.is_empty(), free.pop()) {
-            let (rig, case) = (Rc::clone(&rig), waiting.pop().expect("one is waiting"));
+            let (rig, case) = (Rc::clone(rig), waiting.pop().expect("one is waiting"));
             playing.spawn_local(async move { (place, rig.check(&case, place).await) });
         }
         let ended = tokio::select! {
@@ -185,6 +198,8 @@ fn cases(accused: Accused, args: &CheckRunArgs) -> Result<Option<Vec<CheckCase>>
     Ok(None)
 }
 
+/// How many cases are near the end of a run.
+const NEAR_THE_END: usize = 5;
 /// Why a case says nothing whose fault has not come about.
 const UNALTERED: &str = "no message came that the case alters";
 
@@ -220,7 +235,7 @@ impl<'a> Telling<'a> {
         setting: Setting,
         all: usize,
     ) -> Result<Self, Failure> {
-        let run = Run { accused, target, setting, control: None, outcomes: Vec::new() };
+        let run = Run { accused, target, setting, control: None, at_end: AtEnd::NotPlayed, outcomes: Vec::new() };
         let captures = args.capture.as_deref().map(Captures::open).transpose()?;
         Ok(Self { args, run, out: Out::new(), clock: Clock::start(), all, is_interrupted: false, captures })
     }
@@ -235,6 +250,28 @@ impl<'a> Telling<'a> {
             self.out.text(&diagnose::of_capture(&recording.capture, &recording.keys));
         }
         self.run.control = failure;
+        Ok(())
+    }
+
+    /// Whether another control registration tells something: cases were played, and the first one succeeded.
+    fn wants_another(&self) -> bool {
+        !self.is_interrupted
+            && self.run.control.is_none()
+            && self.run.outcomes.iter().any(|outcome| outcome.recording.is_some())
+    }
+
+    /// Whether something went wrong near the end.
+    fn ends_badly(&self) -> bool {
+        let last = self.run.outcomes.iter().rev().take(NEAR_THE_END);
+        { last }.any(|outcome| matches!(outcome.verdict, Verdict::Failed(_) | Verdict::NotObservable(_)))
+    }
+
+    /// The control registration behind the last case is over.
+    fn control_again(&mut self, (failure, recording): (Option<String>, Option<Recording>)) -> Result<(), Failure> {
+        if let (Some(captures), Some(recording)) = (&mut self.captures, &recording) {
+            captures.add("control-at-end", recording)?;
+        }
+        self.run.at_end = failure.map_or(AtEnd::Succeeded, AtEnd::Failed);
         Ok(())
     }
 

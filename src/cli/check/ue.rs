@@ -80,15 +80,18 @@ impl Rig {
         self.setting.tcp = over == Transport::Tcp;
         // Beside others it may be slower than alone.
         self.pace = if self.places() > 1 { Pace::UNKNOWN } else { Pace::of(slowest) };
-        let verdict = judge(&case.case, &recording);
-        let met = case.case.expect.iter().all(|wanted| {
-            let wanted = wanted.to_string();
-            verdict.failures().iter().all(|failure| failure.expected != wanted)
-        });
-        self.control = met && verdict.why().is_none();
-        let found = verdict.failures().first().map(|failure| failure.found.clone());
-        let failure = (!self.control).then(|| found.or_else(|| verdict.why().map(str::to_owned)).unwrap_or_default());
+        let failure = unregistered(&case, &recording);
+        self.control = failure.is_none();
         Ok((failure, recording))
+    }
+
+    /// The same behind the last case.
+    pub(super) async fn control_again(&self) -> Result<(Option<String>, Option<Recording>), Failure> {
+        let case = CheckCase::control(Accused::Ue);
+        Ok(match self.play_when_free(&case, 0).await? {
+            Some(Played { recording, .. }) => (unregistered(&case, &recording), Some(recording)),
+            None => (Some(self.nobody_came()), None),
+        })
     }
 
     /// Plays a case at one of the places, unless something stands against it, and judges it.
@@ -101,8 +104,23 @@ impl Rig {
             return left_out(Verdict::NotJudged("the control registration did not succeed".to_owned()));
         }
         let clock = Clock::start();
+        let Some(Played { recording, has_acted, .. }) = self.play_when_free(case, place).await? else {
+            return left_out(Verdict::NotObservable(self.nobody_came()));
+        };
+        let verdict = match has_acted {
+            true => judge(&case.case, &recording),
+            false => Verdict::NotObservable(UNALTERED.to_owned()),
+        };
+        Ok(Outcome::new(&case.case, verdict, Some(recording), clock.now().saturating_since(Instant::ZERO)))
+    }
+
+    fn nobody_came(&self) -> String {
+        format!("no REGISTER came within {} s", self.args.patience)
+    }
+
+    async fn play_when_free(&self, case: &CheckCase, place: u32) -> Result<Option<Played>, Failure> {
         let mut tries = TRIES;
-        let played = loop {
+        loop {
             tries -= 1;
             match self.play(case, place).await {
                 // A UE of another case that was started a moment ago has our sockets until its program runs, those too that
@@ -110,18 +128,9 @@ impl Rig {
                 Err(Failure::Bind(error, _)) if tries > 0 && error.source.kind() == ErrorKind::AddrInUse => {
                     tokio::time::sleep(AGAIN).await;
                 }
-                played => break played?,
+                played => return played,
             }
-        };
-        let Some(Played { recording, has_acted, .. }) = played else {
-            let why = format!("no REGISTER came within {} s", self.args.patience);
-            return left_out(Verdict::NotObservable(why));
-        };
-        let verdict = match has_acted {
-            true => judge(&case.case, &recording),
-            false => Verdict::NotObservable(UNALTERED.to_owned()),
-        };
-        Ok(Outcome::new(&case.case, verdict, Some(recording), clock.now().saturating_since(Instant::ZERO)))
+        }
     }
 
     /// Why we cannot play a world with somebody else's UE.
@@ -385,6 +394,20 @@ impl Run<'_> {
         };
         let _ = tokio::time::timeout(self.rig.pace.silent, told).await;
     }
+}
+
+/// Why a control registration did not succeed: rules that the UE breaks in it are another matter.
+fn unregistered(control: &CheckCase, recording: &Recording) -> Option<String> {
+    let verdict = judge(&control.case, recording);
+    let met = control.case.expect.iter().all(|wanted| {
+        let wanted = wanted.to_string();
+        verdict.failures().iter().all(|failure| failure.expected != wanted)
+    });
+    if met && verdict.why().is_none() {
+        return None;
+    }
+    let found = verdict.failures().first().map(|failure| failure.found.clone());
+    Some(found.or_else(|| verdict.why().map(str::to_owned)).unwrap_or_default())
 }
 
 /// What a UE is told to do; `None`: no UE is told that.

@@ -1,7 +1,7 @@
 //! For scripts: one object a line while a run lasts, and a report at its end.
 
 use super::drawn::Drawn;
-use super::{Counts, Run};
+use super::{AtEnd, Counts, Run};
 use crate::conformance::{Case, Failure, Outcome, Setting};
 use crate::time::Duration;
 use serde_json::{Map, Value, json};
@@ -46,6 +46,10 @@ pub fn report(at: Duration, run: &Run) -> Value {
         "target": run.target,
         "setting": setting(&run.setting),
         "control": run.control.is_none(),
+        "control_at_end": match &run.at_end {
+            AtEnd::NotPlayed => None,
+            other => Some(other.failure().is_none()),
+        },
         "summary": summary(&run.counts()),
         "groups": groups.collect::<Vec<_>>(),
         "rules": rules.collect::<Vec<_>>(),

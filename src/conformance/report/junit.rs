@@ -1,7 +1,7 @@
 //! For build servers: JUnit XML, a suite for each group.
 
 use super::table;
-use super::{Run, severity};
+use super::{AtEnd, Run, severity};
 use crate::conformance::{Outcome, Verdict};
 use crate::validate::Severity;
 use crate::validate::junit::{self, Case, Suite};
@@ -16,12 +16,20 @@ pub fn junit(run: &Run) -> String {
             cases: run.outcomes.iter().filter(|outcome| *outcome.group == **group).map(case).collect(),
         })
         .collect();
+    let control = |name: &str, message: &str, why: &str| {
+        let outcome = junit::Outcome::Failed { message: message.to_owned(), text: why.to_owned() };
+        let case = Case { class: "control".to_owned(), name: name.to_owned(), outcome };
+        Suite { name: format!("{} {}: {name}", run.accused.as_str(), run.target), cases: vec![case] }
+    };
     if let Some(why) = &run.control {
-        let message = "the control registration did not succeed".to_owned();
-        let outcome = junit::Outcome::Failed { message, text: why.clone() };
-        let case = Case { class: "control".to_owned(), name: "control".to_owned(), outcome };
-        suites
-            .insert(0, Suite { name: format!("{} {}: control", run.accused.as_str(), run.target), cases: vec![case] });
+        suites.insert(0, control("control", "the control registration did not succeed", why));
+    }
+    if let AtEnd::Failed(why) = &run.at_end {
+        suites.push(control(
+            "control at the end",
+            "the control registration behind the last case did not succeed",
+            why,
+        ));
     }
     junit::write(&suites)
 }

@@ -27,8 +27,33 @@ pub struct Run {
     pub setting: Setting,
     /// Why the control registration did not succeed; `None`: it did.
     pub control: Option<String>,
+    /// What became of another one behind the last case.
+    pub at_end: AtEnd,
     /// Every case, in the order of the run.
     pub outcomes: Vec<Outcome>,
+}
+
+/// A control registration behind the last case: whether the accused served until then. Where it did not, cases near the end say
+/// nothing of it, whatever their verdict.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub enum AtEnd {
+    /// There was none.
+    #[default]
+    NotPlayed,
+    /// It succeeded.
+    Succeeded,
+    /// It did not, and why.
+    Failed(String),
+}
+
+impl AtEnd {
+    /// That in a sentence, where it did not succeed.
+    pub fn failure(&self) -> Option<String> {
+        match self {
+            Self::NotPlayed | Self::Succeeded => None,
+            Self::Failed(why) => Some(format!("the control registration behind the last case did not succeed: {why}")),
+        }
+    }
 }
 
 /// How many cases there are of each verdict.
@@ -94,10 +119,14 @@ impl Run {
         if let Some(why) = &self.control {
             return Some(format!("the control registration did not succeed: {why}"));
         }
-        match self.outcomes.iter().filter(|outcome| outcome.verdict.is_error()).count() {
+        let failed = match self.outcomes.iter().filter(|outcome| outcome.verdict.is_error()).count() {
             0 => None,
             1 => Some("1 case fails with severity error".to_owned()),
             count => Some(format!("{count} cases fail with severity error")),
+        };
+        match (failed, self.at_end.failure()) {
+            (Some(failed), Some(at_end)) => Some(format!("{failed}; {at_end}")),
+            (failed, at_end) => failed.or(at_end),
         }
     }
 }

@@ -57,6 +57,11 @@ pub fn end(run: &Run) -> String {
     if run.setting.fast {
         out.push_str("\n--fast: cases that wait for a timer of the peer were left out\n");
     }
+    if run.at_end.failure().is_some() {
+        out.push_str(
+            "\nno sound registration is served any more: what cases near the end came to says nothing of the accused\n",
+        );
+    }
     if let Some(why) = run.failure() {
         let _ = writeln!(out, "\n{}: {why}", run.target);
     }

@@ -60,6 +60,7 @@ fn run() -> Run {
         target: "self".to_owned(),
         setting: Setting::full(false),
         control: None,
+        at_end: AtEnd::NotPlayed,
         outcomes: vec![
             outcome("sound", "answers", &["SA-42"], Verdict::Passed),
             outcome("broken", "server", &["SA-42", "SA-43"], fails),
@@ -154,6 +155,30 @@ fn build_servers_get_well_formed_xml() {
     assert_eq!((count("testsuite"), count("testcase"), count("failure"), count("skipped")), (3, 6, 1, 3), "{xml}");
     let blind = Run { control: Some("no answer".to_owned()), ..run() };
     assert!(junit::junit(&blind).contains("did not succeed"));
+}
+
+#[test]
+fn every_report_tells_that_the_accused_stopped_serving() {
+    let stopped = Run { at_end: AtEnd::Failed("no <answer>".to_owned()), ..run() };
+    let said = "the control registration behind the last case did not succeed: no <answer>";
+    let whole = format!("1 case fails with severity error; {said}");
+    assert_eq!(stopped.failure().as_deref(), Some(&*whole));
+    let quiet = Run { outcomes: Vec::new(), ..stopped.clone() };
+    assert_eq!(quiet.failure().as_deref(), Some(said));
+    let text = table::end(&stopped);
+    assert!(text.contains("no sound registration is served any more") && text.contains(said), "{text}");
+    let report = json::report(Duration::ZERO, &stopped);
+    assert_eq!((&report["control_at_end"], &report["failure"]), (&false.into(), &whole.into()));
+    let xml = junit::junit(&stopped);
+    assert!(xml.contains("control at the end") && xml.contains("behind the last case"), "{xml}");
+    let page = html::html(&stopped);
+    assert!(page.contains("No sound registration") && page.contains("no &lt;answer&gt;"), "{page}");
+    assert_eq!(elements(&xml).iter().filter(|element| *element == "failure").count(), 2);
+    assert!(!elements(&page).is_empty());
+    let served = Run { at_end: AtEnd::Succeeded, ..run() };
+    assert_eq!(json::report(Duration::ZERO, &served)["control_at_end"], true);
+    assert_eq!(json::report(Duration::ZERO, &run())["control_at_end"], serde_json::Value::Null);
+    assert!(served.failure() == run().failure() && !html::html(&served).contains("No sound registration"));
 }
 
 #[test]
