@@ -1,14 +1,21 @@
 #!/usr/bin/env bash
 # `imsreg check` over sockets, as far as no timer has to pass. On loopback: every case against `imsreg serve`, with a security
 # agreement and without, and every case against `imsreg register`, many side by side, over TCP and over UDP. Between two
-# network namespaces with plane userspace: every case against `imsreg serve`, and cases against `imsreg register`.
+# network namespaces with plane userspace: every case against `imsreg serve`, and cases against `imsreg register`. Who waits for
+# timers leaves the processor to others, so two runs at a time share it.
 set -u
 . "$(dirname "$0")/lib.sh"
 work=$(mktemp -d "$target/check.XXXXXX")
 core=chk-p-$$ phones=chk-u-$$ spaces=
-own=$imsreg
+own=$imsreg pids=()
+# stop_all: the networks on loopback end, by their ids.
+stop_all() {
+    for imsreg_pid in "${pids[@]}"; do stop_imsreg; done
+    pids=() imsreg_pid=
+}
 finish() {
     stop_imsreg
+    stop_all
     [ -z "$spaces" ] || { ip netns del $core; ip netns del $phones; }
     rm -rf "$work"
 }
@@ -47,22 +54,26 @@ checked() {
     echo "$1: $((SECONDS - begun)) s"
 }
 subscribers=(--subscriber hss-data/lab.yaml)
-core_flags=(--profile volte --sec-agree required --hss-data hss-data/lab.yaml --control "$work/ctl")
 
-at=127.24.0.1
-start_imsreg "$work/serve.log" serve "${core_flags[@]}" --sip $at:5060 --diameter $at:3868 --set icscf.listen=$at:4060 \
-    --set scscf.listen=$at:6060 || { failure "imsreg serve"; exit 1; }
-our-network() { "$own" check pcscf $at:5060 "${subscribers[@]}" "$@"; }
-checked our-network
-judged our-network 300
-stop_imsreg
-in_clear=(--sec-agree off --set scscf.aka_without_sa=accept --hss-data hss-data/lab.yaml --control "$work/ctl")
-start_imsreg "$work/serve.log" serve --profile volte "${in_clear[@]}" --sip $at:5060 --diameter $at:3868 --set icscf.listen=$at:4060 \
-    --set scscf.listen=$at:6060 || { failure "imsreg serve --sec-agree off"; exit 1; }
-our-network-in-clear() { "$own" check pcscf $at:5060 --sec-agree off "${subscribers[@]}" "$@"; }
+# core_at ADDRESS FLAG ..: a network on loopback.
+core_at() {
+    start_imsreg "$work/serve-$1.log" serve --profile volte --sip $1:5060 --diameter $1:3868 --set icscf.listen=$1:4060 --set scscf.listen=$1:6060 \
+        --hss-data hss-data/lab.yaml --control "$work/ctl-$1" "${@:2}" || { failure "imsreg serve ${*:2}"; exit 1; }
+}
+core_at 127.24.0.1 --sec-agree required
+pids+=($imsreg_pid)
+core_at 127.24.8.1 --sec-agree off --set scscf.aka_without_sa=accept
+pids+=($imsreg_pid)
+imsreg_pid=
+our-network() { "$own" check pcscf 127.24.0.1:5060 "${subscribers[@]}" "$@"; }
+our-network-in-clear() { "$own" check pcscf 127.24.8.1:5060 --sec-agree off "${subscribers[@]}" "$@"; }
+checked our-network &
+beside=$!
 checked our-network-in-clear
+wait $beside
+judged our-network 300
 judged our-network-in-clear 120
-stop_imsreg
+stop_all
 
 # ue FLAG ..: the command of a UE of its own at the address 127.24.NET.PLACE.
 ue() {
@@ -73,9 +84,9 @@ datagrams="--set ue.transport=udp --set 'ue.features=;+g.3gpp.smsip' --set ue.ac
 our-ue-tcp() { "$own" check ue --listen 127.24.1.1:5060 --jobs 64 --ue-orders --ue-command "$(ue 127.24.2.)" "$@"; }
 our-ue-udp() { "$own" check ue --listen 127.24.3.1:5060 --jobs 64 --ue-orders --ue-command "$(ue 127.24.4. "$datagrams")" "$@"; }
 checked our-ue-tcp &
-tcp=$!
+beside=$!
 checked our-ue-udp --only content,choice,challenge,grant,timing
-wait $tcp
+wait $beside
 judged our-ue-tcp 175
 judged our-ue-udp 80
 
@@ -95,19 +106,21 @@ for n in $(seq 1 16); do echo "addr add 10.93.1.$n/16 dev chk0"; done | ip -n $c
 for n in $(seq 1 16); do echo "addr add 10.93.2.$n/16 dev chk1"; done | ip -n $phones -batch -
 for space in $core $phones; do ip netns exec $space sh -c 'echo 2 >/proc/sys/net/ipv4/conf/all/rp_filter'; done
 imsreg=ip
-start_imsreg "$work/serve.log" netns exec $core "$own" serve "${core_flags[@]}" --sip 10.92.0.1:5060 --ipsec userspace ||
-    { failure "imsreg serve --ipsec userspace"; exit 1; }
+start_imsreg "$work/serve.log" netns exec $core "$own" serve --profile volte --sec-agree required --hss-data hss-data/lab.yaml \
+    --control "$work/ctl" --sip 10.92.0.1:5060 --ipsec userspace || { failure "imsreg serve --ipsec userspace"; exit 1; }
 our-network-esp() {
-    ip netns exec $phones "$own" check pcscf 10.92.0.1:5060 --source 10.92.0.2 --addresses 120 --ipsec userspace "${subscribers[@]}" "$@"
+    ip netns exec $phones "$own" check pcscf 10.92.0.1:5060 --source 10.92.0.2 --addresses 120 --ipsec userspace \
+        "${subscribers[@]}" "$@"
 }
-checked our-network-esp
-judged our-network-esp 300
-stop_imsreg
+checked our-network-esp &
+beside=$!
 command=$(ue 10.93.2. --ipsec userspace)
 our-ue-esp() {
     ip netns exec $core "$own" check ue --listen 10.93.1.1:5060 --ipsec userspace --jobs 16 --ue-orders \
         --ue-command "exec ip netns exec $phones ${command#exec }" "$@"
 }
 checked our-ue-esp --only content,security-server,choice,challenge,timing
+wait $beside
+judged our-network-esp 300
 judged our-ue-esp 110
 exit $status
