@@ -53,6 +53,8 @@ pub struct MutationCase {
     pub ue_settings: Vec<Setting>,
     /// `misbehave`: of the faulty UE.
     pub misbehaviour: Option<Misbehaviour>,
+    /// `one_address`: the UEs are at one address, each with ports of its own.
+    pub one_address: bool,
     /// `hss_data`
     pub hss_data: Option<PathBuf>,
     /// `ue_data`: subscribers as UEs know them, where the HSS knows them otherwise.
@@ -77,6 +79,7 @@ impl MutationCase {
             settings: Vec::new(),
             ue_settings: Vec::new(),
             misbehaviour: None,
+            one_address: false,
             hss_data: None,
             ue_data: None,
             steps: Vec::new(),
@@ -151,6 +154,7 @@ pub(super) fn fields(f: &mut Fields<'_>, faults: &mut Collector) -> Option<Mutat
     let hss_data = f.leaf("hss_data", TEXT, faults).map(|text| PathBuf::from(&*text));
     let ue_data = f.leaf("ue_data", TEXT, faults).map(|text| PathBuf::from(&*text));
     let until = f.leaf("until", MOMENT, faults);
+    let one_address = f.leaf("one_address", FLAG, faults).unwrap_or(false);
     let deaf = f.leaf("deaf", ROLE, faults);
     let [steps, alter, sets] = ["steps", "alter", "sets"]
         .map(|key| f.items(key, faults).map(|items| (key, items.to_vec())).unwrap_or((key, Vec::new())));
@@ -171,6 +175,7 @@ pub(super) fn fields(f: &mut Fields<'_>, faults: &mut Collector) -> Option<Mutat
         settings,
         ue_settings,
         misbehaviour,
+        one_address,
         hss_data,
         ue_data,
         steps,

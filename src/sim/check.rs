@@ -1,6 +1,6 @@
 //! Cases of conformance against our own elements, in virtual time: `imsreg check pcscf self`, `imsreg check ue self`.
 
-use super::scenario::Simulation;
+use super::scenario::{Beside, Simulation};
 use crate::capture::Entry;
 use crate::capture::pcapng::Writer;
 use crate::config::{
@@ -67,7 +67,11 @@ impl CheckRig {
         let subscribers = load_subscribers(&scenario.hss_data, &profile)?;
         let known = (0..scenario.ues.into()).map_while(|number| subscribers.subscription(number));
         let keys = known.filter_map(|of| Some((of.impi.as_str().into(), of.usim.as_ref()?.keys().clone()))).collect();
-        let ues = simulation.ues().map(|ue| End::host(ue.config().local.ip())).collect();
+        let hosts: Vec<IpAddr> = simulation.ues().map(|ue| ue.config().local.ip()).collect();
+        let ues = match hosts.first().filter(|_| case.world.one_address) {
+            Some(shared) => Beside::ends(*shared, scenario.ues),
+            None => hosts.into_iter().map(End::host).collect(),
+        };
         let network = profile.pcscf.listen.iter().map(|listener| End::host(listener.ip())).collect();
         let names = simulation.names();
         drop(simulation);

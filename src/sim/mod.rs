@@ -22,5 +22,5 @@ pub use check::{CheckRig, is_ue};
 pub use esp::EspPacket;
 pub use link::{Link, Links, Outage};
 #[cfg(feature = "live")]
-pub use scenario::{Simulation, names_of};
+pub use scenario::{Beside, Simulation, names_of};
 pub use world::{Letter, Plane, Reset, World};

@@ -20,7 +20,7 @@ impl<T: Tap> World<T> {
         let sender = owner.map_or_else(|| self.end(route.from), |owner| self.ims.element(owner).role());
         let receiver = self.end(route.to);
         self.hand_keys(owner, bytes);
-        let Some(leaving) = self.altered(&route, sender, receiver, bytes) else {
+        let Some(leaving) = self.altered(owner, &route, sender, receiver, bytes) else {
             return self.send(owner, route, bytes, Fate::default());
         };
         for Leaving { after, fate, clear, from_port, to_port, over, bytes } in leaving {
@@ -53,12 +53,20 @@ impl<T: Tap> World<T> {
     }
 
     /// What the mutators make of a message, each of what the one before has left; `None`: it leaves as it is.
-    fn altered(&mut self, route: &Route, sender: Role, receiver: Role, bytes: &[u8]) -> Option<Vec<Leaving>> {
+    fn altered(
+        &mut self,
+        owner: Option<ElementId>,
+        route: &Route,
+        sender: Role,
+        receiver: Role,
+        bytes: &[u8],
+    ) -> Option<Vec<Leaving>> {
+        let ends = [owner.or_else(|| self.element_at(route.from)), self.element_at(route.to)];
         let Self { ims, mutators, .. } = self;
         let Route { protocol, sa, .. } = *route;
         let mut leaving: Option<Vec<Leaving>> = None;
         for (ue, mutator) in mutators.iter_mut() {
-            let of_ue = is_of(host(ims, *ue), route, sender, receiver);
+            let of_ue = is_of(ims, *ue, ends, route, sender, receiver);
             let mut next = |bytes: &[u8], clear: bool| {
                 let protected = sa.is_some() && !clear;
                 mutator.leaves(&Passing { sender, receiver, protocol, protected, of_ue, bytes })
@@ -85,23 +93,30 @@ impl<T: Tap> World<T> {
             return bytes;
         }
         let (sender, receiver) = (self.end(route.from), self.end(route.to));
+        let ends = [self.element_at(route.from), self.element_at(route.to)];
         let Self { ims, mutators, .. } = self;
         mutators.iter_mut().fold(bytes, |bytes, (ue, mutator)| {
-            let of_ue = is_of(host(ims, *ue), route, sender, receiver);
+            let of_ue = is_of(ims, *ue, ends, route, sender, receiver);
             let protocol = route.protocol;
             let got = mutator.arrives(&Passing { sender, receiver, protocol, protected, of_ue, bytes: &bytes });
             got.unwrap_or(bytes)
         })
     }
 
+    /// Whose an address is; ports of connections are those of their clients.
+    fn element_at(&self, address: SocketAddr) -> Option<ElementId> {
+        self.ims.owner(address).or_else(|| self.client_at(address))
+    }
+
+    fn client_at(&self, address: SocketAddr) -> Option<ElementId> {
+        let connections = self.connections.list();
+        connections.into_iter().find(|(direction, _)| direction.client == address).and_then(|(_, ends)| ends.client)
+    }
+
     /// Who is at an address; ports of connections are those of their clients.
     fn end(&self, address: SocketAddr) -> Role {
-        let client = || {
-            let connections = self.connections.list();
-            connections.into_iter().find(|(direction, _)| direction.client == address).and_then(|(_, ends)| ends.client)
-        };
         match self.receiver(address) {
-            Role::Ue => client().map_or(Role::Ue, |client| self.ims.element(client).role()),
+            Role::Ue => self.client_at(address).map_or(Role::Ue, |client| self.ims.element(client).role()),
             role => role,
         }
     }
@@ -142,7 +157,19 @@ fn host(ims: &crate::ims::Ims, ue: ElementId) -> Option<IpAddr> {
     ims.element(ue).as_ue().map(|ue| ue.config().local.ip())
 }
 
-/// False where another UE is an end.
-fn is_of(ue: Option<IpAddr>, route: &Route, sender: Role, receiver: Role) -> bool {
-    (sender != Role::Ue || ue == Some(route.from.ip())) && (receiver != Role::Ue || ue == Some(route.to.ip()))
+/// False where another UE is an end. `ends`: who sends and who receives, as far as that is known; hosts tell else.
+fn is_of(
+    ims: &crate::ims::Ims,
+    ue: ElementId,
+    ends: [Option<ElementId>; 2],
+    route: &Route,
+    sender: Role,
+    receiver: Role,
+) -> bool {
+    let is_it = |end: Option<ElementId>, address: SocketAddr| match end {
+        Some(end) => end == ue,
+        None => host(ims, ue) == Some(address.ip()),
+    };
+    let [from, to] = ends;
+    (sender != Role::Ue || is_it(from, route.from)) && (receiver != Role::Ue || is_it(to, route.to))
 }

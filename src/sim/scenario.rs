@@ -7,6 +7,7 @@ use crate::config::{
     Action, ByNetwork, Elements, Faults, MutationCase, NatSetting, NetworkFault, Profile, Scenario, Step, Subscribers,
     load_profile, load_subscribers,
 };
+use crate::conformance::End;
 use crate::cx::ReasonCode;
 use crate::event::Role;
 use crate::hss::{Hss, Store};
@@ -20,6 +21,7 @@ use crate::scscf::{Scscf, Termination};
 use crate::time::{Duration, Epoch, Instant};
 use crate::ue::{CannotSend, Ue, UeStatus};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 
 /// All elements and UEs of a scenario in a world.
 #[derive(Debug)]
@@ -84,9 +86,14 @@ impl<T: Tap> Simulation<T> {
         }
         let mut ues = Vec::new();
         for (number, subscription) in (0..).zip(&subscriptions) {
-            let address = ue_address(access.ip(), number);
+            let is_beside = number > 0 && case.is_some_and(|case| case.one_address);
+            let beside = is_beside.then(|| Beside::first(ue_address(access.ip(), 0).ip(), number));
+            let address = beside.as_ref().map_or_else(|| ue_address(access.ip(), number), |beside| beside.local);
             let profile = faulty.as_ref().filter(|_| number == 0).unwrap_or(&network.profile);
-            let config = profile.ue(subscription, access, address, Epoch::SIMULATION);
+            let mut config = profile.ue(subscription, access, address, Epoch::SIMULATION);
+            if let Some(Beside { protected, .. }) = beside {
+                config.protected_ports = protected;
+            }
             let mut ue = Ue::new(config, network.random.fork());
             ue.misbehave(case.filter(|_| number == 0).and_then(|case| case.misbehaviour));
             ues.push(ims.add(ue).map_err(taken)?);
@@ -314,6 +321,33 @@ fn subscription(
 }
 
 /// Every UE has an address of its own.
+/// Where a UE is that shares the address of the first one: at ports above those that systems give to clients.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Beside {
+    /// Outside of SAs.
+    pub local: SocketAddr,
+    /// port_uc and port_us.
+    pub protected: (u16, u16),
+    /// All that are its own.
+    pub ports: RangeInclusive<u16>,
+}
+
+impl Beside {
+    /// For the UE of this number, from 1; the first is number 0, and has all other ports.
+    pub fn first(address: IpAddr, number: u32) -> Self {
+        let number = u16::try_from(number).unwrap_or(1).clamp(1, 20);
+        let first = FIRST_BESIDE + (number - 1) * PORTS_BESIDE;
+        let local = SocketAddr::new(address, first);
+        Self { local, protected: (first + 10, first + 11), ports: first..=first + (PORTS_BESIDE - 1) }
+    }
+
+    /// All ends of so many UEs at one address, the first first.
+    pub fn ends(address: IpAddr, ues: u32) -> Vec<End> {
+        let others = (1..ues).map(|number| End { address, ports: Self::first(address, number).ports });
+        std::iter::once(End { address, ports: 0..=FIRST_BESIDE - 1 }).chain(others).collect()
+    }
+}
+
 fn ue_address(access: IpAddr, number: u32) -> SocketAddr {
     let ip = match access {
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::from_bits(FIRST_UE_V4.to_bits().wrapping_add(number))),
@@ -349,6 +383,9 @@ fn links(faults: &[NetworkFault]) -> Links {
 const START: Instant = Instant::from_secs(1);
 /// How long a registration lasts when it is to be authenticated again.
 const REAUTHENTICATION: Duration = Duration::from_secs(60);
+/// Above those that Linux gives to clients.
+const FIRST_BESIDE: u16 = 61_000;
+const PORTS_BESIDE: u16 = 200;
 /// TEST-NET-2 and the documentation prefix would do; a private network looks like an access network.
 const FIRST_UE_V4: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 1);
 const FIRST_UE_V6: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x64, 0, 0, 0, 0, 0, 1);

@@ -163,6 +163,17 @@ fn our_own_ue_passes_and_a_faulty_one_is_caught() {
 }
 
 #[test]
+fn two_ues_at_one_address_are_kept_apart_on_sockets() {
+    let scratch = Scratch::new("check-neighbours");
+    let cases = ["sa-two-at-one-address", "sa-spis-of-neighbour", "sa-ports-of-neighbour", "sa-port-s-of-neighbour"];
+    let core = serve(115, &["--sec-agree", "required"]);
+    passes(&check(&core.pcscf, &scratch, &["--only", &cases.join(",")]), &cases);
+    let core = serve(116, &["--sec-agree", "required", "--ipsec", "unprivileged", "--esp-port", "4516"]);
+    let esp = ["--ipsec", "unprivileged", "--esp-port", "4516", "--only", cases[0]];
+    passes(&check(&core.pcscf, &scratch, &esp), &cases[..1]);
+}
+
+#[test]
 fn a_network_that_stops_serving_is_told_of() {
     let scratch = Scratch::new("check-stops");
     let fault = "mutations: [{id: stops, alter: [{at: hss, message: UAA, from: 7, do: [{experimental: 5001}]}]}]";

@@ -17,7 +17,7 @@ use crate::live::{Clock, Live, Sockets, obstacle};
 use crate::packet::Outbox;
 use crate::pcscf::SecAgreePolicy;
 use crate::random::Random;
-use crate::sim::names_of;
+use crate::sim::{Beside, names_of};
 use crate::time::{Duration, Instant};
 use crate::ue::{CannotSend, Ue, UeStatus};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -260,10 +260,17 @@ impl<'a> Rig<'a> {
         let (mut ues, mut ends) = (Vec::new(), Vec::new());
         for number in 0..self.subscriptions.len() {
             let profile = if number == 0 { &faulty } else { &sound };
-            let listener = Listener::sip(SocketAddr::new(self.address(self.played, number)?, self.port), Role::Ue);
+            let is_beside = number > 0 && case.world.one_address;
+            let beside = is_beside.then(|| (ends[0], u32::try_from(number).expect("two UEs at most")));
+            let beside = beside.map(|(address, number)| Beside::first(address, number));
+            let own = || Ok::<_, Failure>(SocketAddr::new(self.address(self.played, number)?, self.port));
+            let listener = Listener::sip(beside.as_ref().map_or_else(own, |beside| Ok(beside.local))?, Role::Ue);
             let local = sockets.bind(&listener).map_err(|e| Failure::Bind(e, FlagsOf::Check))?;
             let mut config = profile.ue(&self.subscriptions[number], self.target, local, clock.epoch());
-            config.protected_ports = register::protected_ports(&profile.ue, local.ip(), &mut self.random);
+            config.protected_ports = match beside {
+                Some(beside) => beside.protected,
+                None => register::protected_ports(&profile.ue, local.ip(), &mut self.random),
+            };
             let mut ue = Ue::new(config, self.random.fork());
             ue.misbehave(case.world.misbehaviour.filter(|_| number == 0));
             ues.push(ims.add(ue).map_err(|e| Failure::Usage(e.to_string()))?);
@@ -396,7 +403,10 @@ impl Run<'_> {
         let keys = keys.filter_map(|of| Some((of.impi.as_str().into(), of.usim.as_ref()?.keys().clone())));
         Recording {
             capture: self.tape.capture(),
-            ues: self.ends.iter().map(|end| End::host(*end)).collect(),
+            ues: match self.case.world.one_address {
+                true => Beside::ends(self.ends[0], u32::try_from(self.ends.len()).expect("two UEs at most")),
+                false => self.ends.iter().map(|end| End::host(*end)).collect(),
+            },
             network: vec![End::host(self.rig.target.ip())],
             names: names_of(self.rig.subscriptions.iter().map(|of| (&of.impi, &of.impu, &of.realm))),
             keys: keys.collect(),

@@ -141,6 +141,7 @@ impl Rig {
         };
         let ordered = world.steps.iter().skip(1).find(|step| !is_possible(step));
         let ordered = ordered.map(|_| "needs a UE that does on request more than to register (--ue-orders)".to_owned());
+        let together = world.one_address.then(|| "needs UEs of ours at one address".to_owned());
         let settings = world.ue_settings.iter().chain(&world.settings).find(|setting| setting.path.starts_with("ue."));
         let settings = settings.map(|setting| format!("needs a UE with {}", setting.path));
         let misbehaves = world.misbehaviour.map(|_| "needs a UE that is made to misbehave".to_owned());
@@ -148,7 +149,7 @@ impl Rig {
         let unseen = self.plane == PlaneChoice::Kernel && world.mutation.sets.iter().any(|set| set.at == Role::Pcscf);
         let unseen = unseen.then(|| "plane kernel does not show what its SAs do not open".to_owned());
         let impossible = || obstacle(&world.mutation, self.plane, &Elements::ALL.roles());
-        ordered.or(settings).or(misbehaves).or(unseen).or_else(impossible)
+        together.or(ordered).or(settings).or(misbehaves).or(unseen).or_else(impossible)
     }
 
     /// What the profile is set to, `world` last.
