@@ -27,7 +27,7 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
     let fault = args.mutate.as_deref().map(mutation::load).transpose()?;
     let mut settings = args.settings()?;
     settings.extend(fault.iter().flat_map(|fault| fault.settings.iter().chain(&fault.ue_settings)).cloned());
-    let profile = load_device(args.profile_name(), args.device.as_deref(), &settings)?;
+    let profile = load_device(args.profile_name(), args.ue.device.as_deref(), &settings)?;
     if let Some(fault) = &fault {
         mutation::possible(fault, profile.ue.ipsec, &[Role::Ue])?;
     }
@@ -74,7 +74,7 @@ pub(super) async fn run(args: RegisterArgs) -> Result<(), Failure> {
         Live::start(ims, sockets, clock, Box::new(record.clone())).map_err(|e| Failure::Bind(e, FlagsOf::Register))?;
     live.mutate(fault.map(|fault| of(ue, &[&subscription], fault.mutation)));
     let result = course(&args, &live, ue, &record, &options, &mut interrupt).await;
-    if let Some(path) = &args.usim {
+    if let Some(path) = &args.ue.usim {
         let sqns = live.look(|ims| ims.element(ue).as_ue().and_then(|u| u.usim().map(Usim::sqn_array)));
         if let Some(sqns) = sqns {
             write_usim_file(path, &sqns).map_err(|e| Failure::Usage(format!("--usim {}: {e}", path.display())))?;

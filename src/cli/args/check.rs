@@ -1,6 +1,6 @@
 //! What `check` takes.
 
-use super::{CommonArgs, KeyArg, ProfileArgs, Settings, source};
+use super::{CommonArgs, KeyArg, ProfileArgs, Settings, UeArgs, source};
 use crate::config::{Faults, Setting, UeFlags};
 use clap::{Args, Subcommand};
 use std::net::SocketAddr;
@@ -86,30 +86,12 @@ pub struct CheckPcscfArgs {
     /// K, 32 hexadecimal digits
     #[arg(long, value_name = "HEX", hide_env_values = true, env = "IMSREG_K", requires = "imsi")]
     pub k: Option<KeyArg>,
-    /// OPc, 32 hexadecimal digits
-    #[arg(long, value_name = "HEX", hide_env_values = true, env = "IMSREG_OPC")]
-    pub opc: Option<KeyArg>,
-    /// OP, where OPc is not known
-    #[arg(long, value_name = "HEX", hide_env_values = true, env = "IMSREG_OP")]
-    pub op: Option<KeyArg>,
-    /// Home domain; else that of the IMSI
-    #[arg(long)]
-    pub realm: Option<String>,
     /// Private identity; else IMSI@realm
     #[arg(long, requires = "imsi")]
     pub impi: Option<String>,
     /// Identity to register; else sip:IMPI
     #[arg(long, requires = "imsi")]
     pub impu: Option<String>,
-    /// Highest SQN accepted so far, hexadecimal
-    #[arg(long, value_name = "HEX", conflicts_with = "usim")]
-    pub sqn: Option<String>,
-    /// File that keeps the SQNs of the first UE's USIM, read before and written after
-    #[arg(long, value_name = "FILE")]
-    pub usim: Option<PathBuf>,
-    /// Habits of a device on top of the profile: a name of profiles/ue/ or a path
-    #[arg(long, value_name = "NAME|FILE")]
-    pub device: Option<String>,
     /// Our address; a second UE has the one after it
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = source)]
     pub source: Option<SocketAddr>,
@@ -117,12 +99,6 @@ pub struct CheckPcscfArgs {
     /// for a while. Those of loopback are many anyway
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub addresses: Option<u32>,
-    /// What carries protected messages: none (they stay in clear), userspace, kernel, unprivileged
-    #[arg(long, value_name = "PLANE")]
-    pub ipsec: Option<String>,
-    /// UDP port of the P-CSCF for ESP, with plane unprivileged: 4500 where it is not given
-    #[arg(long, value_name = "PORT")]
-    pub esp_port: Option<u16>,
     /// Whether the P-CSCF wants a security agreement of everybody: required or offered; off: it knows none, everything
     /// stays in clear, and cases about the agreement are not applicable
     #[arg(long, value_name = "POLICY", default_value = "required", value_parser = ["required", "offered", "off"])]
@@ -130,6 +106,9 @@ pub struct CheckPcscfArgs {
     /// So many requests in a second at most
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
     pub rate: u32,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
+    pub ue: UeArgs,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it as help")]
     pub run: CheckRunArgs,
@@ -147,9 +126,7 @@ impl CheckPcscfArgs {
     /// What the flags set in the profile; `--set` comes last.
     pub fn settings(&self) -> Result<Vec<Setting>, Faults> {
         let mut settings = Settings::default();
-        settings.flag("--realm", "realm", self.realm.as_ref());
-        settings.flag("--ipsec", "ue.ipsec", self.ipsec.as_ref());
-        settings.flag("--esp-port", "ue.esp_port", self.esp_port);
+        self.ue.set(&mut settings);
         settings.flag("--sec-agree", "ue.sec_agree", (self.sec_agree == "off").then_some("off"));
         settings.with_set(&self.profile)
     }
@@ -157,17 +134,9 @@ impl CheckPcscfArgs {
     /// The flags that make a subscription.
     pub fn ue_flags(&self) -> UeFlags {
         UeFlags {
-            imsi: self.imsi.clone().unwrap_or_default(),
-            password: None,
-            username: None,
-            k: self.k.as_ref().map(|k| k.0.clone()).unwrap_or_default(),
-            opc: self.opc.as_ref().map(|k| k.0.clone()),
-            op: self.op.as_ref().map(|k| k.0.clone()),
-            realm: self.realm.clone(),
             impi: self.impi.clone(),
             impu: self.impu.clone(),
-            sqn: self.sqn.clone(),
-            usim: self.usim.clone(),
+            ..self.ue.flags(self.imsi.as_ref(), self.k.as_ref())
         }
     }
 }

@@ -5,6 +5,7 @@ mod control;
 mod register;
 mod serve;
 mod trace;
+mod ue;
 
 pub use check::{CheckArgs, CheckCommand, CheckPcscfArgs, CheckRunArgs, CheckUeArgs, Target};
 pub use control::{CtlArgs, CtlCommand, Reason, SaArgs};
@@ -14,6 +15,7 @@ pub use trace::{
     Against, AkaAlgorithm, AkaArgs, ConvertArgs, ConvertFormat, DeriveArgs, DiagnoseArgs, ExplainArgs, ReplayArgs,
     SeverityArg, ShowArgs, TraceArgs, ValidateArgs,
 };
+pub use ue::UeArgs;
 
 use crate::config::{Faults, Setting, hss_data_of, mask_value};
 use clap::{Args, Parser, Subcommand};

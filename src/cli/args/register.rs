@@ -1,6 +1,6 @@
 //! What `register` takes.
 
-use super::{CommonArgs, KeyArg, ProfileArgs, Settings, source};
+use super::{CommonArgs, KeyArg, ProfileArgs, Settings, UeArgs, source};
 use crate::config::{Faults, Setting, UeFlags};
 use crate::ue::Misbehaviour;
 use clap::Args;
@@ -23,30 +23,18 @@ pub struct RegisterArgs {
     /// K, 32 hexadecimal digits
     #[arg(long, value_name = "HEX", hide_env_values = true, env = "IMSREG_K", required_unless_present_any = ["subscriber", "password"])]
     pub k: Option<KeyArg>,
-    /// OPc, 32 hexadecimal digits
-    #[arg(long, value_name = "HEX", hide_env_values = true, env = "IMSREG_OPC")]
-    pub opc: Option<KeyArg>,
-    /// OP, where OPc is not known
-    #[arg(long, value_name = "HEX", hide_env_values = true, env = "IMSREG_OP")]
-    pub op: Option<KeyArg>,
     /// Password of SIP digest, for a subscriber without USIM
     #[arg(long, value_name = "TEXT", hide_env_values = true, env = "IMSREG_PASSWORD", conflicts_with_all = ["k", "opc", "op"])]
     pub password: Option<KeyArg>,
     /// User name of SIP digest; else the IMPI
     #[arg(long, value_name = "NAME", requires = "password")]
     pub username: Option<String>,
-    /// Home domain; else that of the IMSI
-    #[arg(long)]
-    pub realm: Option<String>,
     /// Private identity; else IMSI@realm
     #[arg(long)]
     pub impi: Option<String>,
     /// Identity to register; else sip:IMPI
     #[arg(long)]
     pub impu: Option<String>,
-    /// Habits of a device on top of the profile: a name of profiles/ue/ or a path; `imsreg profile` makes such files
-    #[arg(long, value_name = "NAME|FILE")]
-    pub device: Option<String>,
     /// Our address
     #[arg(long, value_name = "ADDR[:PORT]", value_parser = source)]
     pub source: Option<SocketAddr>,
@@ -62,12 +50,6 @@ pub struct RegisterArgs {
     /// Believe any certificate: for a lab
     #[arg(long)]
     pub tls_insecure: bool,
-    /// What carries protected messages: none (they stay in clear), userspace, kernel, unprivileged
-    #[arg(long, value_name = "PLANE")]
-    pub ipsec: Option<String>,
-    /// UDP port of the P-CSCF for ESP, with plane unprivileged: 4500 where it is not given
-    #[arg(long, value_name = "PORT")]
-    pub esp_port: Option<u16>,
     /// required, offered or off
     #[arg(long, value_name = "POLICY")]
     pub sec_agree: Option<String>,
@@ -80,12 +62,6 @@ pub struct RegisterArgs {
     /// Register for emergency calls (sos): such a registration is not ended, it expires
     #[arg(long, conflicts_with = "deregister")]
     pub emergency: bool,
-    /// Highest SQN accepted so far, hexadecimal
-    #[arg(long, value_name = "HEX", conflicts_with = "usim")]
-    pub sqn: Option<String>,
-    /// File that keeps the SQNs of the USIM, read before and written after; YAML, or JSON by its name
-    #[arg(long, value_name = "FILE")]
-    pub usim: Option<PathBuf>,
     /// Send a MESSAGE to this identity once registered; its refusal is a failure
     #[arg(long, value_name = "URI")]
     pub message: Option<String>,
@@ -113,6 +89,9 @@ pub struct RegisterArgs {
     pub capture: Option<PathBuf>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it as help")]
+    pub ue: UeArgs,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would show it as help")]
     pub profile: ProfileArgs,
     #[command(flatten)]
     #[expect(missing_docs, reason = "clap would show it as help")]
@@ -128,10 +107,8 @@ impl RegisterArgs {
     /// What the flags set in the profile; `--set` comes last.
     pub fn settings(&self) -> Result<Vec<Setting>, Faults> {
         let mut settings = Settings::default();
-        settings.flag("--realm", "realm", self.realm.as_ref());
+        self.ue.set(&mut settings);
         settings.flag("--transport", "ue.transport", self.transport.as_ref());
-        settings.flag("--ipsec", "ue.ipsec", self.ipsec.as_ref());
-        settings.flag("--esp-port", "ue.esp_port", self.esp_port);
         settings.flag("--sec-agree", "ue.sec_agree", self.sec_agree.as_ref());
         settings.flag("--emergency", "ue.emergency", self.emergency.then_some(true));
         settings.with_set(&self.profile)
@@ -140,17 +117,11 @@ impl RegisterArgs {
     /// The flags that make a subscription.
     pub fn ue_flags(&self) -> UeFlags {
         UeFlags {
-            imsi: self.imsi.clone().unwrap_or_default(),
             password: self.password.as_ref().map(|p| p.0.clone()),
             username: self.username.clone(),
-            k: self.k.as_ref().map(|k| k.0.clone()).unwrap_or_default(),
-            opc: self.opc.as_ref().map(|k| k.0.clone()),
-            op: self.op.as_ref().map(|k| k.0.clone()),
-            realm: self.realm.clone(),
             impi: self.impi.clone(),
             impu: self.impu.clone(),
-            sqn: self.sqn.clone(),
-            usim: self.usim.clone(),
+            ..self.ue.flags(self.imsi.as_ref(), self.k.as_ref())
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) async fn run(args: CheckArgs) -> Result<(), Failure> {
 async fn pcscf(args: &CheckPcscfArgs) -> Result<(), Failure> {
     let Some(cases) = cases(Accused::Pcscf, &args.run)? else { return Ok(()) };
     let Some(Target::At(target)) = args.target else {
-        let full = Setting::full(args.ipsec.as_deref() != Some("none"));
+        let full = Setting::full(args.ue.ipsec.as_deref() != Some("none"));
         let setting = if args.sec_agree == "off" { full.in_clear() } else { full };
         return ourselves(Accused::Pcscf, &args.run, &cases, setting);
     };

@@ -45,7 +45,7 @@ pub(super) struct Rig<'a> {
 
 impl<'a> Rig<'a> {
     pub(super) fn new(args: &'a CheckPcscfArgs, target: SocketAddr) -> Result<Self, Failure> {
-        let profile = load_device(args.profile_name(), args.device.as_deref(), &args.settings()?)?;
+        let profile = load_device(args.profile_name(), args.ue.device.as_deref(), &args.settings()?)?;
         let subscriptions = subscriptions(args, &profile)?;
         let plane = profile.ue.ipsec;
         let setting = Setting {
@@ -153,7 +153,7 @@ impl<'a> Rig<'a> {
     /// Keeps the SQNs of the first UE where --usim says so.
     pub(super) fn finish(&self) -> Result<(), Failure> {
         let sqns = self.subscriptions[0].usim.as_ref().map(|usim| usim.sqn_array());
-        match (&self.args.usim, sqns) {
+        match (&self.args.ue.usim, sqns) {
             (Some(path), Some(sqns)) => {
                 write_usim_file(path, &sqns).map_err(|e| Failure::Usage(format!("--usim {}: {e}", path.display())))
             }
@@ -250,7 +250,7 @@ impl<'a> Rig<'a> {
         settings.extend(self.args.settings()?);
         settings.extend_from_slice(&case.world.settings);
         let profile = case.world.profile.as_deref().unwrap_or_else(|| self.args.profile_name());
-        let device = self.args.device.as_deref();
+        let device = self.args.ue.device.as_deref();
         let sound = load_device(profile, device, &settings)?;
         settings.extend_from_slice(&case.world.ue_settings);
         let faulty = load_device(profile, device, &settings)?;
