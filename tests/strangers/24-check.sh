@@ -71,7 +71,7 @@ checked our-network &
 beside=$!
 checked our-network-in-clear
 wait $beside
-judged our-network 300
+judged our-network 305
 judged our-network-in-clear 120
 stop_all
 
@@ -87,8 +87,8 @@ checked our-ue-tcp &
 beside=$!
 checked our-ue-udp --only content,choice,challenge,grant,timing
 wait $beside
-judged our-ue-tcp 175
-judged our-ue-udp 80
+judged our-ue-tcp 181
+judged our-ue-udp 85
 
 [ "$(id -u)" -eq 0 ] || { not_run "ESP needs root"; exit $status; }
 need ip:iproute2 || exit $status
@@ -121,6 +121,6 @@ our-ue-esp() {
 }
 checked our-ue-esp --only content,security-server,choice,challenge,timing
 wait $beside
-judged our-network-esp 300
-judged our-ue-esp 110
+judged our-network-esp 305
+judged our-ue-esp 116
 exit $status
