@@ -328,6 +328,23 @@ fn over_tcp_nothing_is_kept_after_the_final_answer() {
 }
 
 #[test]
+fn what_was_answered_wakes_nobody_before_it_ends() {
+    let mut l = Ladder::new(Timers::CORE);
+    let server = l.request(0, &REGISTER.text());
+    l.respond(10, server, 200);
+    l.absorbed(20, &REGISTER.text());
+    assert_eq!(l.transactions.next_timeout(), Some(Instant::from_millis(10 + 32_000)), "J, and no 100");
+    let mut l = Ladder::new(Timers::CORE);
+    l.forward(0, Transport::Udp, 10);
+    let ok = response(200, &l.branch(), "REGISTER");
+    let Incoming::Final(..) = l.send(100, &ok) else { panic!() };
+    assert!(matches!(l.send(200, &ok), Incoming::Absorbed));
+    assert_eq!(l.transactions.next_timeout(), Some(Instant::from_millis(100 + 5_000)), "K, and no E");
+    l.drive(5_100);
+    assert_eq!(l.transactions.next_timeout(), None, "nor F");
+}
+
+#[test]
 fn an_answer_whose_connection_is_gone_goes_to_the_sent_by_port() {
     let mut l = Ladder::new(Timers::CORE);
     let register = Request { via: "SIP/2.0/TCP 192.0.2.1:5070;branch=z9hG4bKone", ..REGISTER };

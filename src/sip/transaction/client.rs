@@ -277,8 +277,11 @@ impl<C> Clients<C> {
         self.slab.len() - self.ended
     }
 
-    pub(super) fn holds(&self, handle: Handle) -> bool {
-        self.slab.get(handle).is_some()
+    /// True for a timer without effect from now on.
+    pub(super) fn is_stale(&self, handle: Handle, timer: ClientTimer) -> bool {
+        let is_open = |client: &Client<C>| matches!(client.state, State::Trying(..) | State::Proceeding(_));
+        let waits_for_answer = matches!(timer, ClientTimer::E | ClientTimer::F);
+        self.slab.get(handle).is_none_or(|client| waits_for_answer && !is_open(client))
     }
 
     pub(super) fn get_mut(&mut self, handle: Handle) -> Option<&mut Client<C>> {

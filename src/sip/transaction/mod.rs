@@ -150,13 +150,9 @@ impl<C> Transactions<C> {
         message: &Message<'_>,
         out: &mut Outbox,
     ) -> Incoming<C> {
+        self.clients.release_answered(&mut self.shared.buffers);
+        self.drop_stale();
         let Self { servers, clients, shared } = self;
-        clients.release_answered(&mut shared.buffers);
-        // Over streams a transaction ends with its answer, long before its timer.
-        shared.timeouts.drop_stale(|timer| match timer {
-            Timer::Server(handle, _) => !servers.holds(*handle),
-            Timer::Client(handle, _) => !clients.holds(*handle),
-        });
         match message.start() {
             StartLine::Request { method, uri } => {
                 servers.receive(now, timers, packet, message, (method, uri), out, shared)
@@ -282,6 +278,16 @@ impl<C> Transactions<C> {
                 Timer::Client(handle, timer) => clients.handle_timer(now, handle, timer, out, shared, ended),
             }
         }
+        self.drop_stale();
+    }
+
+    /// An answer comes long before most timers: what it leaves without effect is to wake nobody.
+    fn drop_stale(&mut self) {
+        let Self { servers, clients, shared } = self;
+        shared.timeouts.drop_stale(|timer| match timer {
+            Timer::Server(handle, timer) => servers.is_stale(*handle, *timer),
+            Timer::Client(handle, timer) => clients.is_stale(*handle, *timer),
+        });
     }
 
     /// Server and client transactions alive, those that only absorb repetitions included.

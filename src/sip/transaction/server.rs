@@ -325,8 +325,9 @@ impl Servers {
         self.slab.len()
     }
 
-    pub(super) fn holds(&self, handle: Handle) -> bool {
-        self.slab.get(handle).is_some()
+    /// True for a timer without effect from now on.
+    pub(super) fn is_stale(&self, handle: Handle, timer: ServerTimer) -> bool {
+        self.slab.get(handle).is_none_or(|server| timer == ServerTimer::Trying && !server.is_open())
     }
 
     fn hash(&self, write: impl FnOnce(&mut <FixedState as BuildHasher>::Hasher)) -> u64 {
