@@ -31,6 +31,7 @@ use crate::packet::Transport;
 use args::{Cli, Command, CommonArgs};
 use std::future::Future;
 use std::io::{self, IsTerminal};
+use std::panic::resume_unwind;
 use std::process::ExitCode;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -80,7 +81,7 @@ pub fn run(cli: Cli) -> ExitCode {
     log_to_stderr(common);
     let done = match cli.command {
         None => in_runtime(first_run::run(cli.first_run)),
-        Some(Command::Serve(args)) => in_runtime(serve::run(*args)),
+        Some(Command::Serve(args)) => in_runtime(as_a_task(serve::run(*args))),
         Some(Command::Register(args)) => in_runtime(register::run(*args)),
         Some(Command::Simulate(args)) => simulate::run(&args),
         Some(Command::Check(args)) => in_runtime(check::run(args)),
@@ -129,6 +130,11 @@ fn in_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), 
         .build()
         .map_err(|e| Failure::Usage(format!("the system gives no event queue: {e}")))?;
     tokio::task::LocalSet::new().block_on(&runtime, command)
+}
+
+/// For [`in_runtime`]: what is no task there is looked at with every packet.
+async fn as_a_task(command: impl Future<Output = Result<(), Failure>> + 'static) -> Result<(), Failure> {
+    tokio::task::spawn_local(command).await.unwrap_or_else(|error| resume_unwind(error.into_panic()))
 }
 
 /// Ctrl-C and SIGTERM, caught from the moment this exists: whoever has read `ready` may send one.

@@ -126,6 +126,9 @@ impl Live {
 
     /// Waits until the state directory has failed: nothing leaves any more, the process is better ended.
     pub async fn state_lost(&self) -> String {
+        if self.shared.borrow().journal.is_none() {
+            return std::future::pending().await;
+        }
         let changed = self.shared.borrow().changed.clone();
         loop {
             let notified = changed.notified();
