@@ -1,74 +1,27 @@
 //! SIP digest over TLS on sockets: `serve` with a TLS listener, `register --transport tls`, certificates, captures.
 #![cfg(feature = "live")]
 
+#[path = "common/binary.rs"]
+mod binary;
 #[path = "common/scratch.rs"]
 mod scratch;
 
+use binary::{Core, host, imsreg};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use scratch::Scratch;
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
-
-/// An address of 127/8 for one test of one program.
-fn host(test: u8) -> String {
-    let [.., a, b] = std::process::id().to_be_bytes();
-    format!("127.{}.{b}.{test}", a.max(1))
-}
-
-fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_imsreg"));
-    command
-        .args(args)
-        .env_remove("IMSREG_PROFILE")
-        .env("XDG_RUNTIME_DIR", env!("CARGO_TARGET_TMPDIR"))
-        .stdin(Stdio::null());
-    command
-}
-
-fn imsreg(args: &[&str]) -> Output {
-    command(args).output().expect("the binary that cargo built")
-}
+use std::process::Output;
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A served core; it is killed with this.
-struct Core {
-    child: Child,
-    /// It would end at a pipe that nobody holds.
-    _stdout: BufReader<ChildStdout>,
-    /// Where TLS is spoken.
-    tls: String,
-}
-
-impl Drop for Core {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Starts the core of a test, with `more` flags, and reads its ready line.
+/// The core of a test with a TLS listener.
 fn serve(test: u8, subscribers: &Path, more: &[&str]) -> Core {
-    let at = |port: u16| format!("{}:{port}", host(test));
-    let listen = [
-        format!("icscf.listen={}", at(4060)),
-        format!("scscf.listen={}", at(6060)),
-        format!("pcscf.tls.listen=\"{}\"", at(0)),
-    ];
-    let (sip, diameter) = (at(0), at(3868));
-    let mut args = vec!["serve", "--profile", "digest-tls", "--sip", &sip, "--diameter", &diameter];
-    args.extend(listen.iter().flat_map(|set| ["--set", set]));
-    args.extend(["--hss-data", subscribers.to_str().expect("UTF-8")]);
-    args.extend(more);
-    let mut child = command(&args).stdout(Stdio::piped()).spawn().expect("the binary that cargo built");
-    let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
-    let lines = stdout.by_ref().lines().map_while(Result::ok);
-    let ready = { lines }.find(|line| line.starts_with("ready ")).expect("it is ready");
-    let tls = ready.split(' ').find_map(|word| word.strip_prefix("pcscf-tls=")).expect("a TLS listener");
-    Core { child, tls: tls.to_owned(), _stdout: stdout }
+    let listen = format!("pcscf.tls.listen=\"{}:0\"", host(test));
+    let subscribers = subscribers.to_str().expect("UTF-8");
+    let base = ["--profile", "digest-tls", "--set", &listen, "--hss-data", subscribers];
+    Core::start(test, &[&base[..], more].concat())
 }
 
 fn subscribers(scratch: &Scratch) -> PathBuf {
@@ -79,7 +32,8 @@ fn subscribers(scratch: &Scratch) -> PathBuf {
 /// Alice registers and de-registers.
 fn register(test: u8, core: &Core, more: &[&str]) -> Output {
     let source = host(test + 100);
-    let base = ["register", "--profile", "digest-tls", "--pcscf", &core.tls, "--source", &source, "--deregister"];
+    let base =
+        ["register", "--profile", "digest-tls", "--pcscf", core.at("pcscf-tls"), "--source", &source, "--deregister"];
     let alice = ["--impu", "sip:alice@ims.example.org", "--password", "secret-of-alice", "--timeout", "20"];
     imsreg(&[&base[..], &alice, more].concat())
 }
@@ -105,7 +59,8 @@ fn a_phone_registers_over_tls_and_the_capture_can_be_read() {
     assert!(!captured.contains("secret-of-alice") && !has("PRIVATE KEY"));
     // A wrong password ends with its cause, and the process says no secret.
     let source = host(102);
-    let base = ["register", "--profile", "digest-tls", "--pcscf", &core.tls, "--source", &source, "--tls-insecure"];
+    let base =
+        ["register", "--profile", "digest-tls", "--pcscf", core.at("pcscf-tls"), "--source", &source, "--tls-insecure"];
     let wrong = imsreg(&[&base[..], &["--impu", "sip:alice@ims.example.org", "--password", "guessed"]].concat());
     assert_eq!(wrong.status.code(), Some(1), "{}", text(&wrong.stdout));
     assert!(!text(&wrong.stderr).contains("guessed"));

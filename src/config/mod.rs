@@ -35,6 +35,8 @@ mod read;
 mod scenario;
 mod source;
 mod subscribers;
+#[cfg(test)]
+mod testing;
 mod tls;
 mod ue;
 mod usim_file;

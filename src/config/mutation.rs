@@ -400,25 +400,15 @@ const MISBEHAVIOUR: Leaf<Misbehaviour> = Leaf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::testing;
 
     fn read(text: &str) -> Result<Vec<MutationCase>, Vec<String>> {
-        let mut sources = Sources::default();
-        let mut faults = Collector::default();
-        let origin = super::super::Origin { path: "m.yaml".to_owned(), embedded: false };
-        let number = sources.add_file(&origin, text.to_owned());
-        let cases = decode(&yaml::parse(text, number).expect("YAML"), &mut faults);
-        faults.finish(&sources, Some(cases)).map_err(|f| f.0.iter().map(ToString::to_string).collect())
+        testing::read(text, |root, faults| Some(decode(root, faults)))
     }
 
     #[test]
     fn the_example_above_is_read() {
-        let text: String = include_str!("mutation.rs")
-            .lines()
-            .skip_while(|line| *line != "//! ```yaml")
-            .skip(1)
-            .take_while(|line| *line != "//! ```")
-            .flat_map(|line| [line.trim_start_matches("//! "), "\n"])
-            .collect();
+        let text = testing::example(include_str!("mutation.rs"));
         let [case] = &read(&text).expect("no faults")[..] else { panic!("{text}") };
         assert_eq!((&*case.mutation.id, case.cause.as_deref()), ("spi-below-256", Some("none")));
         let [alteration] = &case.mutation.alterations[..] else { panic!("{case:?}") };
@@ -437,12 +427,12 @@ mod tests {
                     - at: ue\n        do:\n          - {header: Via}\n          - {avp: 1}\n          - {colour: red}\n    sets: [{at: hss}]\n\
                     \x20 - {id: a}\n";
         let faults = read(text).expect_err("faults");
-        let starts = ["m.yaml:2:5", "m.yaml:5:14", "m.yaml:6:24", "m.yaml:9:13", "m.yaml:10:13", "m.yaml:11:13"];
+        let starts = ["f.yaml:2:5", "f.yaml:5:14", "f.yaml:6:24", "f.yaml:9:13", "f.yaml:10:13", "f.yaml:11:13"];
         for start in starts {
             assert!(faults.iter().any(|fault| fault.starts_with(start)), "{start}: {faults:#?}");
         }
         assert!(
-            faults.iter().any(|fault| fault.starts_with("m.yaml:13:5") && fault.contains("another")),
+            faults.iter().any(|fault| fault.starts_with("f.yaml:13:5") && fault.contains("another")),
             "{faults:#?}"
         );
     }

@@ -357,25 +357,15 @@ const PERCENT: Leaf<u32> = Leaf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::testing;
 
     fn read(text: &str) -> Result<Scenario, Vec<String>> {
-        let mut sources = Sources::default();
-        let mut faults = Collector::default();
-        let origin = super::super::Origin { path: "s.yaml".to_owned(), embedded: false };
-        let number = sources.add_file(&origin, text.to_owned());
-        let scenario = decode(&yaml::parse(text, number).expect("YAML"), &mut faults);
-        faults.finish(&sources, Some(scenario)).map_err(|f| f.0.iter().map(ToString::to_string).collect())
+        testing::read(text, |root, faults| Some(decode(root, faults)))
     }
 
     #[test]
     fn the_example_above_is_read() {
-        let text: String = include_str!("scenario.rs")
-            .lines()
-            .skip_while(|line| *line != "//! ```yaml")
-            .skip(1)
-            .take_while(|line| *line != "//! ```")
-            .flat_map(|line| [line.trim_start_matches("//! "), "\n"])
-            .collect();
+        let text = testing::example(include_str!("scenario.rs"));
         let scenario = read(&text).expect("no faults");
         assert_eq!((scenario.seed, scenario.ues, scenario.until), (1, 2, Duration::from_secs(120)));
         let nat = NatSetting { address: "203.0.113.1".parse().expect("an address"), timeout: NAT_TIMEOUT };
@@ -401,10 +391,10 @@ mod tests {
     #[test]
     fn faults_of_a_nat_have_their_place() {
         for (text, expected) in [
-            ("esp: true\nnat: {timeout: 60s}\n", "s.yaml:2:6: nat.address: missing"),
-            ("esp: true\nnat: {address: home}\n", "s.yaml:2:16: nat.address: \"home\" found"),
-            ("esp: true\nnat: {address: 203.0.113.1, port: 1}\n", "s.yaml:2:29"),
-            ("nat: {address: 203.0.113.1}\n", "s.yaml:1:6: nat: found in a scenario without `esp: true`"),
+            ("esp: true\nnat: {timeout: 60s}\n", "f.yaml:2:6: nat.address: missing"),
+            ("esp: true\nnat: {address: home}\n", "f.yaml:2:16: nat.address: \"home\" found"),
+            ("esp: true\nnat: {address: 203.0.113.1, port: 1}\n", "f.yaml:2:29"),
+            ("nat: {address: 203.0.113.1}\n", "f.yaml:1:6: nat: found in a scenario without `esp: true`"),
         ] {
             let faults = read(text).expect_err(text);
             assert!(faults.len() == 1 && faults[0].starts_with(expected), "{faults:#?}");
@@ -416,7 +406,7 @@ mod tests {
         let text = "ues: 1\nsteps:\n  - {at: soon, do: register}\n  - {ue: 2, do: dance}\n  - {at: 1s}\n  - {do: call}\n  - {do: message, to: 2}\n\
                     faults:\n  - {loss: 120%}\n  - {between: [ue, mgcf]}\n  - {between: ue}\n  - {outage: all}\n  - {crash: ue}\n  - {crash: as}\nspeed: 1\n";
         let faults = read(text).expect_err("faults");
-        let starts = ["s.yaml:3:10", "s.yaml:4:10", "s.yaml:4:17", "s.yaml:5:5", "s.yaml:6:5", "s.yaml:7:23"];
+        let starts = ["f.yaml:3:10", "f.yaml:4:10", "f.yaml:4:17", "f.yaml:5:5", "f.yaml:6:5", "f.yaml:7:23"];
         for (fault, start) in faults.iter().zip(starts) {
             assert!(fault.starts_with(start), "{faults:#?}");
         }

@@ -1,7 +1,8 @@
 //! `imsreg check pcscf` and `imsreg check ue` over sockets.
 
+use super::binary::{Core, host, imsreg};
 use super::scratch::Scratch;
-use super::{FIRST, SECOND, host, imsreg, said, serve};
+use super::{FIRST, SECOND, said};
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Output;
@@ -64,11 +65,11 @@ fn passes(output: &Output, cases: &[&str]) {
 #[test]
 fn our_own_network_passes_and_what_was_seen_can_be_read() {
     let scratch = Scratch::new("check-pcscf");
-    let core = serve(11, &["--sec-agree", "required"]);
+    let core = Core::start(11, &["--sec-agree", "required"]);
     let path = |name: &str| scratch.0.join(name).display().to_string();
     let (html, junit, captures) = (path("report.html"), path("report.xml"), path("captures"));
     let files = ["--html", &html, "--junit", &junit, "--capture", &captures];
-    let output = check(&core.pcscf, &scratch, &[&["--only", "live,offer"][..], &files].concat());
+    let output = check(core.at("pcscf"), &scratch, &[&["--only", "live,offer"][..], &files].concat());
     passes(&output, &["live-wrong-response", "live-in-clear", "live-message", "live-again", "offer-no-alg"]);
     assert!(said(&output).contains("--fast: cases that wait for a timer of the peer were left out"));
     assert!(std::fs::read_to_string(html).expect("a page").contains("live-again"));
@@ -83,9 +84,9 @@ fn our_own_network_passes_and_what_was_seen_can_be_read() {
 #[test]
 fn a_network_without_a_security_agreement_is_judged_in_clear() {
     let scratch = Scratch::new("check-clear");
-    let core = serve(18, &["--sec-agree", "off", "--set", "scscf.aka_without_sa=accept"]);
+    let core = Core::start(18, &["--sec-agree", "off", "--set", "scscf.aka_without_sa=accept"]);
     let only = ["--sec-agree", "off", "--only", "live,offer,challenge-form,challenge-response-zeros"];
-    let output = check(&core.pcscf, &scratch, &only);
+    let output = check(core.at("pcscf"), &scratch, &only);
     passes(
         &output,
         &["live-wrong-response", "live-message", "live-again", "challenge-form", "challenge-response-zeros"],
@@ -93,16 +94,17 @@ fn a_network_without_a_security_agreement_is_judged_in_clear() {
     let said = said(&output);
     assert!(said.contains("is about the security agreement, which is off"), "{said}");
     // One that registers nobody without it is caught.
-    let core = serve(19, &["--sec-agree", "off", "--set", "scscf.aka_without_sa=refuse"]);
-    let output = check(&core.pcscf, &scratch, &only);
+    let core = Core::start(19, &["--sec-agree", "off", "--set", "scscf.aka_without_sa=refuse"]);
+    let output = check(core.at("pcscf"), &scratch, &only);
     assert!(output.status.code() == Some(1), "{}", super::said(&output));
 }
 
 #[test]
 fn over_esp_of_our_own_as_well() {
     let scratch = Scratch::new("check-esp");
-    let core = serve(12, &["--sec-agree", "required", "--ipsec", "unprivileged", "--esp-port", "4512"]);
-    let output = check(&core.pcscf, &scratch, &["--only", "live", "--ipsec", "unprivileged", "--esp-port", "4512"]);
+    let core = Core::start(12, &["--sec-agree", "required", "--ipsec", "unprivileged", "--esp-port", "4512"]);
+    let output =
+        check(core.at("pcscf"), &scratch, &["--only", "live", "--ipsec", "unprivileged", "--esp-port", "4512"]);
     passes(&output, &["live-wrong-response", "live-in-clear", "live-message", "live-again"]);
 }
 
@@ -128,8 +130,8 @@ fn a_network_that_is_made_faulty_is_caught() {
     {
         // The UE that the check plays is the only one that there is.
         let fault = format!("{}:{id}", faults.display());
-        let core = serve(test, &["--sec-agree", "required", "--mutate", &fault]);
-        let output = check(&core.pcscf, &scratch, &["--only", case]);
+        let core = Core::start(test, &["--sec-agree", "required", "--mutate", &fault]);
+        let output = check(core.at("pcscf"), &scratch, &["--only", case]);
         let said = said(&output);
         assert!(output.status.code() == Some(1) && said.contains(&format!("failed E {case}")), "{id}: {said}");
     }
@@ -166,11 +168,11 @@ fn our_own_ue_passes_and_a_faulty_one_is_caught() {
 fn two_ues_at_one_address_are_kept_apart_on_sockets() {
     let scratch = Scratch::new("check-neighbours");
     let cases = ["sa-two-at-one-address", "sa-spis-of-neighbour", "sa-ports-of-neighbour", "sa-port-s-of-neighbour"];
-    let core = serve(115, &["--sec-agree", "required"]);
-    passes(&check(&core.pcscf, &scratch, &["--only", &cases.join(",")]), &cases);
-    let core = serve(116, &["--sec-agree", "required", "--ipsec", "unprivileged", "--esp-port", "4516"]);
+    let core = Core::start(115, &["--sec-agree", "required"]);
+    passes(&check(core.at("pcscf"), &scratch, &["--only", &cases.join(",")]), &cases);
+    let core = Core::start(116, &["--sec-agree", "required", "--ipsec", "unprivileged", "--esp-port", "4516"]);
     let esp = ["--ipsec", "unprivileged", "--esp-port", "4516", "--only", cases[0]];
-    passes(&check(&core.pcscf, &scratch, &esp), &cases[..1]);
+    passes(&check(core.at("pcscf"), &scratch, &esp), &cases[..1]);
 }
 
 #[test]
@@ -194,13 +196,13 @@ cases:
         let only = ["--only", "live-again,refusals-only", "--cases", &case, "--repeat", "3"];
         check(core, &scratch, &[&only[..], more].concat())
     };
-    let sound = serve(110, &["--sec-agree", "required"]);
-    let output = run(&sound.pcscf, &["--json"]);
+    let sound = Core::start(110, &["--sec-agree", "required"]);
+    let output = run(sound.at("pcscf"), &["--json"]);
     assert!(output.status.success() && said(&output).contains("\"control_at_end\":true"), "{}", said(&output));
-    let stops = serve(111, &["--sec-agree", "required", "--mutate", &fault]);
+    let stops = Core::start(111, &["--sec-agree", "required", "--mutate", &fault]);
     let (junit, html) = (scratch.0.join("report.xml"), scratch.0.join("report.html"));
     let files = ["--junit", junit.to_str().expect("UTF-8"), "--html", html.to_str().expect("UTF-8")];
-    let output = run(&stops.pcscf, &files);
+    let output = run(stops.at("pcscf"), &files);
     let told = said(&output);
     let line = "the control registration behind the last case did not succeed: ";
     assert!(output.status.code() == Some(1) && told.contains(line) && told.contains("refusals-only"), "{told}");
@@ -309,7 +311,7 @@ cases:
 
 #[test]
 fn what_is_wrong_with_the_input_is_one_line() {
-    let core = serve(15, &[]);
+    let core = Core::start(15, &[]);
     let refused = |args: &[&str], line: &str| {
         let output = imsreg(args);
         let said = said(&output);
@@ -318,13 +320,19 @@ fn what_is_wrong_with_the_input_is_one_line() {
     let lab = ["--subscriber", "hss-data/lab.yaml"];
     let nobody = format!("{}:5060", host(16));
     refused(&[&["check", "pcscf", &nobody][..], &lab].concat(), &format!("no answer from {nobody}"));
-    refused(&[&["check", "pcscf", &core.pcscf][..], &lab, &["--only", "SA-99"]].concat(), "--only SA-99: no case");
-    refused(&["check", "pcscf", &core.pcscf], "who is the UE?");
+    refused(&[&["check", "pcscf", core.at("pcscf")][..], &lab, &["--only", "SA-99"]].concat(), "--only SA-99: no case");
+    refused(&["check", "pcscf", core.at("pcscf")], "who is the UE?");
     let keys =
         ["--imsi", FIRST, "--k", "00112233445566778899aabbccddeeff", "--opc", "00112233445566778899aabbccddeeff"];
-    refused(&[&["check", "pcscf", &core.pcscf][..], &keys].concat(), "wrong key: the challenge for 001010000000001@");
+    refused(
+        &[&["check", "pcscf", core.at("pcscf")][..], &keys].concat(),
+        "wrong key: the challenge for 001010000000001@",
+    );
     let same = host(15);
-    refused(&[&["check", "pcscf", &core.pcscf, "--source", &same][..], &lab].concat(), "the P-CSCF has that address");
+    refused(
+        &[&["check", "pcscf", core.at("pcscf"), "--source", &same][..], &lab].concat(),
+        "the P-CSCF has that address",
+    );
     let listen = format!("{}:5060", host(17));
     refused(
         &["check", "ue", "--listen", &listen, "--patience", "1", "--only", "server-missing", "--json"],

@@ -1,7 +1,8 @@
 //! `--mutate` in `register` and `serve`.
 
+use super::binary::{Core, host, imsreg};
 use super::scratch::Scratch;
-use super::{FIRST, SECOND, host, imsreg, register, said, serve};
+use super::{FIRST, SECOND, register, said};
 
 const FAULTS: &str = "mutations:
   - id: spi-12
@@ -43,7 +44,7 @@ fn faults(scratch: &Scratch) -> impl Fn(&str) -> String {
 fn a_ue_that_is_made_faulty_is_refused_as_the_fault_deserves() {
     let scratch = Scratch::new("mutate-register");
     let fault = faults(&scratch);
-    let core = serve(1, &["--sec-agree", "required"]);
+    let core = Core::start(1, &["--sec-agree", "required"]);
     let outcome = |id: &str| {
         let output = register(1, &core, FIRST, &["--mutate", &fault(id)]);
         (output.status.code(), said(&output))
@@ -63,14 +64,14 @@ fn a_network_that_is_made_faulty_is_so_to_one_ue() {
     let scratch = Scratch::new("mutate-serve");
     let fault = faults(&scratch);
     for (test, id, told) in [(2, "no-server", "Security-Server"), (3, "unknown", "403 "), (4, "believes", "483 ")] {
-        let core = serve(test, &["--mutate", &fault(id)]);
+        let core = Core::start(test, &["--mutate", &fault(id)]);
         let output = register(test, &core, FIRST, &[]);
         assert!(output.status.code() == Some(1) && said(&output).contains(told), "{id}: {}", said(&output));
         let other = register(test, &core, SECOND, &[]);
         assert!(other.status.success(), "{id}: {}", said(&other));
     }
     let chosen = format!("{SECOND}@ims.mnc001.mcc001.3gppnetwork.org");
-    let core = serve(5, &["--mutate", &fault("unknown"), "--mutate-ue", &chosen]);
+    let core = Core::start(5, &["--mutate", &fault("unknown"), "--mutate-ue", &chosen]);
     assert!(register(5, &core, FIRST, &[]).status.success());
     assert_eq!(register(5, &core, SECOND, &[]).status.code(), Some(1));
 }
@@ -105,7 +106,7 @@ fn what_cannot_be_done_is_told_at_once() {
 fn esp_shows_other_keys_and_what_goes_past_it() {
     let scratch = Scratch::new("mutate-esp");
     let fault = faults(&scratch);
-    let core = serve(7, &["--ipsec", "unprivileged", "--esp-port", "4507", "--sec-agree", "required"]);
+    let core = Core::start(7, &["--ipsec", "unprivileged", "--esp-port", "4507", "--sec-agree", "required"]);
     for (id, works) in [("wrong-ck", false), ("past-the-plane", false), ("twice", true)] {
         let flags = ["--ipsec", "unprivileged", "--esp-port", "4507", "--mutate", &fault(id)];
         let output = register(7, &core, FIRST, &flags);

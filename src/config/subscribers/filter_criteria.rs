@@ -148,22 +148,17 @@ const REGISTRATION_TYPE: Leaf<u8> = Leaf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Origin;
-    use crate::config::source::Sources;
-    use crate::config::yaml;
+    use crate::config::testing;
 
     const KEYS: &str = "k: 465b5ce8b199b49faa5f0a2ee238a6bc, opc: cd63cb71954a9f4e48a5994e37a02baf";
 
     /// The criteria of the first subscriber, or what is wrong with the file.
     fn read(text: &str) -> Result<Vec<InitialFilterCriteria>, Vec<String>> {
-        let mut sources = Sources::default();
-        let mut faults = Collector::default();
-        let number = sources.add_file(&Origin { path: "s.yaml".to_owned(), embedded: false }, text.to_owned());
-        let root = yaml::parse(text, number).expect("YAML");
-        let mut provisions = Vec::new();
-        super::super::read_file(&root, "x.example", &mut provisions, &mut faults);
-        let found = provisions.first().map(|p| p.subscriber.profiles[0].filter_criteria.clone());
-        faults.finish(&sources, found).map_err(|f| f.0.iter().map(ToString::to_string).collect())
+        testing::read(text, |root, faults| {
+            let mut provisions = Vec::new();
+            super::super::read_file(root, "x.example", &mut provisions, faults);
+            provisions.first().map(|p| p.subscriber.profiles[0].filter_criteria.clone())
+        })
     }
 
     #[test]
@@ -225,13 +220,13 @@ mod tests {
         );
         let faults = read(&text).unwrap_err();
         let expected = [
-            "s.yaml:6:9: subscribers[0].ifc[0].server: missing, a SIP URI such as sip:scscf.example.org:6060 expected",
-            "s.yaml:7:18: subscribers[0].ifc[1].server: \"as.example\" found, a SIP URI such as sip:scscf.example.org:6060 expected",
-            "s.yaml:7:48: subscribers[0].ifc[1].default_handling: \"maybe\" found, continue or terminate expected",
-            "s.yaml:8:51: subscribers[0].ifc[2].conditions[0]: 2 conditions found, one of method, request_uri, session_case, header or sdp_line expected",
-            "s.yaml:8:75: subscribers[0].ifc[2].conditions[1]: 0 conditions found, one of method, request_uri, session_case, header or sdp_line expected",
-            "s.yaml:9:9: subscribers[0].ifc[3]: filter criteria 7: RequestURI is no regular expression: repetition operator missing expression",
-            "s.yaml:10:9: subscribers[0].ifc[4]: priority 7 given twice, one for each criteria expected",
+            "f.yaml:6:9: subscribers[0].ifc[0].server: missing, a SIP URI such as sip:scscf.example.org:6060 expected",
+            "f.yaml:7:18: subscribers[0].ifc[1].server: \"as.example\" found, a SIP URI such as sip:scscf.example.org:6060 expected",
+            "f.yaml:7:48: subscribers[0].ifc[1].default_handling: \"maybe\" found, continue or terminate expected",
+            "f.yaml:8:51: subscribers[0].ifc[2].conditions[0]: 2 conditions found, one of method, request_uri, session_case, header or sdp_line expected",
+            "f.yaml:8:75: subscribers[0].ifc[2].conditions[1]: 0 conditions found, one of method, request_uri, session_case, header or sdp_line expected",
+            "f.yaml:9:9: subscribers[0].ifc[3]: filter criteria 7: RequestURI is no regular expression: repetition operator missing expression",
+            "f.yaml:10:9: subscribers[0].ifc[4]: priority 7 given twice, one for each criteria expected",
         ];
         assert_eq!(faults, expected);
     }
