@@ -53,7 +53,7 @@ use misbehaviour::Wrong;
 use register::Sequence;
 use security::{Allocator, Set};
 use std::net::SocketAddr;
-use watching::Watching;
+use watching::{Haste, Watching};
 
 /// The element.
 #[derive(Debug)]
@@ -73,6 +73,7 @@ pub struct Ue {
     keep_alive: Option<KeepAlive>,
     /// The subscription to the registration.
     watching: Option<Box<Watching>>,
+    haste: Haste,
     /// Registered for emergency calls, beside.
     emergency: Option<Box<Self>>,
     /// The second flow of RFC 5626, beside.
@@ -193,6 +194,7 @@ impl Ue {
             calls: Calls::default(),
             keep_alive: None,
             watching: None,
+            haste: Haste::default(),
             emergency: None,
             second: None,
             flow: Flow::default(),

@@ -29,6 +29,17 @@ pub(super) struct Watching {
     refresh_at: Option<Instant>,
 }
 
+/// A network whose word makes the UE subscribe again at once, time and again, would be asked without end.
+#[derive(Debug, Default)]
+pub(super) struct Haste {
+    /// When it subscribed last because of what the network said.
+    last: Option<Instant>,
+    /// How often in a row that was within [`CALM`].
+    in_a_row: u32,
+    /// When it subscribes anew.
+    again_at: Option<Instant>,
+}
+
 /// What a NOTIFY says of our own Contact.
 enum Verdict {
     Bound,
@@ -44,6 +55,7 @@ impl Ue {
         }
         let Some(target) = self.associated().first().map(|impu| impu.as_str().to_owned()) else { return };
         let Ok(dialog) = self.outside(&target) else { return };
+        self.haste.again_at = None;
         self.watching = Some(Box::new(Watching {
             dialog,
             is_confirmed: false,
@@ -55,16 +67,46 @@ impl Ue {
         self.send_subscribe(now, out);
     }
 
-    /// When the subscription is to be refreshed.
+    /// When the subscription is to be refreshed, or made anew.
     pub(super) fn next_watching_timeout(&self) -> Option<Instant> {
-        self.watching.as_ref().filter(|_| self.registration.is_some()).and_then(|w| w.refresh_at)
+        self.registration.as_ref()?;
+        match &self.watching {
+            Some(watching) => watching.refresh_at,
+            None => self.haste.again_at,
+        }
     }
 
-    /// Refreshes the subscription when it is time.
+    /// Refreshes the subscription when it is time, or makes it anew.
     pub(super) fn handle_watching_timeout(&mut self, now: Instant, out: &mut Outbox) {
-        if self.next_watching_timeout().is_some_and(|at| at <= now) {
-            self.send_subscribe(now, out);
+        if self.next_watching_timeout().is_none_or(|at| at > now) {
+            return;
         }
+        match self.watching {
+            Some(_) => self.send_subscribe(now, out),
+            None => {
+                self.haste.again_at = None;
+                self.watch(now, true, out);
+            }
+        }
+    }
+
+    /// The network's word makes another SUBSCRIBE necessary: when it is to leave. Once that is now; where it is the same soon
+    /// after, later each time.
+    fn when_to_ask_again(&mut self, now: Instant, out: &mut Outbox) -> Instant {
+        let Haste { last, in_a_row, .. } = &mut self.haste;
+        *in_a_row = match *last {
+            Some(last) if now.saturating_since(last) < CALM => *in_a_row + 1,
+            _ => 0,
+        };
+        let after = match *in_a_row {
+            0 => Duration::ZERO,
+            failures => back_off(&self.config.retry, failures, &mut self.random),
+        };
+        *last = Some(now + after);
+        if after > Duration::ZERO {
+            tell(out, || What::RetryAt { after, cause: "the network makes it subscribe again and again".to_owned() });
+        }
+        now + after
     }
 
     /// True while a NOTIFY may still come.
@@ -195,9 +237,18 @@ impl Ue {
             self.watching = None;
         }
         if again && self.registration.is_some() && self.goal == Goal::Registered {
-            self.watch(now, true, out);
-        } else if needs_full_state {
-            self.send_subscribe(now, out);
+            match self.when_to_ask_again(now, out) {
+                at if at > now => self.haste.again_at = Some(at),
+                _ => self.watch(now, true, out),
+            }
+        } else if needs_full_state && self.watching.is_some() {
+            let at = self.when_to_ask_again(now, out);
+            match &mut self.watching {
+                Some(watching) if at > now => {
+                    watching.refresh_at = Some(watching.refresh_at.map_or(at, |of| of.min(at)))
+                }
+                _ => self.send_subscribe(now, out),
+            }
         }
     }
 
@@ -319,5 +370,7 @@ fn read(document: &Reginfo<'_>, contact: &str) -> Verdict {
     ended.map_or(Verdict::Bound, |own| Verdict::Ended(own.event, own.retry_after.map(Duration::from_secs)))
 }
 
+/// What comes so long after another thing is no hurry any more: 64*T1 of the core.
+const CALM: Duration = Duration::from_secs(32);
 /// TS 24.229 clause 5.1.1.3.
 const DESIRED_EXPIRES: u32 = 600_000;

@@ -282,3 +282,54 @@ fn who_may_not_subscribe_tries_again_with_the_next_200() {
     n.answer(&subscribe, &reply(&subscribe, "423 Interval Too Brief", &["Min-Expires: 700000"]));
     assert_eq!(n.sent().header("Expires"), "700000");
 }
+
+/// The subscription that follows, ended by its first NOTIFY, which has this number.
+fn ended_at_once(n: &mut Network, cseq: u32) {
+    let subscribe = n.sent();
+    assert!(subscribe.text.starts_with(&format!("SUBSCRIBE {DEFAULT} ")));
+    n.answer(&subscribe, &accepted(&subscribe).replace("Expires: 600000", "Expires: 0"));
+    let text = notify(&subscribe, cseq, "terminated;reason=timeout", &document(0, E::Created, 3_000));
+    assert_eq!(deliver(n, &text), 200);
+}
+
+/// RFC 6665 clause 4.1.3 lets it come back at once, and would let it do nothing else.
+#[test]
+fn a_network_that_ends_every_subscription_is_not_asked_without_end() {
+    let mut n = Network::with(|config| config.subscribe = true).registered(600_000);
+    ended_at_once(&mut n, 1);
+    ended_at_once(&mut n, 2);
+    n.quiet();
+    let first = n.wait();
+    assert!((15.0..=60.0).contains(&first), "{first}");
+    n.at(first + 1.0);
+    ended_at_once(&mut n, 3);
+    n.quiet();
+    assert!(n.wait() >= first, "it grows");
+    // One that has lasted begins anew.
+    let mut n = Network::with(|config| config.subscribe = true).registered(600_000);
+    ended_at_once(&mut n, 4);
+    let subscribe = n.sent();
+    n.answer(&subscribe, &accepted(&subscribe));
+    n.at(100.0);
+    let text = notify(&subscribe, 5, "terminated;reason=timeout", &document(0, E::Created, 3_000));
+    assert_eq!(deliver(&mut n, &text), 200);
+    ended_at_once(&mut n, 6);
+}
+
+/// A document that is not enough asks for another one; a network that has no other is asked as rarely.
+#[test]
+fn a_network_without_full_state_is_not_asked_without_end() {
+    let (mut n, subscribe) = watching();
+    for cseq in 1..=2 {
+        let body = document(7 + cseq, E::Created, 3_600).replace("\"full\"", "\"partial\"");
+        let text = notify(&subscribe, cseq, "active;expires=3000", &body);
+        assert_eq!(deliver(&mut n, &text), 200);
+        if cseq == 1 {
+            let again = n.sent();
+            assert!(again.text.starts_with("SUBSCRIBE ") && again.cseq() == subscribe.cseq() + 1);
+            n.answer(&again, &accepted(&again).replace(";tag=network;tag=network", ";tag=network"));
+        }
+        n.quiet();
+    }
+    assert!((15.0..=60.0).contains(&n.wait()), "{}", n.wait());
+}

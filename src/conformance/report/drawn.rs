@@ -72,12 +72,16 @@ impl Drawn {
     /// What a failure is about: the messages of these numbers, and what the other side has sent last before the first.
     pub(super) fn around(&self, numbers: &[u64]) -> Vec<Shown> {
         let Some(first) = numbers.iter().min() else { return Vec::new() };
-        let all = self.all();
-        let at = all.iter().find(|shown| shown.number == *first);
-        let before = all.iter().rev().filter(|shown| shown.number < *first);
-        let caused = at.and_then(|at| before.clone().find(|shown| shown.is_theirs != at.is_theirs));
-        let caused = caused.map(|shown| shown.number);
+        let registrations: Vec<Registration<'_>> = self.groups.iter().map(Registration::of).collect();
+        let all = || registrations.iter().flat_map(|registration| registration.messages());
+        let at = all().find(|message| message.number == *first).map(|message| self.is_theirs(&message));
+        let before = all().filter(|message| message.number < *first && Some(!self.is_theirs(message)) == at);
+        let caused = before.map(|message| message.number).max();
         self.chosen(|number| numbers.contains(&number) || caused == Some(number))
+    }
+
+    fn is_theirs(&self, message: &Message<'_>) -> bool {
+        (message.from() == Some(Role::Ue)) == (self.accused == Accused::Ue)
     }
 
     fn chosen(&self, wanted: impl Fn(u64) -> bool) -> Vec<Shown> {
@@ -92,7 +96,7 @@ impl Drawn {
         let end = |role: Option<Role>| role.map_or("?", Role::as_str);
         Shown {
             number: message.number,
-            is_theirs: (message.from() == Some(Role::Ue)) == (self.accused == Accused::Ue),
+            is_theirs: self.is_theirs(&message),
             way: format!("{} to {}", end(message.from()), end(message.to())),
             summary: summary(message.protocol, &message.bytes, false).to_string(),
             lines: full::lines(message.protocol, &message.bytes, false),
