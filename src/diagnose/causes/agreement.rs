@@ -4,11 +4,12 @@
 use super::esp;
 use super::gm::{self, answer_text, own_request, stopped, was_forwarded};
 use super::offer::refused_copies;
-use crate::diagnose::Cause;
 use crate::diagnose::findings::EVERY_OTHER;
+use crate::diagnose::{Case, Cause, Findings, Found};
 use crate::sip::HeaderName;
 use crate::trace::Mistake;
 use crate::trace::story::{Attempt, Message, Outcome, Set};
+use crate::validate::Finding;
 use crate::validate::rules::element::{Element, Tuple, pairs};
 use crate::validate::rules::walk::{self, answers_to_challenges};
 
@@ -68,11 +69,25 @@ const PICK: Cause = Cause {
             }
             let other = case.failed("SA-40").find(|finding| finding.messages.contains(&set.challenge().number));
             let Some(finding) = other else { continue };
-            let used = finding.messages.iter().filter_map(|number| case.registration.message(*number));
+            let used = case.messages_of(finding);
             findings.of(attempt, messages.chain(used), finding.expected.as_str(), finding.found.as_str());
         }
     },
 };
+
+/// Notes a REGISTER whose copy differs; with it the answer that it got.
+fn copy_differs<'r, 'f>(
+    case: &Case<'r>,
+    findings: &'f mut Findings<'_>,
+    finding: &Finding,
+) -> Option<(&'f mut Found, Option<Message<'r>>)> {
+    let messages: Vec<Message<'_>> = case.messages_of(finding).collect();
+    let register = *messages.last()?;
+    let attempt = gm::attempt_of(register)?;
+    let end = register.exchange().and_then(|exchange| exchange.last());
+    let (expected, text) = (finding.expected.as_str(), finding.found.as_str());
+    Some((stopped(case, findings, attempt, messages.into_iter().chain(end), expected, text), end))
+}
 
 const VERIFY: Cause = Cause {
     name: "DIAG-SEC-VERIFY",
@@ -82,15 +97,7 @@ const VERIFY: Cause = Cause {
     behind: &["DIAG-SEC-DEFAULTS"],
     find: |case, findings| {
         for finding in case.failed("SA-42").chain(case.failed("SL-02")) {
-            let messages: Vec<Message<'_>> =
-                finding.messages.iter().filter_map(|number| case.registration.message(*number)).collect();
-            let Some((register, attempt)) = messages.last().and_then(|last| Some((*last, gm::attempt_of(*last)?)))
-            else {
-                continue;
-            };
-            let end = register.exchange().and_then(|exchange| exchange.last());
-            let (expected, text) = (finding.expected.as_str(), finding.found.as_str());
-            let found = stopped(case, findings, attempt, messages.into_iter().chain(end), expected, text);
+            let Some((found, end)) = copy_differs(case, findings, finding) else { continue };
             match end {
                 Some(end) if speaks_of_the_agreement(end) => found,
                 Some(end) if matches!(end.status(), Some(200..=299)) => {
@@ -130,15 +137,7 @@ const CLIENTCHG: Cause = Cause {
     behind: &[],
     find: |case, findings| {
         for finding in case.failed("SA-43") {
-            let messages: Vec<Message<'_>> =
-                finding.messages.iter().filter_map(|number| case.registration.message(*number)).collect();
-            let Some((register, attempt)) = messages.last().and_then(|last| Some((*last, gm::attempt_of(*last)?)))
-            else {
-                continue;
-            };
-            let end = register.exchange().and_then(|exchange| exchange.last());
-            let (expected, text) = (finding.expected.as_str(), finding.found.as_str());
-            let found = stopped(case, findings, attempt, messages.into_iter().chain(end), expected, text);
+            let Some((found, end)) = copy_differs(case, findings, finding) else { continue };
             if !end.is_some_and(|end| speaks_of_the_agreement(end) || matches!(end.status(), Some(200..=299))) {
                 found.likely();
             }

@@ -51,8 +51,7 @@ const DEREG_IGNORED: Cause = Cause {
     behind: &[],
     find: |case, findings| {
         for finding in case.failed("EV-06").filter(|finding| finding.expected != "200") {
-            let messages: Vec<Message<'_>> =
-                finding.messages.iter().filter_map(|number| case.registration.message(*number)).collect();
+            let messages: Vec<Message<'_>> = case.messages_of(finding).collect();
             let again = messages.last().copied().filter(|last| last.is(Method::Register));
             let (expected, found) = (finding.expected.as_str(), finding.found.as_str());
             match again.and_then(attempt_of) {

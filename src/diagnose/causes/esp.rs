@@ -24,7 +24,7 @@ const KEY: Cause = Cause {
             let challenge = finding.messages.first().and_then(|number| case.registration.message(*number));
             let set = challenge.and_then(|challenge| case.registration.sets().find(|set| set.challenge() == challenge));
             let Some((set, attempt)) = set.and_then(|set| Some((set, set.attempt()?))) else { continue };
-            let messages = finding.messages.iter().filter_map(|number| case.registration.message(*number));
+            let messages = case.messages_of(finding);
             let mistake = mistake_of(set);
             let found = match mistake {
                 Some(mistake) => format!("{}; it fits with {mistake}", finding.found),

@@ -90,8 +90,7 @@ const STALE: Cause = Cause {
             if id == "SL-05" && finding.found == "none" {
                 continue;
             }
-            let messages: Vec<Message<'_>> =
-                finding.messages.iter().filter_map(|number| case.registration.message(*number)).collect();
+            let messages: Vec<Message<'_>> = case.messages_of(finding).collect();
             let attempt = messages.first().and_then(|first| attempt_of(*first)).filter(|_| id == "SL-10");
             let (expected, found) = (finding.expected.as_str(), finding.found.as_str());
             match attempt {
@@ -133,8 +132,7 @@ const LIFETIME: Cause = Cause {
             return;
         }
         for finding in case.failed("SL-04") {
-            let messages: Vec<Message<'_>> =
-                finding.messages.iter().filter_map(|number| case.registration.message(*number)).collect();
+            let messages: Vec<Message<'_>> = case.messages_of(finding).collect();
             let Some(request) = messages.last().copied() else { continue };
             let (expected, found) = (finding.expected.as_str(), finding.found.as_str());
             match attempt_of(request) {

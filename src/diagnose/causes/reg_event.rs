@@ -24,8 +24,7 @@ const NOTIFY_DIALOG: Cause = Cause {
     behind: &[],
     find: |case, findings| {
         let Some(finding) = case.failed("EV-02").next() else { return };
-        let messages: Vec<Message<'_>> =
-            finding.messages.iter().filter_map(|number| case.registration.message(*number)).collect();
+        let messages: Vec<Message<'_>> = case.messages_of(finding).collect();
         let Some(notify) = messages.last().copied() else { return };
         let refusal = case.registration.messages().skip(notify.index()).find_map(|message| {
             let is_of_it = message.sip()?.call_id().ok()? == notify.sip()?.call_id().ok()?;
@@ -106,7 +105,7 @@ const NOTIFY_STATE: Cause = Cause {
     behind: &[],
     find: |case, findings| {
         if let Some(finding) = case.failed("EV-04").next() {
-            let messages = finding.messages.iter().filter_map(|number| case.registration.message(*number));
+            let messages = case.messages_of(finding);
             let found = format!("Subscription-State: {}", finding.found);
             findings.remark(messages, finding.expected.as_str(), found);
         }

@@ -84,8 +84,7 @@ const REREG_LATE: Cause = Cause {
             };
         }
         for finding in case.failed("EV-07") {
-            let messages: Vec<Message<'_>> =
-                finding.messages.iter().filter_map(|number| case.registration.message(*number)).collect();
+            let messages: Vec<Message<'_>> = case.messages_of(finding).collect();
             let attempt = messages.last().and_then(|last| attempt_of(*last));
             let (expected, found) = (finding.expected.as_str(), finding.found.as_str());
             match attempt {

@@ -69,7 +69,7 @@ const TOO_LARGE: Cause = Cause {
         };
         let finding = case.failed("RG-14").find(|finding| finding.messages.iter().any(is_clear));
         if let Some(finding) = finding.filter(|_| !findings.has("DIAG-1300")) {
-            let messages = finding.messages.iter().filter_map(|number| case.registration.message(*number));
+            let messages = case.messages_of(finding);
             findings.remark(messages, finding.expected.as_str(), finding.found.as_str()).likely();
         }
     },
