@@ -50,12 +50,12 @@ enum Verdict {
 impl Ue {
     /// Subscribes after a 200 to a REGISTER; `afresh`: it was an initial registration, and an older subscription has gone.
     pub(super) fn watch(&mut self, now: Instant, afresh: bool, out: &mut Outbox) {
+        self.haste.again_at = None;
         if !self.config.subscribe || self.config.emergency || (self.watching.is_some() && !afresh) {
             return;
         }
         let Some(target) = self.associated().first().map(|impu| impu.as_str().to_owned()) else { return };
         let Ok(dialog) = self.outside(&target) else { return };
-        self.haste.again_at = None;
         self.watching = Some(Box::new(Watching {
             dialog,
             is_confirmed: false,
@@ -83,10 +83,7 @@ impl Ue {
         }
         match self.watching {
             Some(_) => self.send_subscribe(now, out),
-            None => {
-                self.haste.again_at = None;
-                self.watch(now, true, out);
-            }
+            None => self.watch(now, true, out),
         }
     }
 
