@@ -9,10 +9,9 @@ use super::table::Id;
 use crate::event::What;
 use crate::packet::Outbox;
 use crate::reginfo;
-use crate::sip::emit::reason_phrase;
 use crate::sip::proxy::Fault;
 use crate::sip::transaction::ServerId;
-use crate::sip::{HeaderName, Message, NameSet, Writer};
+use crate::sip::{HeaderName, Message, NameSet, Part, Writer};
 use crate::time::Instant;
 use std::io::Write;
 
@@ -177,19 +176,19 @@ impl Scscf {
 
 /// Starts a response to a request that is at hand. `tag` goes to To unless there is one.
 pub(super) fn begin<'b>(request: &Message<'_>, status: u16, tag: &str, out: &'b mut Vec<u8>) -> Writer<'b> {
-    let mut w = Writer::response(out, status, reason_phrase(status));
+    let mut w = Writer::usual_response(out, status);
     copy_common(request, request.to().is_ok_and(|to| to.tag().is_some()), tag, &mut w);
     w
 }
 
 /// What every response copies from its request; `tag` goes to a To that has none.
 pub(super) fn copy_common(request: &Message<'_>, has_tag: bool, tag: &str, w: &mut Writer<'_>) {
-    request.lines_in(COMMON).for_each(|line| {
-        if line.name == HeaderName::To && !has_tag {
-            w.header_parts(HeaderName::To, &[line.value, ";tag=", tag]);
-        } else {
-            w.copy(&line);
-        }
+    let changed = if has_tag { NameSet::default() } else { NameSet::of(&[HeaderName::To]) };
+    request.parts_without(COMMON.complement(), changed).for_each(|part| {
+        match part {
+            Part::Run(run) => w.copy_run(&run),
+            Part::Line(line) => w.header_parts(HeaderName::To, &[line.value, ";tag=", tag]),
+        };
     });
 }
 

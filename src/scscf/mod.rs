@@ -37,6 +37,7 @@ pub use digest::{DateForm, DigestConfig, Unauthenticated};
 pub use network::Termination;
 pub use view::{ContactView, RegistrationView};
 
+use crate::aka::digest::LastHa2;
 use crate::diameter::peer::{Node, Received, RequestFailure};
 use crate::event::{Event, Role, What};
 use crate::packet::{Connection, Outbox, Packet, Protocol};
@@ -85,6 +86,7 @@ pub struct Scscf {
     /// REGISTERs until their 200.
     kept: Kept,
     gruus: Gruus,
+    last_ha2: LastHa2,
 }
 
 /// A buffer that is used again. What was written last stays in it and is nobody's business.
@@ -156,6 +158,7 @@ impl Scscf {
             scratch: Scratch::default(),
             kept: Kept::default(),
             gruus: Gruus::default(),
+            last_ha2: LastHa2::default(),
             random,
             config,
         }
@@ -246,31 +249,33 @@ impl Scscf {
         if packet.bytes.iter().all(u8::is_ascii_whitespace) {
             return;
         }
-        let message = match Message::parse(packet.bytes) {
+        // By reference: a message has half a kilobyte of table.
+        let parsed = Message::parse(packet.bytes);
+        let message = match &parsed {
             Ok(message) => message,
             Err(error) => {
                 let from = packet.from;
                 return self.tell(out, || What::Discarded { from, cause: error.to_string() });
             }
         };
-        match self.transactions.receive(now, self.config.timers, packet, &message, out) {
-            Incoming::Request(server) => self.on_request(now, server, packet.from.ip(), &message, out),
+        match self.transactions.receive(now, self.config.timers, packet, message, out) {
+            Incoming::Request(server) => self.on_request(now, server, packet.from.ip(), message, out),
             // Copies of one request may pass a proxy on several ways, and come back to it (RFC 3261 clause 16.3).
             Incoming::Merged(server) if message.method() != Some(Method::Register) => {
-                self.on_request(now, server, packet.from.ip(), &message, out);
+                self.on_request(now, server, packet.from.ip(), message, out);
             }
-            Incoming::Merged(server) => self.refuse(now, server, &message, &Refusal::Merged, out),
+            Incoming::Merged(server) => self.refuse(now, server, message, &Refusal::Merged, out),
             Incoming::Cancel { server, cancelled: Some(cancelled) } => {
-                self.respond(now, server, &message, 200, out, |_| ());
-                self.on_cancel(now, cancelled, &message, out);
+                self.respond(now, server, message, 200, out, |_| ());
+                self.on_cancel(now, cancelled, message, out);
             }
             Incoming::Cancel { server, cancelled: None } => {
-                self.refuse(now, server, &message, &Refusal::NothingToCancel, out);
+                self.refuse(now, server, message, &Refusal::NothingToCancel, out);
             }
-            Incoming::Provisional(client) => self.on_provisional(now, client, &message, out),
-            Incoming::Final(client, asked) => self.on_final(now, client, asked, &message, out),
-            Incoming::Accepted(client) => self.on_accepted(now, client, &message, out),
-            Incoming::Ack => self.on_ack(packet.from.ip(), &message, out),
+            Incoming::Provisional(client) => self.on_provisional(now, client, message, out),
+            Incoming::Final(client, asked) => self.on_final(now, client, asked, message, out),
+            Incoming::Accepted(client) => self.on_accepted(now, client, message, out),
+            Incoming::Ack => self.on_ack(packet.from.ip(), message, out),
             Incoming::Absorbed | Incoming::Stray => {}
         }
     }
@@ -321,17 +326,18 @@ impl Scscf {
             }
             contacts.push(contact);
         };
-        let checked = match message.checked_with(see) {
+        let checked = message.checked_with(see);
+        let checked = match &checked {
             Ok(checked) => checked,
-            Err(error) => return self.refuse(now, server, message, &error.into(), out),
+            Err(error) => return self.refuse(now, server, message, &error.clone().into(), out),
         };
         if !self.is_trusted(from) {
             return self.refuse(now, server, message, &Refusal::OutsideTrustDomain, out);
         }
         match message.method() {
-            Some(Method::Register) => self.on_register(now, server, from, message, &checked, contacts, out),
+            Some(Method::Register) => self.on_register(now, server, from, message, checked, contacts, out),
             Some(Method::Subscribe) if self.is_for_notifier(message) => {
-                self.on_subscribe(now, server, from, message, &checked, out);
+                self.on_subscribe(now, server, from, message, checked, out);
             }
             _ if self.sheds(now, server, message, out) => {}
             _ => self.on_forwardable(now, server, from, message, out),

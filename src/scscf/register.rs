@@ -2,6 +2,7 @@
 
 use super::attempt::State;
 use super::contacts::Wish;
+use super::digest::Info;
 use super::refusal::Refusal;
 use super::registrar::HssId;
 use super::restoration::LostUser;
@@ -28,10 +29,13 @@ impl Scscf {
         contacts: Vec<Contact<'_>>,
         out: &mut Outbox,
     ) {
-        let outcome = Register::read(message, checked, contacts).and_then(|mut register| {
-            register.registration = self.registrar.find(register.impi, &register.impu);
-            self.admit(now, server, &mut register, out)
-        });
+        let outcome = match Register::read(message, checked, contacts) {
+            Ok(ref mut register) => {
+                register.registration = self.registrar.find(register.impi, &register.impu);
+                self.admit(now, server, register, out)
+            }
+            Err(refusal) => Err(refusal),
+        };
         if let Err(refusal) = outcome {
             if refusal == Refusal::Overloaded {
                 return self.shed(now, server, message, out);
@@ -212,7 +216,7 @@ pub(super) struct Register<'m, 'a> {
     /// Supported names `gruu`.
     pub(super) supports_gruu: bool,
     /// Authentication-Info of the answer.
-    pub(super) authentication_info: Option<Box<str>>,
+    pub(super) authentication_info: Info<'a>,
 }
 
 /// How a REGISTER reached the P-CSCF (TS 24.229 clause 7.2A.2: `integrity-protected`).
@@ -272,7 +276,7 @@ impl<'m, 'a> Register<'m, 'a> {
             attempt: None,
             has_to_tag,
             supports_gruu: message.has_option(HeaderName::Supported, "gruu"),
-            authentication_info: None,
+            authentication_info: Info::default(),
         })
     }
 

@@ -43,12 +43,26 @@ impl Registration {
 
     /// The identities of the set in order, packed.
     fn identities(&self) -> impl Iterator<Item = &[u8]> {
-        let set = self.texts.split(|b| *b == 0).skip(1);
+        let set = self.pieces().skip(1);
         set.map(|packed| if packed == [OF_IMPI] { self.uri_of_impi() } else { packed })
     }
 
     fn uri_of_impi(&self) -> &[u8] {
-        self.texts.split(|b| *b == 0).next().unwrap_or_default()
+        self.pieces().next().unwrap_or_default()
+    }
+
+    /// What lies between the zeros of the texts.
+    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = Some(&*self.texts);
+        std::iter::from_fn(move || {
+            let texts = rest?;
+            let (piece, behind) = match memchr::memchr(0, texts) {
+                Some(end) => (&texts[..end], Some(&texts[end + 1..])),
+                None => (texts, None),
+            };
+            rest = behind;
+            Some(piece)
+        })
     }
 }
 

@@ -4,7 +4,6 @@ use super::answer::{copy_common, raw_line};
 use super::contacts::Wanted;
 use super::register::Register;
 use super::{Scratch, Scscf};
-use crate::sip::emit::reason_phrase;
 use crate::sip::transaction::ServerId;
 use crate::sip::{HeaderName, Message, Writer};
 
@@ -29,10 +28,8 @@ impl Scscf {
         let tag = self.random.token::<10>();
         let Self { scratch: Scratch(scratch), .. } = self;
         scratch.clear();
-        let mut w = Writer::response(scratch, 401, "");
-        let start = w.raw().len();
-        copy_common(register.message, register.has_to_tag, tag.as_str(), &mut w);
-        let lines: Box<[u8]> = scratch[start..].into();
+        copy_common(register.message, register.has_to_tag, tag.as_str(), &mut Writer::lines(scratch));
+        let lines: Box<[u8]> = scratch[..].into();
         let end = lines.len();
         Reply { server, common: end, path: end, contact: end, lines, is_home: false }
     }
@@ -48,35 +45,34 @@ impl Scscf {
         let Self { scratch: Scratch(scratch), config, .. } = self;
         let request = register.message;
         scratch.clear();
-        let mut w = Writer::response(scratch, 200, "");
-        let start = w.raw().len();
+        let mut w = Writer::lines(scratch);
         copy_common(request, register.has_to_tag, tag.as_str(), &mut w);
-        let common = w.raw().len() - start;
+        let common = w.raw().len();
         for line in request.lines_of(HeaderName::Path) {
             w.copy(&line);
         }
-        let path = w.raw().len() - start;
+        let path = w.raw().len();
         if let [only] = wanted
             && !only.expires.is_zero()
         {
             raw_line(&mut w, HeaderName::Contact, |out| only.write(out));
         }
-        let contact = w.raw().len() - start;
+        let contact = w.raw().len();
         if let Some(vector) = request.header(HeaderName::PChargingVector) {
             w.header_parts(HeaderName::PChargingVector, &[vector, ";term-ioi=\"", &config.ioi, "\""]);
         }
-        if let Some(info) = &register.authentication_info {
-            w.header(HeaderName::AuthenticationInfo, info);
+        if let Some(info) = register.authentication_info.parts() {
+            w.header_parts(HeaderName::AuthenticationInfo, &info);
         }
         let is_home = is_home(request, &config.realm);
-        Reply { server, lines: scratch[start..].into(), common, path, contact, is_home }
+        Reply { server, lines: scratch[..].into(), common, path, contact, is_home }
     }
 }
 
 impl Reply {
     /// Starts the response: status line, and what every answer has.
     pub(super) fn begin<'b>(&self, status: u16, out: &'b mut Vec<u8>) -> Writer<'b> {
-        let mut w = Writer::response(out, status, reason_phrase(status));
+        let mut w = Writer::usual_response(out, status);
         w.raw().extend_from_slice(&self.lines[..self.common]);
         w
     }

@@ -35,6 +35,22 @@ impl<'b> Writer<'b> {
         Self { out }
     }
 
+    /// The response with the reason phrase of its status.
+    pub fn usual_response(out: &'b mut Vec<u8>, status: u16) -> Self {
+        out.reserve(USUAL);
+        out.extend_from_slice(b"SIP/2.0 ");
+        out.extend_from_slice(Decimal::new(status).as_bytes());
+        out.push(b' ');
+        out.extend_from_slice(reason_phrase(status).as_bytes());
+        out.extend_from_slice(b"\r\n");
+        Self { out }
+    }
+
+    /// Header lines without a message around them; nothing is to be finished.
+    pub const fn lines(out: &'b mut Vec<u8>) -> Self {
+        Self { out }
+    }
+
     /// A header line. Line ends inside `value` are folded to one space, so that no value can start a new header.
     pub fn header(&mut self, name: HeaderName, value: &str) -> &mut Self {
         self.line(name.as_str(), value)

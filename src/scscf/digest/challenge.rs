@@ -2,10 +2,10 @@
 //! 6.3, TS 24.229 clause 5.4.1.2.1A).
 
 use super::access::{is_at, is_on};
-use super::judge::{Checked, NONCE_LEN};
-use super::nonces::{Credentials, Verdict};
+use super::judge::NONCE_LEN;
+use super::nonces::{Credentials, Terms, Verdict};
 use crate::aka::Ha1;
-use crate::aka::digest::Algorithm;
+use crate::aka::digest::{Algorithm, Checked, LastHa2};
 use crate::cx::AuthItem;
 use crate::cx::mar::{DigestAuthenticate, scheme};
 use crate::event::What;
@@ -55,7 +55,7 @@ impl Scscf {
 
     /// What is no AKA vector; `None`: it is one, or should be.
     pub(in crate::scscf) fn offered(
-        &self,
+        &mut self,
         register: &OpenRegister,
         item: &AuthItem<'_>,
         hss: HssId,
@@ -67,7 +67,9 @@ impl Scscf {
         };
         if is(scheme::SIP_DIGEST) {
             let digest = item.digest.as_ref().ok_or(Refusal::VectorIncomplete)?;
-            let credentials = credentials(digest, item.context, hss).ok_or(Refusal::VectorIncomplete)?;
+            let verdict = verdict(digest, item.context).ok_or(Refusal::VectorIncomplete)?;
+            let terms = self.nonces.terms(digest.realm, digest.qop, digest.algorithm.is_some());
+            let credentials = Credentials { terms, verdict, hss };
             let nonce = item.authenticate.and_then(|nonce| std::str::from_utf8(nonce).ok()).map(Into::into);
             let stale = register.has_nonce && is_right(&credentials, &message());
             Ok(Some(Offered::Digest { credentials, nonce, stale }))
@@ -95,9 +97,15 @@ impl Scscf {
                 self.serve_kept(now, waiting.reply.server, register, hss, out);
             }
             Offered::Digest { credentials, nonce, stale } => {
-                let nonce = nonce.unwrap_or_else(|| self.random.token::<NONCE_LEN>().as_str().into());
                 let to = Challenge { reply: &waiting.reply, impi: subject.impi(), impu: subject.impu() };
-                self.send_challenge_of_digest(now, &to, Rc::new(credentials), &nonce, stale, out);
+                let credentials = Rc::new(credentials);
+                match nonce {
+                    Some(recorded) => self.send_challenge_of_digest(now, &to, credentials, &recorded, stale, out),
+                    None => {
+                        let fresh = self.random.token::<NONCE_LEN>();
+                        self.send_challenge_of_digest(now, &to, credentials, fresh.as_str(), stale, out);
+                    }
+                }
             }
         }
     }
@@ -132,12 +140,12 @@ impl Scscf {
         self.transactions.respond(now, to.reply.server, 401, out, |bytes| {
             let mut w = to.reply.begin(401, bytes);
             parameters.each(|value| {
-                w.header(HeaderName::WwwAuthenticate, value);
+                w.header_parts(HeaderName::WwwAuthenticate, value);
             });
             w.finish(b"");
         });
-        let id = self.nonces.insert(now, nonce, to.impu, Rc::clone(&credentials));
-        self.nonces.await_answer(id, to.impi, now + self.config.reg_await_auth);
+        let id = self.nonces.insert(now, nonce, (to.impi, to.impu), credentials);
+        self.nonces.await_answer(id, now + self.config.reg_await_auth);
         self.tell(out, || What::Challenged { impi: to.impi.into(), impu: to.impu.into() });
     }
 }
@@ -159,25 +167,33 @@ pub(super) struct Parameters<'a> {
 
 impl Parameters<'_> {
     /// One value for each algorithm, the better first (RFC 8760 clause 2.4).
-    pub(super) fn each(&self, mut write: impl FnMut(&str)) {
+    pub(super) fn each(&self, mut write: impl FnMut(&[&str])) {
         if let Verdict::Computed { alternate: Some((algorithm, _)), .. } = &self.credentials.verdict {
             write(&self.value(Some(algorithm.as_str())));
         }
-        write(&self.value(self.credentials.states_md5.then_some("MD5")));
+        write(&self.value(self.credentials.terms.states_md5.then_some("MD5")));
     }
 
-    fn value(&self, algorithm: Option<&str>) -> String {
-        let mut value = ["Digest realm=\"", &self.credentials.realm, "\",nonce=\"", self.nonce, "\""].concat();
-        let mut add = |before: &str, text: Option<&str>, after: &str| {
-            if let Some(text) = text {
-                value.extend([before, text, after]);
-            }
-        };
-        add(",algorithm=", algorithm, "");
-        add(",qop=\"", Some(&*self.credentials.qop).filter(|qop| !qop.is_empty()), "\"");
-        add(",opaque=\"", self.opaque, "\"");
-        add(",stale=", self.stale.then_some("true"), "");
-        value
+    fn value<'s>(&'s self, algorithm: Option<&'s str>) -> [&'s str; 14] {
+        let Terms { realm, qop, .. } = &*self.credentials.terms;
+        let opaque = |part: &'s str| self.opaque.map_or("", |_| part);
+        let offered = |part: &'s str| if qop.is_empty() { "" } else { part };
+        [
+            "Digest realm=\"",
+            realm,
+            "\",nonce=\"",
+            self.nonce,
+            "\"",
+            algorithm.map_or("", |_| ",algorithm="),
+            algorithm.unwrap_or_default(),
+            offered(",qop=\""),
+            qop,
+            offered("\""),
+            opaque(",opaque=\""),
+            self.opaque.unwrap_or_default(),
+            opaque("\""),
+            if self.stale { ",stale=true" } else { "" },
+        ]
     }
 }
 
@@ -185,24 +201,24 @@ impl Parameters<'_> {
 fn is_right(credentials: &Credentials, register: &Message<'_>) -> bool {
     let given = register.authorization().ok().flatten();
     given.is_some_and(|given| {
-        matches!(credentials.check(&given, "REGISTER", register.body()), Ok(Checked::Right { .. }))
+        matches!(
+            credentials.check(&given, "REGISTER", register.body(), &mut LastHa2::default()),
+            Ok(Checked::Right { .. })
+        )
     })
 }
 
 /// What the HSS gave, if it is whole: HA1, or the recorded response in its place.
-fn credentials(digest: &DigestAuthenticate<'_>, context: Option<&[u8]>, hss: HssId) -> Option<Credentials> {
+fn verdict(digest: &DigestAuthenticate<'_>, context: Option<&[u8]>) -> Option<Verdict> {
     let is_plain = |text: &str| !text.bytes().any(|b| b.is_ascii_control() || matches!(b, b'"' | b'\\'));
     if !is_plain(digest.realm) || !is_plain(digest.qop) {
         return None;
     }
-    let verdict = match context {
-        Some(response) => Verdict::Recorded(std::str::from_utf8(response).ok()?.into()),
-        None => {
-            let alternate = digest.alternate_algorithm.and_then(Algorithm::from_token).zip(digest.alternate_ha1);
-            let alternate = alternate.map(|(algorithm, ha1)| (algorithm, Ha1(ha1.into())));
-            Verdict::Computed { md5: Some(digest.ha1).filter(|h| h.len() == 32).map(|ha1| Ha1(ha1.into()))?, alternate }
-        }
-    };
-    let (realm, qop, states_md5) = (digest.realm.into(), digest.qop.into(), digest.algorithm.is_some());
-    Some(Credentials { realm, qop, states_md5, verdict, hss })
+    if let Some(response) = context {
+        return Some(Verdict::Recorded(std::str::from_utf8(response).ok()?.into()));
+    }
+    let alternate = digest.alternate_algorithm.and_then(Algorithm::from_token).zip(digest.alternate_ha1);
+    let alternate = alternate.map(|(algorithm, ha1)| (algorithm, Ha1(ha1.into())));
+    let md5 = Some(digest.ha1).filter(|ha1| ha1.len() == 32)?;
+    Some(Verdict::Computed { md5: Ha1(md5.into()), alternate })
 }

@@ -1,8 +1,8 @@
 //! Whether an answer to a digest challenge is right (RFC 2617 clause 3.2.2, RFC 7616 clause 3.4).
 
 use super::nonces::{Credentials, Verdict};
-use crate::aka::Ha1;
-use crate::aka::digest::{self, Algorithm, Inputs, Qop, Secret};
+use crate::aka::digest::{self, Algorithm, Checked, Inputs, LastHa2, Qop, Response, Secret};
+use crate::random::Token;
 use crate::scscf::Scscf;
 use crate::scscf::refusal::Refusal;
 use crate::scscf::registrar::HssId;
@@ -16,14 +16,14 @@ pub(super) struct Claim<'c, 'a> {
     pub(super) credentials: &'c Digest<'a>,
     pub(super) method: &'c str,
     pub(super) body: &'c [u8],
-    /// Who claims to be authenticated, canonical.
-    pub(super) impu: &'c str,
+    /// The private and the public identity, canonical, of who claims to be authenticated.
+    pub(super) who: (&'c str, &'c str),
 }
 
 /// What they are worth.
-pub(super) enum Judged {
-    /// The user knows the password. `info`: the value of Authentication-Info.
-    Right { info: Option<Box<str>>, hss: HssId },
+pub(super) enum Judged<'a> {
+    /// The user knows the password.
+    Right { info: Info<'a>, hss: HssId },
     /// He does not.
     Wrong { hss: HssId },
     /// He does, but has used this nonce before.
@@ -32,17 +32,25 @@ pub(super) enum Judged {
     Unknown,
 }
 
+/// Authentication-Info (RFC 2617 clause 3.2.3).
+#[derive(Debug, Default)]
+pub(in crate::scscf) struct Info<'a> {
+    /// With qop, cnonce and nc as they came.
+    proof: Option<(Response, [&'a str; 3])>,
+    next_nonce: Option<Token<NONCE_LEN>>,
+}
+
 impl Scscf {
     /// Uses the nonce up to its count.
-    pub(super) fn judge(&mut self, now: Instant, claim: &Claim<'_, '_>) -> Result<Judged, Refusal> {
+    pub(super) fn judge<'a>(&mut self, now: Instant, claim: &Claim<'_, 'a>) -> Result<Judged<'a>, Refusal> {
         let given = claim.credentials;
-        let Some(id) = self.nonces.find(now, given.nonce.unwrap_or_default(), claim.impu) else {
+        let Some(id) = self.nonces.find(now, given.nonce.unwrap_or_default(), claim.who.1) else {
             return Ok(Judged::Unknown);
         };
         let Some(nonce) = self.nonces.get_mut(id) else { return Ok(Judged::Unknown) };
         let credentials = Rc::clone(&nonce.credentials);
         let hss = credentials.hss;
-        let rspauth = match credentials.check(given, claim.method, claim.body)? {
+        let rspauth = match credentials.check(given, claim.method, claim.body, &mut self.last_ha2)? {
             Checked::Wrong => {
                 self.nonces.remove(id);
                 return Ok(Judged::Wrong { hss });
@@ -53,8 +61,12 @@ impl Scscf {
         if !nonce.count(count) {
             return Ok(Judged::Stale(credentials));
         }
-        let next = self.next_nonce(now, id, given.qop.is_none(), claim.impu);
-        Ok(Judged::Right { info: authentication_info(given, rspauth.as_deref(), next.as_deref()), hss })
+        let next_nonce = self.next_nonce(now, id, given.qop.is_none(), claim.who);
+        let proof = match (rspauth, given.qop, given.cnonce, given.nc) {
+            (Some(rspauth), Some(qop), Some(cnonce), Some(nc)) => Some((rspauth, [qop, cnonce, nc])),
+            _ => None,
+        };
+        Ok(Judged::Right { info: Info { proof, next_nonce }, hss })
     }
 
     /// A nonce for the next request where this one is used up or grows old.
@@ -63,8 +75,8 @@ impl Scscf {
         now: Instant,
         id: crate::scscf::table::Id,
         is_used_up: bool,
-        impu: &str,
-    ) -> Option<String> {
+        who: (&str, &str),
+    ) -> Option<Token<NONCE_LEN>> {
         let nonce = self.nonces.get_mut(id)?;
         if nonce.is_replaced || matches!(nonce.credentials.verdict, Verdict::Recorded(_)) {
             return None;
@@ -76,24 +88,21 @@ impl Scscf {
         if let Some(nonce) = self.nonces.get_mut(id) {
             nonce.is_replaced = true;
         }
-        let next = self.random.token::<NONCE_LEN>().as_str().to_owned();
-        self.nonces.insert(now, &next, impu, credentials);
+        let next = self.random.token::<NONCE_LEN>();
+        self.nonces.insert(now, next.as_str(), who, credentials);
         Some(next)
     }
 }
 
-/// Whether a response fits.
-pub(super) enum Checked {
-    Wrong,
-    /// With what proves to the user that we know it too; `None`: without qop there is no such thing.
-    Right {
-        rspauth: Option<Box<str>>,
-    },
-}
-
 impl Credentials {
     /// Compares in constant time.
-    pub(super) fn check(&self, given: &Digest<'_>, method: &str, body: &[u8]) -> Result<Checked, Refusal> {
+    pub(super) fn check(
+        &self,
+        given: &Digest<'_>,
+        method: &str,
+        body: &[u8],
+        last_ha2: &mut LastHa2,
+    ) -> Result<Checked, Refusal> {
         let response = given.response.filter(|r| !r.is_empty()).ok_or(Refusal::IncompleteCredentials)?;
         let (md5, alternate) = match &self.verdict {
             Verdict::Recorded(text) if bool::from(text.as_bytes().ct_eq(response.as_bytes())) => {
@@ -109,22 +118,28 @@ impl Credentials {
             _ => return Err(Refusal::WrongAlgorithm),
         };
         let inputs = inputs(given, algorithm.unwrap_or(Algorithm::Md5), method, body)?;
-        let is_offered = |auth_int| self.qop.split(',').any(|qop| (qop.trim() == "auth-int") == auth_int);
+        let is_offered = |auth_int| self.terms.qop.split(',').any(|qop| (qop.trim() == "auth-int") == auth_int);
         if inputs.qop.is_some_and(|qop| !is_offered(qop.auth_int)) {
             return Err(Refusal::IncompleteCredentials);
         }
-        Ok(checked(&inputs, ha1, response))
+        Ok(digest::check(&inputs, Secret::Ha1(&ha1.0), response, last_ha2))
     }
 }
 
-fn checked(inputs: &Inputs<'_>, Ha1(ha1): &Ha1, response: &str) -> Checked {
-    if !digest::response(inputs, Secret::Ha1(ha1)).matches(response) {
-        return Checked::Wrong;
+impl Info<'_> {
+    /// The value, or nothing.
+    pub(in crate::scscf) fn parts(&self) -> Option<[&str; 12]> {
+        let mut parts = [""; 12];
+        if let Some((rspauth, [qop, cnonce, nc])) = &self.proof {
+            let proof = ["qop=", qop, ",rspauth=\"", rspauth.as_str(), "\",cnonce=\"", cnonce, "\",nc=", nc];
+            parts[..8].copy_from_slice(&proof);
+        }
+        if let Some(next) = &self.next_nonce {
+            let separator = if self.proof.is_some() { "," } else { "" };
+            parts[8..].copy_from_slice(&[separator, "nextnonce=\"", next.as_str(), "\""]);
+        }
+        (self.proof.is_some() || self.next_nonce.is_some()).then_some(parts)
     }
-    // Our answer has no body.
-    let ours = Inputs { body: b"", ..*inputs };
-    let rspauth = inputs.qop.map(|_| digest::rspauth(&ours, Secret::Ha1(ha1)).as_str().into());
-    Checked::Right { rspauth }
 }
 
 /// What a response is computed over. The digest covers `uri` as the UE wrote it: proxies change the Request-URI.
@@ -161,18 +176,6 @@ fn is_auth_int(qop: &str) -> Result<bool, Refusal> {
         q if q.eq_ignore_ascii_case("auth-int") => Ok(true),
         _ => Err(Refusal::IncompleteCredentials),
     }
-}
-
-/// RFC 2617 clause 3.2.3.
-fn authentication_info(given: &Digest<'_>, rspauth: Option<&str>, next: Option<&str>) -> Option<Box<str>> {
-    let mut info = String::new();
-    if let (Some(rspauth), Some(qop), Some(cnonce), Some(nc)) = (rspauth, given.qop, given.cnonce, given.nc) {
-        info = ["qop=", qop, ",rspauth=\"", rspauth, "\",cnonce=\"", cnonce, "\",nc=", nc].concat();
-    }
-    if let Some(next) = next {
-        info.extend([if info.is_empty() { "" } else { "," }, "nextnonce=\"", next, "\""]);
-    }
-    (!info.is_empty()).then(|| info.into())
 }
 
 /// Characters of a nonce, five random bits each.

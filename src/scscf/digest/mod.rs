@@ -11,7 +11,7 @@ mod proxy;
 pub use date::DateForm;
 
 pub(super) use challenge::OpenRegister;
-pub(super) use judge::inputs;
+pub(super) use judge::{Info, inputs};
 pub(super) use nonces::Nonces;
 
 use super::Scscf;
@@ -100,7 +100,8 @@ impl Scscf {
             && register.nonce().is_some()
         {
             let body = register.message.body();
-            let claim = Claim { credentials: &credentials, method: "REGISTER", body, impu: &register.impu };
+            let who = (register.impi, &*register.impu);
+            let claim = Claim { credentials: &credentials, method: "REGISTER", body, who };
             match self.judge(now, &claim)? {
                 Judged::Right { info, hss } => {
                     let impi = register.impi;
@@ -139,13 +140,14 @@ impl Scscf {
 
     /// Challenges that nobody answers: nothing is pending any more for who is not registered.
     pub(super) fn end_unanswered(&mut self, now: Instant, out: &mut Outbox) {
-        while let Some((impi, impu, hss)) = self.nonces.unanswered(now) {
-            if self.registrar.find(&impi, &impu).is_some() {
+        while let Some(nonce) = self.nonces.unanswered(now) {
+            let (impi, impu, hss) = (nonce.impi(), nonce.impu(), nonce.credentials.hss);
+            if self.registrar.find(impi, impu).is_some() {
                 continue;
             }
             let cause = "no answer within reg-await-auth";
-            self.tell(out, || What::AuthenticationFailed { impi: (&*impi).into(), cause });
-            self.end_assignment(now, &impi, &impu, ServerAssignmentType::AuthenticationTimeout, Some(hss), out);
+            self.tell(out, || What::AuthenticationFailed { impi: impi.into(), cause });
+            self.end_assignment(now, impi, impu, ServerAssignmentType::AuthenticationTimeout, Some(hss), out);
         }
     }
 

@@ -14,14 +14,20 @@ use std::rc::Rc;
 /// What an answer is checked with, as the HSS gave it.
 #[derive(Debug)]
 pub(in crate::scscf) struct Credentials {
+    pub(in crate::scscf) terms: Rc<Terms>,
+    pub(in crate::scscf) verdict: Verdict,
+    /// The HSS that gave it.
+    pub(in crate::scscf) hss: HssId,
+}
+
+/// What a challenge says of every user alike, most often.
+#[derive(PartialEq, Eq, Debug)]
+pub(in crate::scscf) struct Terms {
     pub(in crate::scscf) realm: Box<str>,
     /// `auth`, `auth-int`, both, or nothing.
     pub(in crate::scscf) qop: Box<str>,
     /// Challenges state `algorithm=MD5`; absent it means the same.
     pub(in crate::scscf) states_md5: bool,
-    pub(in crate::scscf) verdict: Verdict,
-    /// The HSS that gave it.
-    pub(in crate::scscf) hss: HssId,
 }
 
 /// By what a response is judged.
@@ -36,9 +42,10 @@ pub(in crate::scscf) enum Verdict {
 /// One nonce.
 #[derive(Debug)]
 pub(in crate::scscf) struct Nonce {
-    text: Box<str>,
-    /// Whom it was made for.
-    impu: Box<str>,
+    /// The nonce, then IMPI and IMPU it was made for.
+    texts: Box<str>,
+    impi_at: u32,
+    impu_at: u32,
     pub(in crate::scscf) credentials: Rc<Credentials>,
     /// The highest nonce count so far.
     count: u32,
@@ -53,9 +60,11 @@ pub(in crate::scscf) struct Nonces {
     table: Table<Nonce>,
     hasher: FixedState,
     by_age: VecDeque<Id>,
-    /// Challenges to REGISTERs in order of age, with the IMPI of each: answered or not, until reg-await-auth.
-    awaiting: VecDeque<(Instant, Id, Box<str>)>,
+    /// Challenges to REGISTERs in order of age: answered or not, until reg-await-auth.
+    awaiting: VecDeque<(Instant, Id)>,
     lifetime: Duration,
+    /// Those of the last user.
+    terms: Rc<Terms>,
     /// By IMPI, for proxy authentication; empty where there is none.
     users: HashMap<Box<str>, Rc<Credentials>, FixedState>,
 }
@@ -65,15 +74,26 @@ impl Nonces {
     pub(in crate::scscf) fn new(seed: u64, lifetime: Duration) -> Self {
         let hasher = FixedState::with_seed(seed);
         let users = HashMap::with_hasher(hasher.clone());
-        Self { table: Table::new(seed), hasher, by_age: VecDeque::new(), awaiting: VecDeque::new(), lifetime, users }
+        let terms = Rc::new(Terms { realm: Box::default(), qop: Box::default(), states_md5: false });
+        let (by_age, awaiting) = (VecDeque::new(), VecDeque::new());
+        Self { table: Table::new(seed), hasher, by_age, awaiting, lifetime, terms, users }
     }
 
-    /// Remembers a nonce for `impu`.
+    /// These terms; kept once where they are those of the user before.
+    pub(in crate::scscf) fn terms(&mut self, realm: &str, qop: &str, states_md5: bool) -> Rc<Terms> {
+        let last = &*self.terms;
+        if (&*last.realm, &*last.qop, last.states_md5) != (realm, qop, states_md5) {
+            self.terms = Rc::new(Terms { realm: realm.into(), qop: qop.into(), states_md5 });
+        }
+        Rc::clone(&self.terms)
+    }
+
+    /// Remembers a nonce for `impi` and `impu`.
     pub(in crate::scscf) fn insert(
         &mut self,
         now: Instant,
         text: &str,
-        impu: &str,
+        (impi, impu): (&str, &str),
         credentials: Rc<Credentials>,
     ) -> Id {
         while let Some(oldest) = self.by_age.front()
@@ -86,19 +106,27 @@ impl Nonces {
         if let Some(same) = self.find(now, text, impu) {
             self.table.remove(same);
         }
-        let nonce =
-            Nonce { text: text.into(), impu: impu.into(), credentials, count: 0, made_at: now, is_replaced: false };
+        let at = |octets: usize| u32::try_from(octets).expect("texts of one message");
+        let nonce = Nonce {
+            texts: [text, impi, impu].concat().into(),
+            impi_at: at(text.len()),
+            impu_at: at(text.len() + impi.len()),
+            credentials,
+            count: 0,
+            made_at: now,
+            is_replaced: false,
+        };
         let id = self.table.insert(self.hasher.hash_one(text), nonce);
         self.by_age.push_back(id);
         id
     }
 
     /// The answer to a nonce is awaited until `until`.
-    pub(in crate::scscf) fn await_answer(&mut self, id: Id, impi: &str, until: Instant) {
+    pub(in crate::scscf) fn await_answer(&mut self, id: Id, until: Instant) {
         if self.awaiting.len() >= MOST {
             self.awaiting.pop_front();
         }
-        self.awaiting.push_back((until, id, impi.into()));
+        self.awaiting.push_back((until, id));
     }
 
     /// When the wait for an answer ends next.
@@ -106,14 +134,12 @@ impl Nonces {
         self.awaiting.front().map(|(until, ..)| *until)
     }
 
-    /// Takes a challenge out that nobody has answered in time: IMPI, IMPU, and the HSS.
-    pub(in crate::scscf) fn unanswered(&mut self, now: Instant) -> Option<(Box<str>, Box<str>, HssId)> {
+    /// Takes a challenge out that nobody has answered in time.
+    pub(in crate::scscf) fn unanswered(&mut self, now: Instant) -> Option<Nonce> {
         while self.next_timeout().is_some_and(|until| until <= now) {
-            let (_, id, impi) = self.awaiting.pop_front()?;
-            if self.table.get(id).is_some_and(|nonce| nonce.count == 0)
-                && let Some(nonce) = self.table.remove(id)
-            {
-                return Some((impi, nonce.impu, nonce.credentials.hss));
+            let (_, id) = self.awaiting.pop_front()?;
+            if self.table.get(id).is_some_and(|nonce| nonce.count == 0) {
+                return self.table.remove(id);
             }
         }
         None
@@ -121,7 +147,7 @@ impl Nonces {
 
     /// The nonce of this text, if it was made for `impu` and lives.
     pub(in crate::scscf) fn find(&self, now: Instant, text: &str, impu: &str) -> Option<Id> {
-        let is_it = |n: &Nonce| *n.text == *text && *n.impu == *impu && !self.is_old(now, n);
+        let is_it = |n: &Nonce| n.text() == text && n.impu() == impu && !self.is_old(now, n);
         self.table.chain(self.hasher.hash_one(text)).find(|(_, n)| is_it(n)).map(|(id, _)| id)
     }
 
@@ -165,6 +191,20 @@ impl Nonces {
 }
 
 impl Nonce {
+    fn text(&self) -> &str {
+        &self.texts[..self.impi_at as usize]
+    }
+
+    /// The private identity challenged.
+    pub(in crate::scscf) fn impi(&self) -> &str {
+        &self.texts[self.impi_at as usize..self.impu_at as usize]
+    }
+
+    /// The public identity challenged.
+    pub(in crate::scscf) fn impu(&self) -> &str {
+        &self.texts[self.impu_at as usize..]
+    }
+
     /// Uses the count up: false where it is not larger than all before. Without qop a nonce serves once.
     pub(in crate::scscf) fn count(&mut self, count: Option<u32>) -> bool {
         let is_larger = count.unwrap_or(1) > self.count;
@@ -186,17 +226,18 @@ mod tests {
     fn credentials() -> Rc<Credentials> {
         let hss = Registrar::new(1, "x").hss_named("hss");
         let verdict = Verdict::Recorded("r".into());
-        Rc::new(Credentials { realm: "x".into(), qop: "auth".into(), states_md5: true, verdict, hss })
+        let terms = Rc::new(Terms { realm: "x".into(), qop: "auth".into(), states_md5: true });
+        Rc::new(Credentials { terms, verdict, hss })
     }
 
     #[test]
     fn a_nonce_is_of_one_identity_and_lives_as_long_as_told() {
         let mut nonces = Nonces::new(1, Duration::from_secs(10));
-        nonces.insert(Instant::ZERO, "a", "sip:u@x", credentials());
+        nonces.insert(Instant::ZERO, "a", ("u@x", "sip:u@x"), credentials());
         assert!(nonces.find(Instant::from_secs(10), "a", "sip:u@x").is_some());
         assert!(nonces.find(Instant::from_secs(10), "a", "sip:v@x").is_none());
         assert!(nonces.find(Instant::from_secs(11), "a", "sip:u@x").is_none());
-        nonces.insert(Instant::from_secs(11), "b", "sip:u@x", credentials());
+        nonces.insert(Instant::from_secs(11), "b", ("u@x", "sip:u@x"), credentials());
         assert_eq!((nonces.table.len(), nonces.by_age.len()), (1, 1));
     }
 
@@ -205,7 +246,7 @@ mod tests {
         let mut nonces = Nonces::new(1, Duration::from_secs(10));
         let shared = credentials();
         for n in 0..=MOST {
-            nonces.insert(Instant::ZERO, &n.to_string(), "sip:u@x", Rc::clone(&shared));
+            nonces.insert(Instant::ZERO, &n.to_string(), ("u@x", "sip:u@x"), Rc::clone(&shared));
         }
         assert_eq!(nonces.by_age.len(), MOST);
         assert!(nonces.find(Instant::ZERO, "0", "sip:u@x").is_none());
@@ -215,12 +256,12 @@ mod tests {
     #[test]
     fn counts_grow_and_without_count_a_nonce_serves_once() {
         let mut nonces = Nonces::new(1, Duration::from_secs(10));
-        nonces.insert(Instant::ZERO, "a", "u", credentials());
+        nonces.insert(Instant::ZERO, "a", ("u", "u"), credentials());
         let id = nonces.find(Instant::ZERO, "a", "u").unwrap();
         let nonce = nonces.get_mut(id).unwrap();
         assert!(nonce.count(Some(1)) && !nonce.count(Some(1)) && nonce.count(Some(3)) && !nonce.count(Some(2)));
         assert!(!nonce.count(None), "who has counted goes on counting");
-        nonces.insert(Instant::ZERO, "b", "u", credentials());
+        nonces.insert(Instant::ZERO, "b", ("u", "u"), credentials());
         let id = nonces.find(Instant::ZERO, "b", "u").unwrap();
         let nonce = nonces.get_mut(id).unwrap();
         assert!(nonce.count(None) && !nonce.count(None) && !nonce.count(Some(9)));

@@ -2,7 +2,8 @@
 //! registered with a password show with each request that they know it.
 
 use super::challenge::Parameters;
-use super::judge::{Checked, Claim, Judged, NONCE_LEN};
+use super::judge::{Claim, Judged, NONCE_LEN};
+use crate::aka::digest::{Checked, LastHa2};
 use crate::packet::Outbox;
 use crate::scscf::Scscf;
 use crate::scscf::refusal::Refusal;
@@ -32,27 +33,28 @@ impl Scscf {
         let mut stale = false;
         for value in request.values(HeaderName::ProxyAuthorization) {
             let Some(given) = Digest::parse(HeaderName::ProxyAuthorization, value)? else { continue };
-            if given.realm != Some(&*credentials.realm) {
+            if given.realm != Some(&*credentials.terms.realm) {
                 continue;
             }
-            let claim = Claim { credentials: &given, method, body: request.body(), impu: &impi };
+            let claim = Claim { credentials: &given, method, body: request.body(), who: (&impi, &impi) };
             match self.judge(now, &claim)? {
                 Judged::Right { .. } => return Ok(false),
                 Judged::Wrong { .. } => return Err(Refusal::WrongResponse),
                 Judged::Stale(_) => stale = true,
                 Judged::Unknown => {
-                    stale = matches!(credentials.check(&given, method, request.body()), Ok(Checked::Right { .. }));
+                    let checked = credentials.check(&given, method, request.body(), &mut LastHa2::default());
+                    stale = matches!(checked, Ok(Checked::Right { .. }));
                 }
             }
         }
         let nonce = self.random.token::<NONCE_LEN>();
-        self.nonces.insert(now, nonce.as_str(), &impi, Rc::clone(&credentials));
+        self.nonces.insert(now, nonce.as_str(), (&impi, &impi), Rc::clone(&credentials));
         let opaque = self.config.digest.opaque.clone();
         let parameters =
             Parameters { credentials: &credentials, nonce: nonce.as_str(), opaque: opaque.as_deref(), stale };
         self.respond(now, server, request, 407, out, |w| {
             parameters.each(|value| {
-                w.header(HeaderName::ProxyAuthenticate, value);
+                w.header_parts(HeaderName::ProxyAuthenticate, value);
             });
         });
         Ok(true)

@@ -177,6 +177,12 @@ impl NameSet {
         Self(self.0 & other.0)
     }
 
+    /// All names that are not in the set, [`HeaderName::Other`] included.
+    #[must_use]
+    pub const fn complement(self) -> Self {
+        Self(!self.0)
+    }
+
     /// True when `name` is in the set.
     pub const fn contains(self, name: HeaderName) -> bool {
         self.0 >> name as u8 & 1 != 0
