@@ -161,18 +161,20 @@ impl Xml<'_> {
     }
 
     fn escape(&mut self, text: &str) {
-        let mut rest = text;
-        while let Some(at) = rest.find(['&', '<', '>', '\r']) {
-            let (plain, special) = rest.split_at(at);
-            self.0.extend_from_slice(plain.as_bytes());
-            self.0.extend_from_slice(match special.as_bytes()[0] {
+        let mut rest = text.as_bytes();
+        // Hardly any text holds one of them: all of it is looked at together.
+        let is_special = |octet: &u8| matches!(octet, b'&' | b'<' | b'>' | b'\r');
+        while rest.iter().fold(false, |found, octet| found | is_special(octet)) {
+            let at = rest.iter().position(is_special).expect("there is one");
+            self.0.extend_from_slice(&rest[..at]);
+            self.0.extend_from_slice(match rest[at] {
                 b'&' => b"&amp;",
                 b'<' => b"&lt;",
                 b'>' => b"&gt;",
                 _ => b"&#13;",
             });
-            rest = &special[1..];
+            rest = &rest[at + 1..];
         }
-        self.0.extend_from_slice(rest.as_bytes());
+        self.0.extend_from_slice(rest);
     }
 }
