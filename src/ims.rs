@@ -28,7 +28,7 @@ use crate::mutation::{Fate, Lost};
 use crate::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Route, SaFailure, SaFault, Transport};
 use crate::time::Instant;
 use address::Address;
-use local::{Delivery, LocalConnections};
+use local::{Delivery, LocalConnections, Ways};
 use mutate::Mutant;
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
@@ -66,6 +66,7 @@ pub struct Ims {
     queue: VecDeque<Delivery>,
     spare: Vec<Vec<u8>>,
     connections: LocalConnections,
+    ways: Ways,
     scratch: Outbox,
     /// A fault made on purpose.
     mutant: Option<Box<Mutant>>,
@@ -111,6 +112,7 @@ impl Ims {
             queue: VecDeque::new(),
             spare: Vec::new(),
             connections: LocalConnections::default(),
+            ways: Ways::default(),
             scratch: Outbox::new(),
             mutant: None,
         }
@@ -125,6 +127,7 @@ impl Ims {
     pub fn add(&mut self, element: impl Into<Element>) -> Result<ElementId, AddressTaken> {
         let element = element.into();
         let slot = self.slots.len();
+        self.ways.forget();
         for listener in element.listeners() {
             let owner = Owner { slot, protected: listener.protected };
             if let Some(other) = self.owners.insert(Address::of(listener.address), owner).filter(|o| o.slot != slot) {
@@ -142,6 +145,7 @@ impl Ims {
 
     /// Puts an element in the place of another that had the same addresses, and that is gone with its SAs.
     pub fn replace(&mut self, id: ElementId, element: impl Into<Element>) {
+        self.ways.forget();
         self.slots[id.0] = Slot { element: element.into(), sas: SaTable::default() };
         self.dues[id.0].set(Due::Changed);
     }
@@ -221,6 +225,7 @@ impl Ims {
         let mut world = World { now, out, tap };
         let slot = owner.map(|o| o.0).or_else(|| self.owners.get(&Address::of(connection.local)).map(|o| o.slot));
         if let Some(slot) = slot {
+            self.ways.forget();
             self.connections.remember(connection, slot);
             self.call(slot, &mut world, |e, o| e.connection(now, connection, o));
         }
@@ -320,6 +325,7 @@ impl Ims {
             }
             Effect::Connect { from, to, transport, protocol } => {
                 if self.wiring == Wiring::Local && self.owners.contains_key(&Address::of(to)) {
+                    self.ways.forget();
                     let from = self.connections.open(from, to, slot);
                     for (local, remote, inbound) in [(to, from, true), (from, to, false)] {
                         let state = ConnectionState::Opened;
@@ -331,6 +337,7 @@ impl Ims {
                 }
             }
             Effect::Close { transport, local, remote } => {
+                self.ways.forget();
                 if let Some((slot, news)) = self.connections.close(transport, local, remote) {
                     let slot = slot.or_else(|| self.owners.get(&Address::of(news.local)).map(|o| o.slot));
                     self.queue.extend(slot.map(|slot| Delivery::Closed(slot, news)));
@@ -403,14 +410,25 @@ impl Ims {
         world: &mut World<'_>,
     ) {
         let mut owner = None;
-        if self.wiring == Wiring::Local {
+        let is_reliable = route.transport.is_reliable();
+        if self.wiring == Wiring::Local
+            && is_reliable
+            && let Some((receiver, from)) = self.ways.find(slot, route.from, route.to)
+        {
+            owner = Some(receiver);
+            route.from = from;
+        } else if self.wiring == Wiring::Local {
+            let from = route.from;
             owner = self.owners.get(&Address::of(route.to)).copied();
-            if route.transport.is_reliable() {
+            if is_reliable {
                 match self.connections.client(route.to, route.from) {
                     // It goes to the end that opened the connection.
                     Some(client) => owner = owner.or(Some(Owner { slot: client, protected: false })),
                     None if owner.is_some() => route.from = self.connections.from(route.from, route.to, slot),
                     None => {}
+                }
+                if let Some(owner) = owner {
+                    self.ways.remember(slot, from, route.to, (owner, route.from));
                 }
             }
         }
@@ -512,6 +530,7 @@ impl Ims {
         let ends = sas.local_ends(set).filter(|_| element.role() == Role::Ue);
         sas.remove(set);
         for end in ends.into_iter().flatten().filter(|end| !sas.has_local_end(*end)) {
+            self.ways.forget();
             self.owners.remove(&Address::of(end));
         }
     }
@@ -519,6 +538,7 @@ impl Ims {
     /// A UE's protected ports come and go with its sets; those of a P-CSCF are listeners.
     fn own_protected_ports(&mut self, slot: usize, set: &SaSet) {
         if set.at_ue {
+            self.ways.forget();
             for port in [set.ue.port_c, set.ue.port_s] {
                 self.owners.insert(Address::of(SocketAddr::new(set.ue_address, port)), Owner { slot, protected: true });
             }

@@ -18,6 +18,41 @@ pub(super) enum Delivery {
     Sa(usize, Result<SaSetId, SaFailure>),
 }
 
+/// Where the last messages on connections within the process went: an element speaks to few others, and each look-up is
+/// three of hashed addresses. Forgotten whenever a connection or an owner of an address comes or goes.
+#[derive(Debug, Default)]
+pub(super) struct Ways(Vec<Way>);
+
+#[derive(Debug)]
+struct Way {
+    slot: usize,
+    /// As the sender wrote them.
+    from: SocketAddr,
+    to: SocketAddr,
+    found: (Owner, SocketAddr),
+}
+
+impl Ways {
+    /// Who gets what `slot` sends, and its full address.
+    pub(super) fn find(&self, slot: usize, from: SocketAddr, to: SocketAddr) -> Option<(Owner, SocketAddr)> {
+        self.0.iter().find(|way| way.slot == slot && way.to == to && way.from == from).map(|way| way.found)
+    }
+
+    pub(super) fn remember(&mut self, slot: usize, from: SocketAddr, to: SocketAddr, found: (Owner, SocketAddr)) {
+        if self.0.len() >= MOST_WAYS {
+            self.0.clear();
+        }
+        self.0.push(Way { slot, from, to, found });
+    }
+
+    pub(super) fn forget(&mut self) {
+        self.0.clear();
+    }
+}
+
+/// More than the connections of a core of one element of each kind.
+const MOST_WAYS: usize = 16;
+
 /// The two ends of a connection as a key.
 type Ends = (Address, Address);
 
