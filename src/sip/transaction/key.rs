@@ -12,7 +12,7 @@ use crate::sip::{Message, Method};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct KeyShape {
     /// The length of what a CANCEL shares with its target.
-    pub(super) identity: usize,
+    pub(super) identity: u32,
     /// True when the branch has the magic cookie. Without, the rules of RFC 2543 hold.
     pub(super) cookie: bool,
 }
@@ -38,7 +38,7 @@ pub(super) fn write(
         }
         _ => write_rfc2543(key, message, uri, top),
     }
-    let identity = key.len();
+    let identity = u32::try_from(key.len()).expect("a message is shorter than 2^32 octets");
     push_method(key, if method == Method::Ack { Method::Invite } else { method });
     // The To tag of an ACK is that of the answer: it is compared apart.
     if branch.is_none() && !matches!(method, Method::Invite | Method::Ack | Method::Cancel) {

@@ -18,11 +18,6 @@ pub(super) fn response_route(packet: &Packet<'_>, top: Option<&Via<'_>>) -> Rout
     Route::sip(packet.transport, packet.to, to)
 }
 
-/// Where a new connection for the response goes once that of the request is gone.
-pub(super) fn reconnect_target(packet: &Packet<'_>, top: Option<&Via<'_>>) -> SocketAddr {
-    SocketAddr::new(packet.from.ip(), top.map_or(DEFAULT_PORT, port))
-}
-
 fn datagram_target(top: &Via<'_>, source: SocketAddr) -> SocketAddr {
     // A maddr of the other family or by name is out of reach for this socket.
     let maddr = top.maddr().and_then(address).filter(|ip| ip.is_ipv4() == source.is_ipv4());
@@ -157,7 +152,8 @@ fn push_ip(out: &mut Vec<u8>, ip: IpAddr) {
     }
 }
 
-const DEFAULT_PORT: u16 = 5060;
+/// RFC 3261 clause 18.2.2: of a Via without port.
+pub(super) const DEFAULT_PORT: u16 = 5060;
 
 #[cfg(test)]
 mod tests {

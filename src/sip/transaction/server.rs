@@ -1,7 +1,7 @@
 //! Server transactions (RFC 3261 clause 17.2, RFC 4320, RFC 6026).
 
 use super::key::{self, KeyShape};
-use super::route::{copy_vias, reconnect_target, response_route};
+use super::route::{DEFAULT_PORT, copy_vias, port, response_route};
 use super::table::{Handle, Members, Slab};
 use super::{Incoming, ServerId, Shared, Timer, Timers};
 use crate::packet::{Connection, Outbox, Packet, Route, Transport};
@@ -30,6 +30,8 @@ pub(super) struct Servers {
     hasher: FixedState,
     /// The key of the request at hand.
     key: Vec<u8>,
+    /// Timers of the sides that requests come from: one or two.
+    sides: Vec<Timers>,
 }
 
 #[derive(Debug)]
@@ -37,24 +39,27 @@ struct Server {
     state: State,
     is_invite: bool,
     is_reliable: bool,
-    timers: Timers,
+    /// In [`Servers::sides`].
+    side: u16,
     since: Instant,
     source: SocketAddr,
     route: Route,
     reconnect: Option<Reconnect>,
     key_hash: u64,
-    call_hash: Option<u64>,
+    /// [`NO_CALL`] where there is none.
+    call_hash: u64,
     shape: KeyShape,
     /// Key, From value, then the message kept: the request until it is answered, afterwards the last answer.
     buffer: Vec<u8>,
-    key_length: usize,
-    message_start: usize,
+    key_length: u32,
+    message_start: u32,
 }
 
 /// How a response finds its way when the connection of the request is lost.
 #[derive(Clone, Copy, Debug)]
 struct Reconnect {
-    to: SocketAddr,
+    /// At the host that the request came from.
+    port: u16,
     /// In [`Servers::on_connections`].
     place: u32,
 }
@@ -101,6 +106,7 @@ impl Servers {
             on_connections: Members::new(),
             hasher,
             key: Vec::new(),
+            sides: Vec::new(),
         }
     }
 
@@ -136,10 +142,11 @@ impl Servers {
         let number = |cseq: &str| grammar::leading_number(cseq.as_bytes()).filter(|&(_, length)| length > 0);
         let call = message.header(HeaderName::CallId).zip(message.header(HeaderName::CSeq).and_then(number));
         let call_hash = call.map(|(call_id, (number, _))| {
-            self.hash(|hasher| {
+            let hash = self.hash(|hasher| {
                 hasher.write(call_id.as_bytes());
                 hasher.write_u64(number);
-            })
+            });
+            hash.max(NO_CALL + 1)
         });
         let relative = call_hash.and_then(|hash| self.by_call.get(&hash).copied());
         let is_cancel = method == Method::Cancel;
@@ -149,18 +156,19 @@ impl Servers {
             related.then_some(handle)
         });
         let (buffer, message_start) = self.keep_request(method, packet, message, shared);
-        let key_length = self.key.len();
+        let key_length = length(self.key.len());
+        let side = self.side(timers);
         let handle = self.slab.insert(|_| Server {
             state: State::Trying,
             is_invite: method == Method::Invite,
             is_reliable: packet.transport.is_reliable(),
-            timers,
+            side,
             since: now,
             source: packet.from,
             route: response_route(packet, top),
             reconnect: None,
             key_hash,
-            call_hash: call_hash.filter(|_| !is_cancel),
+            call_hash: call_hash.filter(|_| !is_cancel).unwrap_or(NO_CALL),
             shape,
             buffer,
             key_length,
@@ -208,7 +216,8 @@ impl Servers {
             out.transmit(server.route, write);
             return;
         }
-        if !server.is_open() || (status < 200 && !server.may_be_provisional(now, status)) {
+        let timers = self.sides[usize::from(server.side)];
+        if !server.is_open() || (status < 200 && !server.may_be_provisional(now, status, timers)) {
             return;
         }
         if status == 408 && !server.is_invite {
@@ -223,15 +232,15 @@ impl Servers {
             server.keep(bytes);
         } else {
             // The answer stays for 64 T1, in its own size; the room goes to the next request.
-            let kept = [&server.buffer[..server.message_start], bytes].concat();
+            let kept = [&server.buffer[..server.message_start as usize], bytes].concat();
             shared.buffers.give(std::mem::replace(&mut server.buffer, kept));
         }
-        let Timers { t1, .. } = server.timers;
+        let Timers { t1, .. } = timers;
         match status {
             ..200 => server.state = State::Proceeding,
             200..300 if server.is_invite => {
                 server.state = State::Accepted;
-                server.buffer.truncate(server.message_start);
+                server.buffer.truncate(server.message_start as usize);
                 shared.timeouts.after(now, 64 * t1, Timer::Server(handle, ServerTimer::End));
             }
             _ if server.is_invite => {
@@ -255,7 +264,8 @@ impl Servers {
             self.remove(handle, shared);
         } else {
             server.state = State::Abandoned;
-            shared.timeouts.after(now, 64 * server.timers.t1, Timer::Server(handle, ServerTimer::End));
+            let t1 = self.sides[usize::from(server.side)].t1;
+            shared.timeouts.after(now, 64 * t1, Timer::Server(handle, ServerTimer::End));
         }
     }
 
@@ -281,7 +291,7 @@ impl Servers {
                 && (server.route.from, server.route.to) == (connection.local, connection.remote)
             {
                 server.route.from.set_port(0);
-                server.route.to = reconnect.to;
+                server.route.to = SocketAddr::new(server.source.ip(), reconnect.port);
             }
         }
     }
@@ -295,11 +305,12 @@ impl Servers {
         shared: &mut Shared,
     ) {
         let Some(server) = self.slab.get_mut(handle) else { return };
+        let timers = self.sides[usize::from(server.side)];
         match timer {
             ServerTimer::Trying => {
                 // Ringing takes as long as its owner lets it.
                 if server.is_open() && !server.is_invite {
-                    let left = (server.since + 64 * server.timers.t1).saturating_since(now);
+                    let left = (server.since + 64 * timers.t1).saturating_since(now);
                     shared.timeouts.after(now, left, Timer::Server(handle, ServerTimer::Expiry));
                 }
                 if server.state == State::Trying {
@@ -310,7 +321,7 @@ impl Servers {
             ServerTimer::G => {
                 if let State::Completed(interval) = server.state {
                     server.repeat(out);
-                    let interval = (interval * 2).min(server.timers.t2);
+                    let interval = (interval * 2).min(timers.t2);
                     server.state = State::Completed(interval);
                     shared.timeouts.after(now, interval, Timer::Server(handle, ServerTimer::G));
                 }
@@ -330,6 +341,14 @@ impl Servers {
         self.slab.get(handle).is_none_or(|server| timer == ServerTimer::Trying && !server.is_open())
     }
 
+    fn side(&mut self, timers: Timers) -> u16 {
+        let at = self.sides.iter().position(|side| *side == timers).unwrap_or_else(|| {
+            self.sides.push(timers);
+            self.sides.len() - 1
+        });
+        u16::try_from(at).expect("an element has one or two sides")
+    }
+
     fn hash(&self, write: impl FnOnce(&mut <FixedState as BuildHasher>::Hasher)) -> u64 {
         let mut hasher = self.hasher.build_hasher();
         write(&mut hasher);
@@ -340,16 +359,16 @@ impl Servers {
     fn find(&mut self, key_hash: u64) -> Option<Handle> {
         let index = *self.by_key.get(&key_hash)?;
         let (handle, server) = self.slab.current(index)?;
-        (server.buffer[..server.key_length] == self.key[..]).then_some(handle)
+        (server.key() == self.key).then_some(handle)
     }
 
     /// The INVITE that the CANCEL at hand names. Copies of one INVITE that came on several ways share all but this.
     fn find_invite(&mut self, shape: KeyShape) -> Option<Handle> {
-        let mut key = self.key[..shape.identity].to_vec();
+        let mut key = self.key[..shape.identity as usize].to_vec();
         key::push_method(&mut key, Method::Invite);
         let index = *self.by_key.get(&self.hash(|hasher| hasher.write(&key)))?;
         let (handle, server) = self.slab.current(index)?;
-        (server.buffer[..server.key_length] == key[..]).then_some(handle)
+        (server.key() == key).then_some(handle)
     }
 
     /// Key and From value, where they end, and the request too where a 100 may have to be made of it.
@@ -359,11 +378,11 @@ impl Servers {
         packet: &Packet<'_>,
         message: &Message<'_>,
         shared: &mut Shared,
-    ) -> (Vec<u8>, usize) {
+    ) -> (Vec<u8>, u32) {
         let mut buffer = shared.buffers.take();
         buffer.extend_from_slice(&self.key);
         buffer.extend_from_slice(message.header(HeaderName::From).unwrap_or_default().as_bytes());
-        let message_start = buffer.len();
+        let message_start = length(buffer.len());
         if method == Method::Invite || !packet.transport.is_reliable() {
             buffer.extend_from_slice(message.bytes());
         }
@@ -374,22 +393,23 @@ impl Servers {
         let server = self.slab.get_mut(handle).expect("the caller has just inserted it");
         // Should two keys ever share a hash, the elder stays found and the younger absorbs nothing.
         self.by_key.entry(server.key_hash).or_insert(handle.index);
-        if let Some(hash) = server.call_hash {
-            self.by_call.entry(hash).or_insert(handle.index);
+        if server.call_hash != NO_CALL {
+            self.by_call.entry(server.call_hash).or_insert(handle.index);
         }
         // Who is behind another TLS connection nobody has proved: an answer has the one of its request, or none.
         if packet.transport == Transport::Tcp {
             let place = self.on_connections.join(handle.index);
-            server.reconnect = Some(Reconnect { to: reconnect_target(packet, top), place });
+            server.reconnect = Some(Reconnect { port: top.map_or(DEFAULT_PORT, port), place });
         }
     }
 
     fn start_timers(&self, now: Instant, handle: Handle, shared: &mut Shared) {
         let server = self.slab.get(handle).expect("the caller has just inserted it");
+        let timers = self.sides[usize::from(server.side)];
         let (after, timer) = match server {
             Server { is_invite: true, .. } => (INVITE_TRYING, ServerTimer::Trying),
-            Server { is_reliable: false, .. } => (until_t2(server.timers), ServerTimer::Trying),
-            _ => (64 * server.timers.t1, ServerTimer::Expiry),
+            Server { is_reliable: false, .. } => (until_t2(timers), ServerTimer::Trying),
+            _ => (64 * timers.t1, ServerTimer::Expiry),
         };
         shared.timeouts.after(now, after, Timer::Server(handle, timer));
     }
@@ -403,7 +423,8 @@ impl Servers {
             self.remove(handle, shared);
         } else {
             server.state = State::Confirmed;
-            shared.timeouts.after(now, server.timers.t4, Timer::Server(handle, ServerTimer::End));
+            let t4 = self.sides[usize::from(server.side)].t4;
+            shared.timeouts.after(now, t4, Timer::Server(handle, ServerTimer::End));
         }
     }
 
@@ -412,8 +433,8 @@ impl Servers {
         shared.buffers.give(std::mem::take(&mut server.buffer));
         let reconnect = server.reconnect;
         forget(&mut self.by_key, server.key_hash, handle.index);
-        if let Some(hash) = server.call_hash {
-            forget(&mut self.by_call, hash, handle.index);
+        if server.call_hash != NO_CALL {
+            forget(&mut self.by_call, server.call_hash, handle.index);
         }
         self.slab.free(handle);
         if let Some(reconnect) = reconnect {
@@ -432,24 +453,33 @@ impl Servers {
 }
 
 impl Server {
+    fn key(&self) -> &[u8] {
+        &self.buffer[..self.key_length as usize]
+    }
+
+    /// What is kept behind key and From.
+    fn message(&self) -> &[u8] {
+        &self.buffer[self.message_start as usize..]
+    }
+
     const fn is_open(&self) -> bool {
         matches!(self.state, State::Trying | State::Proceeding)
     }
 
     /// RFC 4320 clause 4.1.
-    fn may_be_provisional(&self, now: Instant, status: u16) -> bool {
-        self.is_invite || (status == 100 && (self.is_reliable || now >= self.since + until_t2(self.timers)))
+    fn may_be_provisional(&self, now: Instant, status: u16, timers: Timers) -> bool {
+        self.is_invite || (status == 100 && (self.is_reliable || now >= self.since + until_t2(timers)))
     }
 
     /// Answers a copy of the request, where there is an answer.
     fn repeat(&self, out: &mut Outbox) {
         if matches!(self.state, State::Proceeding | State::Completed(_)) {
-            out.transmit(self.route, |bytes| bytes.extend_from_slice(&self.buffer[self.message_start..]));
+            out.transmit(self.route, |bytes| bytes.extend_from_slice(self.message()));
         }
     }
 
     fn send_trying(&mut self, out: &mut Outbox) {
-        let Ok(request) = Message::parse(&self.buffer[self.message_start..]) else { return };
+        let Ok(request) = Message::parse(self.message()) else { return };
         let trying = out.transmit(self.route, |bytes| write_trying(bytes, &request, self.source));
         self.keep(trying);
         self.state = State::Proceeding;
@@ -457,17 +487,19 @@ impl Server {
 
     /// Keeps an answer in place of what was kept before.
     fn keep(&mut self, answer: &[u8]) {
-        self.buffer.truncate(self.message_start);
+        self.buffer.truncate(self.message_start as usize);
         self.buffer.extend_from_slice(answer);
     }
 
     fn is_cancelled_by(&self, key: &[u8], shape: KeyShape) -> bool {
-        self.shape == shape && self.buffer[..shape.identity] == key[..shape.identity]
+        self.shape == shape && self.buffer[..shape.identity as usize] == key[..shape.identity as usize]
     }
 
     /// RFC 3261 clause 8.2.2.2, for a request that matched by Call-ID and CSeq number, and not by its branch.
     fn is_merged_with(&self, message: &Message<'_>, method: Method<'_>) -> bool {
-        let Ok(from) = std::str::from_utf8(&self.buffer[self.key_length..self.message_start]) else { return false };
+        let Ok(from) = std::str::from_utf8(&self.buffer[self.key_length as usize..self.message_start as usize]) else {
+            return false;
+        };
         let Ok(from) = NameAddr::parse(HeaderName::From, from) else { return false };
         self.method() == method.as_str().as_bytes()
             && message.from().is_ok_and(|other| other.tag() == from.tag())
@@ -475,16 +507,24 @@ impl Server {
     }
 
     fn method(&self) -> &[u8] {
-        self.buffer[self.shape.identity..self.key_length].split(|octet| *octet == 0).next().unwrap_or_default()
+        self.buffer[self.shape.identity as usize..self.key_length as usize]
+            .split(|octet| *octet == 0)
+            .next()
+            .unwrap_or_default()
     }
 
     fn answered_with_tag_of(&self, ack: &Message<'_>) -> bool {
-        let Ok(answer) = Message::parse(&self.buffer[self.message_start..]) else { return false };
+        let Ok(answer) = Message::parse(self.message()) else { return false };
         match (answer.to(), ack.to()) {
             (Ok(answered), Ok(acknowledged)) => answered.tag() == acknowledged.tag(),
             _ => false,
         }
     }
+}
+
+/// A length within one message.
+fn length(octets: usize) -> u32 {
+    u32::try_from(octets).expect("a message is shorter than 2^32 octets")
 }
 
 fn write_trying(out: &mut Vec<u8>, request: &Message<'_>, source: SocketAddr) {
@@ -522,6 +562,8 @@ fn forget(map: &mut HashMap<u64, u32, FixedState>, hash: u64, index: u32) {
     }
 }
 
+/// No hash of Call-ID and CSeq number.
+const NO_CALL: u64 = 0;
 /// RFC 3261 clause 17.2.1.
 const INVITE_TRYING: Duration = Duration::from_millis(200);
 const KEPT_ENTRIES: usize = 4_096;

@@ -10,7 +10,7 @@ pub(super) struct Handle {
 /// Values in slots; freed slots are used again under a new generation.
 #[derive(Debug)]
 pub(super) struct Slab<T> {
-    slots: Vec<Slot<T>>,
+    slots: Slots<T>,
     /// First free slot of the chain, [`END`] if there is none.
     free: u32,
     len: usize,
@@ -32,7 +32,7 @@ enum Content<T> {
 
 impl<T> Slab<T> {
     pub(super) const fn new() -> Self {
-        Self { slots: Vec::new(), free: END, len: 0, first_generation: 0 }
+        Self { slots: Slots::new(), free: END, len: 0, first_generation: 0 }
     }
 
     /// Fills a slot with what `make` makes for it.
@@ -43,7 +43,7 @@ impl<T> Slab<T> {
             self.slots.push(slot);
         }
         let index = self.free;
-        let slot = &mut self.slots[index as usize];
+        let slot = self.slots.get_mut(index).expect("the chain of free slots holds slots");
         let Content::Free { next } = slot.content else { unreachable!("the chain of free slots holds free slots") };
         self.free = next;
         self.len += 1;
@@ -53,14 +53,14 @@ impl<T> Slab<T> {
     }
 
     pub(super) fn get(&self, handle: Handle) -> Option<&T> {
-        match self.slots.get(handle.index as usize) {
+        match self.slots.get(handle.index) {
             Some(Slot { generation, content: Content::Used(value) }) if *generation == handle.generation => Some(value),
             _ => None,
         }
     }
 
     pub(super) fn get_mut(&mut self, handle: Handle) -> Option<&mut T> {
-        match self.slots.get_mut(handle.index as usize) {
+        match self.slots.get_mut(handle.index) {
             Some(Slot { generation, content: Content::Used(value) }) if *generation == handle.generation => Some(value),
             _ => None,
         }
@@ -68,7 +68,7 @@ impl<T> Slab<T> {
 
     /// The current use of a slot, and its value.
     pub(super) fn current(&mut self, index: u32) -> Option<(Handle, &mut T)> {
-        match self.slots.get_mut(index as usize) {
+        match self.slots.get_mut(index) {
             Some(Slot { generation, content: Content::Used(value) }) => {
                 Some((Handle { index, generation: *generation }, value))
             }
@@ -78,17 +78,16 @@ impl<T> Slab<T> {
 
     /// Drops the value of a slot where it is. Returns whether there was one.
     pub(super) fn free(&mut self, handle: Handle) -> bool {
-        if self.get(handle).is_none() {
-            return false;
-        }
-        let slot = &mut self.slots[handle.index as usize];
+        let used =
+            |slot: &&mut Slot<T>| slot.generation == handle.generation && matches!(slot.content, Content::Used(_));
+        let Some(slot) = self.slots.get_mut(handle.index).filter(used) else { return false };
         slot.generation = slot.generation.wrapping_add(1);
         slot.content = Content::Free { next: std::mem::replace(&mut self.free, handle.index) };
         self.len -= 1;
         if self.len == 0 && self.slots.len() > KEPT_SLOTS {
             // A burst must not keep its memory for ever; generations go on where the latest ended.
             let latest = self.slots.iter().map(|slot| slot.generation).max().unwrap_or(0);
-            self.slots = Vec::new();
+            self.slots = Slots::new();
             self.free = END;
             self.first_generation = latest;
         }
@@ -99,6 +98,47 @@ impl<T> Slab<T> {
         self.len
     }
 }
+
+/// Slots in blocks: those that are there never move, however many there are.
+#[derive(Debug)]
+struct Slots<T>(Vec<Vec<Slot<T>>>);
+
+impl<T> Slots<T> {
+    const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    fn get(&self, index: u32) -> Option<&Slot<T>> {
+        self.0.get(index as usize / BLOCK)?.get(index as usize % BLOCK)
+    }
+
+    fn get_mut(&mut self, index: u32) -> Option<&mut Slot<T>> {
+        self.0.get_mut(index as usize / BLOCK)?.get_mut(index as usize % BLOCK)
+    }
+
+    fn push(&mut self, slot: Slot<T>) {
+        match self.0.last_mut().filter(|block| block.len() < BLOCK) {
+            Some(block) => block.push(slot),
+            None => {
+                // The first grows with its owner, which may be one UE of many.
+                let mut block = Vec::with_capacity(if self.0.is_empty() { 1 } else { BLOCK });
+                block.push(slot);
+                self.0.push(block);
+            }
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.0.last().map_or(0, |last| (self.0.len() - 1) * BLOCK + last.len())
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Slot<T>> {
+        self.0.iter().flatten()
+    }
+}
+
+/// Slots of a block.
+const BLOCK: usize = 256;
 
 /// Indices of those that wait on a TCP connection. Each member remembers its place, so leaving costs no search.
 #[derive(Debug)]
@@ -173,7 +213,7 @@ mod tests {
         for handle in &handles {
             slab.free(*handle);
         }
-        assert_eq!(slab.slots.capacity(), 0);
+        assert_eq!(slab.slots.0.capacity(), 0);
         slab.insert(|_| 7);
         assert!(handles.iter().all(|handle| slab.get(*handle).is_none()));
     }
