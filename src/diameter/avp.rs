@@ -2,6 +2,7 @@
 
 use super::dictionary;
 use super::{Fault, Header, header};
+use ascii::AsciiStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// One AVP as received.
@@ -41,6 +42,14 @@ impl<'a> Avp<'a> {
     /// UTF8String; 5004 if it is not UTF-8.
     #[inline]
     pub fn utf8(&self) -> Result<&'a str, Fault> {
+        match AsciiStr::from_ascii(self.data) {
+            Ok(text) => Ok(text.as_str()),
+            Err(_) => self.beyond_ascii(),
+        }
+    }
+
+    #[cold]
+    fn beyond_ascii(&self) -> Result<&'a str, Fault> {
         std::str::from_utf8(self.data).map_err(|_| Fault::invalid_value(self))
     }
 
