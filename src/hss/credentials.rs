@@ -3,14 +3,15 @@
 use crate::aka::digest::{Algorithm, ha1};
 use crate::aka::{Ha1, Password};
 use std::net::IpAddr;
+use std::rc::Rc;
 
 /// Of SIP digest: what SIP-Digest-Authenticate says. `Debug` hides HA1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DigestCredentials {
     /// `realm` of challenges.
-    pub realm: Box<str>,
+    pub realm: Rc<str>,
     /// Digest-QoP: `auth`, `auth-int`, both with a comma between, or nothing.
-    pub qop: Box<str>,
+    pub qop: Rc<str>,
     /// Challenges state `algorithm=MD5`; without it MD5 is meant.
     pub states_md5: bool,
     /// HA1 of MD5; nothing where the password is unknown.
@@ -47,6 +48,16 @@ impl DigestCredentials {
             ha1: Some(of(Algorithm::Md5)),
             alternate: alternate.map(|algorithm| (algorithm, of(algorithm))),
             recorded: Vec::new(),
+        }
+    }
+
+    /// Keeps texts that `other` has as well but once. Nearly all subscribers have the same ones, which are then in the
+    /// caches when the next of them comes.
+    pub(super) fn share(&mut self, other: &Self) {
+        for (own, others) in [(&mut self.realm, &other.realm), (&mut self.qop, &other.qop)] {
+            if own == others {
+                *own = Rc::clone(others);
+            }
         }
     }
 }

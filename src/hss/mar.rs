@@ -51,7 +51,7 @@ impl Given {
 fn judge(records: &Records, mar: &Mar<'_>) -> Result<Member, CxResult> {
     let store = &records.store;
     let owner = store.by_impi(mar.impi).ok_or(CxResult::USER_UNKNOWN)?;
-    let (member, _) = store.by_impu(mar.impu).ok_or(CxResult::USER_UNKNOWN)?;
+    let (member, _) = store.by_impu_of(owner, mar.impu).ok_or(CxResult::USER_UNKNOWN)?;
     if owner != member {
         return Err(CxResult::IDENTITIES_DONT_MATCH);
     }

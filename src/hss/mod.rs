@@ -3,6 +3,7 @@
 mod auc;
 mod config;
 mod credentials;
+mod identities;
 mod lir;
 mod mar;
 mod network;

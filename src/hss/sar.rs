@@ -93,7 +93,11 @@ fn find(records: &Records, sar: &Sar<'_>) -> Result<(Member, Option<Place>), CxR
     let mut member = sar.impi.map(|impi| store.by_impi(impi).ok_or(CxResult::USER_UNKNOWN)).transpose()?;
     let (mut place, mut is_one) = (None, true);
     for impu in &sar.impus {
-        let (owner, at) = store.by_impu(impu).ok_or(CxResult::USER_UNKNOWN)?;
+        let found = match member {
+            Some(member) => store.by_impu_of(member, impu),
+            None => store.by_impu(impu),
+        };
+        let (owner, at) = found.ok_or(CxResult::USER_UNKNOWN)?;
         is_one &= *member.get_or_insert(owner) == owner;
         place.get_or_insert(at);
     }

@@ -64,6 +64,11 @@ impl Source {
         })
     }
 
+    /// The one at `place`.
+    pub(super) fn impu(&self, place: Place) -> &str {
+        &self.profile(place).identities[usize::from(place.identity)].identity
+    }
+
     pub(super) fn profile(&self, place: Place) -> &ServiceProfile {
         &self.document.profiles[usize::from(place.profile)]
     }

@@ -1,6 +1,7 @@
 //! Subscribers as provisioned. A range of a million is one entry: nothing is spent on a subscriber that never came.
 
 pub use super::credentials::{AccessAddress, DigestCredentials, RecordedDigest};
+use super::identities::Identities;
 use super::range::Range;
 use super::source::{Auth, Member, Place, Source};
 use crate::aka::vector::SubscriberKeys;
@@ -8,7 +9,7 @@ use crate::cx::mar::scheme;
 use crate::cx::user_data::ServiceProfile;
 use crate::identity::Impi;
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 /// One subscriber, or the template of a range.
 #[derive(Clone, Debug)]
@@ -118,15 +119,18 @@ pub struct DuplicateIdentity(pub String);
 pub struct Store {
     sources: Vec<Source>,
     members: u64,
-    /// Identities of single subscribers; those of a range follow from its digits.
-    impis: HashMap<Box<str>, u32, foldhash::fast::RandomState>,
-    impus: HashMap<Box<str>, (u32, Place), foldhash::fast::RandomState>,
+    identities: Identities,
     ranges: Vec<u32>,
 }
 
 impl Store {
     /// Adds one subscriber.
-    pub fn add(&mut self, subscriber: Subscriber) -> Result<(), DuplicateIdentity> {
+    pub fn add(&mut self, mut subscriber: Subscriber) -> Result<(), DuplicateIdentity> {
+        if let AuthVectors::Digest(credentials) = &mut subscriber.auth
+            && let Some(AuthVectors::Digest(before)) = self.sources.last().map(|source| &source.auth)
+        {
+            credentials.share(before);
+        }
         let source = Source::new(self.members, subscriber);
         let mut own = HashSet::new();
         for (impu, _) in source.impus() {
@@ -138,10 +142,10 @@ impl Store {
             return Err(DuplicateIdentity(source.impi().to_owned()));
         }
         let index = self.next_index();
-        self.impis.insert(source.impi().into(), index);
-        self.impus.extend(source.impus().map(|(impu, place)| (impu.into(), (index, place))));
         self.members += 1;
         self.sources.push(source);
+        self.identities.insert_impi(&self.sources, index);
+        self.identities.insert_impus(&self.sources, index);
         Ok(())
     }
 
@@ -151,11 +155,11 @@ impl Store {
         let SubscriberRange { first, imsi, msisdn, count, keys } = range;
         let source = Source::new(self.members, first);
         let range = Range::new(&source, &imsi, msisdn.as_deref(), count, keys)?;
-        if let Some(impi) = self.impis.keys().find(|impi| range.by_impi(impi).is_some()) {
-            return Err(DuplicateIdentity(impi.to_string()));
+        if let Some(impi) = self.identities.impis(&self.sources).find(|impi| range.by_impi(impi).is_some()) {
+            return Err(DuplicateIdentity(impi.to_owned()));
         }
-        if let Some(impu) = self.impus.keys().find(|impu| range.by_impu(impu).is_some()) {
-            return Err(DuplicateIdentity(impu.to_string()));
+        if let Some(impu) = self.identities.impus(&self.sources).find(|impu| range.by_impu(impu).is_some()) {
+            return Err(DuplicateIdentity(impu.to_owned()));
         }
         for other in self.ranges.iter().filter_map(|index| self.source(*index).range.as_ref()) {
             other.disjoint(&range)?;
@@ -189,19 +193,29 @@ impl Store {
 
     /// The subscriber with this private identity.
     pub(super) fn by_impi(&self, impi: &str) -> Option<Member> {
-        if let Some(index) = self.impis.get(impi) {
-            return Some(self.member(*index, 0));
+        if let Some(index) = self.identities.by_impi(&self.sources, impi) {
+            return Some(self.member(index, 0));
         }
         self.in_ranges(|range| range.by_impi(impi)).map(|(index, n)| self.member(index, n))
     }
 
     /// The subscriber with this public identity, and where it stands in the profile.
     pub(super) fn by_impu(&self, impu: &str) -> Option<(Member, Place)> {
-        if let Some((index, place)) = self.impus.get(impu) {
-            return Some((self.member(*index, 0), *place));
+        if let Some((index, place)) = self.identities.by_impu(&self.sources, impu) {
+            return Some((self.member(index, 0), place));
         }
         let (index, (n, place)) = self.in_ranges(|range| range.by_impu(impu))?;
         Some((self.member(index, n), place))
+    }
+
+    /// The same where it is most likely one of `owner`, who is at hand: then nothing has to be looked up.
+    pub(super) fn by_impu_of(&self, owner: Member, impu: &str) -> Option<(Member, Place)> {
+        let source = self.of(owner);
+        let own = match &source.range {
+            Some(range) => range.by_impu(impu).filter(|(n, _)| *n == owner.n).map(|(_, place)| place),
+            None => source.impus().find(|(own, _)| *own == impu).map(|(_, place)| place),
+        };
+        own.map(|place| (owner, place)).or_else(|| self.by_impu(impu))
     }
 
     /// What `member` was provisioned from: for one of a range, the first of the range.
@@ -252,11 +266,11 @@ impl Store {
         if self.of(member).range.is_some() || !identities().all(|impu| own.insert(impu) && is_free(impu)) {
             return false;
         }
-        self.impus.retain(|_, (index, _)| *index != member.source);
+        self.identities.remove_impus(&self.sources, member.source);
         let source = &mut self.sources[member.source as usize];
         source.document.profiles = profiles;
         source.charging = charging;
-        self.impus.extend(source.impus().map(|(impu, place)| (impu.into(), (member.source, place))));
+        self.identities.insert_impus(&self.sources, member.source);
         true
     }
 

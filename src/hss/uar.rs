@@ -41,7 +41,7 @@ fn judge<'a>(records: &'a Records, uar: &Uar<'_>) -> Result<(CxResult, Target<'a
     use UserAuthorizationType as Type;
     let store = &records.store;
     let owner = store.by_impi(uar.impi).ok_or(CxResult::USER_UNKNOWN)?;
-    let (member, place) = store.by_impu(uar.impu).ok_or(CxResult::USER_UNKNOWN)?;
+    let (member, place) = store.by_impu_of(owner, uar.impu).ok_or(CxResult::USER_UNKNOWN)?;
     let source = store.of(member);
     if !is_distinct(source.kind(place)) {
         return Err(CxResult::USER_UNKNOWN);
