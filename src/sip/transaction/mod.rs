@@ -8,6 +8,7 @@ mod branch;
 mod client;
 mod invite;
 mod key;
+mod places;
 mod route;
 mod server;
 mod table;

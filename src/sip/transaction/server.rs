@@ -1,6 +1,7 @@
 //! Server transactions (RFC 3261 clause 17.2, RFC 4320, RFC 6026).
 
 use super::key::{self, KeyShape};
+use super::places::Places;
 use super::route::{DEFAULT_PORT, copy_vias, port, response_route};
 use super::table::{Handle, Members, Slab};
 use super::{Incoming, ServerId, Shared, Timer, Timers};
@@ -12,8 +13,6 @@ use crate::sip::header::via::Via;
 use crate::sip::{HeaderName, Message, Method, Writer};
 use crate::time::{Duration, Instant};
 use foldhash::fast::FixedState;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::hash::{BuildHasher, Hasher};
 use std::net::SocketAddr;
 
@@ -22,9 +21,9 @@ use std::net::SocketAddr;
 pub(super) struct Servers {
     slab: Slab<Server>,
     /// By the hash of the key.
-    by_key: HashMap<u64, u32, FixedState>,
+    by_key: Places,
     /// By the hash of Call-ID and CSeq number: merged requests, and what a CANCEL means.
-    by_call: HashMap<u64, u32, FixedState>,
+    by_call: Places,
     /// Those that want another connection when theirs is lost.
     on_connections: Members,
     hasher: FixedState,
@@ -101,8 +100,8 @@ impl Servers {
         let hasher = FixedState::with_seed(random.next_u64());
         Self {
             slab: Slab::new(),
-            by_key: HashMap::with_hasher(hasher.clone()),
-            by_call: HashMap::with_hasher(hasher.clone()),
+            by_key: Places::default(),
+            by_call: Places::default(),
             on_connections: Members::new(),
             hasher,
             key: Vec::new(),
@@ -148,7 +147,7 @@ impl Servers {
             });
             hash.max(NO_CALL + 1)
         });
-        let relative = call_hash.and_then(|hash| self.by_call.get(&hash).copied());
+        let relative = call_hash.and_then(|hash| self.of_call(hash));
         let is_cancel = method == Method::Cancel;
         let related = relative.and_then(|index| self.slab.current(index)).and_then(|(handle, other)| {
             let related =
@@ -174,7 +173,7 @@ impl Servers {
             key_length,
             message_start,
         });
-        self.index(handle, packet, top);
+        self.index(handle, relative.is_some(), packet, top);
         self.start_timers(now, handle, shared);
         let server = ServerId::from(handle);
         let related = if is_cancel { self.find_invite(shape).or(related) } else { related };
@@ -357,18 +356,22 @@ impl Servers {
 
     /// The transaction with the key of the request at hand.
     fn find(&mut self, key_hash: u64) -> Option<Handle> {
-        let index = *self.by_key.get(&key_hash)?;
-        let (handle, server) = self.slab.current(index)?;
-        (server.key() == self.key).then_some(handle)
+        let Self { by_key, slab, key, .. } = self;
+        find(by_key, slab, key_hash, key)
     }
 
     /// The INVITE that the CANCEL at hand names. Copies of one INVITE that came on several ways share all but this.
     fn find_invite(&mut self, shape: KeyShape) -> Option<Handle> {
         let mut key = self.key[..shape.identity as usize].to_vec();
         key::push_method(&mut key, Method::Invite);
-        let index = *self.by_key.get(&self.hash(|hasher| hasher.write(&key)))?;
-        let (handle, server) = self.slab.current(index)?;
-        (server.key() == key).then_some(handle)
+        let hash = self.hash(|hasher| hasher.write(&key));
+        find(&self.by_key, &mut self.slab, hash, &key)
+    }
+
+    /// The eldest with this hash of Call-ID and CSeq number.
+    fn of_call(&mut self, hash: u64) -> Option<u32> {
+        let Self { by_call, slab, .. } = self;
+        by_call.find(hash, |index| slab.current(index).is_some_and(|(_, server)| server.call_hash == hash))
     }
 
     /// Key and From value, where they end, and the request too where a 100 may have to be made of it.
@@ -389,12 +392,11 @@ impl Servers {
         (buffer, message_start)
     }
 
-    fn index(&mut self, handle: Handle, packet: &Packet<'_>, top: Option<&Via<'_>>) {
+    fn index(&mut self, handle: Handle, has_elder: bool, packet: &Packet<'_>, top: Option<&Via<'_>>) {
         let server = self.slab.get_mut(handle).expect("the caller has just inserted it");
-        // Should two keys ever share a hash, the elder stays found and the younger absorbs nothing.
-        self.by_key.entry(server.key_hash).or_insert(handle.index);
-        if server.call_hash != NO_CALL {
-            self.by_call.entry(server.call_hash).or_insert(handle.index);
+        self.by_key.insert(server.key_hash, handle.index);
+        if server.call_hash != NO_CALL && !has_elder {
+            self.by_call.insert(server.call_hash, handle.index);
         }
         // Who is behind another TLS connection nobody has proved: an answer has the one of its request, or none.
         if packet.transport == Transport::Tcp {
@@ -432,9 +434,9 @@ impl Servers {
         let Some(server) = self.slab.get_mut(handle) else { return };
         shared.buffers.give(std::mem::take(&mut server.buffer));
         let reconnect = server.reconnect;
-        forget(&mut self.by_key, server.key_hash, handle.index);
+        self.by_key.remove(server.key_hash, handle.index);
         if server.call_hash != NO_CALL {
-            forget(&mut self.by_call, server.call_hash, handle.index);
+            self.by_call.remove(server.call_hash, handle.index);
         }
         self.slab.free(handle);
         if let Some(reconnect) = reconnect {
@@ -527,6 +529,13 @@ fn length(octets: usize) -> u32 {
     u32::try_from(octets).expect("a message is shorter than 2^32 octets")
 }
 
+/// The transaction with this key.
+fn find(by_key: &Places, slab: &mut Slab<Server>, hash: u64, key: &[u8]) -> Option<Handle> {
+    let has_key = |server: &Server| server.key_hash == hash && server.key() == key;
+    let index = by_key.find(hash, |index| slab.current(index).is_some_and(|(_, server)| has_key(server)))?;
+    slab.current(index).map(|(handle, _)| handle)
+}
+
 fn write_trying(out: &mut Vec<u8>, request: &Message<'_>, source: SocketAddr) {
     let mut writer = Writer::response(out, 100, "Trying");
     copy_vias(request, source, &mut writer);
@@ -551,22 +560,10 @@ fn until_t2(timers: Timers) -> Duration {
     elapsed
 }
 
-fn forget(map: &mut HashMap<u64, u32, FixedState>, hash: u64, index: u32) {
-    if let Entry::Occupied(entry) = map.entry(hash)
-        && *entry.get() == index
-    {
-        entry.remove();
-    }
-    if map.is_empty() && map.capacity() > KEPT_ENTRIES {
-        map.shrink_to_fit();
-    }
-}
-
 /// No hash of Call-ID and CSeq number.
 const NO_CALL: u64 = 0;
 /// RFC 3261 clause 17.2.1.
 const INVITE_TRYING: Duration = Duration::from_millis(200);
-const KEPT_ENTRIES: usize = 4_096;
 
 #[cfg(test)]
 mod tests {
