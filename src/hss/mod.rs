@@ -7,6 +7,7 @@ mod identities;
 mod lir;
 mod mar;
 mod network;
+mod pages;
 mod range;
 mod record;
 mod restoration;

@@ -1,6 +1,7 @@
 //! What the HSS knows of a subscriber beyond its provisioning (TS 29.228 clause 6, TS 23.228 clause 5.2.1). It comes
 //! into being with the first request that changes it.
 
+use super::pages::Pages;
 use super::record::{Record, RecordFault};
 use super::restoration::Restorations;
 use super::source::{Member, Source};
@@ -12,7 +13,7 @@ use std::rc::Rc;
 #[derive(Debug, Default)]
 pub(super) struct States {
     /// Keyed by [`Member::id`].
-    states: HashMap<u64, State, foldhash::fast::RandomState>,
+    states: Pages<State>,
     names: ServerNames,
     pub(super) restorations: Restorations,
     /// The S-CSCFs whose users another one is taking over, until it has them; keyed by [`Member::id`]. Seldom anybody.
@@ -49,13 +50,13 @@ pub(super) enum Registration {
 impl States {
     /// The state, if there is one already.
     pub(super) fn find(&self, member: Member) -> Option<&State> {
-        self.states.get(&member.id)
+        self.states.get(member.id)
     }
 
     /// The state, made from what was provisioned where there is none.
     pub(super) fn of(&mut self, member: Member, source: &Source) -> &mut State {
         self.touched = Some(member);
-        self.states.entry(member.id).or_insert_with(|| State::new(source.sqn))
+        self.states.get_or_insert_with(member.id, || State::new(source.sqn))
     }
 
     /// The registration state and the S-CSCF name.
@@ -137,7 +138,7 @@ impl States {
 
     fn unassign(&mut self, member: Member) {
         self.touched = Some(member);
-        if let Some(name) = self.states.get_mut(&member.id).and_then(|state| state.server.take()) {
+        if let Some(name) = self.states.get_mut(member.id).and_then(|state| state.server.take()) {
             self.names.release(name);
         }
     }
@@ -213,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_state_is_small() {
-        assert!(size_of::<(u64, State)>() <= 32, "{}", size_of::<(u64, State)>());
+        assert!(size_of::<Option<State>>() <= 24, "{}", size_of::<Option<State>>());
     }
 
     #[test]
