@@ -341,3 +341,85 @@ fn nothing_stays_of_what_has_ended() {
     assert!(rig.pcscf.next_timeout().is_none());
     assert!(rig.events.iter().any(|e| matches!(e, What::SaRemoved { .. })));
 }
+
+/// Registered, and refreshed by a REGISTER that the next one is like.
+fn refreshed() -> (Rig, Phone) {
+    let (mut rig, mut phone) = (Rig::new(config()), Phone::new(1));
+    rig.register(0, &mut phone, 3_600);
+    for at in [1_000, 2_000] {
+        let text = phone.protected();
+        phone.send_over_sa(&mut rig, at, &text);
+        rig.accept(at + 10, 3_600);
+        assert_eq!(rig.extended.last().map(|(_, until)| *until), Some((at + 10) / 1_000 + 3_630));
+    }
+    (rig, phone)
+}
+
+#[test]
+fn what_a_200_to_a_refresh_says_otherwise_counts() {
+    let (mut rig, mut phone) = refreshed();
+    let identities = |rig: &Rig, phone: &Phone| rig.pcscf.identities(&phone.impi()).collect::<Vec<_>>();
+    assert_eq!(identities(&rig, &phone), [phone.impu().as_str(), "tel:+99912345"]);
+    let registered = |rig: &Rig| rig.events.iter().filter(|event| matches!(event, What::Registered { .. })).count();
+    assert_eq!(registered(&rig), 3);
+    for (n, (from, to)) in [
+        ("orig@scscf", "other@scscf"),
+        ("tel:+99912345", "tel:+99967890"),
+        ("expires=3600", "expires=60000"),
+        ("P-Associated-URI", "Expires: 70\r\nP-Associated-URI"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let at = 3_000 + 1_000 * n as u64;
+        let text = phone.protected();
+        phone.send_over_sa(&mut rig, at, &text);
+        let request = rig.forwarded();
+        let (all, only) = (accepted(&request, 3_600), accepted(&request, 3_600).replace(from, to));
+        assert_ne!(all, only);
+        rig.core_sends(at, &only);
+        assert_eq!(rig.answer().status(), 200);
+        let route = rig.pcscf.service_route(&phone.impi()).unwrap();
+        assert_eq!(
+            (route.contains("other@"), identities(&rig, &phone)[1] == "tel:+99967890"),
+            (n == 0, n == 1),
+            "{to}"
+        );
+        let granted = if n == 2 { 60_000 } else { 3_600 };
+        assert_eq!(rig.extended.last().map(|(_, until)| *until >= at / 1_000 + granted), Some(true), "{to}");
+    }
+    assert_eq!(registered(&rig), 7);
+    // And one that takes the Contact away ends the registration.
+    let text = phone.protected();
+    phone.send_over_sa(&mut rig, 9_000, &text);
+    let request = rig.forwarded();
+    rig.core_sends(9_000, &response(&request, "200 OK", ""));
+    assert_eq!((rig.answer().status(), identities(&rig, &phone).len()), (200, 0));
+}
+
+#[test]
+fn a_refresh_like_the_one_before_is_judged_by_what_differs() {
+    for (from, to, status) in [
+        ("Max-Forwards: 70", "Max-Forwards: 0", 483),
+        ("Max-Forwards: 70", "Max-Forwards: x", 400),
+        (" REGISTER\r\nContact", " INVITE\r\nContact", 400),
+        ("Max-Forwards", "Via: SIP/2.0/UDP\r\nMax-Forwards", 400),
+        ("CSeq: ", "CSeq: 9 REGISTER\r\nCSeq: ", 400),
+        ("Security-Verify: ipsec", "Security-Verify: x-ipsec", 494),
+        ("Digest username=\"0010", "Digest username=\"0020", 403),
+        ("Digest username", "Digest realm=\"a\",username", 400),
+        ("Via: SIP/2.0/UDP 10.1.0.1", "Via: SIP/2.0/UDP 10.1.0.2", 403),
+        (">;tag=t", ">tag=t", 400),
+        ("Call-ID: call1", "Call-ID: call 1", 400),
+        ("Proxy-Require: sec-agree", "Proxy-Require: x-new", 420),
+        ("REGISTER sip:", "REGISTER http:", 416),
+        (";+sip.instance", ";+sip.instance=", 400),
+    ] {
+        let (mut rig, mut phone) = refreshed();
+        let text = phone.protected();
+        assert!(text.contains(from), "{from}");
+        phone.send_over_sa(&mut rig, 3_000, &text.replacen(from, to, 1));
+        let answers: Vec<u16> = rig.to_ue.iter().map(|answer| answer.status()).collect();
+        assert_eq!((&*answers, rig.to_core.len()), (&[status][..], 0), "{to}");
+    }
+}

@@ -724,6 +724,60 @@ fn a_refresh_tells_the_hss_what_it_keeps_for_others() {
 }
 
 #[test]
+fn a_refresh_like_the_one_before_prolongs_what_is_bound() {
+    for sar_at_refresh in [SarAtRefresh::Always, SarAtRefresh::WhenChanged] {
+        let mut s = scscf(ScscfConfig { sar_at_refresh, ..config() });
+        let (mut last, first) = s.registered();
+        for _ in 0..3 {
+            s.pass(Duration::from_secs(500_000));
+            last = last.next();
+            s.register(&last);
+            assert!(sar_at_refresh == SarAtRefresh::WhenChanged || s.assign_again());
+            let text = s.sent().text;
+            for name in ["Contact", "Path", "Service-Route", "P-Associated-URI", "P-Charging-Vector"] {
+                assert_eq!(header(&text, name), header(&first, name), "{text}");
+            }
+            assert_eq!((status(&text), header(&text, "CSeq")), (200, &*format!("{} REGISTER", last.cseq)));
+        }
+        // One of its own is older, and it is no answer to a challenge that was not sent.
+        s.register(&last);
+        assert_eq!(s.answered(), 500);
+        s.register(&Register { integrity_protected: Some("no"), ..last.next() });
+        s.give_vector(2);
+        assert_eq!(s.answered(), 401);
+        s.pass(Duration::from_secs(240));
+        s.absorb();
+        s.pass(Duration::from_secs(599_759));
+        assert_eq!(s.element.registrations(), 1);
+        s.pass(Duration::from_secs(1));
+        assert_eq!(s.element.registrations(), 0);
+    }
+}
+
+#[test]
+fn a_refresh_whose_binding_was_replaced_meanwhile_binds_again() {
+    let mut s = scscf(config());
+    let (last, _) = s.registered();
+    s.register(&last.next());
+    let waiting = s.asked();
+    // Another identity of the set takes the binding's place while the HSS thinks.
+    let other = Register {
+        impu: "sip:+99912345@ims.mnc001.mcc001.3gppnetwork.org".into(),
+        call_id: "call-2@ue".into(),
+        contacts: vec![contact(31_009)],
+        ..Register::initial()
+    };
+    let challenge = s.challenge(&other, 2);
+    s.register(&other.answering(&challenge));
+    assert!(s.assign_again());
+    assert!(header(&s.sent().text, "Contact").starts_with(contact(31_009).split_once('>').unwrap().0));
+    s.answer_sar(&waiting, CxResult::SUCCESS, None);
+    let text = s.sent().text;
+    assert_eq!((status(&text), headers(&text, "Contact").count()), (200, 1), "{text}");
+    assert_eq!(header(&text, "Contact"), contact(31_001).replacen('>', ">;expires=600000", 1));
+}
+
+#[test]
 fn a_reregistration_without_challenge_brings_no_new_contact() {
     let mut s = scscf(config());
     let (last, _) = s.registered();

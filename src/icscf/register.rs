@@ -11,7 +11,7 @@ use crate::sip::header::grammar::mentions;
 use crate::sip::transaction::{ClientId, ServerId, Timers};
 use crate::sip::{HeaderName, Message, NameSet, Uri};
 use crate::time::{Duration, Instant};
-use memchr::{memchr2, memchr3};
+use memchr::memchr3;
 use std::fmt;
 use std::rc::Rc;
 
@@ -286,18 +286,12 @@ fn is_protected(message: &Message<'_>) -> bool {
 /// `username` of the credentials, unless it is no private identity: phones without USIM have any name there, which only
 /// the digest covers (TS 23.003 clause 13.3: user@realm).
 fn username<'a>(message: &Message<'a>) -> Result<Option<&'a str>, Refusal> {
-    // Nearly everybody writes it first. The registrar judges what follows.
-    let first = message.header(HeaderName::Authorization).and_then(|value| value.strip_prefix("Digest username=\""));
-    if let Some(text) = first
-        && let Some(end) = memchr2(b'"', b'\\', text.as_bytes())
-        && text.as_bytes()[end] == b'"'
-    {
-        return Ok(Some(&text[..end]).filter(|username| memchr::memchr(b'@', username.as_bytes()).is_some()));
+    let is_private = |username: &&str| memchr::memchr(b'@', username.as_bytes()).is_some();
+    // The registrar judges what follows.
+    if let Some(username) = message.first_username() {
+        return Ok(Some(username).filter(is_private));
     }
-    Ok(message
-        .authorization()?
-        .and_then(|c| c.username)
-        .filter(|username| memchr::memchr(b'@', username.as_bytes()).is_some()))
+    Ok(message.authorization()?.and_then(|c| c.username).filter(is_private))
 }
 
 /// The first element of P-Visited-Network-ID without parameters and quotes.

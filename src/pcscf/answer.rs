@@ -2,7 +2,7 @@
 
 use super::Pcscf;
 use super::books::Opening;
-use super::flow::{Agreement, Asked, Challenging, Held, Origin, Stated};
+use super::flow::{Agreement, Alike, Asked, Challenging, FlowKey, Held, Origin, Short, Stated};
 use super::from_core::{FromCore, Keys, Strip};
 use super::refusal::Refusal;
 use super::tls;
@@ -13,11 +13,12 @@ use crate::identity::{Impi, Impu};
 use crate::ipsec::association::{Mod, SaSetId};
 use crate::packet::{Outbox, Transport};
 use crate::sip::header::contact::Contacts;
-use crate::sip::header::grammar;
 use crate::sip::header::name_addr::NameAddr;
 use crate::sip::transaction::{ClientId, Ended};
-use crate::sip::{HeaderError, HeaderName, Message, Uri};
+use crate::sip::{HeaderError, HeaderName, Message, Uri, uri};
 use crate::time::{Duration, Instant};
+use std::hash::{BuildHasher, Hash};
+use std::num::NonZero;
 
 impl Pcscf {
     /// The final response to a REGISTER.
@@ -161,17 +162,19 @@ impl Pcscf {
             return;
         }
         self.relay(now, context, response, out);
+        let likeness = self.exchange_likeness(context, response);
+        if let (Origin::Protected(set), Some((request, answer))) = (context.origin, likeness)
+            && let Some(expires) = self.books.prolong(now, context.flow, request, answer)
+        {
+            self.books.establish(now, set, expires, out);
+            self.on_registered(now, client, context.flow, expires, out);
+            return self.answer_unheard(now, out);
+        }
         let mut aor = String::with_capacity(USUAL_IDENTITIES);
         if push_canonical(HeaderName::To, context.asked.to(), &mut aor).is_err() {
             return;
         }
-        let granted = granted(&context.asked, response);
-        let impi = |this: &Self| {
-            let request = this.core.sent(client).and_then(|sent| Message::parse(sent).ok());
-            let credentials = request.and_then(|r| r.authorization().ok().flatten());
-            Impi::from(credentials.and_then(|c| c.username).unwrap_or_default())
-        };
-        match granted {
+        match granted(&context.asked, response) {
             Granted::Nothing => {}
             Granted::End => {
                 if let Origin::Protected(set) = context.origin {
@@ -181,7 +184,7 @@ impl Pcscf {
                 let cause = "the UE asked for it";
                 out.event(|| Event {
                     role: Role::Pcscf,
-                    what: What::Deregistered { impi: impi(self), impu: Impu::from(aor), cause },
+                    what: What::Deregistered { impi: self.impi_in(client), impu: Impu::from(aor), cause },
                 });
             }
             Granted::For(expires) => {
@@ -201,21 +204,49 @@ impl Pcscf {
                 self.bind_tls(context.flow, way_back, context.agreement.is_some(), out);
                 let stated = Stated { identities: &identities, service_route: &service_route };
                 self.books.register(context.flow, now + expires, stated, in_clear);
-                out.event(|| {
-                    let impu = Impu::from(identities.lines().next().unwrap_or(&aor));
-                    Event { role: Role::Pcscf, what: What::Registered { impi: impi(self), impu, expires } }
-                });
-                // An emergency registration is nobody's business (TS 24.229 clause 5.2.10).
-                let is_watched = self.watching.is_some() && !context.flow.is_emergency();
-                let watched = is_watched.then(|| impi(self));
-                self.watch(now, context.flow);
-                if let Some(impi) = watched {
-                    let default = identities.lines().next().unwrap_or(&aor);
-                    self.watch_registration(now, context.flow, (impi.as_str(), default), expires, out);
-                }
+                let granted = u32::try_from(expires.as_secs()).ok().and_then(NonZero::new);
+                let last = likeness.zip(granted);
+                let last = last.map(|((request, answer), granted)| Alike { request, answer, granted });
+                self.books.remember(context.flow, last);
+                self.on_registered(now, client, context.flow, expires, out);
             }
         }
         self.answer_unheard(now, out);
+    }
+
+    /// Of a REGISTER over SAs and of its 200.
+    fn exchange_likeness(&self, context: &Challenging, response: &FromCore<'_>) -> Option<(Short, Short)> {
+        let request = context.likeness?;
+        let mut hasher = self.hasher.build_hasher();
+        request.hash(&mut hasher);
+        Some((request, Short::new(response.likeness(hasher)?)))
+    }
+
+    /// What a flow has registered is known.
+    fn on_registered(&mut self, now: Instant, client: ClientId, flow: FlowKey, expires: Duration, out: &mut Outbox) {
+        out.event(|| {
+            let what = What::Registered { impi: self.impi_in(client), impu: self.newest_identity(flow), expires };
+            Event { role: Role::Pcscf, what }
+        });
+        self.watch(now, flow);
+        // An emergency registration is nobody's business (TS 24.229 clause 5.2.10).
+        if self.watching.is_some() && !flow.is_emergency() {
+            let (impi, default) = (self.impi_in(client), self.newest_identity(flow));
+            self.watch_registration(now, flow, (impi.as_str(), default.as_str()), expires, out);
+        }
+    }
+
+    /// Who sent the REGISTER of a transaction that is through.
+    fn impi_in(&self, client: ClientId) -> Impi {
+        let request = self.core.sent(client).and_then(|sent| Message::parse(sent).ok());
+        let credentials = request.and_then(|r| r.authorization().ok().flatten());
+        Impi::from(credentials.and_then(|c| c.username).unwrap_or_default())
+    }
+
+    /// The default identity of the set registered last.
+    fn newest_identity(&self, flow: FlowKey) -> Impu {
+        let newest = self.books.registrations(flow).last().and_then(|newest| newest.identities().next());
+        Impu::from(newest.unwrap_or_default())
     }
 
     /// The next entry point takes the request, or the UE hears 504 (RFC 4320: never 408).
@@ -315,24 +346,11 @@ fn identities(response: &FromCore<'_>, aor: &str) -> String {
 
 /// Appends the URI of an address in canonical form.
 fn push_canonical(name: HeaderName, address: &str, out: &mut String) -> Result<(), HeaderError> {
-    match canonical(address) {
+    match uri::canonical_address(address) {
         Some(canonical) => out.push_str(canonical),
         None => NameAddr::parse(name, address)?.uri.canonical(out),
     }
     Ok(())
-}
-
-/// The URI of an address that is `<tel:+digits>`, or `<sip:user@host>` of plain characters, in lower case what compares
-/// so: it is its own canonical form.
-fn canonical(element: &str) -> Option<&str> {
-    let uri = element.strip_prefix('<')?.strip_suffix('>')?;
-    if let Some(digits) = uri.strip_prefix("tel:+") {
-        return (!digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())).then_some(uri);
-    }
-    let address = uri.strip_prefix("sip:")?.as_bytes();
-    let user = grammar::plain_end(address, 0);
-    let is_plain = user > 0 && address.get(user) == Some(&b'@') && user + 1 < address.len();
-    (is_plain && grammar::lower_host_end(address, user + 1) == address.len()).then_some(uri)
 }
 
 /// What has the UE ask again otherwise (TS 24.229 clause 5.1.1.2.1): it may do so over its temporary set, which ends with

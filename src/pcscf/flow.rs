@@ -145,6 +145,16 @@ pub(super) struct Flow {
     pub(super) in_clear: Option<Box<InClear>>,
 }
 
+impl Flow {
+    /// What a refresh is like, where one set is registered.
+    pub(super) fn last(&self) -> Option<Alike> {
+        match &self.registrations {
+            Registrations::One(known) => known.last,
+            Registrations::None | Registrations::Many(_) => None,
+        }
+    }
+}
+
 /// One for each implicit set registered; usually one in all.
 #[derive(Debug, Default)]
 pub(super) enum Registrations {
@@ -194,6 +204,18 @@ pub(super) struct Registration {
     /// host where it is that of `shared`. Each is ended by a line end.
     packed: Box<str>,
     shared: Rc<Shared>,
+    /// Of the last REGISTER over SAs and its 200.
+    pub(super) last: Option<Alike>,
+}
+
+/// What a REGISTER and its 200 have in common with a refresh and its 200 from which nothing new is to be learnt. Each is a
+/// keyed hash of lines that were read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Alike {
+    pub(super) request: Short,
+    pub(super) answer: Short,
+    /// What was granted, in seconds.
+    pub(super) granted: NonZero<u32>,
 }
 
 /// What many registrations have in common.
@@ -239,7 +261,7 @@ impl Registration {
             packed.push_str(shared.without_host(identity));
             packed.push('\n');
         }
-        Self { until, packed: packed.into(), shared }
+        Self { until, packed: packed.into(), shared, last: None }
     }
 
     /// The elements of Service-Route, separated by commas.
@@ -419,6 +441,8 @@ pub(super) struct Challenging {
     pub(super) agreement: Option<Box<Agreement>>,
     /// What a 200 is read with.
     pub(super) asked: Asked,
+    /// What a REGISTER like it has, too.
+    pub(super) likeness: Option<Short>,
     /// Which next hop has it.
     pub(super) hop: usize,
 }

@@ -12,6 +12,7 @@ use crate::sip::header::via::Via;
 use crate::sip::{HeaderError, HeaderName, Line, Message, NameSet, Part, Writer};
 use crate::time::Duration;
 use data_encoding::HEXLOWER_PERMISSIVE;
+use std::hash::Hasher;
 use zeroize::Zeroizing;
 
 /// A response from the core without its keys.
@@ -138,6 +139,16 @@ impl<'m> FromCore<'m> {
     pub(super) fn elements(&self, name: HeaderName) -> impl Iterator<Item = &'m str> + '_ {
         debug_assert!(matches!(name, HeaderName::PAssociatedUri | HeaderName::ServiceRoute));
         self.message.elements(name).filter(|e| !self.holds_a_key(e.as_bytes()))
+    }
+
+    /// A hash of what is learnt of a 200, which is the same for those from which the same is learnt; `None` where a key may
+    /// be in it. `hasher` is that of its REGISTER.
+    pub(super) fn likeness(&self, mut hasher: impl Hasher) -> Option<u64> {
+        if !self.challenges.is_empty() {
+            return None;
+        }
+        self.message.write_lines(LEARNT, &mut hasher);
+        Some(hasher.finish())
     }
 
     /// Writes it for the UE: our Via, what is meant for the P-CSCF, and `strip` removed; `security_server` added.
@@ -323,6 +334,10 @@ fn octets(hex: &str) -> Option<Zeroizing<[u8; 16]>> {
 
 const CHALLENGES: NameSet =
     NameSet::of(&[HeaderName::WwwAuthenticate, HeaderName::ProxyAuthenticate, HeaderName::AuthenticationInfo]);
+
+/// What a 200 to REGISTER is read for.
+const LEARNT: NameSet =
+    NameSet::of(&[HeaderName::Contact, HeaderName::Expires, HeaderName::PAssociatedUri, HeaderName::ServiceRoute]);
 
 /// Where there is none of these, there is no challenge; see [`is_challenge`].
 const PERHAPS_CHALLENGES: NameSet = CHALLENGES.union(NameSet::of(&[HeaderName::Other]));

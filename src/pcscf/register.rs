@@ -322,9 +322,10 @@ impl Pcscf {
         let (icid, line) = (icid.as_bytes(), self.config.lines.get(&source.ip()).map(|line| &**line));
         // RFC 5626 clause 5.1.
         let outbound = self.config.outbound && read.has_reg_id;
-        let hops = read.checked.max_forwards;
+        let hops = read.max_forwards;
         let add = Additions { texts: &self.texts, source, hops, token: &token, outbound, integrity, icid, line };
-        let context = Challenging { server, origin, flow, agreement, asked: Asked::by(message), hop: 0 };
+        let (asked, likeness) = (Asked::by(message), read.likeness);
+        let context = Challenging { server, origin, flow, agreement, asked, likeness, hop: 0 };
         let route = self.core_route(hop);
         self.core.request(now, self.config.core_timers, route, true, context, out, |bytes, transport, branch| {
             write_register(bytes, transport, branch, message, &add);

@@ -2,17 +2,17 @@
 
 use super::Pcscf;
 use super::config::SecAgreePolicy;
-use super::flow::{Phase, SetRef};
+use super::flow::{Phase, SetRef, Short};
 use super::passing::Sender;
 use super::refusal::Refusal;
 use super::to_ue::Answer;
 use crate::event::{Event, Role, What};
 use crate::ipsec::association::PortPair;
 use crate::packet::{Outbox, Packet, Route, Transport};
-use crate::sip::message::Checked;
 use crate::sip::transaction::{Incoming, ServerId};
 use crate::sip::{HeaderName, Message, Method, NameSet, Uri};
 use crate::time::Instant;
+use std::hash::{BuildHasher, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 /// What may become of a packet before any transaction is made for it.
@@ -29,13 +29,15 @@ enum Admission {
 
 /// What was read of a request while it was checked.
 pub(super) struct Read<'a> {
-    pub(super) checked: Checked<'a>,
+    pub(super) max_forwards: Option<u8>,
     /// A Contact is for emergency calls.
     pub(super) sos: bool,
     /// A Contact has a reg-id.
     pub(super) has_reg_id: bool,
     /// reg-id and instance of the first Contact that has both (RFC 5626).
     pub(super) flow: Option<(u32, &'a str)>,
+    /// Of a REGISTER over a set of SAs, see [`Pcscf::likeness`]; `None` where it must be read each time.
+    pub(super) likeness: Option<Short>,
 }
 
 impl Pcscf {
@@ -108,7 +110,7 @@ impl Pcscf {
                 self.heard(now, flow);
             }
         }
-        let read = match self.check(message) {
+        let read = match self.check(message, over.filter(|_| method == Method::Register)) {
             Ok(read) => read,
             Err(refusal) => return self.refuse_unchecked(now, packet, message, server, &refusal, out),
         };
@@ -181,16 +183,27 @@ impl Pcscf {
         answerable
     }
 
-    /// RFC 3261 clause 16.3.
-    fn check<'a>(&self, message: &Message<'a>) -> Result<Read<'a>, Refusal> {
+    /// RFC 3261 clause 16.3. `over`: the set that carried a REGISTER.
+    fn check<'a>(&self, message: &Message<'a>, over: Option<SetRef>) -> Result<Read<'a>, Refusal> {
+        let likeness = over.map(|set| self.likeness(message, set));
+        let is_known = |likeness| over.is_some_and(|set| self.books.is_refresh(set, likeness));
+        if likeness.is_some_and(is_known) {
+            let (_, max_forwards) = message.check_anew()?;
+            if max_forwards == Some(0) {
+                return Err(Refusal::TooManyHops);
+            }
+            return Ok(Read { max_forwards, sos: false, has_reg_id: false, flow: None, likeness });
+        }
         let (mut sos, mut has_reg_id, mut flow) = (false, false, None);
         let checked = message.checked_with(|contact| {
             sos |= contact.address.uri.params.has("sos");
             has_reg_id |= contact.reg_id().is_some();
             flow = flow.or_else(|| contact.reg_id().zip(contact.instance()));
         })?;
-        let read = Read { checked, sos, has_reg_id, flow };
-        if checked.max_forwards == Some(0) {
+        let max_forwards = checked.max_forwards;
+        let likeness = likeness.filter(|_| !sos && !has_reg_id);
+        let read = Read { max_forwards, sos, has_reg_id, flow, likeness };
+        if max_forwards == Some(0) {
             return Err(Refusal::TooManyHops);
         }
         if !message.has_any(NameSet::of(&[HeaderName::ProxyRequire])) || is_sec_agree(message, HeaderName::ProxyRequire)
@@ -202,6 +215,15 @@ impl Pcscf {
             .filter(|tag| !KNOWN_TAGS.iter().any(|known| tag.eq_ignore_ascii_case(known)))
             .collect();
         if unknown.is_empty() { Ok(read) } else { Err(Refusal::UnknownExtension { tags: unknown.join(", ") }) }
+    }
+
+    /// A keyed hash of all that [`Pcscf::check`] judges of a REGISTER but for what differs each time, and of the set that
+    /// it came over. A refresh that has that of the REGISTER before it need not be read again: it is the same.
+    fn likeness(&self, message: &Message<'_>, over: SetRef) -> Short {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write_u64(over.id.0);
+        message.write_lines(JUDGED, &mut hasher);
+        Short::new(hasher.finish())
     }
 
     /// A request other than REGISTER: that of a registered UE is passed on. `server`: `None` for ACK.
@@ -273,6 +295,15 @@ pub(super) fn wants_agreement(message: &Message<'_>, name: HeaderName) -> bool {
 pub(super) fn is_sec_agree(message: &Message<'_>, name: HeaderName) -> bool {
     message.only(name) == Some("sec-agree")
 }
+
+/// What [`Pcscf::check`] judges besides what [`Message::check_anew`] does.
+const JUDGED: NameSet = NameSet::of(&[
+    HeaderName::To,
+    HeaderName::CallId,
+    HeaderName::Contact,
+    HeaderName::Expires,
+    HeaderName::ProxyRequire,
+]);
 
 /// Methods that are served or passed on.
 const ALLOW: &str =

@@ -2,6 +2,7 @@
 
 use super::contacts::Planned;
 use super::digest::OpenRegister;
+use super::refresh::Prolonged;
 use super::register::Register;
 use super::registrar::HssId;
 use super::reply::Reply;
@@ -100,11 +101,13 @@ pub(super) struct AwaitingSaa {
     pub(super) reply: Reply,
     /// What it binds and removes.
     pub(super) planned: Vec<Planned>,
+    /// Or what it prolongs: then nothing is planned.
+    pub(super) prolonged: Option<Prolonged>,
     /// It binds a flow of RFC 5626.
     pub(super) outbound: bool,
     /// Its UE supports GRUUs.
     pub(super) gruu: bool,
-    /// All of it, where application servers may want to see it.
+    /// All of it, where application servers may want to see it, or it has not been read.
     pub(super) register: Vec<u8>,
     /// SCSCF-Restoration-Info for the HSS; nothing where none is left with it.
     pub(super) left: Vec<u8>,
@@ -155,6 +158,11 @@ impl Attempts {
         self.table.chain(self.hasher.hash_one(impi)).find(|(_, a)| is_it(a)).map(|(id, _)| id)
     }
 
+    /// True while any attempt of this IMPI goes on. Of another with its hash, too: whoever asks then takes the longer way.
+    pub(super) fn has_any(&self, impi: &str) -> bool {
+        self.table.chain(self.hasher.hash_one(impi)).next().is_some()
+    }
+
     /// Starts an attempt; one of the same pair must have been removed.
     pub(super) fn insert(&mut self, attempt: Attempt) -> Id {
         self.table.insert(self.hasher.hash_one(attempt.impi()), attempt)
@@ -201,7 +209,12 @@ impl fmt::Debug for Attempt {
 impl Attempt {
     /// A first challenge, or an assignment without one.
     pub(super) fn new(register: &Register<'_, '_>, hss: Option<HssId>, state: State) -> Self {
-        Self { subject: Subject::of(register), state, resyncs: 0, mac_failures: 0, hss }
+        Self::of(Subject::of(register), hss, state)
+    }
+
+    /// The same for a subject.
+    pub(super) const fn of(subject: Subject, hss: Option<HssId>, state: State) -> Self {
+        Self { subject, state, resyncs: 0, mac_failures: 0, hss }
     }
 
     /// The private identity.
@@ -219,6 +232,11 @@ impl Subject {
     /// Who registers.
     pub(super) fn of(register: &Register<'_, '_>) -> Self {
         let Register { impi, ref impu, is_emergency, .. } = *register;
+        Self::new(impi, impu, is_emergency)
+    }
+
+    /// This one.
+    pub(super) fn new(impi: &str, impu: &str, is_emergency: bool) -> Self {
         Self { text: [impi, impu].concat().into(), impi: impi.len(), is_emergency }
     }
 

@@ -5,6 +5,7 @@ use super::attempt::{Attempt, AwaitingSaa, State, Subject};
 use super::challenge::UNABLE_TO_DELIVER;
 use super::contacts::{Planned, Wanted, rebind};
 use super::profile::UserData;
+use super::refresh::Prolonged;
 use super::refusal::Refusal;
 use super::register::Register;
 use super::registrar::{HssId, Registrar, is_canonically};
@@ -69,13 +70,17 @@ impl Scscf {
             self.fail_challenge(now, before, &Refusal::Replaced, out);
         }
         let planned = wanted.iter().map(|w| Planned::new(register, w, &self.registrar.compact, &mut self.scratch.0));
-        let planned: Vec<Planned> = planned.collect();
+        let mut planned: Vec<Planned> = planned.collect();
+        if let [only] = &mut *planned {
+            only.likeness = self.likeness(register, wanted);
+        }
         let left = if self.config.restoration { self.leave(now, register, &planned) } else { Vec::new() };
         let outbound = wanted.iter().any(|w| w.flow.is_some());
         let kept = self.keep_register(registration, register.message.bytes());
         let reply = self.reply_to_granted(server, register, wanted);
         let gruu = register.supports_gruu;
-        Ok(AwaitingSaa { reply, planned, outbound, gruu, register: kept, left, is_outdated: false })
+        let prolonged = None;
+        Ok(AwaitingSaa { reply, planned, prolonged, outbound, gruu, register: kept, left, is_outdated: false })
     }
 
     /// The AVP that lets another process of ours go on.
@@ -87,7 +92,7 @@ impl Scscf {
     }
 
     /// Sends SAR for an attempt in `AwaitingSaa`.
-    fn send_assignment(&mut self, now: Instant, id: Id, known: bool, out: &mut Outbox) {
+    pub(super) fn send_assignment(&mut self, now: Instant, id: Id, known: bool, out: &mut Outbox) {
         let Self { attempts, node, session_id, config, registrar, .. } = self;
         let Some(attempt) = attempts.get(id) else { return };
         let State::AwaitingSaa(waiting) = &attempt.state else { return };
@@ -128,7 +133,8 @@ impl Scscf {
             return self.send_assignment(now, again, known, out);
         }
         let came_back = saa.as_ref().is_ok_and(|saa| !saa.restoration.is_empty());
-        match saa.and_then(|saa| self.registered(now, &attempt.subject, &saa, out)) {
+        let known = waiting.prolonged.filter(|p| self.registrar.still_binds(p)).map(|p| p.registration);
+        match saa.and_then(|saa| self.registered(now, &attempt.subject, known, &saa, out)) {
             Ok((registration, others)) => {
                 self.bind(now, &attempt.subject, registration, &others, waiting, out);
                 if came_back {
@@ -147,12 +153,13 @@ impl Scscf {
         }
     }
 
-    /// The registration of the SAA, and those of other IMPIs that share the identity: their Contacts are bindings of it
-    /// too.
+    /// The registration of the SAA (`known`, if it is), and those of other IMPIs that share the identity: their Contacts
+    /// are bindings of it too.
     fn registered(
         &mut self,
         now: Instant,
         subject: &Subject,
+        known: Option<Id>,
         saa: &Saa<'_>,
         out: &mut Outbox,
     ) -> Result<(Id, Vec<Id>), Refusal> {
@@ -166,7 +173,7 @@ impl Scscf {
             result => return Err(Refusal::AssignmentFault(result)),
         }
         let hss = self.registrar.hss_named(saa.envelope.origin_host);
-        let before = self.registrar.find(impi, impu);
+        let before = known.or_else(|| self.registrar.find(impi, impu));
         let registration = match (before, self.user_data(saa, impu, subject.is_emergency, out)) {
             (Some(id), Ok(None)) => id,
             (Some(id), Ok(Some(data))) => {
@@ -188,7 +195,7 @@ impl Scscf {
         Ok((registration, others.into_iter().filter_map(|other| self.registrar.find(other, impu)).collect()))
     }
 
-    fn bind(
+    pub(super) fn bind(
         &mut self,
         now: Instant,
         subject: &Subject,
@@ -197,12 +204,25 @@ impl Scscf {
         waiting: AwaitingSaa,
         out: &mut Outbox,
     ) {
-        let AwaitingSaa { reply, planned, outbound, gruu, register, left: _, is_outdated } = waiting;
-        let bindings = self.registrar.take_bindings(registration);
-        let compact = &self.registrar.compact;
-        let is_first = bindings.iter().all(|b| b.is_emergency());
-        let (bindings, replaced) = rebind(bindings, planned, self.config.digest.parallel_contacts, now, compact);
-        if let Some(deadline) = self.registrar.bind(registration, bindings) {
+        let AwaitingSaa { reply, mut planned, prolonged, outbound, gruu, register, left: _, is_outdated } = waiting;
+        let is_same = |p: &Prolonged| p.registration == registration;
+        let (mut is_first, mut replaced) = (false, Vec::new());
+        let deadline = match prolonged.filter(is_same).and_then(|p| self.registrar.prolong(now, &p)) {
+            Some(deadline) => deadline,
+            None => {
+                if prolonged.is_some() {
+                    planned = self.read_again(&register);
+                }
+                let bindings = self.registrar.take_bindings(registration);
+                let compact = &self.registrar.compact;
+                is_first = bindings.iter().all(|b| b.is_emergency());
+                let parallel = self.config.digest.parallel_contacts;
+                let (bindings, gone) = rebind(bindings, planned, parallel, now, compact);
+                replaced = gone;
+                self.registrar.bind(registration, bindings)
+            }
+        };
+        if let Some(deadline) = deadline {
             self.timeouts.at(deadline, Due::Expiry(registration));
         }
         let gruu = gruu.then(|| subject.impu());

@@ -12,6 +12,7 @@ use foldhash::fast::FixedState;
 use memchr::{memchr, memchr_iter, memchr2};
 use std::borrow::Cow;
 use std::hash::BuildHasher;
+use std::num::NonZero;
 
 /// One binding.
 pub(super) struct Binding {
@@ -25,14 +26,46 @@ pub(super) struct Binding {
     cseq: u32,
     /// 0: the binding belongs to no flow of RFC 5626.
     reg_id: u32,
+    /// What was granted, in seconds.
+    granted: u32,
+    /// Of the REGISTER that made or refreshed it.
+    likeness: Option<Likeness>,
 }
+
+/// A keyed hash of what decides what a REGISTER asks for; see `refresh`.
+pub(super) type Likeness = NonZero<u64>;
 
 impl Binding {
     /// What was planned, from now on.
     pub(super) fn new(planned: Planned, now: Instant) -> Self {
-        let Planned { mut texts, expires, cseq, reg_id } = planned;
+        let Planned { mut texts, expires, cseq, reg_id, likeness } = planned;
         texts[..EVENT].copy_from_slice(&second_before(now).to_be_bytes());
-        Self { texts, expires_at: now + expires, cseq, reg_id }
+        let granted = u32::try_from(expires.as_secs()).unwrap_or(u32::MAX);
+        // Only whole seconds are granted again.
+        let likeness = likeness.filter(|_| Duration::from_secs(granted.into()) == expires);
+        Self { texts, expires_at: now + expires, cseq, reg_id, granted, likeness }
+    }
+
+    /// What a REGISTER has that binds the same for as long; `None`: it must be read to know.
+    pub(super) const fn likeness(&self) -> Option<Likeness> {
+        self.likeness
+    }
+
+    /// For how many seconds.
+    pub(super) const fn granted(&self) -> u32 {
+        self.granted
+    }
+
+    /// The next REGISTER is to be read.
+    pub(super) const fn forget_likeness(&mut self) {
+        self.likeness = None;
+    }
+
+    /// Such a REGISTER has come.
+    pub(super) fn prolong(&mut self, now: Instant, cseq: u32) {
+        self.expires_at = now + Duration::from_secs(self.granted.into());
+        self.cseq = cseq;
+        self.set_event(LastEvent::Refreshed);
     }
 
     /// What another process of ours has bound: since when is not known.
@@ -260,6 +293,8 @@ pub(super) struct Planned {
     pub(super) expires: Duration,
     cseq: u32,
     reg_id: u32,
+    /// See [`Binding::likeness`].
+    pub(super) likeness: Option<Likeness>,
 }
 
 impl Planned {
@@ -308,7 +343,7 @@ impl Planned {
         scratch.push(0);
         pack_call_id(call_id, address.uri.host, compact, scratch);
         let texts = scratch.as_slice().into();
-        Self { texts, expires: wanted.expires, cseq, reg_id: wanted.flow.unwrap_or(0) }
+        Self { texts, expires: wanted.expires, cseq, reg_id: wanted.flow.unwrap_or(0), likeness: None }
     }
 
     /// As the HSS is told of it.
@@ -532,7 +567,7 @@ mod tests {
         let binding = Binding::new(Planned::new(&register, &wanted, &compact, &mut Vec::new()), Instant::ZERO);
         // 23 of them are Call-ID.
         assert!(binding.texts.len() <= 146, "{} octets", binding.texts.len());
-        assert!(size_of::<Binding>() <= 40, "{}", size_of::<Binding>());
+        assert!(size_of::<Binding>() <= 48, "{}", size_of::<Binding>());
         let contact = message.header(HeaderName::Contact).unwrap();
         let (mut out, mut asked) = (Vec::new(), Vec::new());
         binding.write(Instant::from_millis(500), &compact, &mut out);

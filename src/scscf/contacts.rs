@@ -10,6 +10,7 @@ use crate::decimal::Decimal;
 use crate::sip::HeaderName;
 use crate::sip::header::contact::Contact;
 use crate::time::{Duration, Instant};
+use std::borrow::Cow;
 
 /// What a REGISTER wants done.
 #[derive(Debug)]
@@ -84,17 +85,31 @@ impl Wanted<'_> {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         let address = &self.contact.address;
         let seconds = self.expires.as_secs() + u64::from(self.expires.subsec_nanos() > 0);
-        out.push(b'<');
-        out.extend_from_slice(address.uri.text.as_bytes());
-        out.extend_from_slice(b">;expires=");
-        out.extend_from_slice(Decimal::new(seconds).as_bytes());
-        out.extend_from_slice(kept_params(address.params.text).as_bytes());
+        write_granted(address.uri.text, seconds, &kept_params(address.params.text), out);
     }
 
     /// A Contact for emergency calls (TS 24.229 clause 5.1.6.2).
     pub(super) fn is_emergency(&self) -> bool {
         self.contact.address.uri.params.has("sos")
     }
+}
+
+/// Appends a Contact that was bound before, as [`Wanted::write`] would. False: it must be read for that, and nothing is
+/// written.
+pub(super) fn write_again(contact: &str, granted: u32, out: &mut Vec<u8>) -> bool {
+    let uri_and_params = contact.strip_prefix('<').and_then(|address| address.split_once('>'));
+    let Some((uri, params)) = uri_and_params else { return false };
+    let Cow::Borrowed(params) = kept_params(params) else { return false };
+    write_granted(uri, granted.into(), params, out);
+    true
+}
+
+fn write_granted(uri: &str, seconds: u64, params: &str, out: &mut Vec<u8>) {
+    out.push(b'<');
+    out.extend_from_slice(uri.as_bytes());
+    out.extend_from_slice(b">;expires=");
+    out.extend_from_slice(Decimal::new(seconds).as_bytes());
+    out.extend_from_slice(params.as_bytes());
 }
 
 /// What a REGISTER leaves of what is bound. A Contact without flow replaces whatever was bound without flow before:

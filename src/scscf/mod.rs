@@ -20,6 +20,7 @@ mod network;
 mod notifier;
 mod profile;
 mod proxy;
+mod refresh;
 mod refusal;
 mod register;
 mod registrar;
@@ -318,6 +319,12 @@ impl Scscf {
     }
 
     fn on_request(&mut self, now: Instant, server: ServerId, from: IpAddr, message: &Message<'_>, out: &mut Outbox) {
+        if message.method() == Some(Method::Register)
+            && self.is_trusted(from)
+            && self.refresh(now, server, message, out)
+        {
+            return;
+        }
         let mut contacts = Vec::new();
         let see = |contact| {
             if contacts.is_empty() {

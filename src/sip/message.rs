@@ -11,6 +11,7 @@ use super::parse::{self, Split};
 use super::table::{Slot, Table};
 use super::{HeaderError, HeaderName, Method, NameSet, ParseError, Uri};
 use std::fmt;
+use std::hash::Hasher;
 
 /// The first line.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -144,15 +145,7 @@ impl<'a> Message<'a> {
         if !repeated.is_empty() {
             self.check_repeated(repeated)?;
         }
-        let mut rest = match &self.top {
-            Some(top) => top.as_ref().map_err(HeaderError::clone)?.1,
-            None => Via::parse(self.mandatory(HeaderName::Via)?)?.1,
-        };
-        let mut lines = self.values(HeaderName::Via);
-        lines.next();
-        while let Some(list) = rest.or_else(|| lines.next()) {
-            rest = Via::parse(list)?.1;
-        }
+        self.check_vias()?;
         let (from, to, call_id) = (self.from()?, self.to()?, self.call_id()?);
         let cseq = self.cseq()?;
         let mut max_forwards = None;
@@ -170,6 +163,55 @@ impl<'a> Message<'a> {
             return Err(HeaderError::bad(HeaderName::Contact, "* without Expires: 0"));
         }
         Ok(Checked { from, to, call_id, cseq, max_forwards, is_star })
+    }
+
+    /// What [`Message::check`] judges in those lines of a request that may differ from one to the next of a sequence: Via,
+    /// From (whose tag many choose anew), CSeq and Max-Forwards. For whoever knows by [`Message::write_lines`] that the
+    /// others are those of a request that was checked. Returns the last two.
+    pub(crate) fn check_anew(&self) -> Result<(CSeq<'a>, Option<u8>), HeaderError> {
+        let repeated = self.table.repeated().intersection(SINGLE_NAMES);
+        if !repeated.is_empty() {
+            self.check_repeated(repeated)?;
+        }
+        self.check_vias()?;
+        self.from()?;
+        let cseq = self.cseq()?;
+        if Some(cseq.method) != self.method() {
+            return Err(HeaderError::bad(HeaderName::CSeq, "method of another request"));
+        }
+        Ok((cseq, self.max_forwards()?))
+    }
+
+    /// Writes the first line and the lines of `names`, as received and in order.
+    pub(crate) fn write_lines(&self, names: NameSet, out: &mut impl Hasher) {
+        let (rest, more) = self.table.slices();
+        let (mut start, mut end) = (0, rest.first().map_or(self.text.len(), |slot| usize::from(slot.start)));
+        for slots in [rest, more] {
+            for slot in slots {
+                if names.contains(slot.name) {
+                    // Lines that follow each other are one piece.
+                    if usize::from(slot.start) != end {
+                        out.write(&self.bytes[start..end]);
+                        start = usize::from(slot.start);
+                    }
+                    end = usize::from(slot.end);
+                }
+            }
+        }
+        out.write(&self.bytes[start..end]);
+    }
+
+    fn check_vias(&self) -> Result<(), HeaderError> {
+        let mut rest = match &self.top {
+            Some(top) => top.as_ref().map_err(HeaderError::clone)?.1,
+            None => Via::parse(self.mandatory(HeaderName::Via)?)?.1,
+        };
+        let mut lines = self.values(HeaderName::Via);
+        lines.next();
+        while let Some(list) = rest.or_else(|| lines.next()) {
+            rest = Via::parse(list)?.1;
+        }
+        Ok(())
     }
 
     #[cold]
@@ -404,6 +446,14 @@ impl<'a> Message<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// `username` of the credentials where it is their first parameter, as nearly everybody writes it: the rest is not
+    /// read. With a backslash in it, it is not told here.
+    pub(crate) fn first_username(&self) -> Option<&'a str> {
+        let text = self.header(HeaderName::Authorization)?.strip_prefix("Digest username=\"")?;
+        let end = memchr::memchr2(b'"', b'\\', text.as_bytes())?;
+        (text.as_bytes()[end] == b'"').then(|| &text[..end])
     }
 
     /// Every challenge of scheme Digest in WWW-Authenticate, in order.

@@ -259,6 +259,19 @@ pub(crate) fn clean_length(text: &[u8]) -> usize {
     }
 }
 
+/// The URI of an address that is `<tel:+digits>`, or `<sip:user@host>` of plain characters, in lower case what compares
+/// so: it is its own canonical form.
+pub(crate) fn canonical_address(element: &str) -> Option<&str> {
+    let uri = element.strip_prefix('<')?.strip_suffix('>')?;
+    if let Some(digits) = uri.strip_prefix("tel:+") {
+        return (!digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit())).then_some(uri);
+    }
+    let address = uri.strip_prefix("sip:")?.as_bytes();
+    let user = grammar::plain_end(address, 0);
+    let is_plain = user > 0 && address.get(user) == Some(&b'@') && user + 1 < address.len();
+    (is_plain && grammar::lower_host_end(address, user + 1) == address.len()).then_some(uri)
+}
+
 fn params(text: &str) -> Result<Params<'_>, HeaderError> {
     if text.is_empty() {
         return Ok(Params::default());

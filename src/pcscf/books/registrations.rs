@@ -4,8 +4,10 @@ use super::change::BEYOND_REGISTRATION;
 use super::{Books, Due};
 use crate::event::{Event, Role, What};
 use crate::packet::{Effect, Outbox, Route, Transport};
-use crate::pcscf::flow::{FlowKey, InClear, Phase, Registration, Registrations, Set, Shared, Stated};
-use crate::time::Instant;
+use crate::pcscf::flow::{
+    Alike, Flow, FlowKey, InClear, Phase, Registration, Registrations, Set, SetRef, Shared, Short, Stated,
+};
+use crate::time::{Duration, Instant};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
@@ -67,6 +69,35 @@ impl Books {
             flow.in_clear = None;
         }
         true
+    }
+
+    /// True for the likeness of the REGISTER over `set` that was granted last.
+    pub(in crate::pcscf) fn is_refresh(&self, set: SetRef, likeness: Short) -> bool {
+        let flow = self.get(set).and_then(|set| self.flows.get(&set.flow));
+        flow.and_then(Flow::last).is_some_and(|last| last.request == likeness)
+    }
+
+    /// A 200 that is like the one before, to a REGISTER that is, too: it prolongs what is registered. Returns what it
+    /// grants.
+    pub(in crate::pcscf) fn prolong(
+        &mut self,
+        now: Instant,
+        flow: FlowKey,
+        request: Short,
+        answer: Short,
+    ) -> Option<Duration> {
+        let Registrations::One(known) = &mut self.flows.get_mut(&flow)?.registrations else { return None };
+        let last = known.last.filter(|last| last.request == request && last.answer == answer)?;
+        let granted = Duration::from_secs(last.granted.get().into());
+        known.until = now + granted;
+        Some(granted)
+    }
+
+    /// What a refresh of the only registration of a flow would be like.
+    pub(in crate::pcscf) fn remember(&mut self, flow: FlowKey, last: Option<Alike>) {
+        if let Some(Flow { registrations: Registrations::One(known), .. }) = self.flows.get_mut(&flow) {
+            known.last = last;
+        }
     }
 
     /// Notes an implicit set as registered.
