@@ -174,7 +174,9 @@ impl<'a> Message<'a> {
             self.check_repeated(repeated)?;
         }
         self.check_vias()?;
-        self.from()?;
+        if !self.header(HeaderName::From).is_some_and(is_usual_from) {
+            self.from()?;
+        }
         let cseq = self.cseq()?;
         if Some(cseq.method) != self.method() {
             return Err(HeaderError::bad(HeaderName::CSeq, "method of another request"));
@@ -572,6 +574,16 @@ pub(crate) fn elements(list: &str) -> impl Iterator<Item = &str> {
     })
 }
 
+/// True for `<sip:user@host>;tag=token` of plain characters, which most have in From: a part of what is well-formed.
+fn is_usual_from(value: &str) -> bool {
+    let Some(end) = memchr::memchr(b'>', value.as_bytes()) else { return false };
+    let (address, params) = value.split_at(end + 1);
+    let tag = params.strip_prefix(";tag=").unwrap_or_default();
+    !tag.is_empty()
+        && grammar::token_end(tag.as_bytes(), 0) == tag.len()
+        && super::uri::canonical_address(address).is_some()
+}
+
 /// Headers have no place here (RFC 3261 table 1). A scheme that nobody here can route is 416 (RFC 3261 clause 8.2.2.1); `urn` is for emergency services (RFC 5031).
 fn check_request_uri(uri: &str) -> Result<(), HeaderError> {
     let uri = Uri::parse(uri)?;
@@ -651,6 +663,23 @@ mod tests {
         assert_eq!(check(&other), Err((HeaderName::Other, 416)));
         let unknown = register("CSeq: 1 A\r\n").replace("REGISTER", "B");
         assert_eq!(check(&unknown), Err((HeaderName::CSeq, 501)));
+    }
+
+    #[test]
+    fn what_is_usual_in_from_is_well_formed() {
+        for (value, is_usual) in [
+            ("<sip:001010000000001@ims.example>;tag=a.b-c", true),
+            ("<tel:+1>;tag=1", true),
+            ("<sip:a@b>;tag=", false),
+            ("<sip:a@b>;tag=1;tag=2", false),
+            ("<sip:a@b>tag=1", false),
+            ("<sip:a@b;tag=1", false),
+            ("\"A\" <sip:a@b>;tag=1", false),
+            ("sip:a@b;tag=1", false),
+        ] {
+            assert_eq!(is_usual_from(value), is_usual, "{value}");
+            assert!(!is_usual || NameAddr::parse(HeaderName::From, value).is_ok());
+        }
     }
 
     #[test]
