@@ -28,7 +28,7 @@ use crate::mutation::{Fate, Lost};
 use crate::packet::{Connection, ConnectionState, Effect, Outbox, Packet, Route, SaFailure, SaFault, Transport};
 use crate::time::Instant;
 use address::Address;
-use local::{Delivery, LocalConnections, Ways};
+use local::{Delivery, LocalConnections};
 use mutate::Mutant;
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
@@ -66,7 +66,6 @@ pub struct Ims {
     queue: VecDeque<Delivery>,
     spare: Vec<Vec<u8>>,
     connections: LocalConnections,
-    ways: Ways,
     scratch: Outbox,
     /// A fault made on purpose.
     mutant: Option<Box<Mutant>>,
@@ -112,7 +111,6 @@ impl Ims {
             queue: VecDeque::new(),
             spare: Vec::new(),
             connections: LocalConnections::default(),
-            ways: Ways::default(),
             scratch: Outbox::new(),
             mutant: None,
         }
@@ -127,7 +125,7 @@ impl Ims {
     pub fn add(&mut self, element: impl Into<Element>) -> Result<ElementId, AddressTaken> {
         let element = element.into();
         let slot = self.slots.len();
-        self.ways.forget();
+        self.connections.forget_ways();
         for listener in element.listeners() {
             let owner = Owner { slot, protected: listener.protected };
             if let Some(other) = self.owners.insert(Address::of(listener.address), owner).filter(|o| o.slot != slot) {
@@ -145,7 +143,7 @@ impl Ims {
 
     /// Puts an element in the place of another that had the same addresses, and that is gone with its SAs.
     pub fn replace(&mut self, id: ElementId, element: impl Into<Element>) {
-        self.ways.forget();
+        self.connections.forget_ways();
         self.slots[id.0] = Slot { element: element.into(), sas: SaTable::default() };
         self.dues[id.0].set(Due::Changed);
     }
@@ -225,7 +223,6 @@ impl Ims {
         let mut world = World { now, out, tap };
         let slot = owner.map(|o| o.0).or_else(|| self.owners.get(&Address::of(connection.local)).map(|o| o.slot));
         if let Some(slot) = slot {
-            self.ways.forget();
             self.connections.remember(connection, slot);
             self.call(slot, &mut world, |e, o| e.connection(now, connection, o));
         }
@@ -325,7 +322,6 @@ impl Ims {
             }
             Effect::Connect { from, to, transport, protocol } => {
                 if self.wiring == Wiring::Local && self.owners.contains_key(&Address::of(to)) {
-                    self.ways.forget();
                     let from = self.connections.open(from, to, slot);
                     for (local, remote, inbound) in [(to, from, true), (from, to, false)] {
                         let state = ConnectionState::Opened;
@@ -337,7 +333,6 @@ impl Ims {
                 }
             }
             Effect::Close { transport, local, remote } => {
-                self.ways.forget();
                 if let Some((slot, news)) = self.connections.close(transport, local, remote) {
                     let slot = slot.or_else(|| self.owners.get(&Address::of(news.local)).map(|o| o.slot));
                     self.queue.extend(slot.map(|slot| Delivery::Closed(slot, news)));
@@ -413,7 +408,7 @@ impl Ims {
         let is_reliable = route.transport.is_reliable();
         if self.wiring == Wiring::Local
             && is_reliable
-            && let Some((receiver, from)) = self.ways.find(slot, route.from, route.to)
+            && let Some((receiver, from)) = self.connections.way(slot, route.from, route.to)
         {
             owner = Some(receiver);
             route.from = from;
@@ -428,7 +423,7 @@ impl Ims {
                     None => {}
                 }
                 if let Some(owner) = owner {
-                    self.ways.remember(slot, from, route.to, (owner, route.from));
+                    self.connections.remember_way(slot, from, route.to, (owner, route.from));
                 }
             }
         }
@@ -530,7 +525,7 @@ impl Ims {
         let ends = sas.local_ends(set).filter(|_| element.role() == Role::Ue);
         sas.remove(set);
         for end in ends.into_iter().flatten().filter(|end| !sas.has_local_end(*end)) {
-            self.ways.forget();
+            self.connections.forget_ways();
             self.owners.remove(&Address::of(end));
         }
     }
@@ -538,7 +533,7 @@ impl Ims {
     /// A UE's protected ports come and go with its sets; those of a P-CSCF are listeners.
     fn own_protected_ports(&mut self, slot: usize, set: &SaSet) {
         if set.at_ue {
-            self.ways.forget();
+            self.connections.forget_ways();
             for port in [set.ue.port_c, set.ue.port_s] {
                 self.owners.insert(Address::of(SocketAddr::new(set.ue_address, port)), Owner { slot, protected: true });
             }

@@ -21,7 +21,7 @@ pub(super) enum Delivery {
 /// Where the last messages on connections within the process went: an element speaks to few others, and each look-up is
 /// three of hashed addresses. Forgotten whenever a connection or an owner of an address comes or goes.
 #[derive(Debug, Default)]
-pub(super) struct Ways(Vec<Way>);
+struct Ways(Vec<Way>);
 
 #[derive(Debug)]
 struct Way {
@@ -33,19 +33,18 @@ struct Way {
 }
 
 impl Ways {
-    /// Who gets what `slot` sends, and its full address.
-    pub(super) fn find(&self, slot: usize, from: SocketAddr, to: SocketAddr) -> Option<(Owner, SocketAddr)> {
+    fn find(&self, slot: usize, from: SocketAddr, to: SocketAddr) -> Option<(Owner, SocketAddr)> {
         self.0.iter().find(|way| way.slot == slot && way.to == to && way.from == from).map(|way| way.found)
     }
 
-    pub(super) fn remember(&mut self, slot: usize, from: SocketAddr, to: SocketAddr, found: (Owner, SocketAddr)) {
+    fn remember(&mut self, slot: usize, from: SocketAddr, to: SocketAddr, found: (Owner, SocketAddr)) {
         if self.0.len() >= MOST_WAYS {
             self.0.clear();
         }
         self.0.push(Way { slot, from, to, found });
     }
 
-    pub(super) fn forget(&mut self) {
+    fn forget(&mut self) {
         self.0.clear();
     }
 }
@@ -70,11 +69,28 @@ pub(super) struct LocalConnections {
     /// Connections of the driver: (local, remote) to the slot.
     outside: HashMap<Ends, usize, foldhash::fast::RandomState>,
     opened: u32,
+    ways: Ways,
 }
 
 impl LocalConnections {
+    /// Who got the last message that `slot` sent this way, and the full address of its sender.
+    pub(super) fn way(&self, slot: usize, from: SocketAddr, to: SocketAddr) -> Option<(Owner, SocketAddr)> {
+        self.ways.find(slot, from, to)
+    }
+
+    /// The next message that `slot` sends this way goes there, too.
+    pub(super) fn remember_way(&mut self, slot: usize, from: SocketAddr, to: SocketAddr, found: (Owner, SocketAddr)) {
+        self.ways.remember(slot, from, to, found);
+    }
+
+    /// An address has another owner, or none.
+    pub(super) fn forget_ways(&mut self) {
+        self.ways.forget();
+    }
+
     /// A connection that an element asked for; gives the client's end.
     pub(super) fn open(&mut self, from: SocketAddr, to: SocketAddr, slot: usize) -> SocketAddr {
+        self.ways.forget();
         let mut client = from;
         while client.port() == 0 || self.inside.contains_key(&ends(client, to)) {
             // The ports of RFC 6335 clause 6 that nobody registers.
@@ -116,6 +132,7 @@ impl LocalConnections {
 
     /// Keeps or forgets whose a connection of the driver is.
     pub(super) fn remember(&mut self, connection: &Connection, slot: usize) {
+        self.ways.forget();
         let key = ends(connection.local, connection.remote);
         match connection.state {
             ConnectionState::Opened if !connection.inbound => {
@@ -136,6 +153,7 @@ impl LocalConnections {
         local: SocketAddr,
         remote: SocketAddr,
     ) -> Option<(Option<usize>, Connection)> {
+        self.ways.forget();
         let by_client = self.inside.remove(&ends(local, remote)).is_some();
         let client = if by_client { None } else { Some(self.inside.remove(&ends(remote, local))?) };
         self.reuse.retain(|_, end| *end != local && *end != remote);

@@ -26,10 +26,7 @@ impl<'b> Writer<'b> {
 
     /// `SIP/2.0 status reason`
     pub fn response(out: &'b mut Vec<u8>, status: u16, reason: &str) -> Self {
-        out.reserve(USUAL);
-        out.extend_from_slice(b"SIP/2.0 ");
-        out.extend_from_slice(Decimal::new(status).as_bytes());
-        out.push(b' ');
+        begin_response(out, status);
         one_line(out, reason.as_bytes());
         out.extend_from_slice(b"\r\n");
         Self { out }
@@ -37,10 +34,7 @@ impl<'b> Writer<'b> {
 
     /// The response with the reason phrase of its status.
     pub fn usual_response(out: &'b mut Vec<u8>, status: u16) -> Self {
-        out.reserve(USUAL);
-        out.extend_from_slice(b"SIP/2.0 ");
-        out.extend_from_slice(Decimal::new(status).as_bytes());
-        out.push(b' ');
+        begin_response(out, status);
         out.extend_from_slice(reason_phrase(status).as_bytes());
         out.extend_from_slice(b"\r\n");
         Self { out }
@@ -243,6 +237,14 @@ pub const fn reason_phrase(status: u16) -> &'static str {
             _ => "Busy Everywhere",
         },
     }
+}
+
+/// All of a status line but its reason phrase.
+fn begin_response(out: &mut Vec<u8>, status: u16) {
+    out.reserve(USUAL);
+    out.extend_from_slice(b"SIP/2.0 ");
+    out.extend_from_slice(Decimal::new(status).as_bytes());
+    out.push(b' ');
 }
 
 /// Appends a method or URI.
