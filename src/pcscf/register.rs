@@ -117,7 +117,7 @@ impl Pcscf {
                 self.negotiate(message, policy, Some(between), out)?
             }
         };
-        let user = self.user_of(message, credentials.as_ref())?;
+        let user = self.user_of(message, credentials.as_ref().and_then(|c| c.username))?;
         let same_user = |flow: &FlowKey| agreement.is_none() && flow.is_of_same_user(user);
         let flow = match self.beside(read) {
             Some(beside) => user.beside(beside),
@@ -227,9 +227,9 @@ impl Pcscf {
 
     fn examine_protected(&self, packet: &Packet<'_>, message: &Message<'_>, over: SetRef) -> Result<Examined, Refused> {
         let set = self.books.get(over).ok_or(Refusal::NotRegistered)?;
-        let credentials = message.authorization()?;
+        let bearer = message.bearer()?;
         let flow = set.flow;
-        if !self.user_of(message, credentials.as_ref())?.is_of_same_user(flow) {
+        if !self.user_of(message, bearer.and_then(|b| b.username))?.is_of_same_user(flow) {
             return Err(Refusal::ForeignIdentity.into());
         }
         // Behind a NAT it names the address that the NAT shows (TS 24.229 clause F.2.1.2.2), or the UE's own.
@@ -252,7 +252,7 @@ impl Pcscf {
             }
             _ => Some(Box::new(Agreement::Unread { client: joined(message, HeaderName::SecurityClient) })),
         };
-        Ok(Examined { flow, agreement, integrity: credentials.is_some().then_some("yes") })
+        Ok(Examined { flow, agreement, integrity: bearer.map(|_| "yes") })
     }
 
     /// TS 33.203 clause 7.2: the UE mirrors what was sent, unchanged.
@@ -276,15 +276,8 @@ impl Pcscf {
     }
 
     /// Whose REGISTER it is: the user name, or the IMPI that To implies (TS 23.003 clause 13.3).
-    pub(super) fn user_of(
-        &self,
-        message: &Message<'_>,
-        credentials: Option<&Digest<'_>>,
-    ) -> Result<FlowKey, HeaderError> {
-        match credentials
-            .and_then(|c| c.username)
-            .filter(|username| memchr::memchr(b'@', username.as_bytes()).is_some())
-        {
+    pub(super) fn user_of(&self, message: &Message<'_>, username: Option<&str>) -> Result<FlowKey, HeaderError> {
+        match username.filter(|username| memchr::memchr(b'@', username.as_bytes()).is_some()) {
             Some(username) => Ok(FlowKey::of(&self.hasher, username)),
             None => Ok(FlowKey::of(&self.hasher, &impi_of(&message.to()?.uri))),
         }

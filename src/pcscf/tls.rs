@@ -123,7 +123,7 @@ impl Pcscf {
         out: &mut Outbox,
     ) -> Result<Examined, Refused> {
         let credentials = message.authorization()?;
-        let user = self.user_of(message, credentials.as_ref())?;
+        let user = self.user_of(message, credentials.as_ref().and_then(|c| c.username))?;
         let bound = self.books.registered_in_clear(packet.from, Transport::Tls);
         if bound.is_some_and(|flow| !flow.is_of_same_user(user)) {
             return Err(Refusal::ForeignIdentity.into());

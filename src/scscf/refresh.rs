@@ -77,10 +77,10 @@ impl Scscf {
         let likeness = self.registrar.likeness(message);
         let (registration, before) = bound.find(|(_, binding)| binding.likeness() == Some(likeness))?;
         let (cseq, _) = message.check_anew().ok()?;
-        let credentials = message.authorization().ok()??;
+        let bearer = message.bearer().ok()??;
         let is_refresh = before.cseq() < cseq.number
-            && credentials.username == Some(impi)
-            && Protection::of(Some(&credentials)) == Protection::SecurityAssociation
+            && bearer.username == Some(impi)
+            && Protection::of(bearer.integrity_protected) == Protection::SecurityAssociation
             && !self.attempts.has_any(impi)
             && !self.shedder.limits().shed_registrations(self.load())
             && !self.must_challenge(now, registration);

@@ -287,15 +287,15 @@ impl<'m, 'a> Register<'m, 'a> {
 
     /// How it came.
     pub(super) fn protection(&self) -> Protection {
-        Protection::of(self.credentials.as_ref())
+        Protection::of(self.credentials.as_ref().and_then(|c| c.integrity_protected))
     }
 }
 
 impl Protection {
-    /// As the credentials say.
-    pub(super) fn of(credentials: Option<&Digest<'_>>) -> Self {
+    /// As `integrity-protected` of the credentials says.
+    pub(super) fn of(integrity_protected: Option<&str>) -> Self {
         let is = |value: &str, known: &[&str]| known.iter().any(|known| value.eq_ignore_ascii_case(known));
-        match credentials.and_then(|c| c.integrity_protected) {
+        match integrity_protected {
             Some(v) if is(v, &["yes"]) => Self::SecurityAssociation,
             Some(v) if is(v, &["auth-done"]) => Self::AuthenticatedElsewhere,
             Some(v) if is(v, &["ip-assoc-yes", "tls-yes"]) => Self::KnownAccess,

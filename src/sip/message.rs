@@ -2,7 +2,7 @@
 
 use super::header::contact::{Contact, Contacts};
 use super::header::cseq::CSeq;
-use super::header::digest::Digest;
+use super::header::digest::{Bearer, Digest};
 use super::header::name_addr::NameAddr;
 use super::header::sec_agree::Mechanisms;
 use super::header::via::Via;
@@ -448,6 +448,14 @@ impl<'a> Message<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// What these credentials say of whoever shows them. They are judged as there, and nothing else of them is kept.
+    pub(crate) fn bearer(&self) -> Result<Option<Bearer<'a>>, HeaderError> {
+        match self.header(HeaderName::Authorization).and_then(Bearer::usual) {
+            None => Ok(self.authorization()?.map(|credentials| credentials.bearer())),
+            bearer => Ok(bearer),
+        }
     }
 
     /// `username` of the credentials where it is their first parameter, as nearly everybody writes it: the rest is not

@@ -32,7 +32,82 @@ pub struct Digest<'a> {
     pub ik: Option<&'a str>,
 }
 
+/// What credentials say of whoever shows them, and of how they came.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Bearer<'a> {
+    /// `username`
+    pub(crate) username: Option<&'a str>,
+    /// `integrity-protected`
+    pub(crate) integrity_protected: Option<&'a str>,
+}
+
+impl<'a> Bearer<'a> {
+    /// Of a value as nearly all write it: parameters that are known, each once, without white space but behind a comma.
+    /// `None` for any other, which [`Digest::parse`] may refuse; what is read here it does not.
+    pub(crate) fn usual(value: &'a str) -> Option<Self> {
+        let list = value.strip_prefix("Digest ")?;
+        let bytes = list.as_bytes();
+        let (mut this, mut seen, mut at) = (Self::default(), 0_u16, 0);
+        loop {
+            let name_end = at + grammar::near(bytes.get(at..)?, b'=')?;
+            let name = usual_name(&bytes[at..name_end])?;
+            let value = name_end + 1;
+            let (inside, after) = match bytes.get(value)? {
+                b'"' => {
+                    let end = grammar::closing_quote(bytes, value + 1)?;
+                    (value + 1..end, end + 1)
+                }
+                _ => {
+                    let end = Some(grammar::digest_end(bytes, value)).filter(|end| *end > value)?;
+                    (value..end, end)
+                }
+            };
+            if seen & 1 << name != 0 {
+                return None;
+            }
+            seen |= 1 << name;
+            match name {
+                USERNAME => this.username = list.get(inside),
+                INTEGRITY_PROTECTED => this.integrity_protected = list.get(inside),
+                _ => {}
+            }
+            at = match bytes.get(after..)? {
+                [] => return Some(this),
+                [b',', b' ', _, ..] => after + 2,
+                [b',', _, ..] => after + 1,
+                _ => return None,
+            };
+        }
+    }
+}
+
+/// A number below 16 for a parameter of credentials in lower case. Not for `auts`, which is looked at more closely.
+fn usual_name(name: &[u8]) -> Option<u8> {
+    Some(match name {
+        b"username" => USERNAME,
+        b"integrity-protected" => INTEGRITY_PROTECTED,
+        b"realm" => 2,
+        b"nonce" => 3,
+        b"uri" => 4,
+        b"response" => 5,
+        b"algorithm" => 6,
+        b"qop" => 7,
+        b"nc" => 8,
+        b"cnonce" => 9,
+        b"opaque" => 10,
+        _ => return None,
+    })
+}
+
+const USERNAME: u8 = 0;
+const INTEGRITY_PROTECTED: u8 = 1;
+
 impl<'a> Digest<'a> {
+    /// What they say of whoever shows them.
+    pub(crate) const fn bearer(&self) -> Bearer<'a> {
+        Bearer { username: self.username, integrity_protected: self.integrity_protected }
+    }
+
     /// Reads one value. `Ok(None)`: another scheme.
     pub fn parse(header: HeaderName, value: &'a str) -> Result<Option<Self>, HeaderError> {
         let fault = |fault| HeaderError::bad(header, fault);
@@ -183,6 +258,28 @@ mod tests {
         let all: Vec<_> = digest.params().collect();
         assert_eq!(all.len(), 8);
         assert_eq!((all[0].2, all[1].2, all[6]), (true, false, ("new", "abc=", false)));
+    }
+
+    #[test]
+    fn the_bearer_of_usual_credentials_is_what_reading_all_of_them_tells() {
+        let usual = "Digest username=\"a@b\", realm=\"x\",nonce=\"AAECAwQFBgcICQoLDA0ODw==\",uri=\"sip:x\",\
+                     response=\"0123456789abcdef\",algorithm=AKAv1-MD5, qop=auth,nc=00000001,cnonce=\"y\",\
+                     opaque=\"z\",integrity-protected=\"yes\"";
+        let bearer = Bearer::usual(usual).unwrap();
+        assert_eq!((bearer.username, bearer.integrity_protected), (Some("a@b"), Some("yes")));
+        let mut told = 0;
+        for at in 0..usual.len() {
+            for other in ["", ",", "\"", "\\", " ", "=", "\t", "username=", ",nc=00000001,", ",auts=,", ",new=1,"] {
+                for end in [at, at + 1] {
+                    let value = [&usual[..at], other, &usual[end..]].concat();
+                    let Some(bearer) = Bearer::usual(&value) else { continue };
+                    let read = parse(&value).unwrap_or_else(|fault| panic!("{value}: {fault}")).unwrap();
+                    assert!(read.bearer() == bearer, "{value}");
+                    told += 1;
+                }
+            }
+        }
+        assert!(told > 1_000, "{told} of these are usual");
     }
 
     #[test]

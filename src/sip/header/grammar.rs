@@ -383,7 +383,7 @@ pub(crate) fn quote_or_escape(text: &[u8], from: usize) -> usize {
 }
 
 /// The quote that closes a string whose inside starts at `from`.
-fn closing_quote(bytes: &[u8], from: usize) -> Option<usize> {
+pub(crate) fn closing_quote(bytes: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
     loop {
         at = quote_or_escape(bytes, at);
