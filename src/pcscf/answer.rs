@@ -71,8 +71,8 @@ impl Pcscf {
             Origin::Clear { .. } => None,
         };
         let mode = over.and_then(|over| self.books.get(over)).map_or(Mod::Trans, |set| set.mode);
-        let (offer, client, inside) = match agreement.map(|agreement| *agreement) {
-            Some(Agreement::Sas { offer, client, inside }) => (offer, client, inside),
+        let (offer, client, inside) = match agreement {
+            Some(Agreement::Sas(offered)) => (offered.offer, offered.client, offered.inside),
             Some(Agreement::Tls { client }) => return self.on_401_for_tls(now, server, (flow, client), response, out),
             Some(Agreement::Unread { client }) => match self.offer_for_sas(&client, mode, out) {
                 Some(offer) => (offer, client, None),
@@ -154,7 +154,7 @@ impl Pcscf {
             Origin::Clear { .. } => self.to_ue.route(context.server),
             Origin::Protected(_) => None,
         };
-        if let (Some(way), Some(agreement)) = (way_back, context.agreement.as_deref())
+        if let (Some(way), Some(agreement)) = (way_back, context.agreement.as_ref())
             && !(matches!(agreement, Agreement::Tls { .. }) && way.transport == Transport::Tls)
         {
             // Without a challenge there are no keys and no SAs, nor a TLS session, and the UE asked for them.
@@ -170,11 +170,13 @@ impl Pcscf {
             self.on_registered(now, client, context.flow, expires, out);
             return self.answer_unheard(now, out);
         }
+        let of_refresh = if context.asked.is_none() { self.asked_in(client) } else { None };
+        let Some(asked) = context.asked.as_ref().or(of_refresh.as_ref()) else { return };
         let mut aor = String::with_capacity(USUAL_IDENTITIES);
-        if push_canonical(HeaderName::To, context.asked.to(), &mut aor).is_err() {
+        if push_canonical(HeaderName::To, asked.to(), &mut aor).is_err() {
             return;
         }
-        match granted(&context.asked, response) {
+        match granted(asked, response) {
             Granted::Nothing => {}
             Granted::End => {
                 if let Origin::Protected(set) = context.origin {
@@ -234,6 +236,11 @@ impl Pcscf {
             let (impi, default) = (self.impi_in(client), self.newest_identity(flow));
             self.watch_registration(now, flow, (impi.as_str(), default.as_str()), expires, out);
         }
+    }
+
+    /// What the REGISTER of a transaction that is through has asked for: we have passed that on as it was.
+    fn asked_in(&self, client: ClientId) -> Option<Asked> {
+        self.core.sent(client).and_then(|sent| Message::parse(sent).ok()).map(|request| Asked::by(&request))
     }
 
     /// Who sent the REGISTER of a transaction that is through.

@@ -438,9 +438,10 @@ pub(super) struct Challenging {
     /// Whose it is.
     pub(super) flow: FlowKey,
     /// What SAs would be made of.
-    pub(super) agreement: Option<Box<Agreement>>,
-    /// What a 200 is read with.
-    pub(super) asked: Asked,
+    pub(super) agreement: Option<Agreement>,
+    /// What a 200 is read with; `None` for a refresh, whose 200 is nearly always like the one before: see
+    /// `Pcscf::asked_in`.
+    pub(super) asked: Option<Asked>,
     /// What a REGISTER like it has, too.
     pub(super) likeness: Option<Short>,
     /// Which next hop has it.
@@ -503,12 +504,23 @@ pub(super) enum Origin {
 /// The mechanism chosen, and the header that offered it.
 #[derive(Debug)]
 pub(super) enum Agreement {
-    /// ipsec-3gpp. `inside`: the address of a UE behind a NAT as it knows it.
-    Sas { offer: Offer, client: Rc<str>, inside: Option<IpAddr> },
+    /// ipsec-3gpp.
+    Sas(Box<Offered>),
     /// TLS, which is there already or comes with the answer to the challenge.
     Tls { client: Rc<str> },
     /// Of a REGISTER over SAs, where a challenge is rare: it is read when there is one.
     Unread { client: Rc<str> },
+}
+
+/// What SAs would be made of.
+#[derive(Debug)]
+pub(super) struct Offered {
+    /// Chosen of what the UE offers.
+    pub(super) offer: Offer,
+    /// Security-Client.
+    pub(super) client: Rc<str>,
+    /// The address of a UE behind a NAT as it knows it.
+    pub(super) inside: Option<IpAddr>,
 }
 
 impl Set {

@@ -2,7 +2,7 @@
 
 use super::Pcscf;
 use super::config::SecAgreePolicy;
-use super::flow::{Agreement, Asked, Beside, Challenging, FlowKey, Origin, Set, SetRef, Short};
+use super::flow::{Agreement, Asked, Beside, Challenging, FlowKey, Offered, Origin, Set, SetRef, Short};
 use super::nat::Between;
 use super::refusal::Refusal;
 use super::refuse::Listed;
@@ -43,7 +43,7 @@ impl From<HeaderError> for Refused {
 /// What examination has found.
 pub(super) struct Examined {
     pub(super) flow: FlowKey,
-    pub(super) agreement: Option<Box<Agreement>>,
+    pub(super) agreement: Option<Agreement>,
     pub(super) integrity: Option<&'static str>,
 }
 
@@ -124,10 +124,10 @@ impl Pcscf {
             // `*` and queries name no flow.
             None => self.books.registered_in_clear(source, packet.transport).filter(same_user).unwrap_or(user),
         };
-        if let Some(refusal) = self.refuses_beside_tls(flow, agreement.as_deref()) {
+        if let Some(refusal) = self.refuses_beside_tls(flow, agreement.as_ref()) {
             return Err(refusal.into());
         }
-        let for_sas = matches!(agreement.as_deref(), Some(Agreement::Sas { .. }));
+        let for_sas = matches!(agreement.as_ref(), Some(Agreement::Sas(_)));
         let is_aka = for_sas || credentials.as_ref().is_some_and(is_aka);
         let integrity = match &credentials {
             None => None,
@@ -153,7 +153,7 @@ impl Pcscf {
         policy: SecAgreePolicy,
         between: Option<Between>,
         out: &mut Outbox,
-    ) -> Result<Option<Box<Agreement>>, Refusal> {
+    ) -> Result<Option<Agreement>, Refusal> {
         let tagged = |name| wants_agreement(message, name);
         let asked = tagged(HeaderName::Require) || tagged(HeaderName::ProxyRequire);
         if asked && via_count(message) > 1 {
@@ -183,14 +183,14 @@ impl Pcscf {
         message: &Message<'_>,
         between: Option<Between>,
         out: &mut Outbox,
-    ) -> Option<Box<Agreement>> {
+    ) -> Option<Agreement> {
         let Between { modes, inside } = between.unwrap_or(Between { modes: &[], inside: None });
         let (offer, offers_tls) = self.chosen(message.values(HeaderName::SecurityClient), modes, out);
         if offers_tls && self.tls.as_ref().is_some_and(|tls| tls.is_chosen(offer.is_some())) {
             return Some(tls::agreement(message));
         }
         let client = joined(message, HeaderName::SecurityClient);
-        Some(Box::new(Agreement::Sas { offer: offer?, client, inside }))
+        Some(Agreement::Sas(Box::new(Offered { offer: offer?, client, inside })))
     }
 
     /// What new security associations are made of, after a challenge over those that there are. `client`: Security-Client
@@ -245,12 +245,12 @@ impl Pcscf {
             Some(challenged) if is_joined(message, HeaderName::SecurityClient, &challenged.client) => {
                 let client = Rc::clone(&challenged.client);
                 let offer = alone(set.algorithms, set.mode, set.ue);
-                Some(Box::new(Agreement::Sas { offer, client, inside: None }))
+                Some(Agreement::Sas(Box::new(Offered { offer, client, inside: None })))
             }
             Some(challenged) if !is_same_client(message, &challenged.client) => {
                 return Err(ends(Refusal::ClientDiffers));
             }
-            _ => Some(Box::new(Agreement::Unread { client: joined(message, HeaderName::SecurityClient) })),
+            _ => Some(Agreement::Unread { client: joined(message, HeaderName::SecurityClient) }),
         };
         Ok(Examined { flow, agreement, integrity: bearer.map(|_| "yes") })
     }
@@ -317,7 +317,7 @@ impl Pcscf {
         let outbound = self.config.outbound && read.has_reg_id;
         let hops = read.max_forwards;
         let add = Additions { texts: &self.texts, source, hops, token: &token, outbound, integrity, icid, line };
-        let (asked, likeness) = (Asked::by(message), read.likeness);
+        let (asked, likeness) = ((!read.is_refresh).then(|| Asked::by(message)), read.likeness);
         let context = Challenging { server, origin, flow, agreement, asked, likeness, hop: 0 };
         let route = self.core_route(hop);
         self.core.request(now, self.config.core_timers, route, true, context, out, |bytes, transport, branch| {

@@ -38,6 +38,8 @@ pub(super) struct Read<'a> {
     pub(super) flow: Option<(u32, &'a str)>,
     /// Of a REGISTER over a set of SAs, see [`Pcscf::likeness`]; `None` where it must be read each time.
     pub(super) likeness: Option<Short>,
+    /// It has that of the REGISTER before it.
+    pub(super) is_refresh: bool,
 }
 
 impl Pcscf {
@@ -192,7 +194,7 @@ impl Pcscf {
             if max_forwards == Some(0) {
                 return Err(Refusal::TooManyHops);
             }
-            return Ok(Read { max_forwards, sos: false, has_reg_id: false, flow: None, likeness });
+            return Ok(Read { max_forwards, sos: false, has_reg_id: false, flow: None, likeness, is_refresh: true });
         }
         let (mut sos, mut has_reg_id, mut flow) = (false, false, None);
         let checked = message.checked_with(|contact| {
@@ -202,7 +204,7 @@ impl Pcscf {
         })?;
         let max_forwards = checked.max_forwards;
         let likeness = likeness.filter(|_| !sos && !has_reg_id);
-        let read = Read { max_forwards, sos, has_reg_id, flow, likeness };
+        let read = Read { max_forwards, sos, has_reg_id, flow, likeness, is_refresh: false };
         if max_forwards == Some(0) {
             return Err(Refusal::TooManyHops);
         }

@@ -290,8 +290,8 @@ pub(super) fn is_tls(mechanism: &Mechanism<'_>) -> bool {
 }
 
 /// The agreement that a REGISTER proposes by `tls`.
-pub(super) fn agreement(message: &Message<'_>) -> Box<Agreement> {
-    Box::new(Agreement::Tls { client: joined(message, HeaderName::SecurityClient) })
+pub(super) fn agreement(message: &Message<'_>) -> Agreement {
+    Agreement::Tls { client: joined(message, HeaderName::SecurityClient) }
 }
 
 fn is_mirrored(message: &Message<'_>) -> bool {
