@@ -174,7 +174,8 @@ impl<'a> Message<'a> {
             self.check_repeated(repeated)?;
         }
         self.check_vias()?;
-        if !self.header(HeaderName::From).is_some_and(is_usual_from) {
+        let to = self.header(HeaderName::To).unwrap_or_default();
+        if !self.header(HeaderName::From).is_some_and(|from| is_usual_from(from, to)) {
             self.from()?;
         }
         let cseq = self.cseq()?;
@@ -582,14 +583,19 @@ pub(crate) fn elements(list: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// True for `<sip:user@host>;tag=token` of plain characters, which most have in From: a part of what is well-formed.
-fn is_usual_from(value: &str) -> bool {
-    let Some(end) = memchr::memchr(b'>', value.as_bytes()) else { return false };
-    let (address, params) = value.split_at(end + 1);
+/// True for `<sip:user@host>;tag=token` of plain characters, which most have in From: a part of what is well-formed. Who
+/// registers himself has in it what `to` is, which is known to be well-formed.
+fn is_usual_from(value: &str, to: &str) -> bool {
+    let (params, is_address) = match value.strip_prefix(to).filter(|_| to.ends_with('>')) {
+        Some(params) => (params, true),
+        None => {
+            let Some(end) = memchr::memchr(b'>', value.as_bytes()) else { return false };
+            let (address, params) = value.split_at(end + 1);
+            (params, super::uri::canonical_address(address).is_some())
+        }
+    };
     let tag = params.strip_prefix(";tag=").unwrap_or_default();
-    !tag.is_empty()
-        && grammar::token_end(tag.as_bytes(), 0) == tag.len()
-        && super::uri::canonical_address(address).is_some()
+    is_address && !tag.is_empty() && grammar::token_end(tag.as_bytes(), 0) == tag.len()
 }
 
 /// Headers have no place here (RFC 3261 table 1). A scheme that nobody here can route is 416 (RFC 3261 clause 8.2.2.1); `urn` is for emergency services (RFC 5031).
@@ -685,8 +691,13 @@ mod tests {
             ("\"A\" <sip:a@b>;tag=1", false),
             ("sip:a@b;tag=1", false),
         ] {
-            assert_eq!(is_usual_from(value), is_usual, "{value}");
-            assert!(!is_usual || NameAddr::parse(HeaderName::From, value).is_ok());
+            assert_eq!(is_usual_from(value, "<sip:c@d>"), is_usual, "{value}");
+            // The same beside the same address in To.
+            let to = value.split(";tag").next().unwrap_or_default();
+            if NameAddr::parse(HeaderName::To, to).is_ok() {
+                assert!(!is_usual || is_usual_from(value, to), "{value}");
+                assert!(!is_usual_from(value, to) || NameAddr::parse(HeaderName::From, value).is_ok(), "{value}");
+            }
         }
     }
 
