@@ -180,14 +180,17 @@ impl StaticText {
 
     /// True when `text` is what [`StaticText::with`] writes.
     pub fn is(&self, text: &str, endpoint: &Endpoint) -> bool {
-        let numbers = numbers(endpoint);
-        let mut rest = Some(text);
-        for (i, head) in self.0.iter().enumerate() {
-            let comma = if i == 0 { "" } else { ", " };
-            rest =
-                rest.and_then(|rest| rest.strip_prefix(comma)?.strip_prefix(&**head)?.strip_prefix(numbers.as_str()));
+        let Some((first, others)) = self.0.split_first() else { return text.is_empty() };
+        let Some(mut rest) = text.strip_prefix(&**first) else { return false };
+        // The same numbers stand in every element.
+        let Some(numbers) = leading_numbers(rest, endpoint) else { return false };
+        rest = &rest[numbers.len()..];
+        for head in others {
+            let element = rest.strip_prefix(", ").and_then(|rest| rest.strip_prefix(&**head));
+            let Some(behind) = element.and_then(|rest| rest.strip_prefix(numbers)) else { return false };
+            rest = behind;
         }
-        rest.is_some_and(str::is_empty)
+        rest.is_empty()
     }
 }
 
@@ -293,15 +296,26 @@ fn same_parameter(a: (&str, Option<&str>), b: (&str, Option<&str>)) -> bool {
 
 /// SPIs and ports as parameters.
 fn numbers(endpoint: &Endpoint) -> String {
-    let Endpoint { spi_c, spi_s, port_c, port_s } = *endpoint;
     let mut out = Vec::with_capacity(LONGEST_NUMBERS);
-    for (name, number) in
-        [(";spi-c=", spi_c.0), (";spi-s=", spi_s.0), (";port-c=", u32::from(port_c)), (";port-s=", u32::from(port_s))]
-    {
+    for (name, number) in named_numbers(endpoint) {
         out.extend_from_slice(name.as_bytes());
         out.extend_from_slice(Decimal::new(number).as_bytes());
     }
     String::from_utf8(out).expect("names and digits")
+}
+
+/// What [`numbers`] writes, where `text` begins with it.
+fn leading_numbers<'a>(text: &'a str, endpoint: &Endpoint) -> Option<&'a str> {
+    let mut rest = text.as_bytes();
+    for (name, number) in named_numbers(endpoint) {
+        rest = rest.strip_prefix(name.as_bytes())?.strip_prefix(Decimal::new(number).as_bytes())?;
+    }
+    text.get(..text.len() - rest.len())
+}
+
+fn named_numbers(endpoint: &Endpoint) -> [(&'static str, u32); 4] {
+    let Endpoint { spi_c, spi_s, port_c, port_s } = *endpoint;
+    [(";spi-c=", spi_c.0), (";spi-s=", spi_s.0), (";port-c=", port_c.into()), (";port-s=", port_s.into())]
 }
 
 fn write_q(out: &mut String, q: u16) {
