@@ -755,6 +755,35 @@ fn a_refresh_like_the_one_before_prolongs_what_is_bound() {
 }
 
 #[test]
+fn a_refresh_states_its_contact_as_the_200_before_did() {
+    for written in [
+        contact(31_001),
+        contact(31_001).replacen('>', ">;expires=70000", 1),
+        contact(31_001).replacen('>', ">;q=0.5;pub-gruu=\"sip:x\"", 1),
+        contact(31_001).replacen('>', "> ", 1),
+        format!("\"A\" {}", contact(31_001)),
+        format!("{},", contact(31_001)),
+        "sip:001010000000001@192.0.2.1:31001".into(),
+        "sip:001010000000001@192.0.2.1:31001  ;q=0.5".into(),
+    ] {
+        let mut s = scscf(config());
+        let first = Register { contacts: vec![written.clone()], ..Register::initial() };
+        let challenge = s.challenge(&first, 1);
+        let mut last = first.answering(&challenge);
+        s.register(&last);
+        s.assign(Assign::Registration, CxResult::SUCCESS, Some(&lab_set()));
+        let text = s.sent().text;
+        for _ in 0..2 {
+            last = last.next();
+            s.register(&last);
+            assert!(s.assign_again());
+            let again = s.sent().text;
+            assert_eq!(header(&again, "Contact"), header(&text, "Contact"), "{written}");
+        }
+    }
+}
+
+#[test]
 fn a_refresh_whose_binding_was_replaced_meanwhile_binds_again() {
     let mut s = scscf(config());
     let (last, _) = s.registered();

@@ -56,6 +56,11 @@ impl Binding {
         self.granted
     }
 
+    /// True where the 200 states the Contact with the parameters that it was written with.
+    pub(super) fn is_as_written(&self) -> bool {
+        self.texts[EVENT] & AS_WRITTEN != 0
+    }
+
     /// The next REGISTER is to be read.
     pub(super) const fn forget_likeness(&mut self) {
         self.likeness = None;
@@ -307,6 +312,11 @@ impl Planned {
     ) -> Self {
         let paths = register.message.values(HeaderName::Path);
         let mut this = Self::of(register.call_id, register.cseq, &register.impu, paths, wanted, compact, scratch);
+        let address = &wanted.contact.address;
+        let plain = "<>".len() + address.uri.text.len() + address.params.text.len();
+        if register.message.only(HeaderName::Contact).is_none_or(|contact| contact.len() != plain) {
+            this.texts[EVENT] &= !AS_WRITTEN;
+        }
         if register.supports_gruu && wanted.contact.instance().is_some() {
             this.texts = [&this.texts, &b"\0"[..], Decimal::new(register.cseq).as_bytes()].concat().into();
             this.texts[EVENT] |= GRUUS;
@@ -327,12 +337,15 @@ impl Planned {
         scratch.clear();
         // Written when it is bound.
         scratch.extend_from_slice(&[0; EVENT]);
-        scratch.push(LastEvent::Registered as u8 | if wanted.is_emergency() { EMERGENCY } else { 0 });
-        scratch.extend_from_slice(&hashed_identity(impu));
         let address = &wanted.contact.address;
+        let params = kept_params(address.params.text);
+        let as_written = if matches!(params, Cow::Borrowed(_)) { AS_WRITTEN } else { 0 };
+        let emergency = if wanted.is_emergency() { EMERGENCY } else { 0 };
+        scratch.push(LastEvent::Registered as u8 | as_written | emergency);
+        scratch.extend_from_slice(&hashed_identity(impu));
         compact.pack(address.uri.text, scratch);
         scratch.push(0);
-        compact.pack(&kept_params(address.params.text), scratch);
+        compact.pack(&params, scratch);
         scratch.push(0);
         for (n, path) in paths.enumerate() {
             if n > 0 {
@@ -439,7 +452,9 @@ const EVENT: usize = size_of::<Second>();
 const EMERGENCY: u8 = 0x80;
 /// It has GRUUs.
 const GRUUS: u8 = 0x40;
-const FLAGS: u8 = EMERGENCY | GRUUS;
+/// Of the Contact as it was written all parameters are kept, and there is nothing else in its line.
+const AS_WRITTEN: u8 = 0x20;
+const FLAGS: u8 = EMERGENCY | GRUUS | AS_WRITTEN;
 /// In place of that second.
 const UNKNOWN: Second = Second::MAX;
 /// Where the hash of the identity named is.

@@ -10,7 +10,6 @@ use crate::decimal::Decimal;
 use crate::sip::HeaderName;
 use crate::sip::header::contact::Contact;
 use crate::time::{Duration, Instant};
-use std::borrow::Cow;
 
 /// What a REGISTER wants done.
 #[derive(Debug)]
@@ -94,13 +93,12 @@ impl Wanted<'_> {
     }
 }
 
-/// Appends a Contact that was bound before, as [`Wanted::write`] would. False: it must be read for that, and nothing is
-/// written.
+/// Appends a Contact that is bound as it was written ([`Binding::is_as_written`]), as [`Wanted::write`] would. False: it
+/// must be read for that, and nothing is written.
 pub(super) fn write_again(contact: &str, granted: u32, out: &mut Vec<u8>) -> bool {
-    let uri_and_params = contact.strip_prefix('<').and_then(|address| address.split_once('>'));
-    let Some((uri, params)) = uri_and_params else { return false };
-    let Cow::Borrowed(params) = kept_params(params) else { return false };
-    write_granted(uri, granted.into(), params, out);
+    let Some(address) = contact.strip_prefix('<') else { return false };
+    let Some(end) = memchr::memchr(b'>', address.as_bytes()) else { return false };
+    write_granted(&address[..end], granted.into(), &address[end + 1..], out);
     true
 }
 

@@ -23,12 +23,16 @@ pub(super) struct Prolonged {
     pub(super) registration: Id,
     pub(super) likeness: Likeness,
     pub(super) cseq: u32,
+    /// For how many seconds.
+    granted: u32,
+    /// See `Binding::is_as_written`.
+    is_as_written: bool,
 }
 
 impl Scscf {
     /// Serves a REGISTER that is like the one before it and proves itself by how it came. False: it must be read.
     pub(super) fn refresh(&mut self, now: Instant, server: ServerId, message: &Message<'_>, out: &mut Outbox) -> bool {
-        let Some((prolonged, granted, impi)) = self.like_before(now, message) else { return false };
+        let Some((prolonged, impi)) = self.like_before(now, message) else { return false };
         let mut canonical = String::new();
         let impu = match message.header(HeaderName::To).and_then(uri::canonical_address) {
             Some(impu) => impu,
@@ -47,7 +51,7 @@ impl Scscf {
             false => self.keep_register(Some(id), message.bytes()),
         };
         let waiting = AwaitingSaa {
-            reply: self.reply_to_refresh(server, message, granted),
+            reply: self.reply_to_refresh(server, message, prolonged.granted, prolonged.is_as_written),
             planned: Vec::new(),
             prolonged: Some(prolonged),
             outbound: false,
@@ -67,9 +71,9 @@ impl Scscf {
         true
     }
 
-    /// The binding that this REGISTER prolongs, by how many seconds, and its private identity: where nothing else is under
-    /// way, and it came over a security association and need not be challenged.
-    fn like_before<'a>(&self, now: Instant, message: &Message<'a>) -> Option<(Prolonged, u32, &'a str)> {
+    /// What this REGISTER prolongs, and its private identity: where nothing else is under way, and it came over a security
+    /// association and need not be challenged.
+    fn like_before<'a>(&self, now: Instant, message: &Message<'a>) -> Option<(Prolonged, &'a str)> {
         let impi = message.first_username()?;
         let bound = self.registrar.bound_alone(impi);
         let mut bound = bound.filter(|(_, binding)| binding.likeness().is_some()).peekable();
@@ -84,7 +88,9 @@ impl Scscf {
             && !self.attempts.has_any(impi)
             && !self.shedder.limits().shed_registrations(self.load())
             && !self.must_challenge(now, registration);
-        is_refresh.then_some((Prolonged { registration, likeness, cseq: cseq.number }, before.granted(), impi))
+        let (granted, is_as_written) = (before.granted(), before.is_as_written());
+        let prolonged = Prolonged { registration, likeness, cseq: cseq.number, granted, is_as_written };
+        is_refresh.then_some((prolonged, impi))
     }
 
     /// What a REGISTER like this one has, too; `None` for one that is to be read each time.

@@ -52,9 +52,15 @@ impl Scscf {
         self.reply_with(server, register.message, register.has_to_tag, contact, &register.authentication_info)
     }
 
-    /// The same for a REGISTER that prolongs what is bound by so many seconds.
-    pub(super) fn reply_to_refresh(&mut self, server: ServerId, request: &Message<'_>, granted: u32) -> Reply {
-        let contact = request.only(HeaderName::Contact);
+    /// The same for a REGISTER that prolongs what is bound by so many seconds; `is_as_written`: see `Binding::is_as_written`.
+    pub(super) fn reply_to_refresh(
+        &mut self,
+        server: ServerId,
+        request: &Message<'_>,
+        granted: u32,
+        is_as_written: bool,
+    ) -> Reply {
+        let contact = if is_as_written { request.only(HeaderName::Contact) } else { None };
         let contact = |out: &mut Vec<u8>| contact.is_some_and(|contact| write_again(contact, granted, out));
         self.reply_with(server, request, false, contact, &Info::default())
     }
