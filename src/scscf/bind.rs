@@ -207,23 +207,19 @@ impl Scscf {
         let AwaitingSaa { reply, mut planned, prolonged, outbound, gruu, register, left: _, is_outdated } = waiting;
         let is_same = |p: &Prolonged| p.registration == registration;
         let (mut is_first, mut replaced) = (false, Vec::new());
-        let deadline = match prolonged.filter(is_same).and_then(|p| self.registrar.prolong(now, &p)) {
-            Some(deadline) => deadline,
-            None => {
-                if prolonged.is_some() {
-                    planned = self.read_again(&register);
-                }
-                let bindings = self.registrar.take_bindings(registration);
-                let compact = &self.registrar.compact;
-                is_first = bindings.iter().all(|b| b.is_emergency());
-                let parallel = self.config.digest.parallel_contacts;
-                let (bindings, gone) = rebind(bindings, planned, parallel, now, compact);
-                replaced = gone;
-                self.registrar.bind(registration, bindings)
+        if !prolonged.filter(is_same).is_some_and(|p| self.registrar.prolong(now, &p)) {
+            if prolonged.is_some() {
+                planned = self.read_again(&register);
             }
-        };
-        if let Some(deadline) = deadline {
-            self.timeouts.at(deadline, Due::Expiry(registration));
+            let bindings = self.registrar.take_bindings(registration);
+            let compact = &self.registrar.compact;
+            is_first = bindings.iter().all(|b| b.is_emergency());
+            let parallel = self.config.digest.parallel_contacts;
+            let (bindings, gone) = rebind(bindings, planned, parallel, now, compact);
+            replaced = gone;
+            if let Some(deadline) = self.registrar.bind(registration, bindings) {
+                self.timeouts.at(deadline, Due::Expiry(registration));
+            }
         }
         let gruu = gruu.then(|| subject.impu());
         if self.config.restoration {

@@ -123,15 +123,13 @@ impl Registrar {
         matches!(binding, [only] if only.likeness() == Some(prolonged.likeness))
     }
 
-    /// A REGISTER like that of the only binding of a registration: it lasts as long again. Returns the deadline that
-    /// needs a timer, if one is needed; `None`: something else is bound.
-    pub(super) fn prolong(&mut self, now: Instant, prolonged: &Prolonged) -> Option<Option<Instant>> {
-        let binding = self.only_binding(prolonged.registration)?;
-        if binding.likeness() != Some(prolonged.likeness) {
-            return None;
-        }
+    /// A REGISTER like that of the only binding of a registration: it lasts as long again, which is no shorter than before,
+    /// so that its timer does. False: something else is bound.
+    pub(super) fn prolong(&mut self, now: Instant, prolonged: &Prolonged) -> bool {
+        let binding = self.only_binding(prolonged.registration);
+        let Some(binding) = binding.filter(|b| b.likeness() == Some(prolonged.likeness)) else { return false };
         binding.prolong(now, prolonged.cseq);
-        Some(self.deadline(prolonged.registration))
+        true
     }
 }
 
