@@ -386,6 +386,62 @@ fn a_merged_request_is_told_apart() {
 }
 
 #[test]
+fn what_was_answered_is_still_what_a_copy_and_a_cancel_mean() {
+    let mut l = Ladder::new(Timers::CORE);
+    let server = l.request(0, &REGISTER.text());
+    l.respond(1, server, 200);
+    let merged = Request { via: "SIP/2.0/UDP 192.0.2.7;branch=z9hG4bKtwo", ..REGISTER };
+    let Incoming::Merged(copy) = l.send(10, &merged.text()) else { panic!() };
+    l.respond(11, copy, 482);
+    let cancel = Request { method: "CANCEL", cseq: "1 CANCEL", ..REGISTER };
+    let Incoming::Cancel { server: cancelling, cancelled: Some(id) } = l.send(20, &cancel.text()) else { panic!() };
+    // RFC 3261 clause 9.2: it has no effect, and it is answered 200.
+    l.respond(21, id, 487);
+    l.respond(22, cancelling, 200);
+    l.drive(32_001);
+    l.sent.clear();
+    l.absorbed(32_002, &merged.text());
+    l.expect(32_002, ["UDP 192.0.2.1:5060 SIP/2.0 482 x"]);
+    l.absorbed(32_003, &cancel.text());
+    l.expect(32_003, ["UDP 192.0.2.1:5060 SIP/2.0 200 x"]);
+    // A third copy by another way means what the first one means until that ends.
+    let third = Request { via: "SIP/2.0/UDP 192.0.2.8;branch=z9hG4bKthree", ..REGISTER };
+    l.request(32_004, &third.text());
+}
+
+#[test]
+fn each_of_many_is_answered_alike_until_timer_j_of_its_side() {
+    let mut l = Ladder::new(Timers::CORE);
+    let requests: Vec<(Timers, String)> = (0..400)
+        .map(|n| {
+            let timers = if n % 3 == 0 { Timers::GM } else { Timers::CORE };
+            let branch = format!("z9hG4bK{n}");
+            (timers, REGISTER.text().replace("z9hG4bKone", &branch).replace("1 REGISTER", &format!("{n} REGISTER")))
+        })
+        .collect();
+    let status = |n: u64| 200 + u16::try_from(n % 200).expect("below 200");
+    // One every 100 ms, answered otherwise than its neighbours; the timers of both sides run at once.
+    for ((timers, request), n) in requests.iter().zip(0..) {
+        l.timers = *timers;
+        let server = l.request(n * 100, request);
+        l.respond(n * 100 + 50, server, status(n));
+    }
+    l.sent.clear();
+    for ((timers, request), n) in requests.iter().zip(0..) {
+        let at = 40_000 + n;
+        l.timers = *timers;
+        let end = n * 100 + 50 + if *timers == Timers::GM { 128_000 } else { 32_000 };
+        if end <= at {
+            l.request(at, request);
+            l.expect(at, []);
+        } else {
+            l.absorbed(at, request);
+            l.expect(at, [&*format!("UDP 192.0.2.1:5060 SIP/2.0 {} x", status(n))]);
+        }
+    }
+}
+
+#[test]
 fn branch_sent_by_and_method_make_a_transaction() {
     let mut l = Ladder::new(Timers::CORE);
     l.request(0, &REGISTER.text());

@@ -118,7 +118,7 @@ impl Shedder {
         self.refused.0 += 1;
         let same = (request.call_id().ok(), request.cseq().ok().map(|cseq| cseq.number));
         let mut random = Random::seeded(self.hasher.hash_one(same));
-        transactions.respond(now, server, STATUS, out, |bytes| {
+        transactions.respond_once(now, server, STATUS, out, |bytes| {
             let mut w = Writer::response(bytes, STATUS, reason_phrase(STATUS));
             copy_vias(request, source, &mut w);
             for line in request.lines() {
@@ -135,7 +135,6 @@ impl Shedder {
             w.header_number(HeaderName::RetryAfter, self.limits.retry_after(&mut random).into());
             w.finish(b"");
         });
-        transactions.forget_answered(server);
     }
 }
 

@@ -214,7 +214,7 @@ impl<C> Clients<C> {
     ) {
         let mut position = 0;
         while let Some(index) = self.on_connections.as_slice().get(position) {
-            let (handle, client) = self.slab.current(*index).expect("members are alive");
+            let (handle, client) = self.slab.current_mut(*index).expect("members are alive");
             if !client.waits_on(connection) {
                 position += 1;
                 continue;
@@ -318,7 +318,7 @@ impl<C> Clients<C> {
     fn leave(&mut self, place: Option<u32>) {
         if let Some(place) = place
             && let Some(moved) = self.on_connections.leave(place)
-            && let Some((_, client)) = self.slab.current(moved)
+            && let Some((_, client)) = self.slab.current_mut(moved)
         {
             client.place = Some(place);
         }

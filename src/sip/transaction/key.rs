@@ -5,8 +5,9 @@
 
 use super::route::port;
 use crate::sip::header::grammar;
+use crate::sip::header::name_addr::NameAddr;
 use crate::sip::header::via::Via;
-use crate::sip::{Message, Method};
+use crate::sip::{HeaderName, Message, Method};
 
 /// How a key is divided.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,6 +16,35 @@ pub(super) struct KeyShape {
     pub(super) identity: u32,
     /// True when the branch has the magic cookie. Without, the rules of RFC 2543 hold.
     pub(super) cookie: bool,
+}
+
+/// What is kept of a request to tell others from it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Head<'a> {
+    pub(super) key: &'a [u8],
+    pub(super) shape: KeyShape,
+    /// The value of From.
+    pub(super) from: &'a [u8],
+}
+
+impl Head<'_> {
+    /// RFC 3261 clause 9.2, for a CANCEL with this key.
+    pub(super) fn is_cancelled_by(&self, key: &[u8], shape: KeyShape) -> bool {
+        self.shape == shape && self.key[..shape.identity as usize] == key[..shape.identity as usize]
+    }
+
+    /// RFC 3261 clause 8.2.2.2, for a request that matched by Call-ID and CSeq number, and not by its branch.
+    pub(super) fn is_merged_with(&self, message: &Message<'_>, method: Method<'_>) -> bool {
+        let Ok(from) = std::str::from_utf8(self.from) else { return false };
+        let Ok(from) = NameAddr::parse(HeaderName::From, from) else { return false };
+        self.method() == method.as_str().as_bytes()
+            && message.from().is_ok_and(|other| other.tag() == from.tag())
+            && message.to().is_ok_and(|to| to.tag().is_none())
+    }
+
+    fn method(&self) -> &[u8] {
+        self.key[self.shape.identity as usize..].split(|octet| *octet == 0).next().unwrap_or_default()
+    }
 }
 
 /// Writes the key of a request. An ACK gets that of its INVITE.

@@ -4,12 +4,14 @@
 //! request once and each client transaction end once. The branch and the internal id carry the slot, so a response
 //! finds its transaction by index.
 
+mod answered;
 mod branch;
 mod client;
 mod invite;
 mod key;
 mod places;
 mod route;
+mod served;
 mod server;
 mod table;
 
@@ -130,6 +132,8 @@ struct Shared {
 #[derive(Clone, Copy, Debug)]
 enum Timer {
     Server(Handle, ServerTimer),
+    /// Answered requests of a side end.
+    Answered(u8),
     Client(Handle, ClientTimer),
 }
 
@@ -178,8 +182,8 @@ impl<C> Transactions<C> {
     }
 
     /// Sends a response; `write` writes the whole message, its Via lines by [`copy_vias`]. A second final answer is
-    /// ignored, but for 2xx to INVITE, which pass as often as the owner repeats them (RFC 6026 clause 7.1). 408 to a non-INVITE is never sent, nor any provisional response to it but a 100 that is late enough
-    /// (RFC 4320).
+    /// ignored, but for 2xx to INVITE, which pass as often as the owner repeats them (RFC 6026 clause 7.1). 408 to a
+    /// non-INVITE is never sent, nor any provisional response to it but a 100 that is late enough (RFC 4320).
     pub fn respond(
         &mut self,
         now: Instant,
@@ -188,18 +192,25 @@ impl<C> Transactions<C> {
         out: &mut Outbox,
         write: impl FnOnce(&mut Vec<u8>),
     ) {
-        self.servers.respond(now, server, status, out, &mut self.shared, write);
+        self.servers.respond(now, server, status, out, &mut self.shared, true, write);
+    }
+
+    /// The same, and nothing is remembered: copies of the request are new requests. That of an INVITE stays until its
+    /// ACK.
+    pub fn respond_once(
+        &mut self,
+        now: Instant,
+        server: ServerId,
+        status: u16,
+        out: &mut Outbox,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.servers.respond(now, server, status, out, &mut self.shared, false, write);
     }
 
     /// Ends `server` without an answer: the request is dropped, later copies of it too.
     pub fn abandon(&mut self, now: Instant, server: ServerId) {
         self.servers.abandon(now, server, &mut self.shared);
-    }
-
-    /// Forgets a server transaction that was answered: copies of its request are new requests. That of an INVITE stays
-    /// until its ACK.
-    pub fn forget_answered(&mut self, server: ServerId) {
-        self.servers.forget_answered(server, &mut self.shared);
     }
 
     /// Forgets a server transaction that nobody will answer: copies of its request are new requests.
@@ -276,6 +287,7 @@ impl<C> Transactions<C> {
         while let Some(timer) = shared.timeouts.pop(now) {
             match timer {
                 Timer::Server(handle, timer) => servers.handle_timer(now, handle, timer, out, shared),
+                Timer::Answered(side) => servers.end_answered(now, side, shared),
                 Timer::Client(handle, timer) => clients.handle_timer(now, handle, timer, out, shared, ended),
             }
         }
@@ -287,11 +299,13 @@ impl<C> Transactions<C> {
         let Self { servers, clients, shared } = self;
         shared.timeouts.drop_stale(|timer| match timer {
             Timer::Server(handle, timer) => servers.is_stale(*handle, *timer),
+            Timer::Answered(_) => false,
             Timer::Client(handle, timer) => clients.is_stale(*handle, *timer),
         });
     }
 
-    /// Server and client transactions alive, those that only absorb repetitions included.
+    /// Server and client transactions alive, those that only absorb repetitions included, and for up to 2 T1 those that
+    /// have done so.
     pub fn len(&self) -> usize {
         self.servers.len() + self.clients.len()
     }

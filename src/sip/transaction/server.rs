@@ -1,16 +1,17 @@
 //! Server transactions (RFC 3261 clause 17.2, RFC 4320, RFC 6026).
 
-use super::key::{self, KeyShape};
-use super::places::Places;
-use super::route::{DEFAULT_PORT, copy_vias, port, response_route};
+use super::answered::{Answered, Request};
+use super::key::{self, Head, KeyShape};
+use super::places::{Place, Places, SIDES};
+use super::route::{DEFAULT_PORT, port, response_route};
+use super::served::{Reconnect, Server, State, until_t2};
 use super::table::{Handle, Members, Slab};
 use super::{Incoming, ServerId, Shared, Timer, Timers};
 use crate::packet::{Connection, Outbox, Packet, Route, Transport};
 use crate::random::Random;
 use crate::sip::header::grammar;
-use crate::sip::header::name_addr::NameAddr;
 use crate::sip::header::via::Via;
-use crate::sip::{HeaderName, Message, Method, Writer};
+use crate::sip::{HeaderName, Message, Method};
 use crate::time::{Duration, Instant};
 use foldhash::fast::FixedState;
 use std::hash::{BuildHasher, Hasher};
@@ -29,55 +30,16 @@ pub(super) struct Servers {
     hasher: FixedState,
     /// The key of the request at hand.
     key: Vec<u8>,
-    /// Timers of the sides that requests come from: one or two.
-    sides: Vec<Timers>,
+    /// Those that requests come from: one or two.
+    sides: Vec<Side>,
 }
 
+/// What the requests of one side have in common.
 #[derive(Debug)]
-struct Server {
-    state: State,
-    is_invite: bool,
-    is_reliable: bool,
-    /// In [`Servers::sides`].
-    side: u16,
-    since: Instant,
-    source: SocketAddr,
-    route: Route,
-    reconnect: Option<Reconnect>,
-    key_hash: u64,
-    /// [`NO_CALL`] where there is none.
-    call_hash: u64,
-    shape: KeyShape,
-    /// Key, From value, then the message kept: the request until it is answered, afterwards the last answer.
-    buffer: Vec<u8>,
-    key_length: u32,
-    message_start: u32,
-}
-
-/// How a response finds its way when the connection of the request is lost.
-#[derive(Clone, Copy, Debug)]
-struct Reconnect {
-    /// At the host that the request came from.
-    port: u16,
-    /// In [`Servers::on_connections`].
-    place: u32,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum State {
-    /// Not answered.
-    Trying,
-    /// A provisional response has been sent.
-    Proceeding,
-    /// A final response has been sent, and is repeated for every copy of the request. For INVITE also by itself, next
-    /// after this interval, until the ACK comes.
-    Completed(Duration),
-    /// The ACK has come; copies of it are absorbed.
-    Confirmed,
-    /// A 2xx to INVITE has been sent (RFC 6026 clause 7.1): repeating it is not our work.
-    Accepted,
-    /// Nothing is answered, copies are absorbed.
-    Abandoned,
+struct Side {
+    timers: Timers,
+    /// Requests other than INVITE that were answered over UDP.
+    answered: Answered,
 }
 
 /// What comes due for a server transaction.
@@ -91,7 +53,7 @@ pub(super) enum ServerTimer {
     G,
     /// H: no ACK came.
     H,
-    /// I, J or L: nothing more to absorb.
+    /// I or L, or J of what nobody answered: nothing more to absorb.
     End,
 }
 
@@ -123,14 +85,14 @@ impl Servers {
         let top = message.top_via().map(|(via, _)| via);
         let shape = key::write(&mut self.key, message, method, uri, top);
         let key_hash = self.hash(|hasher| hasher.write(&self.key));
-        if let Some(handle) = self.find(key_hash) {
-            if method == Method::Ack {
+        if let Some(place) = self.find(now, key_hash, &self.key) {
+            if method != Method::Ack {
+                self.repeat(now, place, out);
+            } else if let Some(handle) = self.open(place) {
                 if self.slab.get(handle).is_some_and(|server| server.state == State::Accepted) {
                     return Incoming::Ack;
                 }
                 self.acknowledge(now, handle, message, shared);
-            } else if let Some(server) = self.slab.get(handle) {
-                server.repeat(out);
             }
             return Incoming::Absorbed;
         }
@@ -147,12 +109,12 @@ impl Servers {
             });
             hash.max(NO_CALL + 1)
         });
-        let relative = call_hash.and_then(|hash| self.of_call(hash));
+        let relative = call_hash.and_then(|hash| self.of_call(now, hash));
         let is_cancel = method == Method::Cancel;
-        let related = relative.and_then(|index| self.slab.current(index)).and_then(|(handle, other)| {
-            let related =
-                if is_cancel { other.is_cancelled_by(&self.key, shape) } else { other.is_merged_with(message, method) };
-            related.then_some(handle)
+        let related = relative.filter(|place| {
+            self.head(now, *place).is_some_and(|other| {
+                if is_cancel { other.is_cancelled_by(&self.key, shape) } else { other.is_merged_with(message, method) }
+            })
         });
         let (buffer, message_start) = self.keep_request(method, packet, message, shared);
         let key_length = length(self.key.len());
@@ -176,9 +138,9 @@ impl Servers {
         self.index(handle, relative.is_some(), packet, top);
         self.start_timers(now, handle, shared);
         let server = ServerId::from(handle);
-        let related = if is_cancel { self.find_invite(shape).or(related) } else { related };
+        let related = if is_cancel { self.find_invite(now, shape).or(related) } else { related };
         match related {
-            _ if is_cancel => Incoming::Cancel { server, cancelled: related.map(ServerId::from) },
+            _ if is_cancel => Incoming::Cancel { server, cancelled: related.map(|place| self.id(place)) },
             Some(_) => Incoming::Merged(server),
             None => Incoming::Request(server),
         }
@@ -200,6 +162,8 @@ impl Servers {
         }
     }
 
+    /// `keeps`: the answer to a request other than INVITE is kept for its copies.
+    #[expect(clippy::too_many_arguments, reason = "each is decided by the caller, and none belongs to another")]
     pub(super) fn respond(
         &mut self,
         now: Instant,
@@ -207,6 +171,7 @@ impl Servers {
         status: u16,
         out: &mut Outbox,
         shared: &mut Shared,
+        keeps: bool,
         write: impl FnOnce(&mut Vec<u8>),
     ) {
         let handle = server.into();
@@ -215,7 +180,7 @@ impl Servers {
             out.transmit(server.route, write);
             return;
         }
-        let timers = self.sides[usize::from(server.side)];
+        let timers = self.sides[usize::from(server.side)].timers;
         if !server.is_open() || (status < 200 && !server.may_be_provisional(now, status, timers)) {
             return;
         }
@@ -223,35 +188,29 @@ impl Servers {
             return self.abandon(now, handle.into(), shared);
         }
         let bytes = out.transmit(server.route, write);
-        if server.is_reliable && !server.is_invite && status >= 200 {
-            self.remove(handle, shared);
+        if !server.is_invite && status >= 200 {
+            if server.is_reliable || !keeps {
+                self.remove(handle, shared);
+            } else {
+                self.keep_answer(now, handle, bytes, shared);
+            }
             return;
         }
-        if status < 200 {
-            server.keep(bytes);
-        } else {
-            // The answer stays for 64 T1, in its own size; the room goes to the next request.
-            let kept = [&server.buffer[..server.message_start as usize], bytes].concat();
-            shared.buffers.give(std::mem::replace(&mut server.buffer, kept));
-        }
+        server.keep(bytes);
         let Timers { t1, .. } = timers;
         match status {
             ..200 => server.state = State::Proceeding,
-            200..300 if server.is_invite => {
+            200..300 => {
                 server.state = State::Accepted;
                 server.buffer.truncate(server.message_start as usize);
                 shared.timeouts.after(now, 64 * t1, Timer::Server(handle, ServerTimer::End));
             }
-            _ if server.is_invite => {
+            _ => {
                 server.state = State::Completed(t1);
                 if !server.is_reliable {
                     shared.timeouts.after(now, t1, Timer::Server(handle, ServerTimer::G));
                 }
                 shared.timeouts.after(now, 64 * t1, Timer::Server(handle, ServerTimer::H));
-            }
-            _ => {
-                server.state = State::Completed(t1);
-                shared.timeouts.after(now, 64 * t1, Timer::Server(handle, ServerTimer::End));
             }
         }
     }
@@ -263,15 +222,8 @@ impl Servers {
             self.remove(handle, shared);
         } else {
             server.state = State::Abandoned;
-            let t1 = self.sides[usize::from(server.side)].t1;
+            let t1 = self.sides[usize::from(server.side)].timers.t1;
             shared.timeouts.after(now, 64 * t1, Timer::Server(handle, ServerTimer::End));
-        }
-    }
-
-    /// Not for INVITE, whose ACK must find it.
-    pub(super) fn forget_answered(&mut self, server: ServerId, shared: &mut Shared) {
-        if self.slab.get(server.into()).is_some_and(|server| !server.is_open() && !server.is_invite) {
-            self.remove(server.into(), shared);
         }
     }
 
@@ -285,7 +237,7 @@ impl Servers {
     /// RFC 3261 clause 18.2.2: the answer then goes over a new connection to the port in sent-by.
     pub(super) fn connection_lost(&mut self, connection: &Connection) {
         for index in self.on_connections.as_slice() {
-            let Some((_, server)) = self.slab.current(*index) else { continue };
+            let Some((_, server)) = self.slab.current_mut(*index) else { continue };
             if let Some(reconnect) = server.reconnect
                 && (server.route.from, server.route.to) == (connection.local, connection.remote)
             {
@@ -304,7 +256,7 @@ impl Servers {
         shared: &mut Shared,
     ) {
         let Some(server) = self.slab.get_mut(handle) else { return };
-        let timers = self.sides[usize::from(server.side)];
+        let timers = self.sides[usize::from(server.side)].timers;
         match timer {
             ServerTimer::Trying => {
                 // Ringing takes as long as its owner lets it.
@@ -331,8 +283,17 @@ impl Servers {
         }
     }
 
-    pub(super) const fn len(&self) -> usize {
-        self.slab.len()
+    /// J of requests that this side has answered.
+    pub(super) fn end_answered(&mut self, now: Instant, side: u8, shared: &mut Shared) {
+        let Side { timers, answered } = &mut self.sides[usize::from(side)];
+        if let Some(next) = answered.leave(now, PAUSE * timers.t1) {
+            shared.timeouts.at(next, Timer::Answered(side));
+        }
+        self.clear_places();
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.slab.len() + self.sides.iter().map(|side| side.answered.len()).sum::<usize>()
     }
 
     /// True for a timer without effect from now on.
@@ -340,12 +301,12 @@ impl Servers {
         self.slab.get(handle).is_none_or(|server| timer == ServerTimer::Trying && !server.is_open())
     }
 
-    fn side(&mut self, timers: Timers) -> u16 {
-        let at = self.sides.iter().position(|side| *side == timers).unwrap_or_else(|| {
-            self.sides.push(timers);
+    fn side(&mut self, timers: Timers) -> u8 {
+        let at = self.sides.iter().position(|side| side.timers == timers).unwrap_or_else(|| {
+            self.sides.push(Side { timers, answered: Answered::default() });
             self.sides.len() - 1
         });
-        u16::try_from(at).expect("an element has one or two sides")
+        u8::try_from(at).ok().filter(|side| *side < SIDES).expect("an element has one or two sides")
     }
 
     fn hash(&self, write: impl FnOnce(&mut <FixedState as BuildHasher>::Hasher)) -> u64 {
@@ -354,24 +315,84 @@ impl Servers {
         hasher.finish()
     }
 
-    /// The transaction with the key of the request at hand.
-    fn find(&mut self, key_hash: u64) -> Option<Handle> {
-        let Self { by_key, slab, key, .. } = self;
-        find(by_key, slab, key_hash, key)
+    /// The transaction with this key.
+    fn find(&self, now: Instant, hash: u64, key: &[u8]) -> Option<Place> {
+        self.by_key.find(hash, |place| self.head(now, place).is_some_and(|head| head.key == key))
     }
 
     /// The INVITE that the CANCEL at hand names. Copies of one INVITE that came on several ways share all but this.
-    fn find_invite(&mut self, shape: KeyShape) -> Option<Handle> {
+    fn find_invite(&self, now: Instant, shape: KeyShape) -> Option<Place> {
         let mut key = self.key[..shape.identity as usize].to_vec();
         key::push_method(&mut key, Method::Invite);
-        let hash = self.hash(|hasher| hasher.write(&key));
-        find(&self.by_key, &mut self.slab, hash, &key)
+        self.find(now, self.hash(|hasher| hasher.write(&key)), &key)
     }
 
     /// The eldest with this hash of Call-ID and CSeq number.
-    fn of_call(&mut self, hash: u64) -> Option<u32> {
-        let Self { by_call, slab, .. } = self;
-        by_call.find(hash, |index| slab.current(index).is_some_and(|(_, server)| server.call_hash == hash))
+    fn of_call(&self, now: Instant, hash: u64) -> Option<Place> {
+        self.by_call.find(hash, |place| match place {
+            Place::Slot(index) => self.slab.current(index).is_some_and(|(_, server)| server.call_hash == hash),
+            Place::Answered { .. } => self.answered(now, place).is_some_and(|(request, _)| request.call_hash == hash),
+        })
+    }
+
+    /// What is kept of the request that is there.
+    fn head(&self, now: Instant, place: Place) -> Option<Head<'_>> {
+        match place {
+            Place::Slot(index) => self.slab.current(index).map(|(_, server)| server.head()),
+            Place::Answered { .. } => self.answered(now, place).map(|(request, _)| request.head),
+        }
+    }
+
+    fn answered(&self, now: Instant, place: Place) -> Option<(Request<'_>, &[u8])> {
+        match place {
+            Place::Slot(_) => None,
+            Place::Answered { side, serial } => self.sides.get(usize::from(side))?.answered.get(now, serial),
+        }
+    }
+
+    /// The transaction that is there, unless it is among the answered ones.
+    fn open(&self, place: Place) -> Option<Handle> {
+        match place {
+            Place::Slot(index) => self.slab.current(index).map(|(handle, _)| handle),
+            Place::Answered { .. } => None,
+        }
+    }
+
+    /// Of one that was answered nothing is left to do: its id is out of date.
+    fn id(&self, place: Place) -> ServerId {
+        self.open(place).map_or(ServerId { index: u32::MAX, generation: 0 }, ServerId::from)
+    }
+
+    /// Answers a copy of the request that is there, where there is an answer.
+    fn repeat(&self, now: Instant, place: Place, out: &mut Outbox) {
+        match self.answered(now, place) {
+            Some((request, answer)) => {
+                out.transmit(request.route, |bytes| bytes.extend_from_slice(answer));
+            }
+            None => {
+                if let Some(server) = self.open(place).and_then(|handle| self.slab.get(handle)) {
+                    server.repeat(out);
+                }
+            }
+        }
+    }
+
+    /// From now on only copies of the request matter.
+    fn keep_answer(&mut self, now: Instant, handle: Handle, answer: &[u8], shared: &mut Shared) {
+        let Some(server) = self.slab.get(handle) else { return };
+        let Server { route, call_hash, key_hash, side, .. } = *server;
+        let Side { timers, answered } = &mut self.sides[usize::from(side)];
+        let until = now + 64 * timers.t1;
+        if answered.len() == 0 {
+            shared.timeouts.at(until, Timer::Answered(side));
+        }
+        let serial = answered.push(until, &Request { route, call_hash, head: server.head() }, answer);
+        let (from, to) = (Place::Slot(handle.index), Place::Answered { side, serial });
+        self.by_key.relocate(key_hash, from, to);
+        if call_hash != NO_CALL {
+            self.by_call.relocate(call_hash, from, to);
+        }
+        self.vacate(handle, shared);
     }
 
     /// Key and From value, where they end, and the request too where a 100 may have to be made of it.
@@ -393,10 +414,15 @@ impl Servers {
     }
 
     fn index(&mut self, handle: Handle, has_elder: bool, packet: &Packet<'_>, top: Option<&Via<'_>>) {
-        let server = self.slab.get_mut(handle).expect("the caller has just inserted it");
-        self.by_key.insert(server.key_hash, handle.index);
+        let Self { slab, by_key, by_call, sides, .. } = self;
+        let server = slab.get_mut(handle).expect("the caller has just inserted it");
+        let holds = |place| match place {
+            Place::Slot(_) => true,
+            Place::Answered { side, serial } => sides[usize::from(side)].answered.holds(serial),
+        };
+        by_key.insert(server.key_hash, Place::Slot(handle.index), holds);
         if server.call_hash != NO_CALL && !has_elder {
-            self.by_call.insert(server.call_hash, handle.index);
+            by_call.insert(server.call_hash, Place::Slot(handle.index), holds);
         }
         // Who is behind another TLS connection nobody has proved: an answer has the one of its request, or none.
         if packet.transport == Transport::Tcp {
@@ -407,7 +433,7 @@ impl Servers {
 
     fn start_timers(&self, now: Instant, handle: Handle, shared: &mut Shared) {
         let server = self.slab.get(handle).expect("the caller has just inserted it");
-        let timers = self.sides[usize::from(server.side)];
+        let timers = self.sides[usize::from(server.side)].timers;
         let (after, timer) = match server {
             Server { is_invite: true, .. } => (INVITE_TRYING, ServerTimer::Trying),
             Server { is_reliable: false, .. } => (until_t2(timers), ServerTimer::Trying),
@@ -425,101 +451,46 @@ impl Servers {
             self.remove(handle, shared);
         } else {
             server.state = State::Confirmed;
-            let t4 = self.sides[usize::from(server.side)].t4;
+            let t4 = self.sides[usize::from(server.side)].timers.t4;
             shared.timeouts.after(now, t4, Timer::Server(handle, ServerTimer::End));
         }
     }
 
     fn remove(&mut self, handle: Handle, shared: &mut Shared) {
+        let Some(server) = self.slab.get(handle) else { return };
+        let place = Place::Slot(handle.index);
+        self.by_key.remove(server.key_hash, place);
+        if server.call_hash != NO_CALL {
+            self.by_call.remove(server.call_hash, place);
+        }
+        self.vacate(handle, shared);
+        self.clear_places();
+    }
+
+    /// The slot goes to the next request.
+    fn vacate(&mut self, handle: Handle, shared: &mut Shared) {
         let Some(server) = self.slab.get_mut(handle) else { return };
         shared.buffers.give(std::mem::take(&mut server.buffer));
         let reconnect = server.reconnect;
-        self.by_key.remove(server.key_hash, handle.index);
-        if server.call_hash != NO_CALL {
-            self.by_call.remove(server.call_hash, handle.index);
-        }
         self.slab.free(handle);
         if let Some(reconnect) = reconnect {
             self.leave(reconnect.place);
         }
     }
 
+    fn clear_places(&mut self) {
+        if self.len() == 0 {
+            self.by_key.clear();
+            self.by_call.clear();
+        }
+    }
+
     fn leave(&mut self, place: u32) {
         if let Some(moved) = self.on_connections.leave(place)
-            && let Some((_, server)) = self.slab.current(moved)
+            && let Some((_, server)) = self.slab.current_mut(moved)
             && let Some(reconnect) = &mut server.reconnect
         {
             reconnect.place = place;
-        }
-    }
-}
-
-impl Server {
-    fn key(&self) -> &[u8] {
-        &self.buffer[..self.key_length as usize]
-    }
-
-    /// What is kept behind key and From.
-    fn message(&self) -> &[u8] {
-        &self.buffer[self.message_start as usize..]
-    }
-
-    const fn is_open(&self) -> bool {
-        matches!(self.state, State::Trying | State::Proceeding)
-    }
-
-    /// RFC 4320 clause 4.1.
-    fn may_be_provisional(&self, now: Instant, status: u16, timers: Timers) -> bool {
-        self.is_invite || (status == 100 && (self.is_reliable || now >= self.since + until_t2(timers)))
-    }
-
-    /// Answers a copy of the request, where there is an answer.
-    fn repeat(&self, out: &mut Outbox) {
-        if matches!(self.state, State::Proceeding | State::Completed(_)) {
-            out.transmit(self.route, |bytes| bytes.extend_from_slice(self.message()));
-        }
-    }
-
-    fn send_trying(&mut self, out: &mut Outbox) {
-        let Ok(request) = Message::parse(self.message()) else { return };
-        let trying = out.transmit(self.route, |bytes| write_trying(bytes, &request, self.source));
-        self.keep(trying);
-        self.state = State::Proceeding;
-    }
-
-    /// Keeps an answer in place of what was kept before.
-    fn keep(&mut self, answer: &[u8]) {
-        self.buffer.truncate(self.message_start as usize);
-        self.buffer.extend_from_slice(answer);
-    }
-
-    fn is_cancelled_by(&self, key: &[u8], shape: KeyShape) -> bool {
-        self.shape == shape && self.buffer[..shape.identity as usize] == key[..shape.identity as usize]
-    }
-
-    /// RFC 3261 clause 8.2.2.2, for a request that matched by Call-ID and CSeq number, and not by its branch.
-    fn is_merged_with(&self, message: &Message<'_>, method: Method<'_>) -> bool {
-        let Ok(from) = std::str::from_utf8(&self.buffer[self.key_length as usize..self.message_start as usize]) else {
-            return false;
-        };
-        let Ok(from) = NameAddr::parse(HeaderName::From, from) else { return false };
-        self.method() == method.as_str().as_bytes()
-            && message.from().is_ok_and(|other| other.tag() == from.tag())
-            && message.to().is_ok_and(|to| to.tag().is_none())
-    }
-
-    fn method(&self) -> &[u8] {
-        self.buffer[self.shape.identity as usize..self.key_length as usize]
-            .split(|octet| *octet == 0)
-            .next()
-            .unwrap_or_default()
-    }
-
-    fn answered_with_tag_of(&self, ack: &Message<'_>) -> bool {
-        let Ok(answer) = Message::parse(self.message()) else { return false };
-        match (answer.to(), ack.to()) {
-            (Ok(answered), Ok(acknowledged)) => answered.tag() == acknowledged.tag(),
-            _ => false,
         }
     }
 }
@@ -529,49 +500,9 @@ fn length(octets: usize) -> u32 {
     u32::try_from(octets).expect("a message is shorter than 2^32 octets")
 }
 
-/// The transaction with this key.
-fn find(by_key: &Places, slab: &mut Slab<Server>, hash: u64, key: &[u8]) -> Option<Handle> {
-    let has_key = |server: &Server| server.key_hash == hash && server.key() == key;
-    let index = by_key.find(hash, |index| slab.current(index).is_some_and(|(_, server)| has_key(server)))?;
-    slab.current(index).map(|(handle, _)| handle)
-}
-
-fn write_trying(out: &mut Vec<u8>, request: &Message<'_>, source: SocketAddr) {
-    let mut writer = Writer::response(out, 100, "Trying");
-    copy_vias(request, source, &mut writer);
-    for line in request.lines() {
-        let is_timestamp = line.name_text.eq_ignore_ascii_case("Timestamp");
-        if matches!(line.name, HeaderName::From | HeaderName::To | HeaderName::CallId | HeaderName::CSeq)
-            || is_timestamp
-        {
-            writer.copy(&line);
-        }
-    }
-    writer.finish(b"");
-}
-
-/// How long a client over UDP takes until its timer E is set to T2.
-fn until_t2(timers: Timers) -> Duration {
-    let (mut elapsed, mut interval) = (Duration::ZERO, timers.t1.max(Duration::from_millis(1)));
-    while interval < timers.t2 {
-        elapsed += interval;
-        interval *= 2;
-    }
-    elapsed
-}
-
 /// No hash of Call-ID and CSeq number.
 const NO_CALL: u64 = 0;
+/// In T1: how long those whose timer J has run may wait for each other before they leave the memory.
+const PAUSE: u32 = 2;
 /// RFC 3261 clause 17.2.1.
 const INVITE_TRYING: Duration = Duration::from_millis(200);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timer_e_grows_to_t2() {
-        assert_eq!(until_t2(Timers::CORE), Duration::from_millis(3_500));
-        assert_eq!(until_t2(Timers::GM), Duration::from_secs(14));
-    }
-}

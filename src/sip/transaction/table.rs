@@ -67,7 +67,17 @@ impl<T> Slab<T> {
     }
 
     /// The current use of a slot, and its value.
-    pub(super) fn current(&mut self, index: u32) -> Option<(Handle, &mut T)> {
+    pub(super) fn current(&self, index: u32) -> Option<(Handle, &T)> {
+        match self.slots.get(index) {
+            Some(Slot { generation, content: Content::Used(value) }) => {
+                Some((Handle { index, generation: *generation }, value))
+            }
+            _ => None,
+        }
+    }
+
+    /// The same, to change the value.
+    pub(super) fn current_mut(&mut self, index: u32) -> Option<(Handle, &mut T)> {
         match self.slots.get_mut(index) {
             Some(Slot { generation, content: Content::Used(value) }) => {
                 Some((Handle { index, generation: *generation }, value))
