@@ -13,14 +13,14 @@ pub(super) struct Server {
     pub(super) state: State,
     pub(super) is_invite: bool,
     pub(super) is_reliable: bool,
-    /// In [`Servers::sides`].
+    /// In `Servers::sides`.
     pub(super) side: u8,
     pub(super) since: Instant,
     pub(super) source: SocketAddr,
     pub(super) route: Route,
     pub(super) reconnect: Option<Reconnect>,
     pub(super) key_hash: u64,
-    /// [`NO_CALL`] where there is none.
+    /// `NO_CALL` where there is none.
     pub(super) call_hash: u64,
     pub(super) shape: KeyShape,
     /// Key, From value, then the message kept: the request until it is answered, afterwards the last answer.
@@ -34,7 +34,7 @@ pub(super) struct Server {
 pub(super) struct Reconnect {
     /// At the host that the request came from.
     pub(super) port: u16,
-    /// In [`Servers::on_connections`].
+    /// In `Servers::on_connections`.
     pub(super) place: u32,
 }
 
