@@ -49,9 +49,8 @@ impl<'a> Bearer<'a> {
         let bytes = list.as_bytes();
         let (mut this, mut seen, mut at) = (Self::default(), 0_u16, 0);
         loop {
-            let name_end = at + grammar::near(bytes.get(at..)?, b'=')?;
-            let name = usual_name(&bytes[at..name_end])?;
-            let value = name_end + 1;
+            let (name, length) = usual_name(bytes.get(at..)?)?;
+            let value = at + length;
             let (inside, after) = match bytes.get(value)? {
                 b'"' => {
                     let end = grammar::closing_quote(bytes, value + 1)?;
@@ -81,20 +80,22 @@ impl<'a> Bearer<'a> {
     }
 }
 
-/// A number below 16 for a parameter of credentials in lower case. Not for `auts`, which is looked at more closely.
-fn usual_name(name: &[u8]) -> Option<u8> {
-    Some(match name {
-        b"username" => USERNAME,
-        b"integrity-protected" => INTEGRITY_PROTECTED,
-        b"realm" => 2,
-        b"nonce" => 3,
-        b"uri" => 4,
-        b"response" => 5,
-        b"algorithm" => 6,
-        b"qop" => 7,
-        b"nc" => 8,
-        b"cnonce" => 9,
-        b"opaque" => 10,
+/// The parameter in lower case that `text` begins with, as a number below 16, and the length of its name with the `=`. Not
+/// `auts`, which is looked at more closely.
+fn usual_name(text: &[u8]) -> Option<(u8, usize)> {
+    let is = |name: &str| text.starts_with(name.as_bytes());
+    Some(match text.first()? {
+        b'u' if is("username=") => (USERNAME, 9),
+        b'u' if is("uri=") => (2, 4),
+        b'r' if is("response=") => (3, 9),
+        b'r' if is("realm=") => (4, 6),
+        b'n' if is("nonce=") => (5, 6),
+        b'n' if is("nc=") => (6, 3),
+        b'a' if is("algorithm=") => (7, 10),
+        b'q' if is("qop=") => (8, 4),
+        b'c' if is("cnonce=") => (9, 7),
+        b'o' if is("opaque=") => (10, 7),
+        b'i' if is("integrity-protected=") => (INTEGRITY_PROTECTED, 20),
         _ => return None,
     })
 }
