@@ -152,8 +152,12 @@ impl Scscf {
                     out.extend_from_slice(route_base.as_bytes());
                     out.extend_from_slice(b";lr>");
                 });
-                if registrar.states_any(registration) {
-                    raw_line(&mut w, HeaderName::PAssociatedUri, |out| registrar.write_associated(registration, out));
+                let (start, mut states_any) = (w.raw().len(), false);
+                raw_line(&mut w, HeaderName::PAssociatedUri, |out| {
+                    states_any = registrar.write_associated(registration, out);
+                });
+                if !states_any {
+                    w.raw().truncate(start);
                 }
                 if granted.outbound {
                     w.header(HeaderName::Require, "outbound");

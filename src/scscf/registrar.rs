@@ -373,18 +373,30 @@ impl Registrar {
         self.associated(registration).next().or_else(first).map_or_else(String::new, |packed| self.compact.text(packed))
     }
 
-    /// True when P-Associated-URI has something to state.
-    pub(super) fn states_any(&self, registration: &Registration) -> bool {
-        self.associated(registration).next().is_some()
-    }
-
-    /// Appends the identities of the set as P-Associated-URI states them, the default first.
-    pub(super) fn write_associated(&self, registration: &Registration, out: &mut Vec<u8>) {
-        for (n, packed) in self.associated(registration).enumerate() {
-            out.extend_from_slice(if n == 0 { b"<" } else { b", <" });
-            self.compact.unpack(packed, out);
-            out.push(b'>');
+    /// Appends the identities of the set as P-Associated-URI states them, the default first. False: none is stated.
+    pub(super) fn write_associated(&self, registration: &Registration, out: &mut Vec<u8>) -> bool {
+        let (profile, texts) = (self.profiles.get(registration.profile), &*registration.texts);
+        let (mut rest, mut n, mut states_any) = (behind_zero(texts), 0, false);
+        // Where one ends is found while it is unpacked.
+        while let Some(set) = rest {
+            rest = if profile.is_associated(n) {
+                out.extend_from_slice(if states_any { b", <" } else { b"<" });
+                states_any = true;
+                let behind = match set {
+                    [OF_IMPI] | [OF_IMPI, 0, ..] => {
+                        self.compact.unpack_first(texts, out);
+                        set.get(2..)
+                    }
+                    _ => self.compact.unpack_first(set, out),
+                };
+                out.push(b'>');
+                behind
+            } else {
+                behind_zero(set)
+            };
+            n += 1;
         }
+        states_any
     }
 
     /// The identity by which application servers know a service profile of a registration: the first that is not barred.
@@ -508,6 +520,11 @@ impl fmt::Debug for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registration").field("next_expiry", &self.bindings.next_expiry()).finish_non_exhaustive()
     }
+}
+
+/// The texts behind the first of several.
+fn behind_zero(texts: &[u8]) -> Option<&[u8]> {
+    memchr::memchr(0, texts).map(|end| &texts[end + 1..])
 }
 
 /// Whole seconds since the run began.
