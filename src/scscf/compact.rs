@@ -66,28 +66,19 @@ impl Compact {
 
     /// Appends what `packed` was made from.
     pub(super) fn unpack(&self, packed: &[u8], out: &mut Vec<u8>) {
-        let behind = self.unpack_first(packed, out);
-        debug_assert!(behind.is_none(), "one text");
-    }
-
-    /// The same of the first of several texts with zero octets between. Returns the others.
-    pub(super) fn unpack_first<'p>(&self, packed: &'p [u8], out: &mut Vec<u8>) -> Option<&'p [u8]> {
         let mut rest = packed;
         while let Some(at) = code_in(rest) {
             out.extend_from_slice(&rest[..at]);
             let code = rest[at];
             rest = &rest[at + 1..];
-            match code {
-                0 => return Some(rest),
-                ESCAPE => {
-                    out.extend(rest.first().map(|b| b & !ESCAPED));
-                    rest = rest.get(1..).unwrap_or_default();
-                }
-                _ => out.extend_from_slice(self.long_form(code).as_bytes()),
+            if code == ESCAPE {
+                out.extend(rest.first().map(|b| b & !ESCAPED));
+                rest = rest.get(1..).unwrap_or_default();
+            } else {
+                out.extend_from_slice(self.long_form(code).as_bytes());
             }
         }
         out.extend_from_slice(rest);
-        None
     }
 
     /// True when `packed` was made from `text`.

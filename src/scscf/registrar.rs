@@ -375,26 +375,12 @@ impl Registrar {
 
     /// Appends the identities of the set as P-Associated-URI states them, the default first. False: none is stated.
     pub(super) fn write_associated(&self, registration: &Registration, out: &mut Vec<u8>) -> bool {
-        let (profile, texts) = (self.profiles.get(registration.profile), &*registration.texts);
-        let (mut rest, mut n, mut states_any) = (behind_zero(texts), 0, false);
-        // Where one ends is found while it is unpacked.
-        while let Some(set) = rest {
-            rest = if profile.is_associated(n) {
-                out.extend_from_slice(if states_any { b", <" } else { b"<" });
-                states_any = true;
-                let behind = match set {
-                    [OF_IMPI] | [OF_IMPI, 0, ..] => {
-                        self.compact.unpack_first(texts, out);
-                        set.get(2..)
-                    }
-                    _ => self.compact.unpack_first(set, out),
-                };
-                out.push(b'>');
-                behind
-            } else {
-                behind_zero(set)
-            };
-            n += 1;
+        let mut states_any = false;
+        for packed in self.associated(registration) {
+            out.extend_from_slice(if states_any { b", <" } else { b"<" });
+            self.compact.unpack(packed, out);
+            out.push(b'>');
+            states_any = true;
         }
         states_any
     }
@@ -520,11 +506,6 @@ impl fmt::Debug for Registration {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Registration").field("next_expiry", &self.bindings.next_expiry()).finish_non_exhaustive()
     }
-}
-
-/// The texts behind the first of several.
-fn behind_zero(texts: &[u8]) -> Option<&[u8]> {
-    memchr::memchr(0, texts).map(|end| &texts[end + 1..])
 }
 
 /// Whole seconds since the run began.

@@ -161,7 +161,7 @@ impl Block {
     }
 }
 
-/// Serial numbers there are; fewer than half of them are in use.
+/// Serial numbers there are; fewer are in use at a time.
 pub(super) const SERIALS: u32 = 1 << 29;
 /// Records of a block.
 const BLOCK: usize = 64;
